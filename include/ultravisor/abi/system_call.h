@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * The system-call interface between a guest and its monitor.
+ *
+ * A guest calls the gate page, whose address stands in its view, like a C
+ * function. What the page contains is the backend's business (OUT on KVM,
+ * VMCALL on VT-x, a host system call on the process backend).
+ *
+ *   in:   rdi = number, rsi rdx rcx r8 = arguments 0..3
+ *   out:  rax = status (0 or a negative ULV_E_*), rdx = value
+ *   rcx, r8..r11 and rsi, rdi may change; the rest is kept.
+ *
+ * number = class << 8 | method. Unknown number: ULV_E_UNSUPPORTED; a method
+ * outside the capability bits in the view: ULV_E_DENIED.
+ *
+ * For guest authors and for the monitor. Source: doc/formats/view.md.
+ */
+#ifndef ULTRAVISOR_ABI_SYSTEM_CALL_H
+#define ULTRAVISOR_ABI_SYSTEM_CALL_H
+
+#include <stdint.h>
+
+/* class 02: the partition itself */
+#define ULV_CALL_STOP  0x0201u /* 0: exit code. Does not return. */
+#define ULV_CALL_RESET 0x0202u /* 0: reason. Does not return. */
+#define ULV_CALL_FAULT 0x0203u /* 0: code, 1: address of text, 2: its length
+                                  [bytes, 0 .. ULV_CALL_TEXT_MAX]. Ends the
+                                  partition with a fault. Does not return. */
+/* class 05: channels; argument 0 is the slot in the view */
+#define ULV_CALL_SIGNAL 0x0501u /* ring the peer's doorbell */
+#define ULV_CALL_WAIT   0x0502u /* 0: deadline [ns on ULV_CALL_TIME's clock, or
+                                  UINT64_MAX]. Returns when a doorbell rang
+                                  since the last wait: value = mask of slots;
+                                  or ULV_E_TIMEOUT. Bit 63: the view changed. */
+#define ULV_CALL_ATTACH 0x0503u /* this end is in use */
+#define ULV_CALL_DETACH 0x0504u /* this end is no longer in use */
+#define ULV_CALL_FAILED 0x0505u /* the peer broke the protocol; 1: status */
+/* class 07: query and log */
+#define ULV_CALL_DISCOVER 0x0701u /* value = guest address of the view */
+#define ULV_CALL_LOG      0x0702u /* 0: address of text, 1: length [bytes, 0 ..
+                                    ULV_CALL_TEXT_MAX]; rate-limited: AGAIN */
+/* class 08: scheduling */
+#define ULV_CALL_YIELD 0x0801u /* let others run, then return */
+/* class 0a: time */
+#define ULV_CALL_TIME 0x0a01u /* value = ns since the partition was started */
+
+#define ULV_CALL_TEXT_MAX  160u
+#define ULV_WAIT_VIEW_MASK (UINT64_C(1) << 63)
+#define ULV_SLOT_COUNT     63u
+
+/* Capability bits in the view, one a class or a finer right. */
+#define ULV_CAP_PARTITION UINT64_C(0x01) /* class 02 */
+#define ULV_CAP_CHANNEL   UINT64_C(0x02) /* class 05 */
+#define ULV_CAP_QUERY     UINT64_C(0x04) /* class 07 */
+#define ULV_CAP_YIELD     UINT64_C(0x08) /* class 08 */
+#define ULV_CAP_TIME      UINT64_C(0x10) /* class 0a */
+#define ULV_CAP_COMMAND   UINT64_C(0x20) /* may open the command channel */
+#define ULV_CAP_GUEST     UINT64_C(0x1f) /* what a guest gets by default */
+
+/* Guest-physical layout of an SDK guest; all else is named by the view. */
+#define ULV_GUEST_RAM_BASE UINT64_C(0x400000)    /* first byte of memory */
+#define ULV_GUEST_GATE     UINT64_C(0x3ff000)    /* the gate page */
+#define ULV_GUEST_WINDOW   UINT64_C(0x100000000) /* view and channels: from
+                        here, or from the end of memory rounded up to 1 GiB */
+#define ULV_GUEST_SLOT_BYTES UINT64_C(0x4000000) /* window: the view at +0, the
+                        channel of slot s at +(s + 1) * this */
+
+#endif

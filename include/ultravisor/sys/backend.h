@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * The backend interface: how a monitor runs a guest. A backend maps what it
+ * is told to map, runs virtual processors, and says why they came back. It
+ * decides nothing and believes nobody: the monitor checks the frame table and
+ * the view before it calls map.
+ *
+ * For authors of backends; lib/backend/mock is the smallest complete one, and
+ * tests/backend holds the conformance kit that every backend passes.
+ *
+ * One machine = one partition. All calls on a machine and on its vcpus come
+ * from the thread that owns it, except vcpu_kick (any thread).
+ */
+#ifndef ULTRAVISOR_SYS_BACKEND_H
+#define ULTRAVISOR_SYS_BACKEND_H
+
+#include <ultravisor/sys/host.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* map: what the guest may do there (reading is implied) */
+#define ULV_GUEST_WRITE   UINT32_C(1)
+#define ULV_GUEST_EXECUTE UINT32_C(2)
+
+struct ulv_backend_caps {
+    uint32_t size;
+    uint32_t vcpus_max;         /* per machine; 1 in version 0.1 */
+    uint64_t guest_address_max; /* highest mappable byte + 1 */
+    uint32_t regions_max;       /* how many map calls may stand at once */
+    uint32_t can_save_registers; /* vcpu_registers works (0 or 1) */
+    char version[32];           /* "KVM API 12", "seccomp", ... */
+};
+
+struct ulv_machine_cfg {
+    uint32_t size;
+    uint32_t vcpu_count; /* 1 .. caps.vcpus_max */
+    const struct ulv_host *host;
+    ulv_id partition;  /* for names and diagnostics */
+    uint64_t gate;     /* guest address of the gate page, from the view */
+    /* process backend: path of the launcher, NULL = the installed one */
+    const char *launcher;
+};
+
+/* Why vcpu_run came back. */
+#define ULV_EXIT_INTERRUPTED UINT32_C(0) /* budget or kick; nothing happened */
+#define ULV_EXIT_CALL        UINT32_C(1) /* the guest called through the gate */
+#define ULV_EXIT_FAULT       UINT32_C(2) /* the guest did what it may not */
+#define ULV_EXIT_ENDED       UINT32_C(3) /* the guest is gone (killed, crashed) */
+
+/* Kinds of fault; the words are in ulv_fault_text(). */
+#define ULV_FAULT_NONE        UINT32_C(0)
+#define ULV_FAULT_READ        UINT32_C(1) /* no memory there */
+#define ULV_FAULT_WRITE       UINT32_C(2) /* no memory there, or read-only */
+#define ULV_FAULT_EXECUTE     UINT32_C(3)
+#define ULV_FAULT_INSTRUCTION UINT32_C(4) /* undefined or not allowed */
+#define ULV_FAULT_PROTECTION  UINT32_C(5) /* general protection, alignment */
+#define ULV_FAULT_ARITHMETIC  UINT32_C(6)
+#define ULV_FAULT_PORT        UINT32_C(7)
+#define ULV_FAULT_TRIPLE      UINT32_C(8) /* the exception path failed too */
+#define ULV_FAULT_KILLED      UINT32_C(9) /* ended from outside */
+#define ULV_FAULT_BACKEND     UINT32_C(10) /* the backend could not go on */
+#define ULV_FAULT_RUNAWAY     UINT32_C(11) /* no system call within the limit */
+#define ULV_FAULT_REPORTED    UINT32_C(12) /* the guest reported it itself */
+#define ULV_FAULT_UNRESPONSIVE UINT32_C(13) /* the monitor did not answer */
+#define ULV_FAULT_MONITOR     UINT32_C(14) /* the monitor itself died */
+
+struct ulv_registers {
+    uint64_t rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp;
+    uint64_t r8, r9, r10, r11, r12, r13, r14, r15;
+    uint64_t rip, rflags;
+};
+
+/* A call through the gate: registers as in abi/system_call.h. */
+struct ulv_exit_call {
+    uint64_t number;
+    uint64_t argument[4];
+};
+
+struct ulv_exit_fault {
+    uint32_t kind; /* ULV_FAULT_* */
+    uint32_t vector; /* x86 exception vector, or the host signal, or 0 */
+    uint64_t address; /* guest address touched, where known */
+    uint64_t error_code;
+    uint32_t instruction_bytes; /* how many of instruction[] are valid */
+    uint8_t instruction[15];
+    uint8_t rsvd_;
+    struct ulv_registers registers;
+};
+
+struct ulv_exit {
+    uint32_t reason; /* ULV_EXIT_* */
+    uint32_t rsvd_;
+    union {
+        struct ulv_exit_call call;
+        struct ulv_exit_fault fault; /* FAULT and ENDED */
+    } u;
+};
+
+struct ulv_backend_ops {
+    uint32_t size;    /* sizeof at the backend's compile time */
+    uint32_t rsvd_;
+    const char *name; /* "kvm" */
+    size_t machine_bytes, vcpu_bytes; /* the monitor allocates and zeroes */
+
+    /* Required. Any thread, before anything else. No side effects: nothing
+     * stays open. Fails with UNSUPPORTED, DENIED or HOST and a diag text that
+     * says why in words ("/dev/kvm: permission denied"). */
+    ulv_status (*probe)(const struct ulv_host *host,
+                        struct ulv_backend_caps *ret_caps,
+                        struct ulv_diag *diag);
+
+    /* Required. On failure machine_fini is still called. */
+    ulv_status (*machine_init)(void *machine,
+                               const struct ulv_machine_cfg *cfg,
+                               struct ulv_diag *diag);
+    /* Required. Safe on a machine that is zeroed or half initialised; vcpus
+     * are finished before. Leaves nothing behind. */
+    void (*machine_fini)(void *machine);
+
+    /* Required. Back [guest, guest + bytes) by memory at offset; p is where
+     * the monitor has mapped the same bytes. Multiples of 4096; regions never
+     * overlap (EXISTS). LIMIT: regions_max or guest_address_max. May be
+     * called before the first run and between runs. */
+    ulv_status (*map)(void *machine, ulv_gpa guest, uint64_t bytes,
+                      ulv_handle memory, uint64_t offset, void *p,
+                      uint32_t access);
+    /* Required. The same range as one earlier map. After it returns no vcpu
+     * of the machine can reach those bytes. UNSUPPORTED: the backend cannot
+     * take memory away from a running guest. */
+    ulv_status (*unmap)(void *machine, ulv_gpa guest, uint64_t bytes);
+
+    /* Required. After all that must be there at the start is mapped. The vcpu
+     * starts at entry with the argument in rdi and rsp = stack - 8 (as after
+     * a call), interrupts off, CPL3, 64-bit. */
+    ulv_status (*vcpu_init)(void *vcpu, void *machine, uint32_t idx,
+                            ulv_gpa entry, ulv_gpa stack, uint64_t argument,
+                            struct ulv_diag *diag);
+    void (*vcpu_fini)(void *vcpu);
+
+    /* Required. Run until an exit, a kick, or budget_ns (0: only look whether
+     * an exit is there). Returns ULV_OK with *ret_exit filled, or HOST. */
+    ulv_status (*vcpu_run)(void *vcpu, ulv_nsec budget_ns,
+                           struct ulv_exit *ret_exit);
+    /* Required. Answer the ULV_EXIT_CALL just returned: rax, rdx. Takes effect
+     * when the vcpu runs again. */
+    void (*vcpu_answer)(void *vcpu, int64_t status, uint64_t value);
+    /* Required. Make a vcpu_run in progress come back soon. Context: any. */
+    void (*vcpu_kick)(void *vcpu);
+    /* Optional. Registers of a vcpu that is not running. */
+    ulv_status (*vcpu_registers)(void *vcpu, struct ulv_registers *ret);
+    /* Optional. A handle that is readable when vcpu_run(0) would return an
+     * exit: backends whose guest runs beside us. ULV_NO_HANDLE otherwise. */
+    ulv_handle (*vcpu_event)(void *vcpu);
+};
+
+/* The words for a ULV_FAULT_* kind; "unknown fault" for anything else. */
+ULV_API const char *ulv_fault_text(uint32_t kind);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * The host interface: everything the library asks of the world it is linked
+ * into. A port fills in one constant struct ulv_host; every object made from
+ * it keeps the pointer, so it outlives them all.
+ *
+ * For authors of ports (lib/port has four to look at) and for programs that
+ * bring their own memory or clock. A program on Linux calls ulv_posix_host()
+ * and needs nothing from here.
+ *
+ * Each member says: Required or Optional (what NULL means) - context - may it
+ * block - what holds on failure. Statuses are negative ULV_E_* only; a port
+ * converts its own codes (errno) on the spot and puts them into diag.os_code
+ * where it is handed a diag.
+ */
+#ifndef ULTRAVISOR_SYS_HOST_H
+#define ULTRAVISOR_SYS_HOST_H
+
+#include <ultravisor/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * A thing the host keeps for us: a memory object, an event, a medium, the end
+ * of a link. A descriptor on Linux. Owned by whoever holds it; close once.
+ */
+typedef int64_t ulv_handle;
+#define ULV_NO_HANDLE ((ulv_handle)-1)
+
+/* memory_map */
+#define ULV_MAP_READ  UINT32_C(1)
+#define ULV_MAP_WRITE UINT32_C(2)
+
+/* memory_create */
+#define ULV_MEMORY_LAZY UINT32_C(1) /* may fail to be there when touched */
+
+/* memory_seal: a seal is for ever. */
+#define ULV_SEAL_SIZE   UINT32_C(1) /* neither grows nor shrinks */
+#define ULV_SEAL_WRITE  UINT32_C(2) /* no new writable mapping, no write */
+#define ULV_SEAL_SEALS  UINT32_C(4) /* no further seals */
+
+/* medium_open */
+#define ULV_MEDIUM_READ_ONLY UINT32_C(1)
+
+/* log levels */
+#define ULV_LOG_ERROR   UINT32_C(0)
+#define ULV_LOG_WARNING UINT32_C(1)
+#define ULV_LOG_INFO    UINT32_C(2)
+#define ULV_LOG_DEBUG   UINT32_C(3)
+
+struct ulv_host {
+    uint32_t size; /* sizeof(struct ulv_host) at the port's compile time */
+    uint32_t rsvd_;
+    void *self; /* passed to every function below */
+
+    /* ---- Required ------------------------------------------------------ */
+
+    /* Memory for the library's own objects, zeroed; align is a power of two.
+     * NULL on exhaustion. Context: any. Never blocks. */
+    void *(*alloc)(void *self, size_t bytes, size_t align);
+    /* bytes equals what was asked; p may be NULL. Context: any. */
+    void (*free)(void *self, void *p, size_t bytes);
+    /* Monotonic clock [ns since an arbitrary origin]. Context: any, exit. */
+    ulv_nsec (*now)(void *self);
+
+    /* ---- Optional: NULL means the host has no such thing ---------------- */
+
+    /* Fill buf with random bytes. NULL: ids and GUIDs come from a counter. */
+    void (*entropy)(void *self, void *buf, size_t bytes);
+    /* One line without a newline. NULL: silence. Context: any. */
+    void (*log)(void *self, uint32_t level, const char *text);
+
+    /* Memory objects: pages that several parties can map. A new one reads as
+     * zeroes and is really there (NO_MEMORY now, never a fault later) unless
+     * ULV_MEMORY_LAZY. bytes is a multiple of 4096. name is for humans. */
+    ulv_status (*memory_create)(void *self, const char *name, uint64_t bytes,
+                                uint32_t flags, ulv_handle *ret);
+    /* Map [offset, offset + bytes), both multiples of 4096. at: NULL, or an
+     * address inside a range that memory_reserve returned. */
+    ulv_status (*memory_map)(void *self, ulv_handle memory, uint64_t offset,
+                             uint64_t bytes, uint32_t protection, void *at,
+                             void **ret);
+    void (*memory_unmap)(void *self, void *p, uint64_t bytes);
+    /* Address space that faults until something is mapped into it. */
+    ulv_status (*memory_reserve)(void *self, uint64_t bytes, uint64_t align,
+                                 void **ret);
+    ulv_status (*memory_seal)(void *self, ulv_handle memory, uint32_t seals);
+    /* A second handle through which nobody can ever write. */
+    ulv_status (*memory_read_only)(void *self, ulv_handle memory,
+                                   ulv_handle *ret);
+    /* Drop the content: it reads as zeroes, and the pages are the host's
+     * again, whoever still maps them. */
+    ulv_status (*memory_discard)(void *self, ulv_handle memory,
+                                 uint64_t offset, uint64_t bytes);
+    /* Size of the object [bytes], for whoever was handed it. */
+    ulv_status (*memory_bytes)(void *self, ulv_handle memory, uint64_t *ret);
+
+    /* Events: a counter that wakes. signal never blocks. take returns whether
+     * it had been signalled, and clears it. */
+    ulv_status (*event_create)(void *self, ulv_handle *ret);
+    void (*event_signal)(void *self, ulv_handle event);
+    bool (*event_take)(void *self, ulv_handle event);
+
+    /* Any handle. duplicate gives an independent one of the same object. */
+    ulv_status (*handle_duplicate)(void *self, ulv_handle h, ulv_handle *ret);
+    void (*handle_close)(void *self, ulv_handle h);
+
+    /* Waiting, per host object (so: per process or per test): wait returns
+     * ULV_OK when a watched handle is ready, ULV_E_TIMEOUT at the deadline.
+     * Level-triggered. wait may block; the others may not. */
+    ulv_status (*watch)(void *self, ulv_handle h);
+    void (*unwatch)(void *self, ulv_handle h);
+    ulv_status (*wait)(void *self, ulv_nsec deadline);
+
+    /* Media: what an I/O partition serves. medium_open refuses with a diag:
+     * missing, unreadable, empty. Each open is a description of its own.
+     * read returns fewer bytes only at the end of the medium. */
+    ulv_status (*medium_open)(void *self, const struct ulv_source *source,
+                              uint32_t flags, ulv_handle *ret,
+                              struct ulv_diag *diag);
+    ulv_status (*medium_bytes)(void *self, ulv_handle medium, uint64_t *ret);
+    ulv_status (*medium_read)(void *self, ulv_handle medium, uint64_t offset,
+                              void *buf, size_t len, size_t *ret_len);
+    /* Exclusive lock on this description of the medium: AGAIN while another
+     * description holds it. Freed with the last handle of the description. */
+    ulv_status (*medium_lock)(void *self, ulv_handle medium);
+};
+
+/*
+ * A link: ordered messages with handles between two roles, set up by the
+ * keeper. In process it is a queue (lib/system/link.c), between processes a
+ * socket (lib/port/posix/link.c). Both ends are used by one thread each.
+ */
+#define ULV_LINK_MESSAGE_MAX 32768 /* [bytes] */
+#define ULV_LINK_HANDLES_MAX 64
+
+struct ulv_link;
+
+struct ulv_link_ops {
+    /* All or nothing. Handles are duplicated: the sender still owns its own.
+     * Errors: FULL (retry later), PEER_GONE, LIMIT (len, count), HOST. */
+    ulv_status (*send)(struct ulv_link *link, const void *message, size_t len,
+                       const ulv_handle *handles, uint32_t handle_count);
+    /* One whole message into buf of ULV_LINK_MESSAGE_MAX bytes; the receiver
+     * owns the handles. Errors: AGAIN (none there), PEER_GONE (none there and
+     * none will come), PEER_LENGTH, HOST. Never blocks. */
+    ulv_status (*receive)(struct ulv_link *link, void *buf, size_t *ret_len,
+                          ulv_handle *handles, uint32_t *ret_handle_count);
+    /* Frees the end; handles in messages not received are closed. */
+    void (*close)(struct ulv_link *link);
+};
+
+struct ulv_link {
+    const struct ulv_link_ops *ops;
+    /* Watch this to be woken when a message is there or the peer is gone. */
+    ulv_handle readable;
+};
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Every symbol of a C library that the freestanding core uses. A compiler may
+ * emit calls to these four in any case, so each port provides them.
+ */
+#ifndef BASE_LIBC_H
+#define BASE_LIBC_H
+
+#include <stddef.h>
+
+void *memcpy(void *restrict to, const void *restrict from, size_t len);
+void *memmove(void *to, const void *from, size_t len);
+void *memset(void *to, int byte, size_t len);
+int memcmp(const void *a, const void *b, size_t len);
+
+#endif
