@@ -23,8 +23,9 @@ extern "C" {
 #endif
 
 /*
- * A thing the host keeps for us: a memory object, an event, a medium, the end
- * of a link. A descriptor on Linux. Owned by whoever holds it; close once.
+ * A thing the host keeps for us: a memory object, an event, a set of watched
+ * handles, a medium, a fence, the end of a link. A descriptor on Linux. Owned
+ * by whoever holds it; close once.
  */
 typedef int64_t ulv_handle;
 #define ULV_NO_HANDLE ((ulv_handle)-1)
@@ -37,9 +38,9 @@ typedef int64_t ulv_handle;
 #define ULV_MEMORY_LAZY UINT32_C(1) /* may fail to be there when touched */
 
 /* memory_seal: a seal is for ever. */
-#define ULV_SEAL_SIZE   UINT32_C(1) /* neither grows nor shrinks */
-#define ULV_SEAL_WRITE  UINT32_C(2) /* no new writable mapping, no write */
-#define ULV_SEAL_SEALS  UINT32_C(4) /* no further seals */
+#define ULV_SEAL_SIZE  UINT32_C(1) /* neither grows nor shrinks */
+#define ULV_SEAL_WRITE UINT32_C(2) /* no new writable mapping, no write */
+#define ULV_SEAL_SEALS UINT32_C(4) /* no further seals */
 
 /* medium_open */
 #define ULV_MEDIUM_READ_ONLY UINT32_C(1)
@@ -49,6 +50,23 @@ typedef int64_t ulv_handle;
 #define ULV_LOG_WARNING UINT32_C(1)
 #define ULV_LOG_INFO    UINT32_C(2)
 #define ULV_LOG_DEBUG   UINT32_C(3)
+
+/* One processor of the machine that this program may use. */
+struct ulv_host_processor {
+    uint32_t number;  /* the host's own number */
+    uint32_t node;    /* of memory it is nearest to */
+    uint32_t package; /* socket */
+    uint32_t core;    /* within the package; threads of a core share it */
+    uint32_t thread;  /* 0 .. within the core */
+};
+
+/* One node of memory. */
+struct ulv_host_node {
+    uint32_t number;
+    uint32_t rsvd_;
+    uint64_t total_bytes;
+    uint64_t free_bytes; /* what could be had now */
+};
 
 struct ulv_host {
     uint32_t size; /* sizeof(struct ulv_host) at the port's compile time */
@@ -82,18 +100,23 @@ struct ulv_host {
     ulv_status (*memory_map)(void *self, ulv_handle memory, uint64_t offset,
                              uint64_t bytes, uint32_t protection, void *at,
                              void **ret);
+    /* Undo a map without an address, or a whole reservation. */
     void (*memory_unmap)(void *self, void *p, uint64_t bytes);
+    /* Undo a map inside a reservation: the range is reserved again, so that
+     * nobody else's memory can come to lie there. */
+    void (*memory_unmap_at)(void *self, void *p, uint64_t bytes);
     /* Address space that faults until something is mapped into it. */
     ulv_status (*memory_reserve)(void *self, uint64_t bytes, uint64_t align,
                                  void **ret);
     ulv_status (*memory_seal)(void *self, ulv_handle memory, uint32_t seals);
-    /* A second handle through which nobody can ever write. */
+    /* A second handle through which nobody can write: against a holder with
+     * all rights of the host only together with ULV_SEAL_WRITE. */
     ulv_status (*memory_read_only)(void *self, ulv_handle memory,
                                    ulv_handle *ret);
     /* Drop the content: it reads as zeroes, and the pages are the host's
      * again, whoever still maps them. */
-    ulv_status (*memory_discard)(void *self, ulv_handle memory,
-                                 uint64_t offset, uint64_t bytes);
+    ulv_status (*memory_discard)(void *self, ulv_handle memory, uint64_t offset,
+                                 uint64_t bytes);
     /* Size of the object [bytes], for whoever was handed it. */
     ulv_status (*memory_bytes)(void *self, ulv_handle memory, uint64_t *ret);
 
@@ -107,25 +130,51 @@ struct ulv_host {
     ulv_status (*handle_duplicate)(void *self, ulv_handle h, ulv_handle *ret);
     void (*handle_close)(void *self, ulv_handle h);
 
-    /* Waiting, per host object (so: per process or per test): wait returns
-     * ULV_OK when a watched handle is ready, ULV_E_TIMEOUT at the deadline.
-     * Level-triggered. wait may block; the others may not. */
-    ulv_status (*watch)(void *self, ulv_handle h);
-    void (*unwatch)(void *self, ulv_handle h);
-    ulv_status (*wait)(void *self, ulv_nsec deadline);
+    /* Waiting: a set of watched handles, itself a handle (close it), and
+     * itself watchable: on Linux the descriptor that an event loop polls.
+     * unwatch before the handle is closed. wait returns ULV_OK when a watched
+     * handle is ready (or a signal came: look, then wait again) and TIMEOUT
+     * at the deadline; a deadline in the past only looks. Level-triggered.
+     * watch: EXISTS if it is watched already, ARG if it cannot be. wait may
+     * block; the others may not. */
+    ulv_status (*wait_create)(void *self, ulv_handle *ret);
+    ulv_status (*watch)(void *self, ulv_handle set, ulv_handle h);
+    void (*unwatch)(void *self, ulv_handle set, ulv_handle h);
+    ulv_status (*wait)(void *self, ulv_handle set, ulv_nsec deadline);
 
     /* Media: what an I/O partition serves. medium_open refuses with a diag:
-     * missing, unreadable, empty. Each open is a description of its own.
-     * read returns fewer bytes only at the end of the medium. */
+     * missing, unreadable, a directory, empty, not a multiple of 512 bytes.
+     * The handle can be sent to another role. read returns fewer bytes only
+     * at the end of the medium; MEDIUM: those bytes cannot be read. */
     ulv_status (*medium_open)(void *self, const struct ulv_source *source,
                               uint32_t flags, ulv_handle *ret,
                               struct ulv_diag *diag);
     ulv_status (*medium_bytes)(void *self, ulv_handle medium, uint64_t *ret);
     ulv_status (*medium_read)(void *self, ulv_handle medium, uint64_t offset,
                               void *buf, size_t len, size_t *ret_len);
-    /* Exclusive lock on this description of the medium: AGAIN while another
-     * description holds it. Freed with the last handle of the description. */
+    /* Keep writers away from a medium opened read-only, everybody else from
+     * one that is not: BUSY while another program holds it against us. Two
+     * readers of one medium never exclude one another; which of two servers
+     * of a device serves is decided by a fence. Gone with the last handle. */
     ulv_status (*medium_lock)(void *self, ulv_handle medium);
+
+    /* Fences: of all openings of one fence, one holds it. The keeper creates
+     * it and opens it once for each server, hands that out and closes its
+     * own copy: the fence is free again when the last copy of the opening
+     * that held it is closed, whatever became of the process. try_take: AGAIN
+     * while another opening holds it, ULV_OK if this one does already. */
+    ulv_status (*fence_create)(void *self, ulv_handle *ret);
+    ulv_status (*fence_open)(void *self, ulv_handle fence, ulv_handle *ret);
+    ulv_status (*fence_try_take)(void *self, ulv_handle fence);
+
+    /* The machine: fill at most capacity entries, ordered by number; *ret_count
+     * is how many there are, also where that is more. */
+    ulv_status (*processors)(void *self, struct ulv_host_processor *ret,
+                             uint32_t capacity, uint32_t *ret_count,
+                             struct ulv_diag *diag);
+    ulv_status (*nodes)(void *self, struct ulv_host_node *ret,
+                        uint32_t capacity, uint32_t *ret_count,
+                        struct ulv_diag *diag);
 };
 
 /*
