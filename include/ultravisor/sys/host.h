@@ -56,7 +56,7 @@ struct ulv_host_processor {
     uint32_t number;  /* the host's own number */
     uint32_t node;    /* of memory it is nearest to */
     uint32_t package; /* socket */
-    uint32_t core;    /* within the package; threads of a core share it */
+    uint32_t core;    /* of the machine; threads of a core share it */
     uint32_t thread;  /* 0 .. within the core */
 };
 

@@ -32,8 +32,8 @@ ulv_posix_find_processors(const struct ulv_posix_roots *roots,
                           uint32_t *ret_count, struct ulv_diag *diag);
 
 /**
- * Find the nodes that have memory. Without nodes in sysfs there is one, 0,
- * with what /proc/meminfo says.
+ * Find the nodes that are online; one without memory has 0 bytes. Without nodes
+ * in sysfs there is one, 0, with what /proc/meminfo says.
  *
  * Errors and context: as ulv_posix_find_processors()
  */

@@ -27,7 +27,8 @@ struct ulv_posix_end {
 /**
  * Start a program with link (duplicated) as descriptor 3; descriptors 0, 1
  * and 2 are ours, everything else is closed, whoever opened it. Its
- * environment is empty but for PATH and, if set here, what a sanitizer reads.
+ * environment is empty but for LD_LIBRARY_PATH and what sanitizers read, if
+ * these are set here.
  *
  * @param program    path of the program file
  * @param arguments  as argv, ends with NULL

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+#include "port/posix/posix.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "port/posix/discover.h"
+
+#define NS_PER_SECOND UINT64_C(1000000000)
+
+int
+ulv_posix_descriptor(ulv_handle h)
+{
+    return h < 0 || h > INT_MAX ? -1 : (int)h;
+}
+
+ulv_status
+ulv_posix_status(int code)
+{
+    switch (code) {
+    case ENOMEM:
+    case ENOSPC:
+    case EFBIG:
+    case EDQUOT:
+        return ULV_E_NO_MEMORY;
+    case EMFILE:
+    case ENFILE:
+        return ULV_E_LIMIT;
+    case ENOENT:
+    case ENOTDIR:
+    case ESRCH:
+        return ULV_E_NOT_FOUND;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+        return ULV_E_DENIED;
+    case EINVAL:
+    case EBADF:
+    case ENOTSOCK:
+        return ULV_E_ARG;
+    case EEXIST:
+        return ULV_E_EXISTS;
+    case EBUSY:
+        return ULV_E_BUSY;
+    case EAGAIN:
+        return ULV_E_AGAIN;
+    case EPIPE:
+    case ECONNRESET:
+        return ULV_E_PEER_GONE;
+    case ENOSYS:
+    case EOPNOTSUPP:
+        return ULV_E_UNSUPPORTED;
+    default:
+        return ULV_E_HOST;
+    }
+}
+
+ulv_status
+ulv_posix_fail(struct ulv_diag *diag, int code, const char *what,
+               uint64_t value, uint64_t bound)
+{
+    ulv_status status = ulv_posix_status(code);
+
+    ulv_fail(diag, status, 0, value, bound, "%s: %s", what, strerror(code));
+    if (diag != NULL)
+        diag->os_code = code;
+    return status;
+}
+
+ulv_status
+ulv_posix_reopen(ulv_handle h, int flags, ulv_handle *ret)
+{
+    char path[40];
+    struct ulv_text text;
+    int fd;
+
+    if (ulv_posix_descriptor(h) < 0)
+        return ULV_E_ARG;
+    ulv_text_init(&text, path, sizeof(path));
+    ulv_text_format(&text, "/proc/self/fd/%u", (uint64_t)h);
+    fd = open(path, flags | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT && access("/proc/self/fd", F_OK) != 0)
+        return ULV_E_UNSUPPORTED;
+    if (fd < 0)
+        return errno == ENOENT ? ULV_E_ARG : ulv_posix_status(errno);
+    *ret = fd;
+    return ULV_OK;
+}
+
+static void *
+posix_alloc(void *self, size_t bytes, size_t align)
+{
+    void *p;
+
+    (void)self;
+    if (align <= _Alignof(max_align_t))
+        return calloc(1, bytes == 0 ? 1 : bytes);
+    if (posix_memalign(&p, align, bytes) != 0)
+        return NULL;
+    memset(p, 0, bytes);
+    return p;
+}
+
+static void
+posix_free(void *self, void *p, size_t bytes)
+{
+    (void)self;
+    (void)bytes;
+    free(p);
+}
+
+static ulv_nsec
+posix_now(void *self)
+{
+    struct timespec t = {0, 0};
+
+    (void)self;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * NS_PER_SECOND + (uint64_t)t.tv_nsec;
+}
+
+static void
+posix_entropy(void *self, void *buf, size_t bytes)
+{
+    char *at = buf;
+    ssize_t got;
+
+    (void)self;
+    while (bytes > 0) {
+        /* Linux 3.17 and later: fails by a signal only. */
+        got = getrandom(at, bytes, 0);
+        if (got > 0) {
+            at += got;
+            bytes -= (size_t)got;
+        }
+    }
+}
+
+static ulv_status
+posix_event_create(void *self, ulv_handle *ret)
+{
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+    (void)self;
+    if (fd < 0)
+        return ulv_posix_status(errno);
+    *ret = fd;
+    return ULV_OK;
+}
+
+static void
+posix_event_signal(void *self, ulv_handle event)
+{
+    uint64_t one = 1;
+    ssize_t put;
+
+    (void)self;
+    do {
+        put = write(ulv_posix_descriptor(event), &one, sizeof(one));
+    } while (put < 0 && errno == EINTR);
+    /* EAGAIN: the counter is full, so the event is signalled already. */
+}
+
+static bool
+posix_event_take(void *self, ulv_handle event)
+{
+    uint64_t count = 0;
+    struct iovec part = {&count, sizeof(count)};
+    int fd = ulv_posix_descriptor(event);
+    ssize_t got;
+
+    (void)self;
+    do {
+        /* Whoever shares the event can make it blocking behind our back:
+         * this read does not block even then. */
+        got = preadv2(fd, &part, 1, -1, RWF_NOWAIT);
+        if (got < 0 && errno == EOPNOTSUPP)
+            got = read(fd, &count, sizeof(count));
+    } while (got < 0 && errno == EINTR);
+    return got == (ssize_t)sizeof(count);
+}
+
+static ulv_status
+posix_handle_duplicate(void *self, ulv_handle h, ulv_handle *ret)
+{
+    int fd = fcntl(ulv_posix_descriptor(h), F_DUPFD_CLOEXEC, 3);
+
+    (void)self;
+    if (fd < 0)
+        return ulv_posix_status(errno);
+    *ret = fd;
+    return ULV_OK;
+}
+
+void
+ulv_posix_handle_close(void *self, ulv_handle h)
+{
+    (void)self;
+    if (ulv_posix_descriptor(h) >= 0)
+        close((int)h);
+}
+
+static ulv_status
+posix_wait_create(void *self, ulv_handle *ret)
+{
+    int fd = epoll_create1(EPOLL_CLOEXEC);
+
+    (void)self;
+    if (fd < 0)
+        return ulv_posix_status(errno);
+    *ret = fd;
+    return ULV_OK;
+}
+
+static ulv_status
+posix_watch(void *self, ulv_handle set, ulv_handle h)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+
+    (void)self;
+    event.data.u64 = (uint64_t)h;
+    if (epoll_ctl(ulv_posix_descriptor(set), EPOLL_CTL_ADD,
+                  ulv_posix_descriptor(h), &event) == 0)
+        return ULV_OK;
+    if (errno == EPERM || errno == ELOOP)
+        return ULV_E_ARG;
+    return errno == ENOSPC ? ULV_E_LIMIT : ulv_posix_status(errno);
+}
+
+static void
+posix_unwatch(void *self, ulv_handle set, ulv_handle h)
+{
+    (void)self;
+    epoll_ctl(ulv_posix_descriptor(set), EPOLL_CTL_DEL, ulv_posix_descriptor(h),
+              NULL);
+}
+
+/* The same in milliseconds, for kernels before 5.11: never too early. */
+static int
+wait_in_milliseconds(int set, const struct timespec *left,
+                     struct epoll_event *event)
+{
+    int64_t milliseconds;
+
+    if (left == NULL)
+        return epoll_wait(set, event, 1, -1);
+    if (left->tv_sec > INT_MAX / 1000 - 1)
+        return epoll_wait(set, event, 1, INT_MAX);
+    milliseconds = left->tv_sec * 1000 + (left->tv_nsec + 999999) / 1000000;
+    return epoll_wait(set, event, 1, (int)milliseconds);
+}
+
+static ulv_status
+posix_wait(void *self, ulv_handle set, ulv_nsec deadline)
+{
+    ulv_nsec now = posix_now(self);
+    ulv_nsec nanoseconds = deadline > now ? deadline - now : 0;
+    struct timespec left = {(time_t)(nanoseconds / NS_PER_SECOND),
+                            (long)(nanoseconds % NS_PER_SECOND)};
+    struct timespec *timeout = deadline == ULV_FOREVER ? NULL : &left;
+    struct epoll_event event;
+    int fd = ulv_posix_descriptor(set);
+    int ready = epoll_pwait2(fd, &event, 1, timeout, NULL);
+
+    if (ready < 0 && errno == ENOSYS)
+        ready = wait_in_milliseconds(fd, timeout, &event);
+    if (ready < 0 && errno != EINTR)
+        return ulv_posix_status(errno);
+    return ready == 0 ? ULV_E_TIMEOUT : ULV_OK;
+}
+
+static const struct ulv_posix_roots machine_roots = {
+    .sys = "/sys",
+    .proc = "/proc",
+};
+
+static ulv_status
+posix_processors(void *self, struct ulv_host_processor *ret, uint32_t capacity,
+                 uint32_t *ret_count, struct ulv_diag *diag)
+{
+    (void)self;
+    return ulv_posix_find_processors(&machine_roots, ret, capacity, ret_count,
+                                     diag);
+}
+
+static ulv_status
+posix_nodes(void *self, struct ulv_host_node *ret, uint32_t capacity,
+            uint32_t *ret_count, struct ulv_diag *diag)
+{
+    (void)self;
+    return ulv_posix_find_nodes(&machine_roots, ret, capacity, ret_count, diag);
+}
+
+static const struct ulv_host posix_host = {
+    .size = sizeof(struct ulv_host),
+    .alloc = posix_alloc,
+    .free = posix_free,
+    .now = posix_now,
+    .entropy = posix_entropy,
+    .memory_create = ulv_posix_memory_create,
+    .memory_map = ulv_posix_memory_map,
+    .memory_unmap = ulv_posix_memory_unmap,
+    .memory_unmap_at = ulv_posix_memory_unmap_at,
+    .memory_reserve = ulv_posix_memory_reserve,
+    .memory_seal = ulv_posix_memory_seal,
+    .memory_read_only = ulv_posix_memory_read_only,
+    .memory_discard = ulv_posix_memory_discard,
+    .memory_bytes = ulv_posix_memory_bytes,
+    .event_create = posix_event_create,
+    .event_signal = posix_event_signal,
+    .event_take = posix_event_take,
+    .handle_duplicate = posix_handle_duplicate,
+    .handle_close = ulv_posix_handle_close,
+    .wait_create = posix_wait_create,
+    .watch = posix_watch,
+    .unwatch = posix_unwatch,
+    .wait = posix_wait,
+    .medium_open = ulv_posix_medium_open,
+    .medium_bytes = ulv_posix_medium_bytes,
+    .medium_read = ulv_posix_medium_read,
+    .medium_lock = ulv_posix_medium_lock,
+    .fence_create = ulv_posix_fence_create,
+    .fence_open = ulv_posix_fence_open,
+    .fence_try_take = ulv_posix_fence_try_take,
+    .processors = posix_processors,
+    .nodes = posix_nodes,
+};
+
+const struct ulv_host *
+ulv_posix_host(void)
+{
+    return &posix_host;
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Memory objects: one memfd each.
+ *
+ * F_SEAL_FUTURE_WRITE leaves mappings made before it writable: the publisher
+ * of a view maps first and seals then. It is also what makes a read-only
+ * handle hold against root, who may open a mode-0400 file for writing: the
+ * open succeeds, but neither write nor a writable mapping does.
+ *
+ * Source: memfd_create(2), fcntl(2) "File sealing", fallocate(2)
+ */
+#include "port/posix/posix.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#define PAGE_BYTES UINT64_C(4096)
+
+/* Linux 6.3: a memory object is never a program to exec(). Guests execute
+ * from mappings of it all the same. */
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 8U
+#endif
+/* Linux 5.1 */
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x0010
+#endif
+
+static bool
+is_range(uint64_t offset, uint64_t bytes)
+{
+    uint64_t end;
+
+    return bytes != 0 && offset % PAGE_BYTES == 0 && bytes % PAGE_BYTES == 0 &&
+           ulv_add_u64(offset, bytes, &end) && end <= INT64_MAX;
+}
+
+/* More than the machine can ever hold is refused before the kernel starts to
+ * evict and kill for it. */
+static bool
+machine_holds(uint64_t bytes)
+{
+    struct sysinfo info;
+    uint64_t pages;
+
+    if (sysinfo(&info) != 0)
+        return true;
+    pages = (uint64_t)info.totalram + info.totalswap;
+    return bytes / info.mem_unit <= pages;
+}
+
+static int
+memory_file(const char *name)
+{
+    int fd =
+        memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+
+    if (fd < 0 && errno == EINVAL)
+        fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    return fd;
+}
+
+static int
+fill(int fd, uint64_t bytes)
+{
+    int result;
+
+    do {
+        result = fallocate(fd, 0, 0, (off_t)bytes);
+    } while (result != 0 && errno == EINTR);
+    return result;
+}
+
+ulv_status
+ulv_posix_memory_create(void *self, const char *name, uint64_t bytes,
+                        uint32_t flags, ulv_handle *ret)
+{
+    bool lazy = (flags & ULV_MEMORY_LAZY) != 0;
+    ulv_status status;
+    int fd;
+
+    (void)self;
+    if (!is_range(0, bytes) || (flags & ~ULV_MEMORY_LAZY) != 0)
+        return ULV_E_ARG;
+    if (!lazy && !machine_holds(bytes))
+        return ULV_E_NO_MEMORY;
+    fd = memory_file(name == NULL ? "ultravisor" : name);
+    if (fd < 0)
+        return errno == EINVAL ? ULV_E_ARG : ulv_posix_status(errno);
+    if (ftruncate(fd, (off_t)bytes) != 0 || (!lazy && fill(fd, bytes) != 0)) {
+        status = ulv_posix_status(errno);
+        close(fd);
+        return status;
+    }
+    *ret = fd;
+    return ULV_OK;
+}
+
+ulv_status
+ulv_posix_memory_map(void *self, ulv_handle memory, uint64_t offset,
+                     uint64_t bytes, uint32_t protection, void *at, void **ret)
+{
+    int access = PROT_READ;
+    int flags = MAP_SHARED;
+    void *p;
+
+    (void)self;
+    if (!is_range(offset, bytes) || (protection & ULV_MAP_READ) == 0 ||
+        (protection & ~(ULV_MAP_READ | ULV_MAP_WRITE)) != 0 ||
+        (uintptr_t)at % PAGE_BYTES != 0)
+        return ULV_E_ARG;
+    if ((protection & ULV_MAP_WRITE) != 0)
+        access |= PROT_WRITE;
+    if (at != NULL)
+        flags |= MAP_FIXED;
+    p = mmap(at, bytes, access, flags, ulv_posix_descriptor(memory),
+             (off_t)offset);
+    if (p == MAP_FAILED)
+        return ulv_posix_status(errno);
+    *ret = p;
+    return ULV_OK;
+}
+
+void
+ulv_posix_memory_unmap(void *self, void *p, uint64_t bytes)
+{
+    (void)self;
+    if (p != NULL)
+        munmap(p, bytes);
+}
+
+void
+ulv_posix_memory_unmap_at(void *self, void *p, uint64_t bytes)
+{
+    (void)self;
+    /* One step: there is no instant at which the range is anybody's. */
+    if (mmap(p, bytes, PROT_NONE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+             0) == MAP_FAILED)
+        munmap(p, bytes);
+}
+
+ulv_status
+ulv_posix_memory_reserve(void *self, uint64_t bytes, uint64_t align, void **ret)
+{
+    uint64_t whole, start, wanted;
+    char *p;
+
+    (void)self;
+    if (!is_range(0, bytes) || !ulv_is_power_of_two(align))
+        return ULV_E_ARG;
+    align = ULV_MAX(align, PAGE_BYTES);
+    if (!ulv_add_u64(bytes, align, &whole))
+        return ULV_E_ARG;
+    p = mmap(NULL, whole, PROT_NONE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED)
+        return ulv_posix_status(errno);
+    start = (uint64_t)(uintptr_t)p;
+    wanted = ulv_round_up(start, align);
+    if (wanted != start)
+        munmap(p, wanted - start);
+    p += wanted - start;
+    munmap(p + bytes, start + whole - wanted - bytes);
+    *ret = p;
+    return ULV_OK;
+}
+
+ulv_status
+ulv_posix_memory_seal(void *self, ulv_handle memory, uint32_t seals)
+{
+    int add = 0;
+
+    (void)self;
+    if ((seals & ~(ULV_SEAL_SIZE | ULV_SEAL_WRITE | ULV_SEAL_SEALS)) != 0)
+        return ULV_E_ARG;
+    if ((seals & ULV_SEAL_SIZE) != 0)
+        add |= F_SEAL_SHRINK | F_SEAL_GROW;
+    if ((seals & ULV_SEAL_WRITE) != 0)
+        add |= F_SEAL_FUTURE_WRITE;
+    if ((seals & ULV_SEAL_SEALS) != 0)
+        add |= F_SEAL_SEAL;
+    if (fcntl(ulv_posix_descriptor(memory), F_ADD_SEALS, add) != 0)
+        return ulv_posix_status(errno);
+    return ULV_OK;
+}
+
+ulv_status
+ulv_posix_memory_read_only(void *self, ulv_handle memory, ulv_handle *ret)
+{
+    (void)self;
+    if (fchmod(ulv_posix_descriptor(memory), S_IRUSR) != 0)
+        return ulv_posix_status(errno);
+    return ulv_posix_reopen(memory, O_RDONLY, ret);
+}
+
+ulv_status
+ulv_posix_memory_discard(void *self, ulv_handle memory, uint64_t offset,
+                         uint64_t bytes)
+{
+    int fd = ulv_posix_descriptor(memory);
+    int result;
+
+    (void)self;
+    if (!is_range(offset, bytes))
+        return ULV_E_ARG;
+    do {
+        result = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                           (off_t)offset, (off_t)bytes);
+    } while (result != 0 && errno == EINTR);
+    return result == 0 ? ULV_OK : ulv_posix_status(errno);
+}
+
+ulv_status
+ulv_posix_memory_bytes(void *self, ulv_handle memory, uint64_t *ret)
+{
+    struct stat status;
+
+    (void)self;
+    if (fstat(ulv_posix_descriptor(memory), &status) != 0)
+        return ulv_posix_status(errno);
+    if (!S_ISREG(status.st_mode))
+        return ULV_E_ARG;
+    *ret = (uint64_t)status.st_size;
+    return ULV_OK;
+}
