@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* Every invariant of the database, verified from scratch. */
+#include "database/database_priv.h"
+
+static ulv_status
+wrong(struct ulv_diag *diag, const struct record *r, uint64_t value,
+      uint64_t bound, const char *what)
+{
+    return ulv_fail(diag, ULV_E_INTERNAL, r->id, value, bound,
+                    "object %u: %s: %u, should be %u", r->id, what, value,
+                    bound);
+}
+
+static ulv_status
+check_lists(const struct ulv_database *db, struct ulv_diag *diag)
+{
+    uint32_t count = 0;
+
+    for (uint32_t kind = 0; kind < KIND_COUNT; kind++) {
+        const struct record *before = NULL;
+
+        for (const struct record *r = db->first[kind]; r != NULL;
+             r = r->after) {
+            if (r->before != before ||
+                (before != NULL && before->id >= r->id))
+                return wrong(diag, r, 0, 0, "order of its list");
+            if (ulv_db_find(db, r->id, kind) != r)
+                return wrong(diag, r, kind, r->kind, "not to be found");
+            before = r;
+            count++;
+        }
+        if (db->last[kind] != before)
+            return ulv_fail(diag, ULV_E_INTERNAL, 0, kind, 0,
+                            "list %u ends elsewhere", (uint64_t)kind);
+    }
+    if (count != db->record_count)
+        return ulv_fail(diag, ULV_E_INTERNAL, 0, count, db->record_count,
+                        "%u records, %u counted", (uint64_t)count,
+                        (uint64_t)db->record_count);
+    return ULV_OK;
+}
+
+/* Bytes of the page maps that an owner has. */
+static uint64_t
+owned_bytes(const struct ulv_database *db, uint64_t owner)
+{
+    uint64_t bytes = 0;
+
+    for (struct record *r = db->first[ULV_QUERY_MEMORY]; r != NULL;
+         r = r->after) {
+        uint64_t some =
+            ulv_page_map_count(&((struct pool *)(void *)r)->map, owner);
+
+        if (some == UINT64_MAX)
+            return UINT64_MAX;
+        bytes += some;
+    }
+    return bytes;
+}
+
+static uint64_t
+channel_bytes(const struct ulv_database *db)
+{
+    uint64_t bytes = 0;
+
+    for (struct record *r = db->first[ULV_QUERY_CHANNELS]; r != NULL;
+         r = r->after)
+        bytes += ((struct channel *)(void *)r)->bytes;
+    return bytes;
+}
+
+static uint64_t
+owner_at(const struct ulv_database *db, uint64_t frame)
+{
+    for (struct record *r = db->first[ULV_QUERY_MEMORY]; r != NULL;
+         r = r->after) {
+        const struct ulv_page_map *map = &((struct pool *)(void *)r)->map;
+
+        if (ulv_range_inside(frame - map->base, 1, map->bytes))
+            return ulv_page_map_owner(map, frame);
+    }
+    return ULV_PAGE_NEVER;
+}
+
+static ulv_status
+check_extents(const struct ulv_database *db, const struct partition *p,
+              struct ulv_diag *diag)
+{
+    uint64_t next = ULV_GUEST_RAM_BASE;
+    uint32_t count = 0;
+
+    for (const struct extent *e = p->extents; e != NULL; e = e->next) {
+        if (e->partition != p || e->guest_address != next)
+            return wrong(diag, &e->r, e->guest_address, next,
+                         "guest address of an extent");
+        if (owner_at(db, e->frame) != p->r.id ||
+            owner_at(db, e->frame + e->bytes - 4096) != p->r.id)
+            return wrong(diag, &e->r, owner_at(db, e->frame), p->r.id,
+                         "owner of an extent's pages");
+        next += e->bytes;
+        count++;
+    }
+    if (count != p->extent_count || next - ULV_GUEST_RAM_BASE != p->ram_bytes)
+        return wrong(diag, &p->r, next - ULV_GUEST_RAM_BASE, p->ram_bytes,
+                     "sum of its extents");
+    return ULV_OK;
+}
+
+static ulv_status
+check_partition(const struct ulv_database *db, const struct partition *p,
+                struct ulv_diag *diag)
+{
+    uint64_t bytes = owned_bytes(db, p->r.id);
+    uint64_t expected =
+        p->ram_bytes + (p == db->ultravisor ? channel_bytes(db) : 0);
+    uint32_t channels = 0, shares = 0;
+
+    if (bytes != expected)
+        return wrong(diag, &p->r, bytes, expected, "bytes of its pages");
+    for (struct record *r = db->first[ULV_QUERY_CHANNELS]; r != NULL;
+         r = r->after) {
+        const struct channel *c = (const void *)r;
+
+        channels += (uint32_t)(c->server == p) + (uint32_t)(c->client == p);
+    }
+    if (channels != p->channel_count)
+        return wrong(diag, &p->r, channels, p->channel_count,
+                     "number of its channels");
+    for (const struct share *s = p->shares; s != NULL; s = s->next)
+        shares++;
+    if (shares != p->processor_count)
+        return wrong(diag, &p->r, shares, p->processor_count,
+                     "number of its processors");
+    return check_extents(db, p, diag);
+}
+
+static ulv_status
+check_channel(const struct ulv_database *db, const struct channel *c,
+              struct ulv_diag *diag)
+{
+    if (find_partition(db, c->server->r.id) != c->server ||
+        find_partition(db, c->client->r.id) != c->client)
+        return wrong(diag, &c->r, 0, 0, "an end dangles");
+    if (c->device != NULL && c->device->serving != c->server)
+        return wrong(diag, &c->r, c->server->r.id,
+                     c->device->serving->r.id, "server of its device");
+    if (c->client->kind == ULV_PARTITION_GUEST &&
+        c->client->slot[c->client_slot] != c)
+        return wrong(diag, &c->r, c->client_slot, 0, "slot of its client");
+    if (owner_at(db, c->frame) != db->ultravisor->r.id)
+        return wrong(diag, &c->r, owner_at(db, c->frame),
+                     db->ultravisor->r.id, "owner of its pages");
+    return ULV_OK;
+}
+
+static ulv_status
+check_processor(const struct ulv_database *db,
+                const struct processor *processor, struct ulv_diag *diag)
+{
+    uint32_t shares = 0;
+
+    for (struct record *r = db->first[ULV_QUERY_PARTITIONS]; r != NULL;
+         r = r->after) {
+        const struct partition *p = (const void *)r;
+
+        for (const struct share *s = p->shares; s != NULL; s = s->next) {
+            if (s->processor != processor)
+                continue;
+            shares++;
+            if (s->mode == ULV_PROCESSOR_DEDICATED && processor->owner != p)
+                return wrong(diag, &processor->r, processor->owner->r.id,
+                             r->id, "owner of a dedicated processor");
+        }
+    }
+    if (shares != processor->share_count ||
+        (processor->owner != db->idle && shares != 1))
+        return wrong(diag, &processor->r, shares, processor->share_count,
+                     "shares of a processor");
+    return ULV_OK;
+}
+
+ulv_status
+ulv_database_check(const struct ulv_database *db, struct ulv_diag *diag)
+{
+    ulv_status status = check_lists(db, diag);
+    struct record *r;
+
+    for (r = db->first[ULV_QUERY_PARTITIONS]; r != NULL && status == ULV_OK;
+         r = r->after)
+        status = check_partition(db, (const void *)r, diag);
+    for (r = db->first[ULV_QUERY_CHANNELS]; r != NULL && status == ULV_OK;
+         r = r->after)
+        status = check_channel(db, (const void *)r, diag);
+    for (r = db->first[ULV_QUERY_PROCESSORS]; r != NULL && status == ULV_OK;
+         r = r->after)
+        status = check_processor(db, (const void *)r, diag);
+    return status;
+}

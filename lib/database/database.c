@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* Life of a database, and reading it. */
+#include "database/database_priv.h"
+
+#include <ultravisor/abi/channel.h>
+
+static void *
+map_allocate(void *self, size_t bytes)
+{
+    return ulv_db_allocate(self, bytes);
+}
+
+static bool
+map_touch(void *self, void *p, size_t bytes)
+{
+    return ulv_db_touch(self, p, bytes);
+}
+
+static void
+map_release(void *self, void *p, size_t bytes)
+{
+    const struct ulv_host *host = ((struct ulv_database *)self)->host;
+
+    host->free(host->self, p, bytes);
+}
+
+ulv_status
+ulv_database_lease(struct ulv_database *db, ulv_id *ret_first)
+{
+    const struct ulv_host *host = db->host;
+
+    if (db->lease_count == db->lease_capacity) {
+        uint32_t more = db->lease_capacity * 2 + 8;
+        struct lease *leases =
+            host->alloc(host->self, more * sizeof(*leases), 8);
+
+        if (leases == NULL)
+            return ULV_E_NO_MEMORY;
+        if (db->lease_count != 0)
+            memcpy(leases, db->leases, db->lease_count * sizeof(*leases));
+        host->free(host->self, db->leases,
+                   db->lease_capacity * sizeof(*leases));
+        db->leases = leases;
+        db->lease_capacity = more;
+    }
+    *ret_first = (ulv_id)db->lease_count * ULV_ID_LEASE_COUNT;
+    db->leases[db->lease_count++].next = *ret_first;
+    return ULV_OK;
+}
+
+static ulv_status
+make_idle(struct ulv_database *db)
+{
+    struct record *r;
+    ulv_id first;
+    ulv_status status = ulv_database_lease(db, &first);
+
+    if (status == ULV_OK)
+        status = ulv_db_record_add(db, ULV_ID_IDLE, ULV_QUERY_PARTITIONS,
+                                   sizeof(struct partition), &r, NULL);
+    if (status != ULV_OK)
+        return status;
+    db->own_next = ULV_ID_IDLE + 1;
+    db->own_end = ULV_ID_LEASE_COUNT;
+    db->idle = (struct partition *)(void *)r;
+    db->idle->kind = ULV_PARTITION_IDLE;
+    db->idle->state = ULV_STATE_RUNNING;
+    db->idle->extents_end = &db->idle->extents;
+    ulv_string_copy(db->idle->name, sizeof(db->idle->name), "idle");
+    return ULV_OK;
+}
+
+ulv_status
+ulv_database_create(const struct ulv_host *host, struct ulv_database **ret)
+{
+    struct ulv_database *db = host->alloc(host->self, sizeof(*db), 8);
+    ulv_status status;
+
+    if (db == NULL)
+        return ULV_E_NO_MEMORY;
+    db->host = host;
+    db->map_memory.self = db;
+    db->map_memory.allocate = map_allocate;
+    db->map_memory.touch = map_touch;
+    db->map_memory.release = map_release;
+    db->bucket = host->alloc(host->self, BUCKETS_MIN * sizeof(void *), 8);
+    db->bucket_count = BUCKETS_MIN;
+    status = db->bucket == NULL ? ULV_E_NO_MEMORY : make_idle(db);
+    if (status != ULV_OK) {
+        ulv_database_destroy(db);
+        return status;
+    }
+    *ret = db;
+    return ULV_OK;
+}
+
+static void
+free_record(struct ulv_database *db, struct record *r)
+{
+    const struct ulv_host *host = db->host;
+
+    if (r->kind == ULV_QUERY_MEMORY)
+        ulv_page_map_fini(&((struct pool *)(void *)r)->map);
+    if (r->kind == ULV_QUERY_PARTITIONS) {
+        struct partition *p = (struct partition *)(void *)r;
+
+        while (p->shares != NULL) {
+            struct share *share = p->shares;
+
+            p->shares = share->next;
+            host->free(host->self, share, sizeof(*share));
+        }
+    }
+    host->free(host->self, r, r->bytes);
+}
+
+void
+ulv_database_destroy(struct ulv_database *db)
+{
+    const struct ulv_host *host;
+
+    if (db == NULL)
+        return;
+    host = db->host;
+    if (db->plan != NULL)
+        ulv_database_abort(db, db->plan);
+    for (uint32_t kind = 0; kind < KIND_COUNT; kind++) {
+        while (db->first[kind] != NULL) {
+            struct record *r = db->first[kind];
+
+            db->first[kind] = r->after;
+            free_record(db, r);
+        }
+    }
+    host->free(host->self, db->leases,
+               db->lease_capacity * sizeof(*db->leases));
+    if (db->bucket != NULL)
+        host->free(host->self, db->bucket,
+                   db->bucket_count * sizeof(*db->bucket));
+    host->free(host->self, db, sizeof(*db));
+}
+
+uint64_t
+ulv_database_revision(const struct ulv_database *db)
+{
+    return db->revision;
+}
+
+void
+ulv_database_channel_seen(struct ulv_database *db, ulv_id channel,
+                          const uint32_t state[2])
+{
+    struct channel *c =
+        (void *)ulv_db_find(db, channel, ULV_QUERY_CHANNELS);
+
+    if (c != NULL)
+        memcpy(c->seen, state, sizeof(c->seen));
+}
+
+/* ---- queries ------------------------------------------------------------------------ */
+
+static void
+write_partition(const struct record *r, void *ret)
+{
+    const struct partition *p = (const void *)r;
+    struct ulv_partition_record *out = ret;
+
+    out->id = r->id;
+    out->version = r->version;
+    out->kind = p->kind;
+    out->state = p->state;
+    out->intent = p->intent;
+    out->end_reason = p->end_reason;
+    out->end_code = p->end_code;
+    out->memory_bytes = p->ram_bytes;
+    out->processor_count = p->processor_count;
+    out->channel_count = p->channel_count;
+    out->capabilities = p->capabilities;
+    memcpy(out->name, p->name, sizeof(out->name));
+}
+
+static void
+write_channel(const struct record *r, void *ret)
+{
+    const struct channel *c = (const void *)r;
+    struct ulv_channel_record *out = ret;
+
+    out->id = r->id;
+    out->version = r->version;
+    out->server = c->server->r.id;
+    out->client = c->client->r.id;
+    out->device = c->device == NULL ? 0 : c->device->r.id;
+    out->bytes = c->bytes;
+    out->epoch = c->epoch;
+    memcpy(out->state, c->seen, sizeof(out->state));
+    memcpy(out->type, c->type, 16);
+}
+
+static void
+write_device(const struct record *r, void *ret)
+{
+    const struct device *d = (const void *)r;
+    struct ulv_device_record *out = ret;
+
+    out->id = r->id;
+    out->version = r->version;
+    out->serving = d->serving->r.id;
+    out->standby = d->standby == NULL ? 0 : d->standby->r.id;
+    out->bytes = d->medium_bytes;
+    out->kind = d->kind;
+    out->flags = d->flags;
+    memcpy(out->name, d->name, sizeof(out->name));
+}
+
+static void
+write_processor(const struct record *r, void *ret)
+{
+    const struct processor *p = (const void *)r;
+    struct ulv_processor_record *out = ret;
+
+    out->id = r->id;
+    out->version = r->version;
+    out->owner = p->owner->r.id;
+    out->package = p->package;
+    out->core = p->core;
+    out->thread = p->thread;
+    out->node = p->node;
+    out->os_number = p->os_number;
+    out->mode = p->owner->kind == ULV_PARTITION_IDLE
+                    ? ULV_PROCESSOR_SHARED
+                    : ULV_PROCESSOR_DEDICATED;
+    out->share_count = p->share_count;
+}
+
+static void
+write_pool(const struct record *r, void *ret)
+{
+    const struct pool *p = (const void *)r;
+    struct ulv_memory_record *out = ret;
+
+    out->id = r->id;
+    out->version = r->version;
+    out->base = p->map.base;
+    out->bytes = p->map.bytes;
+    out->free_bytes = ulv_page_map_free_bytes(&p->map);
+    out->node = p->node;
+}
+
+static const struct {
+    uint32_t bytes;
+    void (*write)(const struct record *r, void *ret);
+} query_kind[] = {
+    [ULV_QUERY_PARTITIONS] = { sizeof(struct ulv_partition_record),
+                               write_partition },
+    [ULV_QUERY_CHANNELS] = { sizeof(struct ulv_channel_record),
+                             write_channel },
+    [ULV_QUERY_DEVICES] = { sizeof(struct ulv_device_record), write_device },
+    [ULV_QUERY_PROCESSORS] = { sizeof(struct ulv_processor_record),
+                               write_processor },
+    [ULV_QUERY_MEMORY] = { sizeof(struct ulv_memory_record), write_pool },
+};
+
+static void
+query_log(const struct ulv_database *db, uint64_t after, void *buf,
+          uint32_t room, uint32_t *ret_count, bool *ret_more)
+{
+    struct ulv_log_record *out = buf;
+    uint64_t revision = after + 1;
+
+    if (db->revision >= ULV_LOG_COUNT)
+        revision = ULV_MAX(revision, db->revision - ULV_LOG_COUNT + 1);
+    while (revision <= db->revision && *ret_count < room)
+        out[(*ret_count)++] = db->log[revision++ % ULV_LOG_COUNT];
+    *ret_more = revision <= db->revision;
+}
+
+ulv_status
+ulv_database_query(const struct ulv_database *db, uint32_t kind,
+                   uint64_t after, void *buf, size_t bytes,
+                   uint32_t *ret_bytes, uint32_t *ret_count, bool *ret_more)
+{
+    uint8_t *out = buf;
+    uint32_t room;
+
+    *ret_count = 0;
+    *ret_more = false;
+    if (kind == ULV_QUERY_LOG)
+        *ret_bytes = sizeof(struct ulv_log_record);
+    else if (kind >= 1 && kind < ULV_COUNT_OF(query_kind))
+        *ret_bytes = query_kind[kind].bytes;
+    else
+        return ULV_E_ARG;
+    room = (uint32_t)ULV_MIN(bytes / *ret_bytes, (size_t)UINT32_MAX);
+    if (room == 0)
+        return ULV_E_ARG;
+    if (kind == ULV_QUERY_LOG) {
+        query_log(db, after, buf, room, ret_count, ret_more);
+        return ULV_OK;
+    }
+    for (struct record *r = db->first[kind]; r != NULL; r = r->after) {
+        if (r->id <= after)
+            continue;
+        if (*ret_count == room) {
+            *ret_more = true;
+            break;
+        }
+        memset(out, 0, *ret_bytes);
+        query_kind[kind].write(r, out);
+        out += *ret_bytes;
+        (*ret_count)++;
+    }
+    return ULV_OK;
+}
+
+ulv_status
+ulv_database_find(const struct ulv_database *db, uint32_t kind, ulv_id id,
+                  void *ret)
+{
+    const struct record *r;
+
+    if (kind == 0 || kind >= ULV_COUNT_OF(query_kind))
+        return ULV_E_ARG;
+    r = ulv_db_find(db, id, kind);
+    if (r == NULL)
+        return ULV_E_NOT_FOUND;
+    memset(ret, 0, query_kind[kind].bytes);
+    query_kind[kind].write(r, ret);
+    return ULV_OK;
+}
+
+/* ---- views -------------------------------------------------------------------------- */
+
+ulv_status
+ulv_database_view_partition(const struct ulv_database *db, ulv_id id,
+                            struct ulv_view_partition *ret)
+{
+    const struct partition *p = find_partition(db, id);
+
+    if (p == NULL)
+        return ULV_E_NOT_FOUND;
+    memset(ret, 0, sizeof(*ret));
+    ret->id = id;
+    ret->kind = p->kind;
+    ret->intent = p->intent;
+    ret->capabilities = p->capabilities;
+    ret->silence_limit = p->silence_limit;
+    if (p->kind == ULV_PARTITION_GUEST) {
+        ret->gate = ULV_GUEST_GATE;
+        ret->view = ulv_db_window(p);
+    }
+    memcpy(ret->name, p->name, sizeof(ret->name));
+    return ULV_OK;
+}
+
+uint32_t
+ulv_database_view_memory(const struct ulv_database *db, ulv_id id,
+                         struct ulv_view_memory *buf, uint32_t room)
+{
+    const struct partition *p = find_partition(db, id);
+    uint32_t count = 0;
+
+    if (p == NULL)
+        return 0;
+    for (struct extent *e = p->extents; e != NULL; e = e->next) {
+        if (count < room) {
+            memset(&buf[count], 0, sizeof(buf[count]));
+            buf[count].guest_address = e->guest_address;
+            buf[count].frame = e->frame;
+            buf[count].bytes = e->bytes;
+            buf[count].extent = e->r.id;
+            buf[count].node = e->node;
+        }
+        count++;
+    }
+    return count;
+}
+
+uint32_t
+ulv_database_view_processors(const struct ulv_database *db, ulv_id id,
+                             struct ulv_view_processor *buf, uint32_t room)
+{
+    const struct partition *p = find_partition(db, id);
+    uint32_t count = 0;
+
+    if (p == NULL)
+        return 0;
+    for (struct share *share = p->shares; share != NULL;
+         share = share->next) {
+        if (count < room) {
+            buf[count].id = share->processor->r.id;
+            buf[count].vcpu_idx = share->vcpu_idx;
+            buf[count].mode = share->mode;
+        }
+        count++;
+    }
+    return count;
+}
+
+static void
+view_channel(const struct channel *c, const struct partition *p,
+             struct ulv_view_channel *out)
+{
+    bool server = c->server == p;
+
+    memset(out, 0, sizeof(*out));
+    out->id = c->r.id;
+    out->device = c->device == NULL ? 0 : c->device->r.id;
+    memcpy(out->type, c->type, 16);
+    memcpy(out->instance, c->instance, 16);
+    out->bytes = c->bytes;
+    out->epoch = c->epoch;
+    out->end = server ? ULV_END_SERVER : ULV_END_CLIENT;
+    out->slot = server ? c->server_slot : c->client_slot;
+    if (p->kind == ULV_PARTITION_GUEST)
+        out->guest_address = ulv_db_window(p) +
+                             (out->slot + 1) * ULV_GUEST_SLOT_BYTES;
+}
+
+uint32_t
+ulv_database_view_channels(const struct ulv_database *db, ulv_id id,
+                           struct ulv_view_channel *buf, uint32_t room)
+{
+    const struct partition *p = find_partition(db, id);
+    uint32_t count = 0;
+
+    if (p == NULL)
+        return 0;
+    for (struct record *r = db->first[ULV_QUERY_CHANNELS]; r != NULL;
+         r = r->after) {
+        const struct channel *c = (const void *)r;
+
+        if (c->server != p && c->client != p)
+            continue;
+        if (count < room)
+            view_channel(c, p, &buf[count]);
+        count++;
+    }
+    return count;
+}
+
+uint32_t
+ulv_database_view_devices(const struct ulv_database *db, ulv_id id,
+                          struct ulv_view_device *buf, uint32_t room)
+{
+    const struct partition *p = find_partition(db, id);
+    uint32_t count = 0;
+
+    for (struct record *r = db->first[ULV_QUERY_DEVICES];
+         p != NULL && r != NULL; r = r->after) {
+        const struct device *d = (const void *)r;
+
+        if (d->serving != p && d->standby != p)
+            continue;
+        if (count < room) {
+            buf[count].id = r->id;
+            buf[count].role = d->serving == p ? ULV_ROLE_SERVING
+                                              : ULV_ROLE_STANDBY;
+            buf[count].flags = d->flags;
+            buf[count].bytes = d->medium_bytes;
+        }
+        count++;
+    }
+    return count;
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+#ifndef DATABASE_DATABASE_PRIV_H
+#define DATABASE_DATABASE_PRIV_H
+
+#include <ultravisor/abi/system_call.h>
+
+#include "base/base.h"
+#include "database/database.h"
+#include "database/page_map.h"
+
+#define BUCKETS_MIN 256u
+
+/* Every record with an id; kept in a hash and in a list of its kind. */
+struct record {
+    struct record *in_bucket;
+    struct record *before, *after; /* of its kind, ascending id */
+    ulv_id id;
+    uint64_t version; /* revision of the last change */
+    uint32_t kind;    /* ULV_QUERY_* of it, or KIND_EXTENT */
+    uint32_t bytes;   /* of the whole object */
+};
+#define KIND_EXTENT 7u
+#define KIND_COUNT  8u
+
+struct extent {
+    struct record r;
+    struct extent *next; /* of the partition, ascending guest address */
+    struct partition *partition;
+    uint64_t frame, bytes, guest_address;
+    uint32_t node;
+};
+
+struct share { /* a virtual processor */
+    struct share *next;
+    struct processor *processor;
+    uint32_t vcpu_idx, mode;
+};
+
+struct partition {
+    struct record r;
+    uint32_t kind, state, intent, end_reason;
+    uint64_t end_code, capabilities, silence_limit;
+    uint64_t ram_bytes;
+    struct extent *extents, **extents_end;
+    struct share *shares;
+    struct channel *slot[ULV_SLOT_COUNT]; /* guests */
+    uint32_t extent_count, processor_count, channel_count, device_count;
+    char name[32];
+};
+
+struct channel {
+    struct record r;
+    struct partition *server, *client;
+    struct device *device; /* or NULL */
+    uint64_t frame, bytes;
+    uint32_t epoch, seen[2];
+    uint32_t server_slot, client_slot; /* in a guest's view */
+    uint8_t type[16], instance[16];
+};
+
+struct device {
+    struct record r;
+    struct partition *serving, *standby;
+    uint64_t medium_bytes;
+    uint32_t kind, flags, channel_count;
+    char name[32];
+};
+
+struct processor {
+    struct record r;
+    struct partition *owner; /* idle, or the one it is dedicated to */
+    uint32_t package, core, thread, node, os_number, share_count;
+};
+
+struct pool { /* of a memory node */
+    struct record r;
+    struct ulv_page_map map;
+    uint64_t born; /* the revision that made it */
+    uint32_t node;
+};
+
+struct undo {
+    struct undo *next;
+    void *p;
+    size_t bytes;
+    bool made; /* p was allocated: free it; else: old bytes follow */
+};
+
+struct range { /* to settle at the end */
+    struct range *next;
+    struct pool *pool;
+    uint64_t address, bytes;
+};
+
+struct ulv_plan {
+    struct ulv_database *db;
+    struct undo *undo;
+    struct undo *dead; /* p: freed at commit */
+    struct range *ranges;
+    struct ulv_effect *effects;
+    uint32_t effect_count, effect_capacity;
+    ulv_id *touched;
+    uint32_t touched_count, touched_capacity;
+    struct ulv_log_record log;
+};
+
+struct lease {
+    ulv_id next; /* lowest id of the block not used yet */
+};
+
+struct ulv_database {
+    const struct ulv_host *host;
+    struct ulv_page_map_memory map_memory;
+    uint64_t revision;
+    struct record **bucket;
+    uint32_t bucket_count, record_count;
+    struct record *first[KIND_COUNT], *last[KIND_COUNT];
+    ulv_id own_next, own_end; /* ids the database gives itself */
+    struct lease *leases;
+    uint32_t lease_count, lease_capacity;
+    struct partition *idle, *ultravisor;
+    struct ulv_plan *plan;
+    struct ulv_log_record log[ULV_LOG_COUNT]; /* revision % count */
+};
+
+/* records.c: all but find_record go through the plan's undo log */
+struct record *ulv_db_find(const struct ulv_database *db, ulv_id id,
+                           uint32_t kind);
+bool ulv_db_touch(struct ulv_database *db, void *p, size_t bytes);
+#define TOUCH(db, object) ulv_db_touch((db), (object), sizeof(*(object)))
+void *ulv_db_allocate(struct ulv_database *db, size_t bytes);
+ulv_status ulv_db_bury(struct ulv_database *db, void *p, size_t bytes);
+ulv_status ulv_db_record_add(struct ulv_database *db, ulv_id id,
+                             uint32_t kind, size_t bytes, struct record **ret,
+                             struct ulv_diag *diag);
+ulv_status ulv_db_record_remove(struct ulv_database *db, struct record *r);
+ulv_status ulv_db_fresh_id(struct ulv_database *db, ulv_id *ret);
+/* Enough of them for any one transaction; between plans. */
+ulv_status ulv_db_own_ids(struct ulv_database *db, struct ulv_diag *diag);
+struct ulv_effect *ulv_db_effect(struct ulv_database *db, uint32_t kind);
+bool ulv_db_touched(struct ulv_database *db, struct partition *p);
+void ulv_db_grow(struct ulv_database *db);
+
+static inline struct partition *
+find_partition(const struct ulv_database *db, ulv_id id)
+{
+    return (struct partition *)(void *)ulv_db_find(db, id,
+                                                   ULV_QUERY_PARTITIONS);
+}
+
+/* operations.c, resources.c */
+ulv_status ulv_db_apply(struct ulv_database *db, const struct ulv_operation *o,
+                        struct ulv_diag *diag);
+ulv_status ulv_db_no_memory(struct ulv_diag *diag);
+ulv_status ulv_db_add_processor(struct ulv_database *db,
+                                const struct ulv_op_add_processor *op,
+                                struct ulv_diag *diag);
+ulv_status ulv_db_add_memory(struct ulv_database *db,
+                             const struct ulv_op_add_memory *op,
+                             struct ulv_diag *diag);
+ulv_status ulv_db_assign_memory(struct ulv_database *db,
+                                const struct ulv_op_assign_memory *op,
+                                struct ulv_diag *diag);
+ulv_status ulv_db_release_memory(struct ulv_database *db,
+                                 const struct ulv_op_release_memory *op,
+                                 struct ulv_diag *diag);
+ulv_status ulv_db_assign_processors(struct ulv_database *db,
+                                    const struct ulv_op_assign_processors *op,
+                                    struct ulv_diag *diag);
+ulv_status ulv_db_extent_drop(struct ulv_database *db, struct extent *e);
+ulv_status ulv_db_shares_drop(struct ulv_database *db, struct partition *p);
+/* One contiguous run for a channel, owned by the ultravisor partition. */
+ulv_status ulv_db_take_run(struct ulv_database *db, uint64_t bytes,
+                           uint64_t owner, uint64_t *ret_frame);
+ulv_status ulv_db_give_back(struct ulv_database *db, uint64_t frame,
+                            uint64_t bytes, uint64_t owner);
+uint64_t ulv_db_window(const struct partition *p);
+
+#endif

@@ -1,0 +1,595 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* Partitions, devices and channels: each operation checked, then done. */
+#include "database/database_priv.h"
+
+#include <ultravisor/abi/block.h>
+#include <ultravisor/abi/channel.h>
+
+ulv_status
+ulv_db_no_memory(struct ulv_diag *diag)
+{
+    return ulv_fail(diag, ULV_E_NO_MEMORY, 0, 0, 0,
+                    "the database has no memory for this");
+}
+
+static ulv_status
+no_partition(struct ulv_diag *diag, ulv_id id)
+{
+    return ulv_fail(diag, ULV_E_NOT_FOUND, id, 0, 0,
+                    "partition %u does not exist", id);
+}
+
+static bool
+runs(const struct partition *p)
+{
+    return p->state == ULV_STATE_STARTING || p->state == ULV_STATE_RUNNING;
+}
+
+/* 1 .. ULV_NAME_MAX printable bytes, UTF-8 beyond ASCII let through. */
+static ulv_status
+check_name(const char name[32], ulv_id id, struct ulv_diag *diag)
+{
+    size_t len = ulv_string_length(name, 32);
+
+    if (len == 0 || len > ULV_NAME_MAX)
+        return ulv_fail(diag, ULV_E_ARG, id, len, ULV_NAME_MAX,
+                        "a name has 1 to %u bytes, not %u",
+                        (uint64_t)ULV_NAME_MAX, (uint64_t)len);
+    for (size_t i = 0; i < len; i++) {
+        if ((uint8_t)name[i] <= 0x20 || name[i] == 0x7f)
+            return ulv_fail(diag, ULV_E_ARG, id, (uint8_t)name[i], 0x20,
+                            "byte %u of the name is %x, not printable",
+                            (uint64_t)i, (uint64_t)(uint8_t)name[i]);
+    }
+    return ULV_OK;
+}
+
+static bool
+kind_is_known(uint32_t kind)
+{
+    return kind == ULV_PARTITION_GUEST || kind == ULV_PARTITION_BOOT ||
+           kind == ULV_PARTITION_ULTRAVISOR || kind == ULV_PARTITION_COMMAND ||
+           kind == ULV_PARTITION_IO || kind == ULV_PARTITION_OPERATIONS;
+}
+
+static ulv_status
+create_partition(struct ulv_database *db,
+                 const struct ulv_op_create_partition *op,
+                 struct ulv_diag *diag)
+{
+    struct ulv_effect *effect;
+    struct partition *p;
+    struct record *r;
+    ulv_status status = check_name(op->name, op->id, diag);
+
+    if (status != ULV_OK)
+        return status;
+    if (!kind_is_known(op->kind))
+        return ulv_fail(diag, ULV_E_ARG, op->id, op->kind, 0,
+                        "%s: unknown kind of partition %u", op->name,
+                        (uint64_t)op->kind);
+    for (r = db->first[ULV_QUERY_PARTITIONS]; r != NULL; r = r->after) {
+        if (ulv_string_equal(((struct partition *)(void *)r)->name, op->name,
+                             32))
+            return ulv_fail(diag, ULV_E_EXISTS, r->id, op->id, r->id,
+                            "%s: partition %u has that name", op->name,
+                            r->id);
+    }
+    status = ulv_db_record_add(db, op->id, ULV_QUERY_PARTITIONS, sizeof(*p),
+                               &r, diag);
+    if (status != ULV_OK)
+        return status;
+    p = (struct partition *)(void *)r;
+    p->kind = op->kind;
+    p->capabilities = op->capabilities;
+    p->silence_limit = op->silence_limit;
+    p->extents_end = &p->extents;
+    memcpy(p->name, op->name, sizeof(p->name));
+    if (op->kind != ULV_PARTITION_GUEST)
+        p->state = ULV_STATE_RUNNING;
+    effect = ulv_db_effect(db, ULV_EFFECT_PARTITION_CREATE);
+    if (effect == NULL || !ulv_db_touched(db, p) ||
+        !TOUCH(db, &db->ultravisor))
+        return ulv_db_no_memory(diag);
+    if (op->kind == ULV_PARTITION_ULTRAVISOR)
+        db->ultravisor = p;
+    effect->u.partition_create.id = op->id;
+    effect->u.partition_create.kind = op->kind;
+    memcpy(effect->u.partition_create.name, op->name, 32);
+    return ULV_OK;
+}
+
+/* ---- channels ---------------------------------------------------------------------- */
+
+static const uint8_t type_block[16] = ULV_CHANNEL_TYPE_BLOCK;
+static const uint8_t type_console[16] = ULV_CHANNEL_TYPE_CONSOLE;
+
+/* A slot in a guest's view; other partitions need none. */
+static ulv_status
+take_slot(struct ulv_database *db, struct partition *p, struct channel *c,
+          uint32_t *ret_slot, struct ulv_diag *diag)
+{
+    uint32_t slot = 0;
+
+    if (!ulv_db_touched(db, p))
+        return ulv_db_no_memory(diag);
+    p->channel_count++;
+    *ret_slot = 0;
+    if (p->kind != ULV_PARTITION_GUEST)
+        return ULV_OK;
+    if (runs(p))
+        return ulv_fail(diag, ULV_E_STATE, p->r.id, p->state, 0,
+                        "%s runs: channels are attached before the start",
+                        p->name);
+    while (slot < ULV_SLOT_COUNT && p->slot[slot] != NULL)
+        slot++;
+    if (slot == ULV_SLOT_COUNT)
+        return ulv_fail(diag, ULV_E_LIMIT, p->r.id, slot, ULV_SLOT_COUNT,
+                        "%s: more than %u channels", p->name,
+                        (uint64_t)ULV_SLOT_COUNT);
+    p->slot[slot] = c;
+    *ret_slot = slot;
+    return ULV_OK;
+}
+
+struct channel_plan {
+    ulv_id id;
+    struct partition *server, *client;
+    struct device *device;
+    uint64_t ring_bytes, bulk_bytes;
+    const uint8_t *type;
+};
+
+static ulv_status
+announce_channel(struct ulv_database *db, const struct channel *c,
+                 const struct channel_plan *want)
+{
+    struct ulv_effect *effect = ulv_db_effect(db, ULV_EFFECT_CHANNEL_CREATE);
+    struct ulv_effect_channel *e;
+
+    if (effect == NULL)
+        return ULV_E_NO_MEMORY;
+    e = &effect->u.channel;
+    e->id = c->r.id;
+    e->device = want->device == NULL ? 0 : want->device->r.id;
+    e->server = c->server->r.id;
+    e->client = c->client->r.id;
+    e->frame = c->frame;
+    e->bytes = c->bytes;
+    e->ring_bytes = want->ring_bytes;
+    e->bulk_bytes = want->bulk_bytes;
+    memcpy(e->type, c->type, 16);
+    memcpy(e->instance, c->instance, 16);
+    return ULV_OK;
+}
+
+static void
+make_instance(const struct ulv_database *db, struct channel *c)
+{
+    if (db->host->entropy != NULL)
+        db->host->entropy(db->host->self, c->instance, 16);
+    else
+        memcpy(c->instance, &c->r.id, sizeof(c->r.id));
+}
+
+static ulv_status
+make_channel(struct ulv_database *db, const struct channel_plan *want,
+             struct ulv_diag *diag)
+{
+    struct channel *c;
+    struct record *r;
+    uint64_t bytes = 8192 + 2 * want->ring_bytes + want->bulk_bytes;
+    ulv_status status = ulv_db_record_add(db, want->id, ULV_QUERY_CHANNELS,
+                                          sizeof(*c), &r, diag);
+
+    if (status != ULV_OK)
+        return status;
+    if (db->ultravisor == NULL)
+        return ulv_fail(diag, ULV_E_STATE, want->id, 0, 0,
+                        "channel %u: there is no ultravisor partition to own "
+                        "its pages",
+                        want->id);
+    c = (struct channel *)(void *)r;
+    c->server = want->server;
+    c->client = want->client;
+    c->device = want->device;
+    c->bytes = bytes;
+    c->epoch = 1;
+    memcpy(c->type, want->type, 16);
+    make_instance(db, c);
+    if (ulv_db_take_run(db, bytes, db->ultravisor->r.id, &c->frame) != ULV_OK)
+        return ulv_fail(diag, ULV_E_NO_MEMORY, want->id, bytes, 0,
+                        "channel %u: no run of %z is free", want->id, bytes);
+    status = take_slot(db, want->server, c, &c->server_slot, diag);
+    if (status == ULV_OK)
+        status = take_slot(db, want->client, c, &c->client_slot, diag);
+    if (status != ULV_OK)
+        return status;
+    if (announce_channel(db, c, want) != ULV_OK)
+        return ulv_db_no_memory(diag);
+    return ULV_OK;
+}
+
+static ulv_status
+connect_partitions(struct ulv_database *db, const struct ulv_op_connect *op,
+                   struct ulv_diag *diag)
+{
+    struct channel_plan want = { .id = op->channel,
+                                 .server = find_partition(db, op->server),
+                                 .client = find_partition(db, op->client),
+                                 .ring_bytes = op->bytes,
+                                 .type = op->type };
+
+    if (want.server == NULL || want.server == db->idle)
+        return no_partition(diag, op->server);
+    if (want.client == NULL || want.client == db->idle)
+        return no_partition(diag, op->client);
+    if (want.server == want.client)
+        return ulv_fail(diag, ULV_E_ARG, op->channel, op->client, 0,
+                        "%s cannot be connected to itself",
+                        want.client->name);
+    if (!ulv_is_power_of_two(op->bytes) || op->bytes < 4096 ||
+        op->bytes > ULV_MIB(16))
+        return ulv_fail(diag, ULV_E_ARG, op->channel, op->bytes, ULV_MIB(16),
+                        "a ring of %u bytes: a power of two from 4096 to "
+                        "%z is needed",
+                        op->bytes, ULV_MIB(16));
+    return make_channel(db, &want, diag);
+}
+
+static ulv_status
+attach_device(struct ulv_database *db, const struct ulv_op_attach *op,
+              struct ulv_diag *diag)
+{
+    struct partition *p = find_partition(db, op->partition);
+    struct device *d =
+        (void *)ulv_db_find(db, op->device, ULV_QUERY_DEVICES);
+    struct channel_plan want = { .id = op->channel, .client = p, .device = d };
+
+    if (p == NULL || p->kind != ULV_PARTITION_GUEST)
+        return no_partition(diag, op->partition);
+    if (d == NULL)
+        return ulv_fail(diag, ULV_E_NOT_FOUND, op->device, 0, 0,
+                        "device %u does not exist", op->device);
+    if (d->channel_count > 0)
+        return ulv_fail(diag, ULV_E_BUSY, d->r.id, 0, 0,
+                        "%s is attached already", d->name);
+    if (d->kind == ULV_DEVICE_BLOCK &&
+        (d->flags & ULV_BLOCK_READ_ONLY) != 0 &&
+        (op->flags & ULV_BLOCK_READ_ONLY) == 0)
+        return ulv_fail(diag, ULV_E_DENIED, d->r.id, op->flags,
+                        ULV_BLOCK_READ_ONLY,
+                        "%s is read-only and was asked for writing", d->name);
+    if (!TOUCH(db, d))
+        return ulv_db_no_memory(diag);
+    d->channel_count++;
+    d->r.version = db->revision + 1;
+    want.server = d->serving;
+    want.type = d->kind == ULV_DEVICE_BLOCK ? type_block : type_console;
+    want.ring_bytes = d->kind == ULV_DEVICE_BLOCK ? ULV_BLOCK_RING_BYTES
+                                                  : ULV_CONSOLE_RING_BYTES;
+    want.bulk_bytes = d->kind == ULV_DEVICE_BLOCK ? ULV_BLOCK_BULK_BYTES : 0;
+    return make_channel(db, &want, diag);
+}
+
+static ulv_status
+drop_channel(struct ulv_database *db, struct channel *c)
+{
+    struct ulv_effect *effect = ulv_db_effect(db, ULV_EFFECT_CHANNEL_DESTROY);
+    ulv_status status;
+
+    if (effect == NULL || !ulv_db_touched(db, c->server) ||
+        !ulv_db_touched(db, c->client))
+        return ULV_E_NO_MEMORY;
+    effect->u.removal.id = c->r.id;
+    c->server->channel_count--;
+    c->client->channel_count--;
+    if (c->server->kind == ULV_PARTITION_GUEST)
+        c->server->slot[c->server_slot] = NULL;
+    if (c->client->kind == ULV_PARTITION_GUEST)
+        c->client->slot[c->client_slot] = NULL;
+    if (c->device != NULL) {
+        if (!TOUCH(db, c->device))
+            return ULV_E_NO_MEMORY;
+        c->device->channel_count--;
+        c->device->r.version = db->revision + 1;
+    }
+    status = ulv_db_give_back(db, c->frame, c->bytes, db->ultravisor->r.id);
+    if (status != ULV_OK)
+        return status;
+    return ulv_db_record_remove(db, &c->r);
+}
+
+static ulv_status
+drop_device(struct ulv_database *db, struct device *d)
+{
+    struct ulv_effect *effect = ulv_db_effect(db, ULV_EFFECT_DEVICE_WITHDRAW);
+
+    if (effect == NULL || !ulv_db_touched(db, d->serving) ||
+        (d->standby != NULL && !ulv_db_touched(db, d->standby)))
+        return ULV_E_NO_MEMORY;
+    effect->u.removal.id = d->r.id;
+    d->serving->device_count--;
+    if (d->standby != NULL)
+        d->standby->device_count--;
+    return ulv_db_record_remove(db, &d->r);
+}
+
+/* The channel, and the device behind it that served nobody else. */
+static ulv_status
+revoke_channel(struct ulv_database *db, const struct ulv_op_revoke *op,
+               struct ulv_diag *diag)
+{
+    struct channel *c =
+        (void *)ulv_db_find(db, op->channel, ULV_QUERY_CHANNELS);
+
+    if (c == NULL)
+        return ulv_fail(diag, ULV_E_NOT_FOUND, op->channel, 0, 0,
+                        "channel %u does not exist", op->channel);
+    if (runs(c->client) && c->client->kind == ULV_PARTITION_GUEST)
+        return ulv_fail(diag, ULV_E_BUSY, op->channel, 0, 0,
+                        "channel %u: %s runs", op->channel, c->client->name);
+    if (drop_channel(db, c) != ULV_OK)
+        return ulv_db_no_memory(diag);
+    return ULV_OK;
+}
+
+/* ---- devices ----------------------------------------------------------------------- */
+
+static ulv_status
+offer_device(struct ulv_database *db, const struct ulv_op_offer *op,
+             struct ulv_diag *diag)
+{
+    struct partition *primary = find_partition(db, op->primary);
+    struct partition *standby = find_partition(db, op->standby);
+    struct ulv_effect *effect;
+    struct device *d;
+    struct record *r;
+    ulv_status status = check_name(op->name, op->id, diag);
+
+    if (status != ULV_OK)
+        return status;
+    if (op->kind != ULV_DEVICE_BLOCK && op->kind != ULV_DEVICE_CONSOLE)
+        return ulv_fail(diag, ULV_E_ARG, op->id, op->kind, 0,
+                        "%s: unknown kind of device %u", op->name,
+                        (uint64_t)op->kind);
+    if (primary == NULL || primary->kind != ULV_PARTITION_IO ||
+        primary->state != ULV_STATE_RUNNING)
+        return ulv_fail(diag, ULV_E_NOT_FOUND, op->primary, 0, 0,
+                        "%s: %u is no I/O partition that runs", op->name,
+                        op->primary);
+    if (op->standby != 0 &&
+        (standby == NULL || standby->kind != ULV_PARTITION_IO ||
+         standby == primary))
+        return ulv_fail(diag, ULV_E_NOT_FOUND, op->standby, 0, 0,
+                        "%s: %u is no I/O partition to stand by", op->name,
+                        op->standby);
+    if (standby != NULL && standby->state != ULV_STATE_RUNNING)
+        standby = NULL;
+    status = ulv_db_record_add(db, op->id, ULV_QUERY_DEVICES, sizeof(*d), &r,
+                               diag);
+    if (status != ULV_OK)
+        return status;
+    effect = ulv_db_effect(db, ULV_EFFECT_DEVICE_OFFER);
+    if (effect == NULL || !ulv_db_touched(db, primary) ||
+        (standby != NULL && !ulv_db_touched(db, standby)))
+        return ulv_db_no_memory(diag);
+    d = (struct device *)(void *)r;
+    d->serving = primary;
+    d->standby = standby;
+    d->medium_bytes = op->bytes;
+    d->kind = op->kind;
+    d->flags = op->flags;
+    memcpy(d->name, op->name, sizeof(d->name));
+    primary->device_count++;
+    if (standby != NULL)
+        standby->device_count++;
+    effect->u.device.id = op->id;
+    effect->u.device.primary = primary->r.id;
+    effect->u.device.standby = standby == NULL ? 0 : standby->r.id;
+    effect->u.device.kind = op->kind;
+    effect->u.device.flags = op->flags;
+    return ULV_OK;
+}
+
+static ulv_status
+rehome_channels(struct ulv_database *db, struct device *d,
+                struct partition *to)
+{
+    for (struct record *r = db->first[ULV_QUERY_CHANNELS]; r != NULL;
+         r = r->after) {
+        struct channel *c = (struct channel *)(void *)r;
+
+        if (c->device != d)
+            continue;
+        if (!TOUCH(db, c) || !ulv_db_touched(db, c->client))
+            return ULV_E_NO_MEMORY;
+        c->server->channel_count--;
+        to->channel_count++;
+        c->server = to;
+        c->epoch++;
+        c->r.version = db->revision + 1;
+    }
+    return ULV_OK;
+}
+
+static ulv_status
+rehome_device(struct ulv_database *db, const struct ulv_op_rehome *op,
+              struct ulv_diag *diag)
+{
+    struct device *d =
+        (void *)ulv_db_find(db, op->device, ULV_QUERY_DEVICES);
+    struct partition *to = find_partition(db, op->server);
+    struct ulv_effect *effect;
+
+    if (d == NULL)
+        return ulv_fail(diag, ULV_E_NOT_FOUND, op->device, 0, 0,
+                        "device %u does not exist", op->device);
+    if (to == NULL || d->standby != to || to->state != ULV_STATE_RUNNING)
+        return ulv_fail(diag, ULV_E_STATE, op->device, op->server, 0,
+                        "%s: %u does not stand by for it", d->name,
+                        op->server);
+    effect = ulv_db_effect(db, ULV_EFFECT_DEVICE_REHOME);
+    if (effect == NULL || !TOUCH(db, d) || !ulv_db_touched(db, to) ||
+        !ulv_db_touched(db, d->serving))
+        return ulv_db_no_memory(diag);
+    effect->u.rehome.device = op->device;
+    effect->u.rehome.from = d->serving->r.id;
+    effect->u.rehome.to = op->server;
+    d->serving->device_count--;
+    if (rehome_channels(db, d, to) != ULV_OK)
+        return ulv_db_no_memory(diag);
+    d->serving = to;
+    d->standby = NULL;
+    d->r.version = db->revision + 1;
+    return ULV_OK;
+}
+
+/* ---- life -------------------------------------------------------------------------- */
+
+static ulv_status
+set_intent(struct ulv_database *db, const struct ulv_op_set_intent *op,
+           struct ulv_diag *diag)
+{
+    struct partition *p = find_partition(db, op->partition);
+    struct ulv_effect *effect;
+
+    if (p == NULL || p->kind != ULV_PARTITION_GUEST)
+        return no_partition(diag, op->partition);
+    if (op->intent > ULV_INTENT_RUNNING)
+        return ulv_fail(diag, ULV_E_ARG, p->r.id, op->intent,
+                        ULV_INTENT_RUNNING, "%s: unknown intent %u", p->name,
+                        (uint64_t)op->intent);
+    if (op->intent == ULV_INTENT_RUNNING && runs(p))
+        return ulv_fail(diag, ULV_E_STATE, p->r.id, p->state, 0,
+                        "%s runs already", p->name);
+    if (op->intent == ULV_INTENT_STOPPED && !runs(p))
+        return ulv_fail(diag, ULV_E_STATE, p->r.id, p->state, 0,
+                        "%s does not run", p->name);
+    if (op->intent == ULV_INTENT_RUNNING &&
+        (p->extent_count == 0 || p->processor_count == 0))
+        return ulv_fail(diag, ULV_E_STATE, p->r.id, p->extent_count, 1,
+                        "%s has no %s", p->name,
+                        p->extent_count == 0 ? "memory" : "processor");
+    effect = ulv_db_effect(db, ULV_EFFECT_INTENT);
+    if (effect == NULL || !ulv_db_touched(db, p))
+        return ulv_db_no_memory(diag);
+    p->intent = op->intent;
+    if (op->intent == ULV_INTENT_RUNNING) {
+        p->state = ULV_STATE_STARTING;
+        p->end_reason = ULV_END_REASON_NONE;
+        p->end_code = 0;
+    }
+    effect->u.intent.partition = p->r.id;
+    effect->u.intent.intent = op->intent;
+    effect->u.intent.image = op->image;
+    return ULV_OK;
+}
+
+static ulv_status
+set_state(struct ulv_database *db, const struct ulv_op_set_state *op,
+          struct ulv_diag *diag)
+{
+    struct partition *p = find_partition(db, op->partition);
+
+    if (p == NULL)
+        return no_partition(diag, op->partition);
+    if (op->state > ULV_STATE_LOST)
+        return ulv_fail(diag, ULV_E_ARG, p->r.id, op->state, ULV_STATE_LOST,
+                        "%s: unknown state %u", p->name, (uint64_t)op->state);
+    if (!ulv_db_touched(db, p))
+        return ulv_db_no_memory(diag);
+    p->state = op->state;
+    p->end_reason = op->reason;
+    p->end_code = op->code;
+    if (!runs(p))
+        p->intent = ULV_INTENT_STOPPED;
+    return ULV_OK;
+}
+
+static ulv_status
+drop_connections(struct ulv_database *db, struct partition *p)
+{
+    struct record *next;
+
+    for (struct record *r = db->first[ULV_QUERY_CHANNELS]; r != NULL;
+         r = next) {
+        struct channel *c = (struct channel *)(void *)r;
+        struct device *d = c->device;
+
+        next = r->after;
+        if (c->client != p && c->server != p)
+            continue;
+        if (drop_channel(db, c) != ULV_OK ||
+            (d != NULL && d->channel_count == 0 &&
+             drop_device(db, d) != ULV_OK))
+            return ULV_E_NO_MEMORY;
+    }
+    return ULV_OK;
+}
+
+static ulv_status
+destroy_partition(struct ulv_database *db,
+                  const struct ulv_op_destroy_partition *op,
+                  struct ulv_diag *diag)
+{
+    struct partition *p = find_partition(db, op->id);
+    struct ulv_effect *effect;
+
+    if (p == NULL || p->kind != ULV_PARTITION_GUEST)
+        return no_partition(diag, op->id);
+    if (runs(p))
+        return ulv_fail(diag, ULV_E_BUSY, p->r.id, p->state, 0,
+                        "%s runs: stop it first", p->name);
+    if (!ulv_db_touched(db, p) || drop_connections(db, p) != ULV_OK ||
+        ulv_db_shares_drop(db, p) != ULV_OK)
+        return ulv_db_no_memory(diag);
+    for (struct extent *e = p->extents; e != NULL; e = e->next) {
+        if (ulv_db_extent_drop(db, e) != ULV_OK)
+            return ulv_db_no_memory(diag);
+    }
+    effect = ulv_db_effect(db, ULV_EFFECT_PARTITION_DESTROY);
+    if (effect == NULL || ulv_db_record_remove(db, &p->r) != ULV_OK)
+        return ulv_db_no_memory(diag);
+    effect->u.removal.id = op->id;
+    return ULV_OK;
+}
+
+ulv_status
+ulv_db_apply(struct ulv_database *db, const struct ulv_operation *o,
+             struct ulv_diag *diag)
+{
+    switch (o->kind) {
+    case ULV_OP_ADD_PROCESSOR:
+        return ulv_db_add_processor(db, &o->u.add_processor, diag);
+    case ULV_OP_ADD_MEMORY:
+        return ulv_db_add_memory(db, &o->u.add_memory, diag);
+    case ULV_OP_CREATE_PARTITION:
+        return create_partition(db, &o->u.create_partition, diag);
+    case ULV_OP_DESTROY_PARTITION:
+        return destroy_partition(db, &o->u.destroy_partition, diag);
+    case ULV_OP_ASSIGN_MEMORY:
+        return ulv_db_assign_memory(db, &o->u.assign_memory, diag);
+    case ULV_OP_RELEASE_MEMORY:
+        return ulv_db_release_memory(db, &o->u.release_memory, diag);
+    case ULV_OP_ASSIGN_PROCESSORS:
+        return ulv_db_assign_processors(db, &o->u.assign_processors, diag);
+    case ULV_OP_OFFER:
+        return offer_device(db, &o->u.offer, diag);
+    case ULV_OP_ATTACH:
+        return attach_device(db, &o->u.attach, diag);
+    case ULV_OP_CONNECT:
+        return connect_partitions(db, &o->u.connect, diag);
+    case ULV_OP_REHOME:
+        return rehome_device(db, &o->u.rehome, diag);
+    case ULV_OP_REVOKE:
+        return revoke_channel(db, &o->u.revoke, diag);
+    case ULV_OP_SET_INTENT:
+        return set_intent(db, &o->u.set_intent, diag);
+    case ULV_OP_SET_STATE:
+        return set_state(db, &o->u.set_state, diag);
+    default:
+        return ulv_fail(diag, ULV_E_ARG, 0, o->kind, ULV_OP_SET_STATE,
+                        "unknown operation %u", (uint64_t)o->kind);
+    }
+}

@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+#include "database/page_map.h"
+
+#include "base/base.h"
+
+#define PAGE    UINT64_C(4096)
+#define ENTRIES (1u << ULV_PAGE_MAP_ORDER)
+
+/*
+ * An entry is owner << 1, or the address of an index page | 1. Tier t index
+ * pages have entries of PAGE << x*(t-1) bytes: those of tier 1 are pages.
+ */
+struct ulv_index_page {
+    uint64_t free_pages;
+    uint32_t largest; /* tier of the largest free block inside + 1; 0: none */
+    uint32_t rsvd_;
+    uint64_t entry[ENTRIES];
+};
+
+static uint64_t
+block_bytes(uint32_t tier)
+{
+    return PAGE << (ULV_PAGE_MAP_ORDER * (tier - 1));
+}
+
+static bool
+is_index(uint64_t entry)
+{
+    return (entry & 1) != 0;
+}
+
+static struct ulv_index_page *
+index_page(uint64_t entry)
+{
+    return (struct ulv_index_page *)(uintptr_t)(entry & ~UINT64_C(1));
+}
+
+static uint64_t
+index_entry(const struct ulv_index_page *page)
+{
+    return (uint64_t)(uintptr_t)page | 1;
+}
+
+/* ---- counts -------------------------------------------------------------------- */
+
+static uint64_t
+entry_free_pages(uint64_t entry, uint32_t tier)
+{
+    if (is_index(entry))
+        return index_page(entry)->free_pages;
+    return entry == ULV_PAGE_FREE ? block_bytes(tier) / PAGE : 0;
+}
+
+static uint32_t
+entry_largest(uint64_t entry, uint32_t tier)
+{
+    if (is_index(entry))
+        return index_page(entry)->largest;
+    return entry == ULV_PAGE_FREE ? tier : 0;
+}
+
+static uint32_t
+largest_of(const struct ulv_index_page *page, uint32_t tier)
+{
+    uint32_t largest = 0;
+
+    for (uint32_t i = 0; i < ENTRIES && largest < tier; i++)
+        largest = ULV_MAX(largest, entry_largest(page->entry[i], tier));
+    return largest;
+}
+
+/* ---- life ----------------------------------------------------------------------- */
+
+static struct ulv_index_page *
+new_index_page(const struct ulv_page_map *map, uint64_t entry, uint32_t tier)
+{
+    struct ulv_index_page *page =
+        map->memory->allocate(map->memory->self, sizeof(*page));
+
+    if (page == NULL)
+        return NULL;
+    for (uint32_t i = 0; i < ENTRIES; i++)
+        page->entry[i] = entry;
+    page->free_pages = ENTRIES * entry_free_pages(entry, tier);
+    page->largest = entry_largest(entry, tier);
+    return page;
+}
+
+ulv_status
+ulv_page_map_init(struct ulv_page_map *map,
+                  const struct ulv_page_map_memory *memory, uint64_t base,
+                  uint64_t bytes)
+{
+    uint64_t last;
+
+    memset(map, 0, sizeof(*map));
+    if (bytes == 0 || base % block_bytes(2) != 0 ||
+        bytes % block_bytes(2) != 0 || !ulv_add_u64(base, bytes, &last))
+        return ULV_E_ARG;
+    map->memory = memory;
+    map->base = base;
+    map->bytes = bytes;
+    map->top = 1;
+    while (map->top < ULV_PAGE_MAP_TIERS &&
+           block_bytes(map->top + 1) < bytes)
+        map->top++;
+    if (block_bytes(map->top) * ENTRIES < bytes)
+        return ULV_E_ARG;
+    map->root = new_index_page(map, ULV_PAGE_NEVER << 1, map->top);
+    if (map->root == NULL)
+        return ULV_E_NO_MEMORY;
+    return ulv_page_map_set(map, base, bytes, ULV_PAGE_NEVER, ULV_PAGE_FREE);
+}
+
+static void
+free_index_page(const struct ulv_page_map *map, struct ulv_index_page *page)
+{
+    for (uint32_t i = 0; i < ENTRIES; i++) {
+        if (is_index(page->entry[i]))
+            free_index_page(map, index_page(page->entry[i]));
+    }
+    map->memory->release(map->memory->self, page, sizeof(*page));
+}
+
+void
+ulv_page_map_fini(struct ulv_page_map *map)
+{
+    if (map->root != NULL)
+        free_index_page(map, map->root);
+    map->root = NULL;
+}
+
+/* ---- set ------------------------------------------------------------------------ */
+
+struct change {
+    struct ulv_page_map *map;
+    uint64_t from, to; /* entries */
+};
+
+static ulv_status set_in_page(const struct change *change,
+                              struct ulv_index_page *page, uint32_t tier,
+                              uint64_t offset, uint64_t bytes);
+
+/* Part of one entry: an index page takes its place if it is still whole. */
+static ulv_status
+set_below(const struct change *change, struct ulv_index_page *page,
+          uint32_t tier, uint64_t offset, uint64_t bytes)
+{
+    const struct ulv_page_map_memory *memory = change->map->memory;
+    uint64_t *entry = &page->entry[offset / block_bytes(tier)];
+
+    if (tier == 1)
+        return ULV_E_ARG;
+    if (!is_index(*entry)) {
+        struct ulv_index_page *below;
+
+        if (*entry != change->from)
+            return ULV_E_DENIED;
+        below = new_index_page(change->map, *entry, tier - 1);
+        if (below == NULL || !memory->touch(memory->self, entry, 8))
+            return ULV_E_NO_MEMORY;
+        *entry = index_entry(below);
+    }
+    return set_in_page(change, index_page(*entry), tier - 1,
+                       offset % block_bytes(tier), bytes);
+}
+
+static ulv_status
+set_entry(const struct change *change, struct ulv_index_page *page,
+          uint32_t tier, uint64_t offset, uint64_t bytes)
+{
+    const struct ulv_page_map_memory *memory = change->map->memory;
+    uint64_t *entry = &page->entry[offset / block_bytes(tier)];
+
+    if (bytes < block_bytes(tier) || is_index(*entry))
+        return set_below(change, page, tier, offset, bytes);
+    if (*entry != change->from)
+        return ULV_E_DENIED;
+    if (!memory->touch(memory->self, entry, 8))
+        return ULV_E_NO_MEMORY;
+    *entry = change->to;
+    return ULV_OK;
+}
+
+/* offset: from the first byte the page covers. */
+static ulv_status
+set_in_page(const struct change *change, struct ulv_index_page *page,
+            uint32_t tier, uint64_t offset, uint64_t bytes)
+{
+    const struct ulv_page_map_memory *memory = change->map->memory;
+    uint64_t block = block_bytes(tier), pages = bytes / PAGE;
+
+    if (!memory->touch(memory->self, page,
+                       offsetof(struct ulv_index_page, entry)))
+        return ULV_E_NO_MEMORY;
+    while (bytes > 0) {
+        uint64_t some = ULV_MIN(bytes, block - offset % block);
+        ulv_status status = set_entry(change, page, tier, offset, some);
+
+        if (status != ULV_OK)
+            return status;
+        offset += some;
+        bytes -= some;
+    }
+    if (change->from == ULV_PAGE_FREE)
+        page->free_pages -= pages;
+    if (change->to == ULV_PAGE_FREE)
+        page->free_pages += pages;
+    page->largest = largest_of(page, tier);
+    return ULV_OK;
+}
+
+ulv_status
+ulv_page_map_set(struct ulv_page_map *map, uint64_t address, uint64_t bytes,
+                 uint64_t from, uint64_t to)
+{
+    struct change change = { map, from << 1, to << 1 };
+
+    if (address < map->base || address % PAGE != 0 || bytes % PAGE != 0 ||
+        bytes == 0 ||
+        !ulv_range_inside(address - map->base, bytes, map->bytes))
+        return ULV_E_ARG;
+    return set_in_page(&change, map->root, map->top, address - map->base,
+                       bytes);
+}
+
+/* ---- find ----------------------------------------------------------------------- */
+
+/* First free block of exactly tier want or of a larger one, inside page. */
+static uint64_t
+find_block(const struct ulv_index_page *page, uint32_t tier, uint32_t want)
+{
+    for (uint32_t i = 0; i < ENTRIES; i++) {
+        uint64_t entry = page->entry[i], start = i * block_bytes(tier);
+
+        if (entry_largest(entry, tier) < want)
+            continue;
+        if (is_index(entry))
+            return start + find_block(index_page(entry), tier - 1, want);
+        return start;
+    }
+    return UINT64_MAX;
+}
+
+/* How far [address, ...) stays free in blocks of tier, up to bytes. */
+static uint64_t
+free_run(const struct ulv_page_map *map, uint64_t offset, uint32_t want,
+         uint64_t bytes)
+{
+    uint64_t run = 0, block = block_bytes(want);
+
+    while (run + block <= bytes && offset + run < map->bytes) {
+        const struct ulv_index_page *page = map->root;
+        uint32_t tier = map->top;
+        uint64_t at = offset + run, entry = page->entry[at / block_bytes(tier)];
+
+        while (is_index(entry) && tier > want) {
+            page = index_page(entry);
+            at %= block_bytes(tier);
+            tier--;
+            entry = page->entry[at / block_bytes(tier)];
+        }
+        if (entry != ULV_PAGE_FREE)
+            break;
+        run += tier > want ? ULV_MIN(bytes - bytes % block - run,
+                                     block_bytes(tier) - at % block_bytes(tier))
+                           : block;
+    }
+    return run;
+}
+
+ulv_status
+ulv_page_map_find(const struct ulv_page_map *map, uint64_t bytes,
+                  uint64_t *ret_address, uint64_t *ret_bytes)
+{
+    uint32_t want = map->top;
+    uint64_t offset;
+
+    while (want > 1 && block_bytes(want) > bytes)
+        want--;
+    if (map->root->largest == 0 || bytes < PAGE)
+        return ULV_E_NO_MEMORY;
+    want = ULV_MIN(want, map->root->largest);
+    offset = find_block(map->root, map->top, want);
+    *ret_address = map->base + offset;
+    *ret_bytes = free_run(map, offset, want, bytes);
+    return ULV_OK;
+}
+
+/* ---- look ----------------------------------------------------------------------- */
+
+uint64_t
+ulv_page_map_owner(const struct ulv_page_map *map, uint64_t address)
+{
+    const struct ulv_index_page *page = map->root;
+    uint64_t offset = address - map->base;
+    uint32_t tier = map->top;
+
+    if (address < map->base || offset >= map->bytes)
+        return ULV_PAGE_NEVER;
+    for (;;) {
+        uint64_t entry = page->entry[offset / block_bytes(tier)];
+
+        if (!is_index(entry))
+            return entry >> 1;
+        page = index_page(entry);
+        offset %= block_bytes(tier);
+        tier--;
+    }
+}
+
+uint64_t
+ulv_page_map_free_bytes(const struct ulv_page_map *map)
+{
+    return map->root->free_pages * PAGE;
+}
+
+static uint64_t
+count_in_page(const struct ulv_index_page *page, uint32_t tier, uint64_t owner)
+{
+    uint64_t bytes = 0, free_pages = 0;
+
+    for (uint32_t i = 0; i < ENTRIES; i++) {
+        uint64_t entry = page->entry[i], below;
+
+        free_pages += entry_free_pages(entry, tier);
+        if (!is_index(entry)) {
+            bytes += entry == owner << 1 ? block_bytes(tier) : 0;
+            continue;
+        }
+        if (tier == 1)
+            return UINT64_MAX;
+        below = count_in_page(index_page(entry), tier - 1, owner);
+        if (below == UINT64_MAX)
+            return UINT64_MAX;
+        bytes += below;
+    }
+    if (free_pages != page->free_pages ||
+        largest_of(page, tier) != page->largest)
+        return UINT64_MAX;
+    return bytes;
+}
+
+uint64_t
+ulv_page_map_count(const struct ulv_page_map *map, uint64_t owner)
+{
+    return count_in_page(map->root, map->top, owner);
+}
+
+static uint64_t
+index_pages_in(const struct ulv_index_page *page)
+{
+    uint64_t count = 1;
+
+    for (uint32_t i = 0; i < ENTRIES; i++) {
+        if (is_index(page->entry[i]))
+            count += index_pages_in(index_page(page->entry[i]));
+    }
+    return count;
+}
+
+uint64_t
+ulv_page_map_index_pages(const struct ulv_page_map *map)
+{
+    return index_pages_in(map->root);
+}
+
+/* ---- settle --------------------------------------------------------------------- */
+
+static void
+settle_in_page(struct ulv_page_map *map, struct ulv_index_page *page,
+               uint32_t tier, uint64_t offset, uint64_t bytes)
+{
+    uint64_t block = block_bytes(tier);
+
+    while (bytes > 0) {
+        uint64_t some = ULV_MIN(bytes, block - offset % block);
+        uint64_t *entry = &page->entry[offset / block];
+
+        if (is_index(*entry)) {
+            struct ulv_index_page *below = index_page(*entry);
+            uint32_t same = 1;
+
+            settle_in_page(map, below, tier - 1, offset % block, some);
+            while (same < ENTRIES && below->entry[same] == below->entry[0])
+                same++;
+            if (same == ENTRIES && !is_index(below->entry[0])) {
+                *entry = below->entry[0];
+                map->memory->release(map->memory->self, below,
+                                     sizeof(*below));
+            }
+        }
+        offset += some;
+        bytes -= some;
+    }
+    page->largest = largest_of(page, tier);
+}
+
+void
+ulv_page_map_settle(struct ulv_page_map *map, uint64_t address, uint64_t bytes)
+{
+    settle_in_page(map, map->root, map->top, address - map->base, bytes);
+}

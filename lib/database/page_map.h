@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * The tiered page map of one pool of memory: a radix of 2^x-ary index pages.
+ * An entry is the owner of a whole block of its tier, or an index page of the
+ * tier below. Each index page counts its free pages and knows the largest tier
+ * of which it has a whole block free, so that finding memory is a descent.
+ *
+ * Changes go through the caller's undo log; nothing merges before settle().
+ */
+#ifndef DATABASE_PAGE_MAP_H
+#define DATABASE_PAGE_MAP_H
+
+#include <ultravisor/sys/host.h>
+
+/* x: an index page has 2^x entries; 9 makes tiers of 4 KiB, 2 MiB, 1 GiB. */
+#ifndef ULV_PAGE_MAP_ORDER
+#define ULV_PAGE_MAP_ORDER 9
+#endif
+#define ULV_PAGE_MAP_TIERS 4 /* index pages above a 4 KiB block */
+
+#define ULV_PAGE_FREE  UINT64_C(0)
+#define ULV_PAGE_NEVER (UINT64_MAX >> 1) /* outside the pool */
+
+/* What a map needs of its owner; touch and allocate belong to the undo log. */
+struct ulv_page_map_memory {
+    void *self;
+    /* Zeroed; gone again if the plan is aborted. NULL: none. */
+    void *(*allocate)(void *self, size_t bytes);
+    /* Remember what stands there. false: no memory for that. */
+    bool (*touch)(void *self, void *p, size_t bytes);
+    /* For good, only in settle(). */
+    void (*release)(void *self, void *p, size_t bytes);
+};
+
+struct ulv_index_page;
+
+struct ulv_page_map {
+    const struct ulv_page_map_memory *memory;
+    uint64_t base, bytes;
+    uint32_t top; /* tier of the root: 1 .. ULV_PAGE_MAP_TIERS */
+    struct ulv_index_page *root;
+};
+
+/* base and bytes: multiples of a 2^x block of 4 KiB pages. NO_MEMORY, ARG. */
+ulv_status ulv_page_map_init(struct ulv_page_map *map,
+                             const struct ulv_page_map_memory *memory,
+                             uint64_t base, uint64_t bytes);
+void ulv_page_map_fini(struct ulv_page_map *map);
+
+/**
+ * Give [address, address + bytes), all of which from has, to to.
+ * Errors: DENIED (from does not have all of it), NO_MEMORY, ARG.
+ */
+ulv_status ulv_page_map_set(struct ulv_page_map *map, uint64_t address,
+                            uint64_t bytes, uint64_t from, uint64_t to);
+
+/**
+ * The lowest free block of the largest tier that is not larger than bytes
+ * rounded down to a tier, or of a smaller one if there is none; at most bytes
+ * long. Neighbouring free blocks of the same index page are taken along.
+ * Errors: NO_MEMORY (nothing is free).
+ */
+ulv_status ulv_page_map_find(const struct ulv_page_map *map, uint64_t bytes,
+                             uint64_t *ret_address, uint64_t *ret_bytes);
+
+uint64_t ulv_page_map_owner(const struct ulv_page_map *map, uint64_t address);
+uint64_t ulv_page_map_free_bytes(const struct ulv_page_map *map);
+
+/* Merge what one owner has whole, over a range that was changed. */
+void ulv_page_map_settle(struct ulv_page_map *map, uint64_t address,
+                         uint64_t bytes);
+
+/* Bytes that owner has, counted from scratch; UINT64_MAX: the counts or tiers
+ * of some index page are wrong. */
+uint64_t ulv_page_map_count(const struct ulv_page_map *map, uint64_t owner);
+
+/* Index pages in use, for figures and tests. */
+uint64_t ulv_page_map_index_pages(const struct ulv_page_map *map);
+
+#endif

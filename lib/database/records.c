@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* Records, their index, and the undo log that every change goes through. */
+#include "database/database_priv.h"
+
+static uint32_t
+bucket_of(const struct ulv_database *db, ulv_id id)
+{
+    uint64_t mixed = id * UINT64_C(0x9e3779b97f4a7c15);
+
+    return (uint32_t)(mixed >> 40) & (db->bucket_count - 1);
+}
+
+struct record *
+ulv_db_find(const struct ulv_database *db, ulv_id id, uint32_t kind)
+{
+    struct record *r = db->bucket[bucket_of(db, id)];
+
+    while (r != NULL && r->id != id)
+        r = r->in_bucket;
+    return r != NULL && r->kind == kind ? r : NULL;
+}
+
+/* ---- undo log ------------------------------------------------------------------- */
+
+static struct undo *
+new_undo(struct ulv_database *db, struct undo **list, void *p, size_t bytes,
+         size_t old_bytes)
+{
+    const struct ulv_host *host = db->host;
+    struct undo *undo = host->alloc(host->self, sizeof(*undo) + old_bytes, 8);
+
+    if (undo == NULL)
+        return NULL;
+    undo->p = p;
+    undo->bytes = bytes;
+    undo->next = *list;
+    *list = undo;
+    return undo;
+}
+
+bool
+ulv_db_touch(struct ulv_database *db, void *p, size_t bytes)
+{
+    struct undo *undo;
+
+    if (db->plan == NULL)
+        return true; /* while the database itself is made */
+    undo = new_undo(db, &db->plan->undo, p, bytes, bytes);
+    if (undo == NULL)
+        return false;
+    memcpy(undo + 1, p, bytes);
+    return true;
+}
+
+void *
+ulv_db_allocate(struct ulv_database *db, size_t bytes)
+{
+    const struct ulv_host *host = db->host;
+    void *p = host->alloc(host->self, bytes, 8);
+    struct undo *undo;
+
+    if (p == NULL || db->plan == NULL)
+        return p;
+    undo = new_undo(db, &db->plan->undo, p, bytes, 0);
+    if (undo == NULL) {
+        host->free(host->self, p, bytes);
+        return NULL;
+    }
+    undo->made = true;
+    return p;
+}
+
+ulv_status
+ulv_db_bury(struct ulv_database *db, void *p, size_t bytes)
+{
+    if (new_undo(db, &db->plan->dead, p, bytes, 0) == NULL)
+        return ULV_E_NO_MEMORY;
+    return ULV_OK;
+}
+
+/* ---- records --------------------------------------------------------------------- */
+
+/* Within a lease ids go up, so a used one cannot come again. */
+static ulv_status
+use_id(struct ulv_database *db, ulv_id id, struct ulv_diag *diag)
+{
+    uint64_t block = id / ULV_ID_LEASE_COUNT;
+    struct lease *lease;
+
+    if (id == 0 || block >= db->lease_count)
+        return ulv_fail(diag, ULV_E_ARG, id, id,
+                        db->lease_count * (uint64_t)ULV_ID_LEASE_COUNT,
+                        "id %u was never leased", id);
+    lease = &db->leases[block];
+    if (id < lease->next)
+        return ulv_fail(diag, ULV_E_EXISTS, id, id, lease->next,
+                        "id %u is used or burned", id);
+    if (!TOUCH(db, lease))
+        return ulv_db_no_memory(diag);
+    lease->next = id + 1;
+    return ULV_OK;
+}
+
+static bool
+link_in_order(struct ulv_database *db, struct record *r)
+{
+    struct record *before = db->last[r->kind];
+
+    while (before != NULL && before->id > r->id)
+        before = before->before;
+    r->before = before;
+    r->after = before == NULL ? db->first[r->kind] : before->after;
+    if (!TOUCH(db, &db->first[r->kind]) || !TOUCH(db, &db->last[r->kind]) ||
+        (before != NULL && !TOUCH(db, before)) ||
+        (r->after != NULL && !TOUCH(db, r->after)))
+        return false;
+    *(before == NULL ? &db->first[r->kind] : &before->after) = r;
+    *(r->after == NULL ? &db->last[r->kind] : &r->after->before) = r;
+    return true;
+}
+
+ulv_status
+ulv_db_record_add(struct ulv_database *db, ulv_id id, uint32_t kind,
+                  size_t bytes, struct record **ret, struct ulv_diag *diag)
+{
+    ulv_status status = use_id(db, id, diag);
+    struct record **bucket = &db->bucket[bucket_of(db, id)];
+    struct record *r;
+
+    if (status != ULV_OK)
+        return status;
+    r = ulv_db_allocate(db, bytes);
+    if (r == NULL || !TOUCH(db, bucket) || !TOUCH(db, &db->record_count))
+        return ulv_db_no_memory(diag);
+    r->id = id;
+    r->version = db->revision + 1;
+    r->kind = kind;
+    r->bytes = (uint32_t)bytes;
+    r->in_bucket = *bucket;
+    *bucket = r;
+    db->record_count++;
+    if (!link_in_order(db, r))
+        return ulv_db_no_memory(diag);
+    *ret = r;
+    return ULV_OK;
+}
+
+ulv_status
+ulv_db_record_remove(struct ulv_database *db, struct record *r)
+{
+    struct record **at = &db->bucket[bucket_of(db, r->id)];
+
+    while (*at != r)
+        at = &(*at)->in_bucket;
+    if (!TOUCH(db, at) || !TOUCH(db, &db->record_count) ||
+        !TOUCH(db, &db->first[r->kind]) || !TOUCH(db, &db->last[r->kind]) ||
+        (r->before != NULL && !TOUCH(db, r->before)) ||
+        (r->after != NULL && !TOUCH(db, r->after)))
+        return ULV_E_NO_MEMORY;
+    *at = r->in_bucket;
+    db->record_count--;
+    *(r->before == NULL ? &db->first[r->kind] : &r->before->after) = r->after;
+    *(r->after == NULL ? &db->last[r->kind] : &r->after->before) = r->before;
+    return ulv_db_bury(db, r, r->bytes);
+}
+
+/* What one transaction may need: extents and channels of a whole partition. */
+#define OWN_IDS_MIN 32768u
+
+ulv_status
+ulv_db_own_ids(struct ulv_database *db, struct ulv_diag *diag)
+{
+    ulv_id first;
+    ulv_status status;
+
+    if (db->own_end - db->own_next >= OWN_IDS_MIN)
+        return ULV_OK;
+    status = ulv_database_lease(db, &first);
+    if (status != ULV_OK)
+        return ulv_fail(diag, status, 0, 0, 0, "no ids are left");
+    db->own_next = first + 1;
+    db->own_end = first + ULV_ID_LEASE_COUNT;
+    return ULV_OK;
+}
+
+ulv_status
+ulv_db_fresh_id(struct ulv_database *db, ulv_id *ret)
+{
+    if (db->own_next == db->own_end)
+        return ULV_E_LIMIT;
+    if (!TOUCH(db, &db->own_next))
+        return ULV_E_NO_MEMORY;
+    *ret = db->own_next++;
+    return ULV_OK;
+}
+
+/* More buckets when there are more records; between plans only, so that no
+ * undo entry points into the old array. Staying small is no failure. */
+void
+ulv_db_grow(struct ulv_database *db)
+{
+    const struct ulv_host *host = db->host;
+    struct record **old = db->bucket, **bucket;
+    uint32_t old_count = db->bucket_count;
+
+    if (db->record_count < old_count)
+        return;
+    bucket = host->alloc(host->self, 2 * old_count * sizeof(*bucket), 8);
+    if (bucket == NULL)
+        return;
+    db->bucket = bucket;
+    db->bucket_count = 2 * old_count;
+    for (uint32_t i = 0; i < old_count; i++) {
+        while (old[i] != NULL) {
+            struct record *r = old[i];
+            struct record **to = &bucket[bucket_of(db, r->id)];
+
+            old[i] = r->in_bucket;
+            r->in_bucket = *to;
+            *to = r;
+        }
+    }
+    host->free(host->self, old, old_count * sizeof(*old));
+}
+
+/* ---- what a plan collects ---------------------------------------------------------- */
+
+static void *
+grow_array(struct ulv_database *db, void *old, uint32_t count,
+           uint32_t *capacity, size_t bytes)
+{
+    const struct ulv_host *host = db->host;
+    uint32_t more = *capacity * 2 + 16;
+    void *array = host->alloc(host->self, more * bytes, 8);
+
+    if (array == NULL)
+        return NULL;
+    if (count != 0)
+        memcpy(array, old, count * bytes);
+    host->free(host->self, old, *capacity * bytes);
+    *capacity = more;
+    return array;
+}
+
+struct ulv_effect *
+ulv_db_effect(struct ulv_database *db, uint32_t kind)
+{
+    struct ulv_plan *plan = db->plan;
+    struct ulv_effect *effect;
+
+    if (plan->effect_count == plan->effect_capacity) {
+        void *array = grow_array(db, plan->effects, plan->effect_count,
+                                 &plan->effect_capacity,
+                                 sizeof(*plan->effects));
+
+        if (array == NULL)
+            return NULL;
+        plan->effects = array;
+    }
+    effect = &plan->effects[plan->effect_count++];
+    memset(effect, 0, sizeof(*effect));
+    effect->kind = kind;
+    return effect;
+}
+
+/* The partition's record and view change with this plan. */
+bool
+ulv_db_touched(struct ulv_database *db, struct partition *p)
+{
+    struct ulv_plan *plan = db->plan;
+
+    if (!TOUCH(db, p))
+        return false;
+    p->r.version = db->revision + 1;
+    for (uint32_t i = 0; i < plan->touched_count; i++) {
+        if (plan->touched[i] == p->r.id)
+            return true;
+    }
+    if (plan->touched_count == plan->touched_capacity) {
+        void *array = grow_array(db, plan->touched, plan->touched_count,
+                                 &plan->touched_capacity,
+                                 sizeof(*plan->touched));
+
+        if (array == NULL)
+            return false;
+        plan->touched = array;
+    }
+    plan->touched[plan->touched_count++] = p->r.id;
+    return true;
+}

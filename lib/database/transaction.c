@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Invariant: outside prepare, the database satisfies ulv_database_check(); a
+ * plan is a set of changes made in place with the bytes that stood there before
+ * in an undo log, so that abort restores every byte, in reverse order.
+ *
+ * T1[create web, 256 MiB] = prepare of a transaction; c = commit, a = abort.
+ *
+ * 1. T1[create web, memory] k c: prepared, the keeper agrees (k), committed.
+ *    Only now are views published; nobody saw the database in between, since
+ *    the ultravisor answers queries from committed state only.
+ * 2. T1[create web, memory] k! a: the keeper has no memory. Undo gives back the
+ *    pages, the record and the id: the next T1 may use the same id.
+ * 3. T1[create web, 300 MiB of 192 free]: the second operation fails inside
+ *    prepare; the first is undone; the answer names operation 1, 300 and 192.
+ * 4. What must fail: T1[...] T2[...]: a second prepare while T1 is open gets
+ *    BUSY. If it were let in, a T1 would restore bytes that T2 had changed
+ *    since, and one page could have two owners.
+ *
+ * Index pages that merge do so after commit or abort (settle), never inside a
+ * plan: undo entries point into them.
+ */
+#include "database/database_priv.h"
+
+static ulv_status
+check_preconditions(const struct ulv_database *db,
+                    const struct ulv_request *request, struct ulv_diag *diag)
+{
+    for (uint32_t i = 0; i < request->precondition_count; i++) {
+        const struct ulv_precondition *want = &request->preconditions[i];
+        uint64_t version = 0;
+
+        for (uint32_t kind = 1; kind < KIND_COUNT && version == 0; kind++) {
+            const struct record *r = ulv_db_find(db, want->object, kind);
+
+            version = r == NULL ? 0 : r->version;
+        }
+        if (version != want->version)
+            return ulv_fail(diag, ULV_E_CONFLICT, want->object, version,
+                            want->version,
+                            "object %u has version %u, %u was expected",
+                            want->object, version, want->version);
+    }
+    return ULV_OK;
+}
+
+static const char *const operation_name[] = {
+    "nothing",         "add processor",  "add memory",      "create partition",
+    "destroy partition", "assign memory", "release memory", "assign processors",
+    "offer device",    "attach device",  "connect",         "rehome device",
+    "revoke channel",  "set intent",     "state",
+};
+
+/* One line: what it did, in the order asked, equal operations counted. */
+static void
+describe(const struct ulv_request *request, struct ulv_log_record *log)
+{
+    struct ulv_text line;
+    uint32_t i = 0;
+
+    log->request = request->request;
+    log->session = request->session;
+    log->operation_count = request->operation_count;
+    if (request->operation_count > 0) {
+        log->kind = request->operations[0].kind;
+        log->object = request->operations[0].u.words[0];
+    }
+    ulv_text_init(&line, log->text, sizeof(log->text));
+    while (i < request->operation_count) {
+        uint32_t kind = request->operations[i].kind, same = 0;
+
+        while (i + same < request->operation_count &&
+               request->operations[i + same].kind == kind)
+            same++;
+        ulv_text_string(&line, i == 0 ? "" : ", ");
+        ulv_text_string(&line, kind < ULV_COUNT_OF(operation_name)
+                                   ? operation_name[kind]
+                                   : "?");
+        if (same > 1)
+            ulv_text_format(&line, " x%u", (uint64_t)same);
+        i += same;
+    }
+}
+
+static void
+free_list(struct ulv_database *db, struct undo *list, bool free_objects)
+{
+    const struct ulv_host *host = db->host;
+
+    while (list != NULL) {
+        struct undo *undo = list;
+
+        list = undo->next;
+        if (free_objects)
+            host->free(host->self, undo->p, undo->bytes);
+        host->free(host->self, undo,
+                   sizeof(*undo) +
+                       (undo->made || free_objects ? 0 : undo->bytes));
+    }
+}
+
+static void
+settle_ranges(struct ulv_database *db, struct ulv_plan *plan)
+{
+    while (plan->ranges != NULL) {
+        struct range *range = plan->ranges;
+
+        plan->ranges = range->next;
+        if (range->pool != NULL)
+            ulv_page_map_settle(&range->pool->map, range->address,
+                                range->bytes);
+        db->host->free(db->host->self, range, sizeof(*range));
+    }
+}
+
+static void
+free_plan(struct ulv_database *db, struct ulv_plan *plan)
+{
+    const struct ulv_host *host = db->host;
+
+    host->free(host->self, plan->effects,
+               plan->effect_capacity * sizeof(*plan->effects));
+    host->free(host->self, plan->touched,
+               plan->touched_capacity * sizeof(*plan->touched));
+    host->free(host->self, plan, sizeof(*plan));
+    db->plan = NULL;
+}
+
+uint64_t
+ulv_database_commit(struct ulv_database *db, struct ulv_plan *plan)
+{
+    struct undo *undo = plan->undo;
+    const struct ulv_host *host = db->host;
+
+    while (undo != NULL) {
+        struct undo *next = undo->next;
+
+        host->free(host->self, undo,
+                   sizeof(*undo) + (undo->made ? 0 : undo->bytes));
+        undo = next;
+    }
+    settle_ranges(db, plan);
+    free_list(db, plan->dead, true);
+    db->revision++;
+    plan->log.revision = db->revision;
+    plan->log.time = host->now(host->self);
+    db->log[db->revision % ULV_LOG_COUNT] = plan->log;
+    free_plan(db, plan);
+    ulv_db_grow(db);
+    return db->revision;
+}
+
+void
+ulv_database_abort(struct ulv_database *db, struct ulv_plan *plan)
+{
+    const struct ulv_host *host = db->host;
+
+    /* A pool that this plan made is about to vanish with its map. */
+    for (struct range *r = plan->ranges; r != NULL; r = r->next) {
+        if (r->pool != NULL && r->pool->born == db->revision + 1)
+            r->pool = NULL;
+    }
+    while (plan->undo != NULL) {
+        struct undo *undo = plan->undo;
+
+        plan->undo = undo->next;
+        if (undo->made) {
+            host->free(host->self, undo->p, undo->bytes);
+            host->free(host->self, undo, sizeof(*undo));
+        } else {
+            memcpy(undo->p, undo + 1, undo->bytes);
+            host->free(host->self, undo, sizeof(*undo) + undo->bytes);
+        }
+    }
+    settle_ranges(db, plan);
+    while (plan->dead != NULL) {
+        struct undo *undo = plan->dead;
+
+        plan->dead = undo->next;
+        host->free(host->self, undo, sizeof(*undo));
+    }
+    free_plan(db, plan);
+}
+
+ulv_status
+ulv_database_prepare(struct ulv_database *db, const struct ulv_request *request,
+                     struct ulv_plan **ret_plan, uint32_t *ret_operation_idx,
+                     struct ulv_diag *diag)
+{
+    const struct ulv_host *host = db->host;
+    struct ulv_plan *plan;
+    ulv_status status;
+
+    *ret_plan = NULL;
+    *ret_operation_idx = UINT32_MAX;
+    if (db->plan != NULL)
+        return ulv_fail(diag, ULV_E_BUSY, 0, 0, 0,
+                        "another transaction is being prepared");
+    status = check_preconditions(db, request, diag);
+    if (status == ULV_OK)
+        status = ulv_db_own_ids(db, diag);
+    if (status != ULV_OK)
+        return status;
+    plan = host->alloc(host->self, sizeof(*plan), 8);
+    if (plan == NULL)
+        return ulv_db_no_memory(diag);
+    plan->db = db;
+    db->plan = plan;
+    describe(request, &plan->log);
+    for (uint32_t i = 0; i < request->operation_count; i++) {
+        status = ulv_db_apply(db, &request->operations[i], diag);
+        if (status != ULV_OK) {
+            *ret_operation_idx = i;
+            ulv_database_abort(db, plan);
+            return status;
+        }
+    }
+    *ret_plan = plan;
+    return ULV_OK;
+}
+
+const struct ulv_effect *
+ulv_plan_effects(const struct ulv_plan *plan, uint32_t *ret_count)
+{
+    *ret_count = plan->effect_count;
+    return plan->effects;
+}
+
+const ulv_id *
+ulv_plan_touched(const struct ulv_plan *plan, uint32_t *ret_count)
+{
+    *ret_count = plan->touched_count;
+    return plan->touched;
+}
