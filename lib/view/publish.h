@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Publishing one part of one partition's view into a segment that the
+ * ultravisor alone can write.
+ *
+ * For the ultravisor role. Prepare may fail, publish cannot.
+ */
+#ifndef VIEW_PUBLISH_H
+#define VIEW_PUBLISH_H
+
+#include <ultravisor/abi/view.h>
+#include <ultravisor/sys/host.h>
+
+/* What a segment is made with: enough for the copies of a partition with a few
+ * hundred runs of memory; a larger one gets LIMIT. */
+#define ULV_VIEW_SEGMENT_BYTES UINT64_C(262144)
+#define ULV_VIEW_SEGMENT_PAGES (ULV_VIEW_SEGMENT_BYTES / ULV_VIEW_PAGE_BYTES)
+
+/* All records of one kind, in order. */
+struct ulv_view_section {
+    uint32_t kind, record_bytes, record_count;
+    const void *records;
+};
+
+struct ulv_view_publisher {
+    uint8_t *segment;
+    uint32_t pages;
+    uint64_t generation, acknowledged;
+    uint32_t directory;
+    /* last generation each page is reachable in; 0: free since ever */
+    uint64_t last_used[ULV_VIEW_SEGMENT_PAGES];
+    /* what the newest directory says, and what the prepared one will */
+    struct ulv_view_entry entry[ULV_VIEW_SEGMENT_PAGES];
+    struct ulv_view_entry next[ULV_VIEW_SEGMENT_PAGES];
+    uint32_t entry_count, next_count, next_directory;
+};
+
+/* segment: zeroed, ULV_VIEW_SEGMENT_BYTES. Errors: ARG. */
+ulv_status ulv_view_publisher_init(struct ulv_view_publisher *publisher,
+                                   void *segment, uint64_t bytes,
+                                   uint32_t part, uint64_t partition,
+                                   uint64_t epoch);
+/**
+ * Write the pages that changed for the next generation; nobody can see them.
+ * Errors: LIMIT (the segment cannot hold it beside what readers may be in).
+ */
+ulv_status ulv_view_prepare(struct ulv_view_publisher *publisher,
+                            const struct ulv_view_section *sections,
+                            uint32_t count, struct ulv_diag *diag);
+/* Show what was prepared; returns its generation. */
+uint64_t ulv_view_publish(struct ulv_view_publisher *publisher);
+/* The monitor follows this generation now. */
+void ulv_view_acknowledge(struct ulv_view_publisher *publisher,
+                          uint64_t generation);
+
+#endif
