@@ -26,6 +26,7 @@
 #define ULV_TEST_MEDIA_MAX   8
 
 struct ulv_test_slot;
+struct ulv_test_map;
 
 /* A medium that ULV_SOURCE_PATH(name) finds. bytes stay the caller's. */
 struct ulv_test_medium {
@@ -63,6 +64,7 @@ struct ulv_test_host {
     uint32_t media_count;
 
     struct ulv_test_slot *slots; /* ULV_TEST_HANDLES_MAX of them */
+    struct ulv_test_map *maps;
 };
 
 /* Aborts the test program if the heap is exhausted. */

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* Machines that are trees of files, made for each test. */
+#include "port_test.h"
+
+#include <ftw.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "port/posix/discover.h"
+
+static char root[64];
+
+static void
+put(const char *path, const char *text)
+{
+    char whole[256];
+    FILE *file;
+
+    snprintf(whole, sizeof(whole), "%s/%s", root, path);
+    for (char *at = whole + strlen(root) + 1; (at = strchr(at, '/')) != NULL;
+         at++) {
+        *at = '\0';
+        mkdir(whole, 0755);
+        *at = '/';
+    }
+    file = fopen(whole, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void
+put_processor(unsigned number, const char *package, const char *siblings)
+{
+    char path[128];
+
+    snprintf(path, sizeof(path),
+             "devices/system/cpu/cpu%u/topology/physical_package_id", number);
+    put(path, package);
+    snprintf(path, sizeof(path),
+             "devices/system/cpu/cpu%u/topology/thread_siblings_list", number);
+    put(path, siblings);
+}
+
+static int
+remove_one(const char *path, const struct stat *status, int type,
+           struct FTW *level)
+{
+    (void)status;
+    (void)type;
+    (void)level;
+    return remove(path);
+}
+
+static int
+make_root(void **state)
+{
+    (void)state;
+    strcpy(root, "/tmp/ulv-machine-XXXXXX");
+    return mkdtemp(root) == NULL ? -1 : 0;
+}
+
+static int
+remove_root(void **state)
+{
+    (void)state;
+    return nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static struct ulv_posix_roots
+fixture(void)
+{
+    return (struct ulv_posix_roots){root, root, true};
+}
+
+/* Two packages, two nodes, two threads a core; 5 is offline. */
+static void
+put_two_nodes(void)
+{
+    put("devices/system/cpu/online", "0-4,6-7\n");
+    put_processor(0, "0\n", "0,4\n");
+    put_processor(1, "0\n", "1\n");
+    put_processor(4, "0\n", "0,4\n");
+    put_processor(2, "1\n", "2,6\n");
+    put_processor(3, "1\n", "3,7\n");
+    put_processor(6, "1\n", "2,6\n");
+    put_processor(7, "1\n", "3,7\n");
+    put("devices/system/node/online", "0,2\n");
+    put("devices/system/node/node0/cpulist", "0-1,4\n");
+    put("devices/system/node/node2/cpulist", "2-3,6-7\n");
+    put("devices/system/node/node0/meminfo",
+        "Node 0 MemTotal:       1000 kB\nNode 0 MemFree:         300 kB\n"
+        "Node 0 Inactive(file):    50 kB\n");
+    put("devices/system/node/node2/meminfo",
+        "Node 2 MemTotal:       2000 kB\nNode 2 MemFree:        1900 kB\n");
+}
+
+static void
+test_port_discover__two_nodes(void **state)
+{
+    static const struct ulv_host_processor expected[] = {
+        {0, 0, 0, 0, 0}, {1, 0, 0, 1, 0}, {2, 2, 1, 2, 0}, {3, 2, 1, 3, 0},
+        {4, 0, 0, 0, 1}, {6, 2, 1, 2, 1}, {7, 2, 1, 3, 1},
+    };
+    struct ulv_posix_roots roots = fixture();
+    struct ulv_host_processor found[8];
+    struct ulv_host_node nodes[4];
+    uint32_t count = 0;
+
+    (void)state;
+    put_two_nodes();
+    assert_int_equal(ulv_posix_find_processors(&roots, found, 8, &count, NULL),
+                     ULV_OK);
+    assert_int_equal(count, 7);
+    assert_memory_equal(found, expected, sizeof(expected));
+    assert_int_equal(ulv_posix_find_nodes(&roots, nodes, 4, &count, NULL),
+                     ULV_OK);
+    assert_int_equal(count, 2);
+    assert_int_equal(nodes[0].number, 0);
+    assert_int_equal(nodes[0].total_bytes, 1000 * 1024);
+    assert_int_equal(nodes[0].free_bytes, 350 * 1024);
+    assert_int_equal(nodes[1].number, 2);
+    assert_int_equal(nodes[1].total_bytes, 2000 * 1024);
+    assert_int_equal(nodes[1].free_bytes, 1900 * 1024);
+}
+
+static void
+test_port_discover__counts_beyond_capacity(void **state)
+{
+    struct ulv_posix_roots roots = fixture();
+    struct ulv_host_processor found[3];
+    struct ulv_host_node nodes[1];
+    uint32_t count = 0;
+
+    (void)state;
+    put_two_nodes();
+    memset(found, 0xee, sizeof(found));
+    assert_int_equal(ulv_posix_find_processors(&roots, found, 2, &count, NULL),
+                     ULV_OK);
+    assert_int_equal(count, 7);
+    assert_int_equal(found[1].number, 1);
+    assert_int_equal(found[2].number, 0xeeeeeeee);
+    assert_int_equal(ulv_posix_find_processors(&roots, NULL, 0, &count, NULL),
+                     ULV_OK);
+    assert_int_equal(count, 7);
+    assert_int_equal(ulv_posix_find_nodes(&roots, nodes, 1, &count, NULL),
+                     ULV_OK);
+    assert_int_equal(count, 2);
+    assert_int_equal(nodes[0].number, 0);
+}
+
+static void
+test_port_discover__without_nodes_there_is_one(void **state)
+{
+    struct ulv_posix_roots roots = fixture();
+    struct ulv_host_processor found[2];
+    struct ulv_host_node node;
+    uint32_t count = 0;
+
+    (void)state;
+    put("devices/system/cpu/online", "0-1\n");
+    put_processor(0, "-1\n", "0\n");
+    put("meminfo", "MemTotal:  4096 kB\nMemFree:  1 kB\n"
+                   "MemAvailable:  2048 kB\n");
+    assert_int_equal(ulv_posix_find_processors(&roots, found, 2, &count, NULL),
+                     ULV_OK);
+    assert_int_equal(count, 2);
+    assert_int_equal(found[0].package, 0);
+    assert_int_equal(found[1].core, 1);
+    assert_int_equal(found[1].node, 0);
+    assert_int_equal(ulv_posix_find_nodes(&roots, &node, 1, &count, NULL),
+                     ULV_OK);
+    assert_int_equal(count, 1);
+    assert_int_equal(node.total_bytes, 4096 * 1024);
+    assert_int_equal(node.free_bytes, 2048 * 1024);
+}
+
+static void
+test_port_discover__bad_lists_are_refused(void **state)
+{
+    static const char *const lists[] = {
+        "x\n",    "0-\n", "3-1\n",  "0;1\n",
+        "8192\n", "-1\n", "0,,1\n", "0-99999999999999999999999\n",
+    };
+    struct ulv_posix_roots roots = fixture();
+    struct ulv_host_processor found[2];
+    uint32_t count = 0;
+
+    (void)state;
+    for (size_t i = 0; i < ULV_COUNT_OF(lists); i++) {
+        struct ulv_diag diag = ULV_DIAG_INIT;
+
+        put("devices/system/cpu/online", lists[i]);
+        if (ulv_posix_find_processors(&roots, found, 2, &count, &diag) !=
+            ULV_E_FORMAT)
+            fail_msg("taken: %s", lists[i]);
+        assert_non_null(strstr(diag.text, "cpu/online"));
+    }
+    put("devices/system/cpu/online", "\n");
+    assert_int_equal(ulv_posix_find_processors(&roots, found, 2, &count, NULL),
+                     ULV_E_HOST);
+}
+
+static void
+test_port_discover__respects_affinity(void **state)
+{
+    struct ulv_host_processor found[1024];
+    const struct ulv_host *host = ulv_posix_host();
+    cpu_set_t before, one;
+    uint32_t count = 0;
+    size_t first = 0;
+
+    (void)state;
+    assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
+    while (!CPU_ISSET(first, &before))
+        first++;
+    CPU_ZERO(&one);
+    CPU_SET(first, &one);
+    assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+    assert_int_equal(host->processors(NULL, found, 1024, &count, NULL), ULV_OK);
+    assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
+    assert_int_equal(count, 1);
+    assert_int_equal(found[0].number, first);
+    assert_int_equal(host->processors(NULL, found, 1024, &count, NULL), ULV_OK);
+    assert_int_equal(count, CPU_COUNT(&before));
+}
+
+static void
+test_port_discover__this_machine(void **state)
+{
+    const struct ulv_host *host = ulv_posix_host();
+    struct ulv_host_node nodes[64];
+    uint32_t count = 0;
+    uint64_t total = 0;
+
+    (void)state;
+    assert_int_equal(host->nodes(NULL, nodes, 64, &count, NULL), ULV_OK);
+    assert_in_range(count, 1, 64);
+    for (uint32_t i = 0; i < count; i++) {
+        assert_true(nodes[i].free_bytes <= nodes[i].total_bytes);
+        total += nodes[i].total_bytes;
+    }
+    assert_true(total > ULV_MIB(16));
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_port_discover__two_nodes,
+                                        make_root, remove_root),
+        cmocka_unit_test_setup_teardown(
+            test_port_discover__counts_beyond_capacity, make_root, remove_root),
+        cmocka_unit_test_setup_teardown(
+            test_port_discover__without_nodes_there_is_one, make_root,
+            remove_root),
+        cmocka_unit_test_setup_teardown(
+            test_port_discover__bad_lists_are_refused, make_root, remove_root),
+        cmocka_unit_test(test_port_discover__respects_affinity),
+        cmocka_unit_test(test_port_discover__this_machine),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
