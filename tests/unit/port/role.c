@@ -85,21 +85,15 @@ count_environment(void)
     return count;
 }
 
-int
-main(int count, char **arguments)
+static int
+act(const char *what, struct ulv_link *link, int descriptors)
 {
-    const char *what = count > 1 ? arguments[1] : "";
-    struct ulv_link *link = NULL;
     sigset_t blocked;
-    int before = count_descriptors();
-    ulv_status status = ulv_posix_role_begin(ulv_posix_host(), &link);
 
-    if (status != ULV_OK)
-        return status == ULV_E_ENDED ? 30 : 31;
     if (strcmp(what, "echo") == 0)
         return echo(link);
     if (strcmp(what, "descriptors") == 0)
-        return before;
+        return descriptors;
     if (strcmp(what, "environment") == 0)
         return count_environment();
     if (strcmp(what, "signals") == 0) {
@@ -112,4 +106,19 @@ main(int count, char **arguments)
             pause();
     }
     return 32;
+}
+
+int
+main(int count, char **arguments)
+{
+    int descriptors = count_descriptors();
+    struct ulv_link *link = NULL;
+    ulv_status status = ulv_posix_role_begin(ulv_posix_host(), &link);
+    int code;
+
+    if (status != ULV_OK)
+        return status == ULV_E_ENDED ? 30 : 31;
+    code = act(count > 1 ? arguments[1] : "", link, descriptors);
+    link->ops->close(link);
+    return code;
 }
