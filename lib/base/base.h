@@ -9,6 +9,8 @@
 
 #include <ultravisor/types.h>
 
+#include <stdarg.h>
+
 #include "base/libc.h"
 
 #define ULV_COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
@@ -56,6 +58,8 @@ void ulv_text_size(struct ulv_text *t, uint64_t bytes); /* "192 MiB" */
  * (uint64_t) or (int64_t). Not public: no variadic function is.
  */
 void ulv_text_format(struct ulv_text *t, const char *format, ...);
+void ulv_text_arguments(struct ulv_text *t, const char *format,
+                        va_list arguments);
 
 /* ---- diagnostics ---------------------------------------------------------- */
 /*

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 #include "base/base.h"
 
-#include <stdarg.h>
-
 size_t
 ulv_string_length(const char *s, size_t limit)
 {
@@ -105,8 +103,8 @@ text_signed(struct ulv_text *t, int64_t n)
     text_number(t, n < 0 ? 0 - (uint64_t)n : (uint64_t)n, 10);
 }
 
-static void
-text_arguments(struct ulv_text *t, const char *format, va_list arguments)
+void
+ulv_text_arguments(struct ulv_text *t, const char *format, va_list arguments)
 {
     for (; *format != '\0'; format++) {
         if (*format != '%') {
@@ -143,7 +141,7 @@ ulv_text_format(struct ulv_text *t, const char *format, ...)
     va_list arguments;
 
     va_start(arguments, format);
-    text_arguments(t, format, arguments);
+    ulv_text_arguments(t, format, arguments);
     va_end(arguments);
 }
 
@@ -164,7 +162,7 @@ ulv_fail(struct ulv_diag *diag, ulv_status status, ulv_id object,
     diag->bound = bound;
     ulv_text_init(&line, diag->text, sizeof(diag->text));
     va_start(arguments, text);
-    text_arguments(&line, text, arguments);
+    ulv_text_arguments(&line, text, arguments);
     va_end(arguments);
     return status;
 }

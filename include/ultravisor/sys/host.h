@@ -44,6 +44,8 @@ typedef int64_t ulv_handle;
 
 /* medium_open */
 #define ULV_MEDIUM_READ_ONLY UINT32_C(1)
+#define ULV_MEDIUM_ANY_SIZE  UINT32_C(2) /* an image, not a disk */
+#define ULV_MEDIUM_FLAGS     UINT32_C(3)
 
 /* log levels */
 #define ULV_LOG_ERROR   UINT32_C(0)
@@ -67,6 +69,8 @@ struct ulv_host_node {
     uint64_t total_bytes;
     uint64_t free_bytes; /* what could be had now */
 };
+
+struct ulv_platform;
 
 struct ulv_host {
     uint32_t size; /* sizeof(struct ulv_host) at the port's compile time */
@@ -175,6 +179,9 @@ struct ulv_host {
     ulv_status (*nodes)(void *self, struct ulv_host_node *ret,
                         uint32_t capacity, uint32_t *ret_count,
                         struct ulv_diag *diag);
+
+    /* Roles as processes; <ultravisor/sys/platform.h>. */
+    const struct ulv_platform *platform;
 };
 
 /*
@@ -182,7 +189,7 @@ struct ulv_host {
  * keeper. In process it is a queue (lib/system/link.c), between processes a
  * socket (lib/port/posix/link.c). Both ends are used by one thread each.
  */
-#define ULV_LINK_MESSAGE_MAX 32768 /* [bytes] */
+#define ULV_LINK_MESSAGE_MAX 49152 /* [bytes] */
 #define ULV_LINK_HANDLES_MAX 64
 
 struct ulv_link;

@@ -62,7 +62,7 @@ medium_size(int fd, const char *name, uint64_t *ret, struct ulv_diag *diag)
 }
 
 static ulv_status
-check_size(int fd, const char *name, struct ulv_diag *diag)
+check_size(int fd, uint32_t flags, const char *name, struct ulv_diag *diag)
 {
     uint64_t bytes = 0;
     ulv_status status = medium_size(fd, name, &bytes, diag);
@@ -73,7 +73,7 @@ check_size(int fd, const char *name, struct ulv_diag *diag)
         return ulv_fail(diag, ULV_E_FORMAT, 0, 0, SECTOR_BYTES,
                         "%s: empty, at least one sector of %u bytes wanted",
                         name, (uint64_t)SECTOR_BYTES);
-    if (bytes % SECTOR_BYTES != 0)
+    if ((flags & ULV_MEDIUM_ANY_SIZE) == 0 && bytes % SECTOR_BYTES != 0)
         return ulv_fail(diag, ULV_E_FORMAT, 0, bytes, SECTOR_BYTES,
                         "%s: %u bytes, not a multiple of %u (%u too many)",
                         name, bytes, (uint64_t)SECTOR_BYTES,
@@ -212,15 +212,15 @@ ulv_posix_medium_open(void *self, const struct ulv_source *source,
     int fd = -1;
 
     (void)self;
-    if ((flags & ~ULV_MEDIUM_READ_ONLY) != 0)
-        return ulv_fail(diag, ULV_E_ARG, 0, flags, ULV_MEDIUM_READ_ONLY,
+    if ((flags & ~ULV_MEDIUM_FLAGS) != 0)
+        return ulv_fail(diag, ULV_E_ARG, 0, flags, ULV_MEDIUM_FLAGS,
                         "medium: flags %x, %x known", (uint64_t)flags,
-                        (uint64_t)ULV_MEDIUM_READ_ONLY);
+                        (uint64_t)ULV_MEDIUM_FLAGS);
     status = open_source(source, flags, &fd, diag);
     if (status != ULV_OK)
         return status;
     name = source_name(source);
-    status = check_size(fd, name, diag);
+    status = check_size(fd, flags, name, diag);
     if (status == ULV_OK)
         status = check_access(fd, flags, name, diag);
     if (status != ULV_OK) {

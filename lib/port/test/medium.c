@@ -40,10 +40,11 @@ test_medium_open(void *self, const struct ulv_source *source, uint32_t flags,
 
     if (status != ULV_OK)
         return status;
-    if ((flags & ~ULV_MEDIUM_READ_ONLY) != 0)
-        return ulv_fail(diag, ULV_E_ARG, 0, flags, ULV_MEDIUM_READ_ONLY,
+    if ((flags & ~ULV_MEDIUM_FLAGS) != 0)
+        return ulv_fail(diag, ULV_E_ARG, 0, flags, ULV_MEDIUM_FLAGS,
                         "medium: flags %x", (uint64_t)flags);
-    if (found.bytes == 0 || found.bytes % SECTOR_BYTES != 0)
+    if (found.bytes == 0 || ((flags & ULV_MEDIUM_ANY_SIZE) == 0 &&
+                             found.bytes % SECTOR_BYTES != 0))
         return ulv_fail(diag, ULV_E_FORMAT, 0, found.bytes, SECTOR_BYTES,
                         "medium: %u bytes, not a multiple of %u", found.bytes,
                         (uint64_t)SECTOR_BYTES);
