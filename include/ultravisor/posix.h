@@ -7,7 +7,9 @@
 #ifndef ULTRAVISOR_POSIX_H
 #define ULTRAVISOR_POSIX_H
 
+#include <ultravisor/abi/policy.h>
 #include <ultravisor/sys/host.h>
+#include <ultravisor/system.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -25,6 +27,46 @@ extern "C" {
  * Since:   0.1
  */
 ULV_API const struct ulv_host *ulv_posix_host(void);
+
+/**
+ * The descriptor to poll in the program's own event loop: readable when
+ * ulv_system_step() has something to do. It stays the library's.
+ *
+ * @param system  a system made with this host
+ *
+ * Context: any
+ * Since:   0.1
+ */
+ULV_API int ulv_posix_fd(const ulv_system *system);
+
+/**
+ * Compile a policy from JSON, for ulv_system_opts.policy. Every key may be left
+ * out; then it is as in the default policy.
+ *
+ *     { "memory_per_guest": "1GiB", "processors_per_guest": 4, "guests": 64,
+ *       "silence_limit_ms": 0, "node": "most_free", "side": "least_loaded",
+ *       "io": [ { "device": "disk-*", "primary": "io-a",
+ *                 "standby": "io-b" } ] }
+ *
+ * Sizes are bytes, or "256M", "1GiB". node: "most_free" or "first". side:
+ * "least_loaded" or "first". device: a name, or a prefix and a final "*".
+ *
+ * @param name  of the file, for diagnostics
+ * @param text  UTF-8
+ * @param len   its length [bytes, at most 1 MiB]
+ * @param ret   the compiled policy
+ * @param diag  NULL or where the failure is explained
+ *
+ * Errors:  ULV_E_FORMAT  "policy.json:3:14: ...", or the key that is unknown,
+ *                        missing, of the wrong type, or not a word it takes
+ *          ULV_E_LIMIT   a value or length out of range: key, value, bound
+ *          ULV_E_NO_MEMORY
+ * Context: any
+ * Since:   0.1
+ */
+ULV_API ulv_status ulv_policy_compile(const char *name, const char *text,
+                                      size_t len, struct ulv_policy *ret,
+                                      struct ulv_diag *diag);
 
 #ifdef __cplusplus
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
+#include "port/posix/platform.h"
 #include "port/posix/posix.h"
 
 #include <errno.h>
@@ -333,6 +334,7 @@ static const struct ulv_host posix_host = {
     .fence_try_take = ulv_posix_fence_try_take,
     .processors = posix_processors,
     .nodes = posix_nodes,
+    .platform = &ulv_posix_platform,
 };
 
 const struct ulv_host *

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * The runtime of an SDK guest: system calls, the view, channels, block and
+ * console, a few lines of C library. An image is a static ELF64 linked at
+ * ULV_GUEST_RAM_BASE with libultravisor-guest.a; it defines guest_main() and
+ * runs at CPL3 with guest-physical = guest-virtual addresses. The stack is the
+ * end of the partition's memory.
+ *
+ * For authors of guests. No host, no libc: build with -ffreestanding
+ * -mgeneral-regs-only; `pkg-config --cflags --libs ultravisor-guest`.
+ */
+#ifndef ULTRAVISOR_GUEST_H
+#define ULTRAVISOR_GUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <ultravisor/abi/block.h>
+#include <ultravisor/abi/channel.h>
+#include <ultravisor/abi/console.h>
+#include <ultravisor/abi/system_call.h>
+#include <ultravisor/abi/view.h>
+#include <ultravisor/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The guest's own program; what it returns is the exit code. */
+int guest_main(void);
+
+/* ---- system calls: abi/system_call.h ------------------------------------------- */
+
+struct guest_result {
+    int64_t status; /* 0 or a negative ULV_E_* */
+    uint64_t value;
+};
+struct guest_result guest_call(uint64_t number, uint64_t a, uint64_t b,
+                               uint64_t c);
+_Noreturn void guest_stop(uint64_t code);
+_Noreturn void guest_fault(uint64_t code, const char *text);
+void guest_log(const char *text);
+/* Nanoseconds since the partition was started. */
+uint64_t guest_time(void);
+/* Until a doorbell rings; every waiter looks for itself afterwards. */
+void guest_wait(void);
+void guest_signal(uint32_t slot);
+
+/* ---- the view -------------------------------------------------------------------- */
+
+/* One record of the partition's view; false: there is none. */
+bool guest_view(uint32_t kind, uint32_t idx, void *ret, size_t bytes);
+
+/* ---- console: buffered; flushed by a newline ------------------------------------- */
+
+/* Finds and attaches the partition's console. false: it has none. */
+bool guest_console_open(void);
+/* %s %u (uint64_t) %x (uint64_t) %i (int64_t); waits while nobody reads. */
+void guest_print(const char *format, ...);
+
+/* ---- block ----------------------------------------------------------------------- */
+
+struct guest_block_answer {
+    uint64_t id;
+    int32_t status;
+    uint32_t sector_count;
+};
+
+/* Finds and attaches the partition's first block channel, waits until a server
+ * says that the medium is there. Returns 0 or a negative ULV_E_*. */
+int32_t guest_block_open(uint64_t *ret_sector_count);
+/* Bytes of the area in which data arrives, and the area. */
+uint8_t *guest_block_area(uint64_t *ret_bytes);
+/* Ask for sectors; id is the caller's. false: no room, take answers first. */
+bool guest_block_read(uint64_t id, uint64_t sector, uint32_t sector_count,
+                      uint64_t area_offset);
+/* Let the server see what was asked. */
+void guest_block_submit(void);
+/* The next answer; waits for it. A negative status: the channel is broken. */
+int32_t guest_block_wait(struct guest_block_answer *ret);
+/* Who serves, and in which epoch; grows with each take-over. */
+uint64_t guest_block_server(uint32_t *ret_epoch);
+
+/* ---- SHA-256, FIPS 180-4 ----------------------------------------------------------- */
+
+struct guest_sha256 {
+    uint32_t state[8];
+    uint64_t bytes;
+    uint8_t block[64];
+};
+void guest_sha256_init(struct guest_sha256 *s);
+void guest_sha256_add(struct guest_sha256 *s, const void *p, size_t len);
+void guest_sha256_end(struct guest_sha256 *s, uint8_t digest[32]);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

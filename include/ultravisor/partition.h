@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * What a partition does: start it from an image, wait for its end, read why
+ * it ended, look into its memory.
+ */
+#ifndef ULTRAVISOR_PARTITION_H
+#define ULTRAVISOR_PARTITION_H
+
+#include <ultravisor/abi/command.h>
+#include <ultravisor/sys/backend.h>
+#include <ultravisor/system.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What to start. Version 0.1 loads SDK images: static ELF64 for x86-64. */
+struct ulv_image {
+    struct ulv_source kernel;
+    const char *cmdline; /* reserved for stock kernels; NULL */
+};
+
+/* How a partition ended. */
+struct ulv_end {
+    uint32_t reason; /* ULV_END_REASON_* */
+    uint32_t rsvd_;
+    uint64_t code;   /* STOP: the guest's exit code */
+    struct ulv_exit_fault fault; /* FAULT: what, where, registers */
+    char text[192];  /* the same in words, one line */
+};
+
+/**
+ * Load an image and run it.
+ *
+ * Returns when the partition runs, or could not be started.
+ *
+ * @param system     a system
+ * @param partition  a guest partition with memory and a processor
+ * @param image      borrowed for the call
+ * @param diag       NULL or where the failure is explained
+ *
+ * Errors:  ULV_E_FORMAT  not an image for this machine, or one that does not
+ *                        fit the partition's memory; diag names the place
+ *          ULV_E_STATE, ULV_E_NOT_FOUND, ULV_E_MEDIUM, ULV_E_PEER_GONE
+ * Context: serial; steps the system
+ * Since:   0.1
+ */
+ULV_API ulv_status ulv_partition_start(ulv_system *system, ulv_id partition,
+                                       const struct ulv_image *image,
+                                       struct ulv_diag *diag);
+
+/**
+ * Stop a partition that runs. It ends with ULV_END_REASON_KILLED.
+ *
+ * @param system     a system
+ * @param partition  a guest partition
+ * @param diag       NULL or where the failure is explained
+ *
+ * Errors:  ULV_E_NOT_FOUND, ULV_E_STATE (does not run)
+ * Context: serial; steps the system until it has ended
+ * Since:   0.1
+ */
+ULV_API ulv_status ulv_partition_stop(ulv_system *system, ulv_id partition,
+                                      struct ulv_diag *diag);
+
+/**
+ * Run the system until a partition has ended.
+ *
+ * @param system     a system
+ * @param partition  a guest partition that was started
+ * @param ret_end    filled: why
+ * @param deadline   on the host's clock [ns], or ULV_FOREVER
+ * @param diag       NULL or where the failure is explained
+ *
+ * Errors:  ULV_E_TIMEOUT, ULV_E_NOT_FOUND, ULV_E_STATE (never started)
+ * Context: serial; steps the system
+ * Since:   0.1
+ */
+ULV_API ulv_status ulv_partition_wait(ulv_system *system, ulv_id partition,
+                                      struct ulv_end *ret_end,
+                                      ulv_nsec deadline,
+                                      struct ulv_diag *diag);
+
+/**
+ * Read or write a guest's memory, running or ended, until it is destroyed.
+ *
+ * @param system     a system
+ * @param partition  a guest partition
+ * @param address    guest-physical
+ * @param buf        the caller's bytes
+ * @param len        [bytes]; the range lies inside the partition's memory
+ * @param diag       NULL or where the failure is explained
+ *
+ * Errors:  ULV_E_ARG  outside its memory;  ULV_E_NOT_FOUND
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API ulv_status ulv_partition_read(ulv_system *system, ulv_id partition,
+                                      ulv_gpa address, void *buf, size_t len,
+                                      struct ulv_diag *diag);
+/** As ulv_partition_read(), the other way.
+ *
+ * @param system     a system
+ * @param partition  a guest partition
+ * @param address    guest-physical
+ * @param buf        the caller's bytes
+ * @param len        [bytes]
+ * @param diag       NULL or where the failure is explained
+ *
+ * Context: serial
+ */
+ULV_API ulv_status ulv_partition_write(ulv_system *system, ulv_id partition,
+                                       ulv_gpa address, const void *buf,
+                                       size_t len, struct ulv_diag *diag);
+
+/**
+ * Read records of the resource database, ascending by id.
+ *
+ * @param system  a system
+ * @param kind    ULV_QUERY_*; the record type is the one of that name in
+ *                abi/command.h
+ * @param after   0, or the last id (log: revision) of the call before
+ * @param buf     room for records
+ * @param bytes   its size [bytes], at least one record
+ * @param ret_count  how many were written; fewer than fit: no more are there
+ *
+ * Errors:  ULV_E_ARG, ULV_E_PEER_GONE (the ultravisor partition is dead)
+ * Context: serial; steps the system
+ * Since:   0.1
+ */
+ULV_API ulv_status ulv_system_query(ulv_system *system, uint32_t kind,
+                                    ulv_id after, void *buf, size_t bytes,
+                                    uint32_t *ret_count);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * What a system asks of a host that is an operating system: how a role becomes
+ * a process. Reached through ulv_host.platform; a host without one (firmware)
+ * keeps all roles in process.
+ *
+ * For authors of ports.
+ */
+#ifndef ULTRAVISOR_SYS_PLATFORM_H
+#define ULTRAVISOR_SYS_PLATFORM_H
+
+#include <ultravisor/sys/host.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* How a process ended. */
+struct ulv_process_end {
+    uint32_t signalled; /* 1: code is a signal number; 0: an exit code */
+    uint32_t code;
+};
+
+struct ulv_platform {
+    uint32_t size;
+    uint32_t rsvd_;
+
+    /* Required. Run program with one link to us and nothing else of ours;
+     * *ret_process is watchable: ready when the process has ended.
+     * *ret_number is for humans. The process dies with us. */
+    ulv_status (*process_start)(void *self, const char *program,
+                                const char *name, struct ulv_link **ret_link,
+                                ulv_handle *ret_process, int64_t *ret_number,
+                                struct ulv_diag *diag);
+    /* Required. At once, without a farewell. */
+    void (*process_kill)(void *self, ulv_handle process);
+    /* Required. AGAIN while it runs; afterwards it is reaped, and *ret says
+     * how it ended; call handle_close next. */
+    ulv_status (*process_reap)(void *self, ulv_handle process,
+                               struct ulv_process_end *ret);
+};
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

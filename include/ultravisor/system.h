@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * A system: one host, divided. Creating it discovers the machine, fills the
+ * resource database by one transaction and starts the infrastructure
+ * partitions; destroying it ends everything it started.
+ *
+ * For every program that uses the library; start here. The library starts no
+ * thread, installs no signal handler, prints nothing: it does its work inside
+ * the calls below, so a program calls ulv_system_step() in its event loop.
+ */
+#ifndef ULTRAVISOR_SYSTEM_H
+#define ULTRAVISOR_SYSTEM_H
+
+#include <ultravisor/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct ulv_host;
+
+typedef struct ulv_system ulv_system;
+
+/* Where the roles live. */
+#define ULV_PLACEMENT_IN_PROCESS UINT32_C(0) /* all in the caller's process */
+#define ULV_PLACEMENT_PROCESSES  UINT32_C(1) /* one process a role */
+
+struct ulv_system_opts {
+    uint32_t size;
+    uint32_t placement; /* ULV_PLACEMENT_* */
+    /* Backend by name; NULL: the first usable of kvm, process. */
+    const char *backend;
+    /* Memory to divide among the nodes [bytes, multiple of 2 MiB]; 0: a
+     * quarter of what is free. */
+    uint64_t memory;
+    /* A compiled policy, copied; NULL: ulv_policy_default(). */
+    const void *policy;
+    size_t policy_bytes;
+    /* Programs the library starts; NULL: the installed ones. */
+    const char *role_program;
+    const char *launcher_program;
+};
+
+#define ULV_SYSTEM_OPTS_INIT                                                   \
+    {                                                                          \
+        (uint32_t)sizeof(struct ulv_system_opts), 0, NULL, 0, NULL, 0, NULL,   \
+            NULL                                                               \
+    }
+
+/**
+ * Divide the host.
+ *
+ * @param host        what the library is linked into; outlives the system
+ * @param opts        NULL: all defaults
+ * @param ret_system  the system; destroy it with ulv_system_destroy()
+ * @param diag        NULL or where the failure is explained
+ *
+ * Errors:  ULV_E_ARG          an option is out of its range
+ *          ULV_E_UNSUPPORTED  the host lacks something; diag names it, and for
+ *                             each backend why it cannot be used
+ *          ULV_E_NO_MEMORY, ULV_E_HOST
+ * Context: serial; may block
+ * Since:   0.1
+ */
+ULV_API ulv_status ulv_system_create(const struct ulv_host *host,
+                                     const struct ulv_system_opts *opts,
+                                     ulv_system **ret_system,
+                                     struct ulv_diag *diag);
+
+/**
+ * End every partition and role, give back every page and descriptor.
+ *
+ * @param system  NULL is allowed
+ *
+ * Context: serial; may block until the processes of the system are reaped
+ * Since:   0.1
+ */
+ULV_API void ulv_system_destroy(ulv_system *system);
+
+/**
+ * Do what is to be done, and wait for more until the deadline.
+ *
+ * Returns as soon as something was done, so that the caller can look at its
+ * events; in process, running guests run inside this call.
+ *
+ * @param system    a system
+ * @param deadline  on the host's clock [ns]; 0: do not wait, ULV_FOREVER: no end
+ *
+ * Errors:  ULV_E_TIMEOUT  nothing happened until the deadline
+ *          ULV_E_HOST     the host cannot wait
+ * Context: serial; may block until the deadline
+ * Since:   0.1
+ */
+ULV_API ulv_status ulv_system_step(ulv_system *system, ulv_nsec deadline);
+
+/**
+ * The host's clock, for deadlines.
+ *
+ * @param system  a system
+ *
+ * Context: any
+ * Since:   0.1
+ */
+ULV_API ulv_nsec ulv_system_now(const ulv_system *system);
+
+/**
+ * The name of the backend that runs guests, and why others were passed over.
+ *
+ * @param system  a system
+ * @param ret_passed_over  NULL or where a line per unusable backend before it
+ *                    is returned ("kvm: /dev/kvm: no such file"); "" if none.
+ *                    Valid as long as the system.
+ *
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API const char *ulv_system_backend(const ulv_system *system,
+                                       const char **ret_passed_over);
+
+/**
+ * Id of a partition by name, among those that exist now.
+ *
+ * The infrastructure partitions are "idle", "boot", "ultravisor",
+ * "operations", "command", "io-a" and "io-b". Names of guests are known to the
+ * process that created the system.
+ *
+ * @param system  a system
+ * @param name    its name
+ * @param ret_id  the id
+ *
+ * Errors:  ULV_E_NOT_FOUND
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API ulv_status ulv_system_find(ulv_system *system, const char *name,
+                                   ulv_id *ret_id);
+
+/**
+ * Kill a role or a guest's monitor at once, without a farewell: SIGKILL to its
+ * process, or in process its object is dropped as it stands.
+ *
+ * @param system     a system
+ * @param partition  an infrastructure partition but boot and idle, or a guest
+ *                   that runs (its monitor is killed)
+ * @param diag       NULL or where the failure is explained
+ *
+ * Errors:  ULV_E_NOT_FOUND, ULV_E_ENDED, ULV_E_ARG (boot, idle)
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API ulv_status ulv_system_kill(ulv_system *system, ulv_id partition,
+                                   struct ulv_diag *diag);
+
+/* A role as the keeper sees it. */
+struct ulv_role {
+    ulv_id partition;
+    uint32_t kind;  /* ULV_PARTITION_* */
+    uint32_t alive; /* 1: it runs */
+    int64_t process; /* the host's process number; 0: in the caller's process */
+    char name[ULV_NAME_MAX + 1];
+};
+
+/**
+ * The roles and monitors that the keeper has started, in order of start.
+ *
+ * @param system  a system
+ * @param idx     from 0
+ * @param ret     filled
+ *
+ * Errors:  ULV_E_NOT_FOUND  no more
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API ulv_status ulv_system_role(ulv_system *system, uint32_t idx,
+                                   struct ulv_role *ret);
+
+/**
+ * The library's version, "0.1.0".
+ *
+ * Context: any
+ * Since:   0.1
+ */
+ULV_API const char *ulv_version(void);
+
+/**
+ * Names of the backends built in, and whether each can be used on this host.
+ *
+ * @param host  the host
+ * @param idx   from 0
+ * @param ret_name  the name; valid for ever
+ * @param diag  NULL or where it is said why it cannot be used
+ *
+ * Errors:  ULV_E_NOT_FOUND    no backend of this index
+ *          ULV_E_UNSUPPORTED, ULV_E_DENIED, ULV_E_HOST  it cannot be used
+ * Context: any; no side effects
+ * Since:   0.1
+ */
+ULV_API ulv_status ulv_backend_probe(const struct ulv_host *host, uint32_t idx,
+                                     const char **ret_name,
+                                     struct ulv_diag *diag);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

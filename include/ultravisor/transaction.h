@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * A transaction: the one way in which resources are assigned. A builder
+ * collects operations; errors stick and surface at commit; commit does all of
+ * it or none.
+ *
+ * The request goes to the command partition, which decides what policy leaves
+ * open and refuses what it forbids, and from there over the command channel to
+ * the ultravisor partition, which refuses what does not fit.
+ */
+#ifndef ULTRAVISOR_TRANSACTION_H
+#define ULTRAVISOR_TRANSACTION_H
+
+#include <ultravisor/system.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct ulv_transaction ulv_transaction;
+
+#define ULV_ANY_NODE UINT32_MAX
+
+/* processors */
+#define ULV_SHARED    UINT32_C(0)
+#define ULV_DEDICATED UINT32_C(1)
+
+/* attach */
+#define ULV_DISK_READ_WRITE UINT32_C(0)
+#define ULV_DISK_READ_ONLY  UINT32_C(1)
+
+/* The partition the caller itself is (boot). */
+#define ULV_SELF UINT64_MAX
+
+/**
+ * Begin a transaction; nothing is asked of anybody before commit.
+ *
+ * @param system  the system; a transaction does not outlive it
+ *
+ * Returns NULL when the host has no memory; every other call accepts NULL and
+ * commit then returns ULV_E_NO_MEMORY.
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API ulv_transaction *ulv_transaction_begin(ulv_system *system);
+
+/**
+ * Create a partition.
+ *
+ * @param t     a transaction
+ * @param name  1 .. ULV_NAME_MAX bytes, unique among partitions that exist
+ * @param kind  ULV_PARTITION_GUEST
+ *
+ * Returns its id, real at once; 0 when the transaction has failed already.
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API ulv_id ulv_transaction_partition(ulv_transaction *t, const char *name,
+                                         uint32_t kind);
+
+/**
+ * Destroy a partition that does not run; what it had goes back to idle.
+ *
+ * @param t          a transaction
+ * @param partition  a guest partition
+ *
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API void ulv_transaction_destroy(ulv_transaction *t, ulv_id partition);
+
+/**
+ * Offer a read-only medium, served by a pair of I/O partitions.
+ *
+ * @param t        a transaction
+ * @param primary  the I/O partition that shall serve first; 0: the command
+ *                 partition decides between the two
+ * @param standby  the other one of the pair, or 0
+ * @param source   the medium; opened when the transaction commits
+ *
+ * Returns the id of the device; 0 when the transaction has failed already.
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API ulv_id ulv_transaction_offer(ulv_transaction *t, ulv_id primary,
+                                     ulv_id standby, struct ulv_source source);
+
+/**
+ * Give a partition memory.
+ *
+ * @param t          a transaction
+ * @param partition  a partition
+ * @param bytes      [bytes, multiple of 4 KiB]
+ * @param node       a memory node, or ULV_ANY_NODE
+ *
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API void ulv_transaction_memory(ulv_transaction *t, ulv_id partition,
+                                    uint64_t bytes, uint32_t node);
+
+/**
+ * Give a partition processors.
+ *
+ * @param t          a transaction
+ * @param partition  a partition
+ * @param count      how many virtual processors; version 0.1 runs one
+ * @param mode       ULV_SHARED or ULV_DEDICATED
+ *
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API void ulv_transaction_processors(ulv_transaction *t, ulv_id partition,
+                                        uint32_t count, uint32_t mode);
+
+/**
+ * Attach an offered device to a partition over a new block channel.
+ *
+ * @param t          a transaction
+ * @param partition  the client
+ * @param device     what ulv_transaction_offer() returned
+ * @param flags      ULV_DISK_READ_ONLY; version 0.1 has no writers
+ *
+ * Returns the id of the channel; 0 when the transaction has failed already.
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API ulv_id ulv_transaction_attach(ulv_transaction *t, ulv_id partition,
+                                      ulv_id device, uint32_t flags);
+
+/**
+ * Give a partition a console, served by a pair of I/O partitions; its output
+ * arrives as ULV_EVENT_CONSOLE.
+ *
+ * @param t          a transaction
+ * @param partition  the client
+ * @param primary    as for ulv_transaction_offer()
+ * @param standby    as for ulv_transaction_offer()
+ *
+ * Returns the id of the channel; 0 when the transaction has failed already.
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API ulv_id ulv_transaction_console(ulv_transaction *t, ulv_id partition,
+                                       ulv_id primary, ulv_id standby);
+
+/**
+ * Connect two partitions, or a partition and the caller, by a channel.
+ *
+ * @param t       a transaction
+ * @param client  a partition
+ * @param server  a partition, or ULV_SELF: then open it by ulv_channel_open()
+ * @param type    what is spoken over it
+ *
+ * Returns the id of the channel; 0 when the transaction has failed already.
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API ulv_id ulv_transaction_connect(ulv_transaction *t, ulv_id client,
+                                       ulv_id server,
+                                       const struct ulv_guid *type);
+
+/**
+ * Only say what would happen: everything is checked, nothing is changed.
+ *
+ * @param t  a transaction
+ *
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API void ulv_transaction_dry_run(ulv_transaction *t);
+
+/**
+ * Do all of it or nothing. Consumes t either way.
+ *
+ * @param t     a transaction
+ * @param diag  NULL or where the failure is explained: the object, the value,
+ *              the bound, and a line of text
+ *
+ * Errors:  the first error of the calls above
+ *          ULV_E_POLICY    the command partition refuses it
+ *          ULV_E_NO_MEMORY, ULV_E_EXISTS, ULV_E_NOT_FOUND, ULV_E_CONFLICT,
+ *          ULV_E_ARG, ULV_E_LIMIT  the ultravisor refuses it
+ *          ULV_E_MEDIUM, ULV_E_FORMAT, ULV_E_DENIED  a source cannot be used
+ *          ULV_E_PEER_GONE the command or the ultravisor partition is dead
+ * Context: serial; steps the system until the answer is there
+ * Since:   0.1
+ */
+ULV_API ulv_status ulv_transaction_commit(ulv_transaction *t,
+                                          struct ulv_diag *diag);
+
+/**
+ * Forget it.
+ *
+ * @param t  a transaction; NULL is allowed
+ *
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API void ulv_transaction_abort(ulv_transaction *t);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

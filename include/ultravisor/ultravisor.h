@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * libultravisor: divide a machine into partitions. Everything a program needs:
+ *
+ *   system.h       create and step a system; roles; backends; version
+ *   transaction.h  assign resources, all or nothing
+ *   partition.h    start, wait, why it ended, its memory; read the database
+ *   channel.h      the program's own end of a channel
+ *   event.h        what happened
+ *   posix.h        the Linux host; JSON policies; the descriptor to poll
+ */
+#ifndef ULTRAVISOR_ULTRAVISOR_H
+#define ULTRAVISOR_ULTRAVISOR_H
+
+#include <ultravisor/channel.h>
+#include <ultravisor/event.h>
+#include <ultravisor/partition.h>
+#include <ultravisor/posix.h>
+#include <ultravisor/system.h>
+#include <ultravisor/transaction.h>
+
+#endif

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* From an exit of KVM to a fault in our words. */
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "backend/kvm/kvm_priv.h"
+
+#define VECTOR_DIVIDE     0
+#define VECTOR_BREAKPOINT 3
+#define VECTOR_OPCODE     6
+#define VECTOR_PROTECTION 13
+#define VECTOR_PAGE       14
+
+void
+ulv_kvm_take_registers(const struct kvm_regs *from, struct ulv_registers *to)
+{
+    to->rax = from->rax;
+    to->rbx = from->rbx;
+    to->rcx = from->rcx;
+    to->rdx = from->rdx;
+    to->rsi = from->rsi;
+    to->rdi = from->rdi;
+    to->rbp = from->rbp;
+    to->rsp = from->rsp;
+    to->r8 = from->r8;
+    to->r9 = from->r9;
+    to->r10 = from->r10;
+    to->r11 = from->r11;
+    to->r12 = from->r12;
+    to->r13 = from->r13;
+    to->r14 = from->r14;
+    to->r15 = from->r15;
+    to->rip = from->rip;
+    to->rflags = from->rflags;
+}
+
+/* SDM vol. 3A table 6-1: which exceptions push an error code. */
+static bool
+pushes_error(uint32_t vector)
+{
+    return vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 ||
+           vector == 21 || vector == 29 || vector == 30;
+}
+
+static uint32_t
+kind_of(uint32_t vector, uint64_t error)
+{
+    switch (vector) {
+    case VECTOR_DIVIDE:
+    case 16: /* x87 */
+    case 19: /* SIMD */
+        return ULV_FAULT_ARITHMETIC;
+    case VECTOR_BREAKPOINT:
+    case 1:
+    case VECTOR_OPCODE:
+    case 7:
+        return ULV_FAULT_INSTRUCTION;
+    case VECTOR_PAGE:
+        /* SDM vol. 3A 4.7: I/D is bit 4, W/R bit 1 */
+        if ((error & 16) != 0)
+            return ULV_FAULT_EXECUTE;
+        return (error & 2) != 0 ? ULV_FAULT_WRITE : ULV_FAULT_READ;
+    default:
+        return ULV_FAULT_PROTECTION;
+    }
+}
+
+static void
+copy_instruction(const struct machine *m, struct ulv_exit_fault *fault)
+{
+    for (uint32_t i = 0; i < m->region_count; i++) {
+        const struct region *r = &m->region[i];
+        uint64_t offset = fault->registers.rip - r->guest;
+
+        if (offset >= r->bytes)
+            continue;
+        fault->instruction_bytes =
+            (uint32_t)ULV_MIN(r->bytes - offset, (uint64_t)15);
+        memcpy(fault->instruction, r->p + offset, fault->instruction_bytes);
+    }
+}
+
+/* The frame lies at the top of the exception stack; SDM vol. 3A 6.14.2. */
+void
+ulv_kvm_exception(struct vcpu *v, struct ulv_exit *out)
+{
+    const struct machine *m = v->machine;
+    struct ulv_exit_fault *fault = &out->u.fault;
+    const struct kvm_regs *regs = &v->run->s.regs.regs;
+    uint64_t frame[6]; /* error, rip, cs, rflags, rsp, ss */
+    struct kvm_sregs sregs;
+
+    v->ended = true;
+    out->reason = ULV_EXIT_FAULT;
+    memcpy(frame, m->low + STACK + PAGE - sizeof(frame), sizeof(frame));
+    fault->vector = (uint32_t)(regs->rip - STUBS - 1) & 255;
+    fault->error_code = pushes_error(fault->vector) ? frame[0] : 0;
+    fault->kind = kind_of(fault->vector, fault->error_code);
+    ulv_kvm_take_registers(regs, &fault->registers);
+    fault->registers.rip = frame[1];
+    fault->registers.rflags = frame[3];
+    fault->registers.rsp = frame[4];
+    fault->address = fault->registers.rip;
+    if (fault->vector == VECTOR_PAGE &&
+        ioctl(v->fd, KVM_GET_SREGS, &sregs) == 0)
+        fault->address = sregs.cr2;
+    copy_instruction(m, fault);
+}
+
+void
+ulv_kvm_other_exit(struct vcpu *v, struct ulv_exit *out)
+{
+    struct ulv_exit_fault *fault = &out->u.fault;
+    const struct kvm_run *run = v->run;
+
+    v->ended = true;
+    out->reason = ULV_EXIT_FAULT;
+    ulv_kvm_take_registers(&run->s.regs.regs, &fault->registers);
+    fault->address = fault->registers.rip;
+    switch (run->exit_reason) {
+    case KVM_EXIT_SHUTDOWN:
+        fault->kind = ULV_FAULT_TRIPLE;
+        break;
+    case KVM_EXIT_MMIO:
+        fault->kind = run->mmio.is_write ? ULV_FAULT_WRITE : ULV_FAULT_READ;
+        fault->address = run->mmio.phys_addr;
+        break;
+    case KVM_EXIT_IO:
+        fault->kind = ULV_FAULT_PORT;
+        fault->address = run->io.port;
+        break;
+    case KVM_EXIT_INTERNAL_ERROR:
+        /* KVM could not carry out the instruction; api.rst 5 */
+        fault->kind = run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION
+                          ? ULV_FAULT_INSTRUCTION
+                          : ULV_FAULT_BACKEND;
+        fault->error_code = run->internal.suberror;
+        break;
+    default:
+        fault->kind = ULV_FAULT_BACKEND;
+        fault->error_code = run->exit_reason;
+    }
+    copy_instruction(v->machine, fault);
+}

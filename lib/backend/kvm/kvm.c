@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* Probe, machines, memory. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "backend/kvm/kvm_priv.h"
+
+ulv_status
+ulv_kvm_error(struct ulv_diag *diag, const char *what)
+{
+    int code = errno;
+    ulv_status status = ULV_E_HOST;
+
+    if (code == EACCES || code == EPERM)
+        status = ULV_E_DENIED;
+    else if (code == ENOENT || code == ENODEV || code == ENXIO)
+        status = ULV_E_UNSUPPORTED;
+    else if (code == ENOMEM || code == EMFILE || code == ENFILE)
+        status = ULV_E_NO_MEMORY;
+    status = ulv_fail(diag, status, 0, (uint64_t)code, 0, "%s: %s", what,
+                      strerror(code));
+    if (diag != NULL)
+        diag->os_code = code;
+    return status;
+}
+
+static const struct {
+    long number;
+    const char *name;
+} needed[] = {
+    { KVM_CAP_USER_MEMORY, "user memory" },
+    { KVM_CAP_READONLY_MEM, "read-only memory" },
+    { KVM_CAP_SYNC_REGS, "register sharing" },
+    { KVM_CAP_IMMEDIATE_EXIT, "immediate exit" },
+};
+
+static ulv_status
+check_capabilities(int fd, struct ulv_diag *diag)
+{
+    int version = ioctl(fd, KVM_GET_API_VERSION, 0);
+
+    if (version != KVM_API_VERSION)
+        return ulv_fail(diag, ULV_E_UNSUPPORTED, 0, (uint64_t)version,
+                        KVM_API_VERSION, "/dev/kvm: API version %u, not %u",
+                        (uint64_t)version, (uint64_t)KVM_API_VERSION);
+    for (size_t i = 0; i < ULV_COUNT_OF(needed); i++) {
+        if (ioctl(fd, KVM_CHECK_EXTENSION, needed[i].number) <= 0)
+            return ulv_fail(diag, ULV_E_UNSUPPORTED, 0,
+                            (uint64_t)needed[i].number, 0,
+                            "/dev/kvm lacks %s", needed[i].name);
+    }
+    return ULV_OK;
+}
+
+static ulv_status
+open_kvm(int *ret, struct ulv_diag *diag)
+{
+    int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    ulv_status status;
+
+    if (fd < 0)
+        return ulv_kvm_error(diag, "/dev/kvm");
+    status = check_capabilities(fd, diag);
+    if (status != ULV_OK) {
+        (void)close(fd);
+        return status;
+    }
+    *ret = fd;
+    return ULV_OK;
+}
+
+static ulv_status
+kvm_probe(const struct ulv_host *host, struct ulv_backend_caps *ret_caps,
+          struct ulv_diag *diag)
+{
+    int fd;
+    ulv_status status = open_kvm(&fd, diag);
+
+    (void)host;
+    memset(ret_caps, 0, sizeof(*ret_caps));
+    if (status != ULV_OK)
+        return status;
+    ret_caps->size = sizeof(*ret_caps);
+    ret_caps->vcpus_max = 1;
+    ret_caps->guest_address_max = UINT64_C(1) << 36;
+    ret_caps->regions_max = REGIONS_MAX;
+    ret_caps->can_save_registers = 1;
+    ulv_string_copy(ret_caps->version, sizeof(ret_caps->version),
+                    "KVM API 12");
+    (void)close(fd);
+    return ULV_OK;
+}
+
+/* ---- memory slots ---------------------------------------------------------------- */
+
+static bool
+set_slot(const struct machine *m, uint32_t slot, uint64_t guest,
+         uint64_t bytes, const void *p, bool read_only)
+{
+    struct kvm_userspace_memory_region region = {
+        .slot = slot,
+        .flags = read_only ? KVM_MEM_READONLY : 0,
+        .guest_phys_addr = guest,
+        .memory_size = bytes,
+        .userspace_addr = (uint64_t)(uintptr_t)p,
+    };
+
+    return ioctl(m->vm_fd, KVM_SET_USER_MEMORY_REGION, &region) == 0;
+}
+
+static uint32_t
+take_slot(struct machine *m)
+{
+    uint32_t slot = 1;
+
+    while ((m->slots_used[slot / 64] & UINT64_C(1) << slot % 64) != 0)
+        slot++;
+    m->slots_used[slot / 64] |= UINT64_C(1) << slot % 64;
+    return slot;
+}
+
+static void
+give_slot(struct machine *m, uint32_t slot)
+{
+    m->slots_used[slot / 64] &= ~(UINT64_C(1) << slot % 64);
+}
+
+static ulv_status
+kvm_map(void *machine, ulv_gpa guest, uint64_t bytes, ulv_handle memory,
+        uint64_t offset, void *p, uint32_t access)
+{
+    struct machine *m = machine;
+    struct region *r = &m->region[m->region_count];
+    uint64_t end;
+    ulv_status status;
+
+    (void)memory;
+    (void)offset;
+    if (bytes == 0 || bytes % PAGE != 0 || guest.value % PAGE != 0 ||
+        !ulv_add_u64(guest.value, bytes, &end))
+        return ULV_E_ARG;
+    if (end > UINT64_C(1) << 36 || m->region_count == REGIONS_MAX)
+        return ULV_E_LIMIT;
+    if (guest.value < LOW_BYTES)
+        return ULV_E_EXISTS;
+    for (uint32_t i = 0; i < m->region_count; i++) {
+        if (ulv_ranges_overlap(guest.value, bytes, m->region[i].guest,
+                               m->region[i].bytes))
+            return ULV_E_EXISTS;
+    }
+    r->slot = take_slot(m);
+    if (!set_slot(m, r->slot, guest.value, bytes, p,
+                  (access & ULV_GUEST_WRITE) == 0)) {
+        give_slot(m, r->slot);
+        return ulv_kvm_error(NULL, "");
+    }
+    status = ulv_kvm_page_map(m, guest.value, bytes, access);
+    if (status != ULV_OK) {
+        ulv_kvm_page_unmap(m, guest.value, bytes);
+        (void)set_slot(m, r->slot, guest.value, 0, p, false);
+        give_slot(m, r->slot);
+        return status;
+    }
+    r->guest = guest.value;
+    r->bytes = bytes;
+    r->p = p;
+    r->access = access;
+    m->region_count++;
+    return ULV_OK;
+}
+
+/* Without its slot the memory is gone for the guest at once, whatever stale
+ * translation it holds: KVM drops its own tables of it. */
+static ulv_status
+kvm_unmap(void *machine, ulv_gpa guest, uint64_t bytes)
+{
+    struct machine *m = machine;
+
+    for (uint32_t i = 0; i < m->region_count; i++) {
+        struct region *r = &m->region[i];
+
+        if (r->guest != guest.value || r->bytes != bytes)
+            continue;
+        ulv_kvm_page_unmap(m, r->guest, r->bytes);
+        (void)set_slot(m, r->slot, r->guest, 0, r->p, false);
+        give_slot(m, r->slot);
+        *r = m->region[--m->region_count];
+        return ULV_OK;
+    }
+    return ULV_E_NOT_FOUND;
+}
+
+/* ---- machines -------------------------------------------------------------------- */
+
+static ulv_status
+make_low(struct machine *m, struct ulv_diag *diag)
+{
+    void *p = mmap(NULL, LOW_BYTES, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (p == MAP_FAILED)
+        return ulv_kvm_error(diag, "page tables");
+    m->low = p;
+    ulv_kvm_low_init(m);
+    if (!set_slot(m, 0, 0, LOW_BYTES, m->low, false))
+        return ulv_kvm_error(diag, "KVM_SET_USER_MEMORY_REGION");
+    return ULV_OK;
+}
+
+static ulv_status
+kvm_machine_init(void *machine, const struct ulv_machine_cfg *cfg,
+                 struct ulv_diag *diag)
+{
+    struct machine *m = machine;
+    ulv_status status;
+
+    m->made = true;
+    m->cfg = *cfg;
+    m->kvm_fd = m->vm_fd = -1;
+    if (cfg->vcpu_count != 1 || cfg->gate % PAGE != 0 ||
+        cfg->gate < TABLES_END || cfg->gate >= LOW_BYTES)
+        return ulv_fail(diag, ULV_E_ARG, cfg->partition, cfg->gate, LOW_BYTES,
+                        "one processor and a gate page below 4 MiB are "
+                        "needed, not %u and %x",
+                        (uint64_t)cfg->vcpu_count, cfg->gate);
+    status = open_kvm(&m->kvm_fd, diag);
+    if (status != ULV_OK)
+        return status;
+    m->run_bytes = ioctl(m->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+    m->vm_fd = ioctl(m->kvm_fd, KVM_CREATE_VM, 0);
+    if (m->vm_fd < 0 || m->run_bytes <= 0)
+        return ulv_kvm_error(diag, "KVM_CREATE_VM");
+    return make_low(m, diag);
+}
+
+static void
+kvm_machine_fini(void *machine)
+{
+    struct machine *m = machine;
+
+    if (!m->made)
+        return;
+    m->made = false;
+    if (m->vm_fd >= 0)
+        (void)close(m->vm_fd);
+    if (m->kvm_fd >= 0)
+        (void)close(m->kvm_fd);
+    if (m->low != NULL)
+        (void)munmap(m->low, LOW_BYTES);
+}
+
+const struct ulv_backend_ops ulv_backend_kvm = {
+    .size = sizeof(struct ulv_backend_ops),
+    .name = "kvm",
+    .machine_bytes = sizeof(struct machine),
+    .vcpu_bytes = sizeof(struct vcpu),
+    .probe = kvm_probe,
+    .machine_init = kvm_machine_init,
+    .machine_fini = kvm_machine_fini,
+    .map = kvm_map,
+    .unmap = kvm_unmap,
+    .vcpu_init = ulv_kvm_vcpu_init,
+    .vcpu_fini = ulv_kvm_vcpu_fini,
+    .vcpu_run = ulv_kvm_vcpu_run,
+    .vcpu_answer = ulv_kvm_vcpu_answer,
+    .vcpu_kick = ulv_kvm_vcpu_kick,
+    .vcpu_registers = ulv_kvm_vcpu_registers,
+};

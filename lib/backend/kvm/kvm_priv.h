@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+#ifndef BACKEND_KVM_KVM_PRIV_H
+#define BACKEND_KVM_KVM_PRIV_H
+
+#include <linux/kvm.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "backend/kvm/kvm.h"
+#include "base/base.h"
+
+/*
+ * Guest-physical memory below 4 MiB is the backend's own: supervisor-only but
+ * for the gate page. Everything the processor needs to come back from a fault.
+ */
+#define LOW_BYTES   UINT64_C(0x400000)
+#define PML4        UINT64_C(0x1000)
+#define GDT         UINT64_C(0x3000)
+#define TSS         UINT64_C(0x4000)
+#define IDT         UINT64_C(0x5000)
+#define STUBS       UINT64_C(0x6000) /* a HLT a vector */
+#define STACK       UINT64_C(0x7000) /* of exceptions; one page */
+#define TABLES      UINT64_C(0x10000) /* page tables from here */
+#define TABLES_END  UINT64_C(0x3e0000)
+#define PAGE        UINT64_C(4096)
+#define LARGE       UINT64_C(0x200000)
+
+#define GATE_PORT 0x5a /* the one port a guest may write */
+
+#define SELECTOR_CODE0 0x08
+#define SELECTOR_DATA0 0x10
+#define SELECTOR_DATA3 0x1b
+#define SELECTOR_CODE3 0x23
+#define SELECTOR_TSS   0x28
+
+#define REGIONS_MAX 256u
+
+struct region {
+    uint64_t guest, bytes;
+    uint8_t *p;
+    uint32_t access;
+    uint32_t slot; /* KVM's number */
+};
+
+struct machine {
+    struct ulv_machine_cfg cfg;
+    bool made;
+    int kvm_fd, vm_fd;
+    int run_bytes;
+    uint8_t *low;        /* LOW_BYTES */
+    uint64_t next_table; /* offset in low */
+    struct region region[REGIONS_MAX];
+    uint32_t region_count;
+    uint64_t slots_used[(REGIONS_MAX + 64) / 64];
+};
+
+struct vcpu {
+    struct machine *machine;
+    bool made, has_timer;
+    int fd;
+    struct kvm_run *run;
+    timer_t timer;
+    pid_t thread; /* that the timer belongs to */
+    uint32_t running; /* RUN_*: hand-shake with kick */
+    uint32_t kicked;
+    bool ended;
+};
+
+/* paging.c */
+void ulv_kvm_low_init(struct machine *m);
+/* Map or unmap in the page tables. Errors: NO_MEMORY (of page tables). */
+ulv_status ulv_kvm_page_map(struct machine *m, uint64_t guest, uint64_t bytes,
+                            uint32_t access);
+void ulv_kvm_page_unmap(struct machine *m, uint64_t guest, uint64_t bytes);
+
+/* vcpu.c */
+ulv_status ulv_kvm_vcpu_init(void *vcpu, void *machine, uint32_t idx,
+                             ulv_gpa entry, ulv_gpa stack, uint64_t argument,
+                             struct ulv_diag *diag);
+void ulv_kvm_vcpu_fini(void *vcpu);
+ulv_status ulv_kvm_vcpu_run(void *vcpu, ulv_nsec budget_ns,
+                            struct ulv_exit *out);
+void ulv_kvm_vcpu_answer(void *vcpu, int64_t status, uint64_t value);
+void ulv_kvm_vcpu_kick(void *vcpu);
+ulv_status ulv_kvm_vcpu_registers(void *vcpu, struct ulv_registers *ret);
+ulv_status ulv_kvm_error(struct ulv_diag *diag, const char *what);
+
+/* fault.c: what a HLT in a stub, or another exit, means */
+void ulv_kvm_exception(struct vcpu *v, struct ulv_exit *out);
+void ulv_kvm_other_exit(struct vcpu *v, struct ulv_exit *out);
+void ulv_kvm_take_registers(const struct kvm_regs *from,
+                            struct ulv_registers *to);
+
+#endif

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * What the processor reads: descriptor tables, task state, page tables.
+ * Source: Intel SDM vol. 3A, chapters 3 (segments), 4.5 (4-level paging), 6.14
+ * (exceptions in 64-bit mode), 8.7 (64-bit TSS), vol. 1 chapter 19.5.2 (I/O
+ * permission bit map).
+ */
+#include <string.h>
+
+#include "backend/kvm/kvm_priv.h"
+
+#define PTE_PRESENT UINT64_C(1)
+#define PTE_WRITE   UINT64_C(2)
+#define PTE_USER    UINT64_C(4)
+#define PTE_LARGE   UINT64_C(0x80)
+#define PTE_NX      (UINT64_C(1) << 63)
+#define PTE_TABLE   (PTE_PRESENT | PTE_WRITE | PTE_USER)
+#define PTE_ADDRESS UINT64_C(0x000ffffffffff000)
+
+#define TSS_IST1_OFFSET  36
+#define TSS_IOMAP_OFFSET 102
+#define TSS_BYTES        104
+#define IOMAP_BYTES      16
+
+static void
+put64(struct machine *m, uint64_t at, uint64_t value)
+{
+    memcpy(m->low + at, &value, sizeof(value));
+}
+
+static uint64_t
+get64(const struct machine *m, uint64_t at)
+{
+    uint64_t value;
+
+    memcpy(&value, m->low + at, sizeof(value));
+    return value;
+}
+
+static void
+make_segments(struct machine *m)
+{
+    uint64_t limit = TSS_BYTES + IOMAP_BYTES - 1;
+
+    put64(m, GDT + SELECTOR_CODE0, UINT64_C(0x00af9b000000ffff));
+    put64(m, GDT + SELECTOR_DATA0, UINT64_C(0x00cf93000000ffff));
+    put64(m, GDT + (SELECTOR_DATA3 & ~7), UINT64_C(0x00cff3000000ffff));
+    put64(m, GDT + (SELECTOR_CODE3 & ~7), UINT64_C(0x00affb000000ffff));
+    put64(m, GDT + SELECTOR_TSS,
+          limit | TSS << 16 | UINT64_C(0x8b) << 40);
+    put64(m, GDT + SELECTOR_TSS + 8, 0);
+}
+
+static void
+make_task(struct machine *m)
+{
+    uint16_t iomap = TSS_BYTES;
+
+    put64(m, TSS + 4, STACK + PAGE); /* rsp0 */
+    put64(m, TSS + TSS_IST1_OFFSET, STACK + PAGE);
+    memcpy(m->low + TSS + TSS_IOMAP_OFFSET, &iomap, sizeof(iomap));
+    memset(m->low + TSS + TSS_BYTES, 0xff, IOMAP_BYTES);
+    m->low[TSS + TSS_BYTES + GATE_PORT / 8] &=
+        (uint8_t)~(1u << (GATE_PORT % 8));
+}
+
+/* Every exception runs into a HLT of its own: the place says which it was. */
+static void
+make_gates(struct machine *m)
+{
+    memset(m->low + STUBS, 0xf4, 256);
+    for (uint64_t vector = 0; vector < 256; vector++) {
+        uint64_t target = STUBS + vector;
+        uint64_t low = (target & 0xffff) | (uint64_t)SELECTOR_CODE0 << 16 |
+                       UINT64_C(1) << 32 | UINT64_C(0x8e) << 40 |
+                       (target >> 16 & 0xffff) << 48;
+
+        put64(m, IDT + vector * 16, low);
+        put64(m, IDT + vector * 16 + 8, target >> 32);
+    }
+}
+
+/* ---- page tables --------------------------------------------------------------- */
+
+/* The table below entry, made if it is not there; 0: no room. */
+static uint64_t
+table_below(struct machine *m, uint64_t entry)
+{
+    uint64_t value = get64(m, entry);
+
+    if ((value & PTE_PRESENT) != 0)
+        return value & PTE_ADDRESS;
+    if (m->next_table == TABLES_END)
+        return 0;
+    value = m->next_table;
+    m->next_table += PAGE;
+    memset(m->low + value, 0, PAGE);
+    put64(m, entry, value | PTE_TABLE);
+    return value;
+}
+
+static uint64_t
+entry_at(uint64_t table, uint64_t address, uint32_t level)
+{
+    return table + (address >> (12 + 9 * level) & 511) * 8;
+}
+
+/* The page-directory entry of an address; 0: no room for tables. */
+static uint64_t
+directory_entry(struct machine *m, uint64_t address)
+{
+    uint64_t table = PML4;
+
+    for (uint32_t level = 3; level > 1 && table != 0; level--)
+        table = table_below(m, entry_at(table, address, level));
+    return table == 0 ? 0 : entry_at(table, address, 1);
+}
+
+static ulv_status
+map_small(struct machine *m, uint64_t address, uint64_t flags)
+{
+    uint64_t directory = directory_entry(m, address);
+    uint64_t table = directory == 0 ? 0 : table_below(m, directory);
+
+    if (table == 0)
+        return ULV_E_NO_MEMORY;
+    put64(m, entry_at(table, address, 0), address | flags);
+    return ULV_OK;
+}
+
+ulv_status
+ulv_kvm_page_map(struct machine *m, uint64_t guest, uint64_t bytes,
+                 uint32_t access)
+{
+    uint64_t flags = PTE_PRESENT | PTE_USER;
+
+    flags |= (access & ULV_GUEST_WRITE) != 0 ? PTE_WRITE : 0;
+    flags |= (access & ULV_GUEST_EXECUTE) != 0 ? 0 : PTE_NX;
+    while (bytes > 0) {
+        bool large = guest % LARGE == 0 && bytes >= LARGE;
+        uint64_t some = large ? LARGE : PAGE;
+        ulv_status status = ULV_OK;
+
+        if (large) {
+            uint64_t entry = directory_entry(m, guest);
+
+            if (entry == 0)
+                return ULV_E_NO_MEMORY;
+            put64(m, entry, guest | flags | PTE_LARGE);
+        } else {
+            status = map_small(m, guest, flags);
+        }
+        if (status != ULV_OK)
+            return status;
+        guest += some;
+        bytes -= some;
+    }
+    return ULV_OK;
+}
+
+void
+ulv_kvm_page_unmap(struct machine *m, uint64_t guest, uint64_t bytes)
+{
+    while (bytes > 0) {
+        uint64_t entry = directory_entry(m, guest);
+        uint64_t value = entry == 0 ? 0 : get64(m, entry);
+        uint64_t some = PAGE;
+
+        if ((value & PTE_LARGE) != 0) {
+            put64(m, entry, 0);
+            some = ULV_MIN(LARGE, bytes);
+        } else if ((value & PTE_PRESENT) != 0) {
+            put64(m, entry_at(value & PTE_ADDRESS, guest, 0), 0);
+        }
+        guest += some;
+        bytes -= some;
+    }
+}
+
+void
+ulv_kvm_low_init(struct machine *m)
+{
+    const uint64_t own[] = { GDT, TSS, IDT, STUBS, STACK };
+
+    m->next_table = TABLES;
+    make_segments(m);
+    make_task(m);
+    make_gates(m);
+    for (size_t i = 0; i < ULV_COUNT_OF(own); i++)
+        (void)map_small(m, own[i], PTE_PRESENT | PTE_WRITE);
+    /* the gate: out %al, $port; ret */
+    m->low[m->cfg.gate] = 0xe6;
+    m->low[m->cfg.gate + 1] = GATE_PORT;
+    m->low[m->cfg.gate + 2] = 0xc3;
+    (void)map_small(m, m->cfg.gate, PTE_PRESENT | PTE_USER);
+}

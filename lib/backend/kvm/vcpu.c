@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Running a virtual processor without leaving a trace in the caller's process:
+ * no handler is installed. One real-time signal is blocked in the thread while
+ * it is in vcpu_run and let through by KVM inside KVM_RUN only, where it ends
+ * the stay with EINTR; whatever is left of it is taken away before the thread's
+ * mask is as it was.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "backend/kvm/kvm_priv.h"
+
+#define KICK_SIGNAL (SIGRTMIN + 5)
+
+/* Hand-shake with kick: a signal is only sent to a thread that will take it. */
+#define RUN_OUT     0u
+#define RUN_IN      1u
+#define RUN_SENDING 2u
+#define RUN_SENT    3u
+
+#define EFER_LME (UINT64_C(1) << 8)
+#define EFER_LMA (UINT64_C(1) << 10)
+#define EFER_NXE (UINT64_C(1) << 11)
+/* PE MP ET NE WP PG; PAE OSFXSR OSXMMEXCPT */
+#define CR0 UINT64_C(0x80010033)
+#define CR4 UINT64_C(0x620)
+
+static struct kvm_segment
+segment(uint16_t selector, uint8_t type, uint8_t dpl, bool code)
+{
+    struct kvm_segment s = { .limit = 0xffffffff,
+                             .selector = selector,
+                             .type = type,
+                             .present = 1,
+                             .dpl = dpl,
+                             .db = code ? 0 : 1,
+                             .s = 1,
+                             .l = code ? 1 : 0,
+                             .g = 1 };
+
+    return s;
+}
+
+static ulv_status
+set_system_registers(const struct vcpu *v, struct ulv_diag *diag)
+{
+    struct kvm_sregs s;
+
+    if (ioctl(v->fd, KVM_GET_SREGS, &s) != 0)
+        return ulv_kvm_error(diag, "KVM_GET_SREGS");
+    s.cs = segment(SELECTOR_CODE3, 11, 3, true);
+    s.ss = s.ds = s.es = s.fs = s.gs = segment(SELECTOR_DATA3, 3, 3, false);
+    s.tr = (struct kvm_segment){ .base = TSS,
+                                 .limit = 119,
+                                 .selector = SELECTOR_TSS,
+                                 .type = 11,
+                                 .present = 1 };
+    s.ldt = (struct kvm_segment){ .unusable = 1 };
+    s.gdt.base = GDT;
+    s.gdt.limit = SELECTOR_TSS + 15;
+    s.idt.base = IDT;
+    s.idt.limit = 4095;
+    s.cr0 = CR0;
+    s.cr3 = PML4;
+    s.cr4 = CR4;
+    s.efer = EFER_LME | EFER_LMA | EFER_NXE;
+    if (ioctl(v->fd, KVM_SET_SREGS, &s) != 0)
+        return ulv_kvm_error(diag, "KVM_SET_SREGS");
+    return ULV_OK;
+}
+
+/* What the host's processor can do, as KVM allows it. */
+static ulv_status
+set_cpuid(const struct vcpu *v, struct ulv_diag *diag)
+{
+    struct {
+        struct kvm_cpuid2 head;
+        struct kvm_cpuid_entry2 entry[128];
+    } cpuid;
+
+    memset(&cpuid, 0, sizeof(cpuid));
+    cpuid.head.nent = 128;
+    if (ioctl(v->machine->kvm_fd, KVM_GET_SUPPORTED_CPUID, &cpuid) != 0 ||
+        ioctl(v->fd, KVM_SET_CPUID2, &cpuid) != 0)
+        return ulv_kvm_error(diag, "KVM_SET_CPUID2");
+    return ULV_OK;
+}
+
+/* The mask inside KVM_RUN: the thread's own, with the kick let through. The
+ * kernel's sigset has 8 bytes; api.rst 4.19. */
+static ulv_status
+set_run_mask(const struct vcpu *v, struct ulv_diag *diag)
+{
+    struct {
+        struct kvm_signal_mask head;
+        uint8_t bits[8];
+    } mask;
+    sigset_t current;
+
+    (void)pthread_sigmask(SIG_SETMASK, NULL, &current);
+    (void)sigdelset(&current, KICK_SIGNAL);
+    mask.head.len = 8;
+    memcpy(mask.head.sigset, &current, 8);
+    if (ioctl(v->fd, KVM_SET_SIGNAL_MASK, &mask) != 0)
+        return ulv_kvm_error(diag, "KVM_SET_SIGNAL_MASK");
+    return ULV_OK;
+}
+
+ulv_status
+ulv_kvm_vcpu_init(void *vcpu, void *machine, uint32_t idx, ulv_gpa entry,
+                  ulv_gpa stack, uint64_t argument, struct ulv_diag *diag)
+{
+    struct vcpu *v = vcpu;
+    struct kvm_regs regs = { .rip = entry.value,
+                             .rsp = stack.value - 8,
+                             .rdi = argument,
+                             .rflags = 2 };
+    ulv_status status;
+
+    v->machine = machine;
+    v->made = true;
+    v->fd = ioctl(v->machine->vm_fd, KVM_CREATE_VCPU, (long)idx);
+    if (v->fd < 0)
+        return ulv_kvm_error(diag, "KVM_CREATE_VCPU");
+    v->run = mmap(NULL, (size_t)v->machine->run_bytes, PROT_READ | PROT_WRITE,
+                  MAP_SHARED, v->fd, 0);
+    if (v->run == MAP_FAILED) {
+        v->run = NULL;
+        return ulv_kvm_error(diag, "mmap of the vcpu");
+    }
+    status = set_cpuid(v, diag);
+    if (status == ULV_OK)
+        status = set_system_registers(v, diag);
+    if (status == ULV_OK)
+        status = set_run_mask(v, diag);
+    if (status == ULV_OK && ioctl(v->fd, KVM_SET_REGS, &regs) != 0)
+        status = ulv_kvm_error(diag, "KVM_SET_REGS");
+    v->run->kvm_valid_regs = KVM_SYNC_X86_REGS;
+    return status;
+}
+
+void
+ulv_kvm_vcpu_fini(void *vcpu)
+{
+    struct vcpu *v = vcpu;
+
+    if (!v->made)
+        return;
+    v->made = false;
+    if (v->has_timer)
+        (void)timer_delete(v->timer);
+    if (v->run != NULL)
+        (void)munmap(v->run, (size_t)v->machine->run_bytes);
+    if (v->fd >= 0)
+        (void)close(v->fd);
+}
+
+/* ---- run ------------------------------------------------------------------------- */
+
+/* A timer that sends the kick to this thread. */
+static bool
+ensure_timer(struct vcpu *v)
+{
+    pid_t self = (pid_t)syscall(SYS_gettid);
+    struct sigevent event;
+
+    if (v->has_timer && v->thread == self)
+        return true;
+    if (v->has_timer)
+        (void)timer_delete(v->timer);
+    memset(&event, 0, sizeof(event));
+    event.sigev_notify = SIGEV_THREAD_ID;
+    event.sigev_signo = KICK_SIGNAL;
+    event._sigev_un._tid = self;
+    v->has_timer = timer_create(CLOCK_MONOTONIC, &event, &v->timer) == 0;
+    v->thread = self;
+    return v->has_timer;
+}
+
+static void
+arm(const struct vcpu *v, ulv_nsec budget_ns)
+{
+    struct itimerspec when;
+
+    memset(&when, 0, sizeof(when));
+    when.it_value.tv_sec = (time_t)(budget_ns / 1000000000);
+    when.it_value.tv_nsec = (long)(budget_ns % 1000000000);
+    (void)timer_settime(v->timer, 0, &when, NULL);
+}
+
+/* No kick can come any more, and none is left. */
+static void
+leave(struct vcpu *v)
+{
+    const struct timespec now = { 0, 0 };
+    sigset_t kick;
+
+    arm(v, 0);
+    if (__atomic_exchange_n(&v->running, RUN_OUT, __ATOMIC_ACQ_REL) ==
+        RUN_SENDING) {
+        while (__atomic_load_n(&v->running, __ATOMIC_ACQUIRE) != RUN_SENT)
+            (void)syscall(SYS_sched_yield);
+        __atomic_store_n(&v->running, RUN_OUT, __ATOMIC_RELEASE);
+    }
+    (void)sigemptyset(&kick);
+    (void)sigaddset(&kick, KICK_SIGNAL);
+    while (sigtimedwait(&kick, NULL, &now) > 0)
+        continue;
+}
+
+static ulv_status
+stay(struct vcpu *v, ulv_nsec budget_ns)
+{
+    sigset_t kick, before;
+    int result, code;
+
+    (void)sigemptyset(&kick);
+    (void)sigaddset(&kick, KICK_SIGNAL);
+    (void)pthread_sigmask(SIG_BLOCK, &kick, &before);
+    __atomic_store_n(&v->running, RUN_IN, __ATOMIC_SEQ_CST);
+    /* pairs with kick: it sets kicked, then looks at running */
+    v->run->immediate_exit =
+        __atomic_exchange_n(&v->kicked, 0, __ATOMIC_SEQ_CST) != 0 ||
+        budget_ns == 0;
+    arm(v, budget_ns);
+    result = ioctl(v->fd, KVM_RUN, 0);
+    code = errno;
+    leave(v);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (result == 0)
+        return ULV_OK;
+    return code == EINTR || code == EAGAIN ? ULV_E_AGAIN : ULV_E_HOST;
+}
+
+ulv_status
+ulv_kvm_vcpu_run(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *out)
+{
+    struct vcpu *v = vcpu;
+    struct kvm_run *run = v->run;
+    ulv_status status;
+
+    memset(out, 0, sizeof(*out));
+    if (v->ended) {
+        out->reason = ULV_EXIT_ENDED;
+        out->u.fault.kind = ULV_FAULT_KILLED;
+        return ULV_OK;
+    }
+    if (!ensure_timer(v))
+        return ULV_E_HOST;
+    status = stay(v, budget_ns);
+    if (status == ULV_E_AGAIN || (status == ULV_OK &&
+                                  run->exit_reason == KVM_EXIT_INTR)) {
+        out->reason = ULV_EXIT_INTERRUPTED;
+        return ULV_OK;
+    }
+    if (status != ULV_OK)
+        return status;
+    if (run->exit_reason == KVM_EXIT_IO && run->io.port == GATE_PORT &&
+        run->io.direction == KVM_EXIT_IO_OUT) {
+        const struct kvm_regs *regs = &run->s.regs.regs;
+
+        out->reason = ULV_EXIT_CALL;
+        out->u.call.number = regs->rdi;
+        out->u.call.argument[0] = regs->rsi;
+        out->u.call.argument[1] = regs->rdx;
+        out->u.call.argument[2] = regs->rcx;
+        out->u.call.argument[3] = regs->r8;
+    } else if (run->exit_reason == KVM_EXIT_HLT) {
+        ulv_kvm_exception(v, out);
+    } else {
+        ulv_kvm_other_exit(v, out);
+    }
+    return ULV_OK;
+}
+
+void
+ulv_kvm_vcpu_answer(void *vcpu, int64_t status, uint64_t value)
+{
+    struct kvm_run *run = ((struct vcpu *)vcpu)->run;
+
+    run->s.regs.regs.rax = (uint64_t)status;
+    run->s.regs.regs.rdx = value;
+    run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
+}
+
+void
+ulv_kvm_vcpu_kick(void *vcpu)
+{
+    struct vcpu *v = vcpu;
+    uint32_t in = RUN_IN;
+
+    __atomic_store_n(&v->kicked, 1, __ATOMIC_SEQ_CST);
+    if (!__atomic_compare_exchange_n(&v->running, &in, RUN_SENDING, false,
+                                     __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+        return;
+    (void)syscall(SYS_tgkill, getpid(), v->thread, KICK_SIGNAL);
+    __atomic_store_n(&v->running, RUN_SENT, __ATOMIC_RELEASE);
+}
+
+ulv_status
+ulv_kvm_vcpu_registers(void *vcpu, struct ulv_registers *ret)
+{
+    ulv_kvm_take_registers(&((struct vcpu *)vcpu)->run->s.regs.regs, ret);
+    return ULV_OK;
+}

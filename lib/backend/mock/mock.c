@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+#include "backend/mock/mock.h"
+
+#include "base/base.h"
+
+#define REGIONS_MAX 256u
+#define STEPS_A_RUN 4096u /* so that a script that loops comes back */
+
+struct region {
+    uint64_t guest, bytes;
+    uint8_t *p;
+    uint32_t access;
+};
+
+struct machine {
+    struct region region[REGIONS_MAX];
+    uint32_t region_count;
+};
+
+struct vcpu {
+    struct machine *machine;
+    uint64_t at; /* guest address of the next step */
+    uint64_t loop_at, loops; /* of the REPEAT under way */
+    int64_t answer;
+    bool ended;
+};
+
+static ulv_status
+mock_probe(const struct ulv_host *host, struct ulv_backend_caps *ret_caps,
+           struct ulv_diag *diag)
+{
+    (void)host;
+    (void)diag;
+    memset(ret_caps, 0, sizeof(*ret_caps));
+    ret_caps->size = sizeof(*ret_caps);
+    ret_caps->vcpus_max = 1;
+    ret_caps->guest_address_max = UINT64_C(1) << 46;
+    ret_caps->regions_max = REGIONS_MAX;
+    ulv_string_copy(ret_caps->version, sizeof(ret_caps->version), "script");
+    return ULV_OK;
+}
+
+static ulv_status
+mock_machine_init(void *machine, const struct ulv_machine_cfg *cfg,
+                  struct ulv_diag *diag)
+{
+    (void)machine;
+    if (cfg->vcpu_count != 1)
+        return ulv_fail(diag, ULV_E_UNSUPPORTED, cfg->partition,
+                        cfg->vcpu_count, 1,
+                        "the mock backend has one processor");
+    return ULV_OK;
+}
+
+static void
+mock_machine_fini(void *machine)
+{
+    (void)machine;
+}
+
+static ulv_status
+mock_map(void *machine, ulv_gpa guest, uint64_t bytes, ulv_handle memory,
+         uint64_t offset, void *p, uint32_t access)
+{
+    struct machine *m = machine;
+    struct region *r = &m->region[m->region_count];
+
+    (void)memory;
+    (void)offset;
+    if (bytes == 0 || bytes % 4096 != 0 || guest.value % 4096 != 0)
+        return ULV_E_ARG;
+    if (m->region_count == REGIONS_MAX)
+        return ULV_E_LIMIT;
+    for (uint32_t i = 0; i < m->region_count; i++) {
+        if (ulv_ranges_overlap(guest.value, bytes, m->region[i].guest,
+                               m->region[i].bytes))
+            return ULV_E_EXISTS;
+    }
+    r->guest = guest.value;
+    r->bytes = bytes;
+    r->p = p;
+    r->access = access;
+    m->region_count++;
+    return ULV_OK;
+}
+
+static ulv_status
+mock_unmap(void *machine, ulv_gpa guest, uint64_t bytes)
+{
+    struct machine *m = machine;
+
+    for (uint32_t i = 0; i < m->region_count; i++) {
+        if (m->region[i].guest == guest.value &&
+            m->region[i].bytes == bytes) {
+            m->region[i] = m->region[--m->region_count];
+            return ULV_OK;
+        }
+    }
+    return ULV_E_NOT_FOUND;
+}
+
+static ulv_status
+mock_vcpu_init(void *vcpu, void *machine, uint32_t idx, ulv_gpa entry,
+               ulv_gpa stack, uint64_t argument, struct ulv_diag *diag)
+{
+    struct vcpu *v = vcpu;
+
+    (void)idx;
+    (void)stack;
+    (void)argument;
+    (void)diag;
+    v->machine = machine;
+    v->at = entry.value;
+    return ULV_OK;
+}
+
+static void
+mock_vcpu_fini(void *vcpu)
+{
+    (void)vcpu;
+}
+
+/* Where the guest's bytes are; NULL: not mapped with that access. */
+static uint8_t *
+guest_bytes(const struct machine *m, uint64_t guest, uint64_t bytes,
+            uint32_t access)
+{
+    for (uint32_t i = 0; i < m->region_count; i++) {
+        const struct region *r = &m->region[i];
+
+        if (guest >= r->guest &&
+            ulv_range_inside(guest - r->guest, bytes, r->bytes) &&
+            (r->access & access) == access)
+            return r->p + (guest - r->guest);
+    }
+    return NULL;
+}
+
+static void
+fault(struct vcpu *v, struct ulv_exit *out, uint32_t kind, uint64_t address)
+{
+    v->ended = true;
+    out->reason = ULV_EXIT_FAULT;
+    out->u.fault.kind = kind;
+    out->u.fault.address = address;
+    out->u.fault.registers.rip = v->at;
+}
+
+static void
+repeat(struct vcpu *v, const struct ulv_mock_step *step)
+{
+    if (v->loop_at != v->at) {
+        v->loop_at = v->at;
+        v->loops = step->argument[0];
+    }
+    if (v->loops == 0) {
+        v->loop_at = 0;
+        return;
+    }
+    v->loops--;
+    v->at -= (step->number + 1) * sizeof(*step);
+}
+
+/* Carry out one step. Returns whether the vcpu comes back. */
+static bool
+one_step(struct vcpu *v, struct ulv_exit *out)
+{
+    struct ulv_mock_step step;
+    const uint8_t *at = guest_bytes(v->machine, v->at, sizeof(step),
+                                    ULV_GUEST_EXECUTE);
+    uint8_t *to;
+
+    if (at == NULL) {
+        fault(v, out, ULV_FAULT_EXECUTE, v->at);
+        return true;
+    }
+    memcpy(&step, at, sizeof(step));
+    switch (step.kind) {
+    case ULV_MOCK_CALL:
+        out->reason = ULV_EXIT_CALL;
+        out->u.call.number = step.number;
+        memcpy(out->u.call.argument, step.argument, sizeof(step.argument));
+        v->at += sizeof(step);
+        return true;
+    case ULV_MOCK_FAULT:
+        fault(v, out, (uint32_t)step.number, step.argument[0]);
+        return true;
+    case ULV_MOCK_SPIN:
+        out->reason = ULV_EXIT_INTERRUPTED;
+        return true;
+    case ULV_MOCK_REPEAT:
+        repeat(v, &step);
+        break;
+    case ULV_MOCK_STORE:
+        to = guest_bytes(v->machine, step.argument[0], 8, ULV_GUEST_WRITE);
+        if (to == NULL) {
+            fault(v, out, ULV_FAULT_WRITE, step.argument[0]);
+            return true;
+        }
+        memcpy(to, &step.argument[1], 8);
+        break;
+    case ULV_MOCK_EXPECT:
+        if (v->answer == (int64_t)step.argument[0])
+            break;
+        fault(v, out, ULV_FAULT_REPORTED, (uint64_t)v->answer);
+        return true;
+    default:
+        v->ended = true;
+        out->reason = ULV_EXIT_ENDED;
+        out->u.fault.kind = ULV_FAULT_KILLED;
+        return true;
+    }
+    v->at += sizeof(step);
+    return false;
+}
+
+static ulv_status
+mock_vcpu_run(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *out)
+{
+    struct vcpu *v = vcpu;
+
+    memset(out, 0, sizeof(*out));
+    if (v->ended) {
+        out->reason = ULV_EXIT_ENDED;
+        out->u.fault.kind = ULV_FAULT_KILLED;
+        return ULV_OK;
+    }
+    for (uint32_t i = 0; i < STEPS_A_RUN && budget_ns != 0; i++) {
+        if (one_step(v, out))
+            return ULV_OK;
+    }
+    out->reason = ULV_EXIT_INTERRUPTED;
+    return ULV_OK;
+}
+
+static void
+mock_vcpu_answer(void *vcpu, int64_t status, uint64_t value)
+{
+    (void)value;
+    ((struct vcpu *)vcpu)->answer = status;
+}
+
+static void
+mock_vcpu_kick(void *vcpu)
+{
+    (void)vcpu; /* a run never lasts */
+}
+
+const struct ulv_backend_ops ulv_backend_mock = {
+    .size = sizeof(struct ulv_backend_ops),
+    .name = "mock",
+    .machine_bytes = sizeof(struct machine),
+    .vcpu_bytes = sizeof(struct vcpu),
+    .probe = mock_probe,
+    .machine_init = mock_machine_init,
+    .machine_fini = mock_machine_fini,
+    .map = mock_map,
+    .unmap = mock_unmap,
+    .vcpu_init = mock_vcpu_init,
+    .vcpu_fini = mock_vcpu_fini,
+    .vcpu_run = mock_vcpu_run,
+    .vcpu_answer = mock_vcpu_answer,
+    .vcpu_kick = mock_vcpu_kick,
+};

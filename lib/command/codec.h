@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * The command protocol's messages: decoded from bytes that were copied out of
+ * shared memory once, everything structural checked. abi/command.h is the
+ * format, doc/formats/command.md the document.
+ *
+ * For the server and the client; total on any bytes.
+ */
+#ifndef COMMAND_CODEC_H
+#define COMMAND_CODEC_H
+
+#include <ultravisor/abi/command.h>
+#include <ultravisor/types.h>
+
+/* Each direction of a command channel. */
+#define ULV_COMMAND_RING_BYTES UINT64_C(262144)
+/* The largest message; a record of such a ring holds it. */
+#define ULV_COMMAND_MESSAGE_MAX                                                \
+    (sizeof(struct ulv_message_transaction) +                                  \
+     ULV_PRECONDITION_COUNT_MAX * sizeof(struct ulv_precondition) +            \
+     ULV_OPERATION_COUNT_MAX * sizeof(struct ulv_operation))
+
+struct ulv_command_request {
+    uint32_t kind; /* ULV_MESSAGE_* */
+    uint64_t request;
+    union {
+        const struct ulv_message_hello *hello;
+        const struct ulv_message_query *query;
+        const struct ulv_message_transaction *transaction;
+    } u;
+    /* transaction: point into the bytes decoded */
+    const struct ulv_precondition *preconditions;
+    const struct ulv_operation *operations;
+};
+
+/**
+ * Decode a request.
+ * @param bytes  private memory, 8-byte aligned, left as it is
+ * Errors: PEER_LENGTH (lengths and counts), PEER_PROTOCOL (version, kind,
+ * reserved fields).  Context: any
+ */
+ulv_status ulv_command_decode(const void *bytes, size_t len,
+                              struct ulv_command_request *ret);
+/* Decode an answer's common part: bytes agree with len, kind is an answer. */
+ulv_status ulv_command_decode_answer(const void *bytes, size_t len,
+                                     struct ulv_message *ret);
+
+#endif

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+#include <ultravisor/guest.h>
+
+#include "base/base.h"
+#include "guest/guest_priv.h"
+
+static const uint8_t type_block[16] = ULV_CHANNEL_TYPE_BLOCK;
+
+static struct ulv_channel_end end;
+static uint32_t slot;
+static struct ulv_block_medium medium;
+/* Ids asked for and not yet answered: any other answer is a repetition. */
+static uint64_t open_id[ULV_BLOCK_IN_FLIGHT_MAX];
+static bool open_used[ULV_BLOCK_IN_FLIGHT_MAX];
+
+/* Take one record. EMPTY: none. AGAIN: one that is not for the caller. */
+static ulv_status
+take(struct guest_block_answer *ret)
+{
+    struct ulv_ring_record record;
+    struct ulv_block_answer answer;
+    ulv_status status = ulv_ring_rx_peek(&end.rx, &record);
+
+    if (status != ULV_OK)
+        return status;
+    status = ULV_E_AGAIN;
+    if (record.type == ULV_BLOCK_MEDIUM && record.len == sizeof(medium)) {
+        memcpy(&medium, record.data, sizeof(medium));
+    } else if (record.type == ULV_BLOCK_ANSWER &&
+               record.len == sizeof(answer)) {
+        memcpy(&answer, record.data, sizeof(answer));
+        for (uint32_t i = 0; i < ULV_BLOCK_IN_FLIGHT_MAX; i++) {
+            if (!open_used[i] || open_id[i] != answer.id ||
+                answer.epoch != medium.epoch)
+                continue;
+            open_used[i] = false;
+            ret->id = answer.id;
+            ret->status = answer.status;
+            ret->sector_count = answer.sector_count;
+            status = ULV_OK;
+            break;
+        }
+    }
+    if (ulv_ring_rx_release(&end.rx))
+        guest_signal(slot);
+    return status;
+}
+
+int32_t
+guest_block_open(uint64_t *ret_sector_count)
+{
+    struct guest_block_answer answer;
+    ulv_status status = ULV_E_AGAIN;
+
+    if (!guest_channel_open(&end, type_block, 0, &slot))
+        return ULV_E_NOT_FOUND;
+    while (medium.epoch == 0) {
+        status = take(&answer);
+        if (status == ULV_E_EMPTY && !ulv_ring_rx_wait(&end.rx))
+            guest_wait();
+        else if (status != ULV_E_EMPTY && status != ULV_E_AGAIN &&
+                 status != ULV_OK)
+            return status;
+    }
+    *ret_sector_count = medium.sector_count;
+    return ULV_OK;
+}
+
+uint8_t *
+guest_block_area(uint64_t *ret_bytes)
+{
+    *ret_bytes = end.bulk_bytes;
+    return end.bulk;
+}
+
+bool
+guest_block_read(uint64_t id, uint64_t sector, uint32_t sector_count,
+                 uint64_t area_offset)
+{
+    struct ulv_block_request request = { .id = id,
+                                         .operation = ULV_BLOCK_READ,
+                                         .sector = sector,
+                                         .bulk_offset = area_offset,
+                                         .sector_count = sector_count };
+    uint32_t free = 0;
+    void *record;
+
+    while (free < ULV_BLOCK_IN_FLIGHT_MAX && open_used[free])
+        free++;
+    if (free == ULV_BLOCK_IN_FLIGHT_MAX ||
+        ulv_ring_tx_reserve(&end.tx, ULV_BLOCK_REQUEST, sizeof(request),
+                            &record) != ULV_OK)
+        return false;
+    memcpy(record, &request, sizeof(request));
+    open_id[free] = id;
+    open_used[free] = true;
+    return true;
+}
+
+void
+guest_block_submit(void)
+{
+    if (ulv_ring_tx_submit(&end.tx))
+        guest_signal(slot);
+}
+
+int32_t
+guest_block_wait(struct guest_block_answer *ret)
+{
+    for (;;) {
+        ulv_status status = take(ret);
+
+        if (status == ULV_E_EMPTY) {
+            if (!ulv_ring_rx_wait(&end.rx))
+                guest_wait();
+        } else if (status != ULV_E_AGAIN) {
+            return status;
+        }
+    }
+}
+
+uint64_t
+guest_block_server(uint32_t *ret_epoch)
+{
+    *ret_epoch = medium.epoch;
+    return medium.server;
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* Where a guest starts, the gate, and the four functions compilers call. */
+#include <ultravisor/guest.h>
+
+#include "base/libc.h"
+#include "guest/guest_priv.h"
+
+/* rdi = address of the view. */
+__asm__(".globl _start\n"
+        "_start:\n"
+        "    xor %ebp, %ebp\n"
+        "    call guest_start\n"
+        "    ud2\n"
+        /* number a b c in rdi rsi rdx rcx; gate in r9; rax:rdx come back */
+        ".globl guest_gate_call\n"
+        "guest_gate_call:\n"
+        "    jmp *%r9\n");
+
+struct guest_result guest_gate_call(uint64_t number, uint64_t a, uint64_t b,
+                                    uint64_t c, uint64_t d, uint64_t gate);
+_Noreturn void guest_start(uint64_t view);
+
+static uint64_t gate_address = ULV_GUEST_GATE;
+
+struct guest_result
+guest_call(uint64_t number, uint64_t a, uint64_t b, uint64_t c)
+{
+    return guest_gate_call(number, a, b, c, 0, gate_address);
+}
+
+_Noreturn void
+guest_stop(uint64_t code)
+{
+    for (;;)
+        (void)guest_call(ULV_CALL_STOP, code, 0, 0);
+}
+
+static uint64_t
+text_length(const char *text)
+{
+    uint64_t len = 0;
+
+    while (len < ULV_CALL_TEXT_MAX && text[len] != '\0')
+        len++;
+    return len;
+}
+
+_Noreturn void
+guest_fault(uint64_t code, const char *text)
+{
+    (void)guest_call(ULV_CALL_FAULT, code, (uint64_t)(uintptr_t)text,
+                     text_length(text));
+    guest_stop(255);
+}
+
+void
+guest_log(const char *text)
+{
+    (void)guest_call(ULV_CALL_LOG, (uint64_t)(uintptr_t)text,
+                     text_length(text), 0);
+}
+
+uint64_t
+guest_time(void)
+{
+    return guest_call(ULV_CALL_TIME, 0, 0, 0).value;
+}
+
+void
+guest_wait(void)
+{
+    (void)guest_call(ULV_CALL_WAIT, UINT64_MAX, 0, 0);
+}
+
+void
+guest_signal(uint32_t slot)
+{
+    (void)guest_call(ULV_CALL_SIGNAL, slot, 0, 0);
+}
+
+_Noreturn void
+guest_start(uint64_t view)
+{
+    struct ulv_view_partition partition;
+
+    guest_view_init((const void *)(uintptr_t)view);
+    if (guest_view(ULV_VIEW_PARTITION, 0, &partition, sizeof(partition)))
+        gate_address = partition.gate;
+    guest_stop((uint64_t)guest_main());
+}
+
+/* ---- memory ------------------------------------------------------------------------ */
+
+void *
+memcpy(void *restrict to, const void *restrict from, size_t len)
+{
+    void *result = to;
+
+    __asm__ volatile("rep movsb"
+                     : "+D"(to), "+S"(from), "+c"(len)
+                     :
+                     : "memory");
+    return result;
+}
+
+void *
+memmove(void *to, const void *from, size_t len)
+{
+    uint8_t *d = to;
+    const uint8_t *s = from;
+
+    if (d <= s || d >= s + len)
+        return memcpy(to, from, len);
+    while (len-- > 0)
+        d[len] = s[len];
+    return to;
+}
+
+void *
+memset(void *to, int byte, size_t len)
+{
+    void *result = to;
+
+    __asm__ volatile("rep stosb"
+                     : "+D"(to), "+c"(len)
+                     : "a"(byte)
+                     : "memory");
+    return result;
+}
+
+int
+memcmp(const void *a, const void *b, size_t len)
+{
+    const uint8_t *x = a, *y = b;
+
+    for (size_t i = 0; i < len; i++) {
+        if (x[i] != y[i])
+            return x[i] < y[i] ? -1 : 1;
+    }
+    return 0;
+}

@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+#include "monitor/monitor_priv.h"
+
+ulv_status
+ulv_monitor_create(const struct ulv_monitor_cfg *cfg, struct ulv_monitor **ret)
+{
+    const struct ulv_host *host = cfg->host;
+    struct ulv_monitor *m = host->alloc(host->self, sizeof(*m), 16);
+
+    if (m == NULL)
+        return ULV_E_NO_MEMORY;
+    m->cfg = *cfg;
+    m->bell = ULV_NO_HANDLE;
+    m->guest_view = ULV_NO_HANDLE;
+    m->vcpu_event = ULV_NO_HANDLE;
+    m->log_credit = LOG_BURST;
+    for (uint32_t i = 0; i < ULV_SLOT_COUNT; i++) {
+        m->slot[i].memory = ULV_NO_HANDLE;
+        m->slot[i].own_bell = ULV_NO_HANDLE;
+        m->slot[i].peer_bell = ULV_NO_HANDLE;
+    }
+    *ret = m;
+    return ULV_OK;
+}
+
+static void
+close_handle(const struct ulv_host *host, ulv_handle *h)
+{
+    if (*h != ULV_NO_HANDLE)
+        host->handle_close(host->self, *h);
+    *h = ULV_NO_HANDLE;
+}
+
+static void
+close_watched(const struct ulv_monitor *m, ulv_handle *h)
+{
+    if (*h != ULV_NO_HANDLE)
+        m->cfg.host->unwatch(m->cfg.host->self, m->cfg.waits, *h);
+    close_handle(m->cfg.host, h);
+}
+
+/* The guest must be gone before what it had mapped is. */
+static void
+end_machine(struct ulv_monitor *m)
+{
+    const struct ulv_backend_ops *backend = m->cfg.backend;
+    const struct ulv_host *host = m->cfg.host;
+
+    if (m->vcpu_event != ULV_NO_HANDLE)
+        host->unwatch(host->self, m->cfg.waits, m->vcpu_event);
+    m->vcpu_event = ULV_NO_HANDLE;
+    if (m->vcpu_made)
+        backend->vcpu_fini(m->vcpu);
+    if (m->machine_made)
+        backend->machine_fini(m->machine);
+    m->vcpu_made = m->machine_made = false;
+}
+
+static void
+free_slots(struct ulv_monitor *m)
+{
+    const struct ulv_host *host = m->cfg.host;
+
+    for (uint32_t i = 0; i < ULV_SLOT_COUNT; i++) {
+        struct slot *slot = &m->slot[i];
+
+        if (slot->mapping != NULL)
+            host->memory_unmap(host->self, slot->mapping, slot->bytes);
+        close_handle(host, &slot->memory);
+        close_watched(m, &slot->own_bell);
+        close_handle(host, &slot->peer_bell);
+    }
+}
+
+void
+ulv_monitor_destroy(struct ulv_monitor *m)
+{
+    const struct ulv_host *host;
+
+    if (m == NULL)
+        return;
+    host = m->cfg.host;
+    end_machine(m);
+    for (uint32_t i = 0; i < m->region_count; i++)
+        host->memory_unmap(host->self, m->regions[i].p, m->regions[i].bytes);
+    host->free(host->self, m->regions,
+               m->region_capacity * sizeof(*m->regions));
+    while (m->extents != NULL) {
+        struct extent *extent = m->extents;
+
+        m->extents = extent->next;
+        close_handle(host, &extent->memory);
+        host->free(host->self, extent, sizeof(*extent));
+    }
+    free_slots(m);
+    if (m->view_mapping != NULL)
+        host->memory_unmap(host->self, m->view_mapping, m->view_bytes);
+    if (m->guest_view_mapping != NULL)
+        host->memory_unmap(host->self, m->guest_view_mapping,
+                           m->guest_view_bytes);
+    close_handle(host, &m->guest_view);
+    close_watched(m, &m->bell);
+    host->free(host->self, m->machine, m->cfg.backend->machine_bytes);
+    host->free(host->self, m->vcpu, m->cfg.backend->vcpu_bytes);
+    host->free(host->self, m, sizeof(*m));
+}
+
+/* ---- what the keeper hands over ------------------------------------------- */
+
+ulv_status
+ulv_monitor_take_view(struct ulv_monitor *m, uint32_t part, ulv_handle segment,
+                      uint64_t bytes)
+{
+    const struct ulv_host *host = m->cfg.host;
+    bool guest = part == ULV_VIEW_PART_GUEST;
+    void **mapping = guest ? &m->guest_view_mapping : &m->view_mapping;
+    ulv_status status = ULV_E_EXISTS;
+
+    if (*mapping == NULL)
+        status = host->memory_map(host->self, segment, 0, bytes, ULV_MAP_READ,
+                                  NULL, mapping);
+    if (status != ULV_OK) {
+        host->handle_close(host->self, segment);
+        return status;
+    }
+    if (guest) {
+        m->guest_view = segment;
+        m->guest_view_bytes = bytes;
+        return ULV_OK;
+    }
+    m->view_bytes = bytes;
+    host->handle_close(host->self, segment);
+    ulv_view_reader_init(&m->view, m->view_mapping, bytes);
+    return ULV_OK;
+}
+
+ulv_status
+ulv_monitor_take_bell(struct ulv_monitor *m, ulv_handle bell)
+{
+    const struct ulv_host *host = m->cfg.host;
+
+    if (m->bell != ULV_NO_HANDLE) {
+        host->handle_close(host->self, bell);
+        return ULV_E_EXISTS;
+    }
+    m->bell = bell;
+    return host->watch(host->self, m->cfg.waits, bell);
+}
+
+ulv_status
+ulv_monitor_take_extent(struct ulv_monitor *m, ulv_id id, ulv_handle memory,
+                        uint64_t bytes)
+{
+    const struct ulv_host *host = m->cfg.host;
+    struct extent *extent = NULL;
+    ulv_status status = m->started ? ULV_E_STATE : ULV_OK;
+
+    if (status == ULV_OK) {
+        extent = host->alloc(host->self, sizeof(*extent), 8);
+        status = extent == NULL ? ULV_E_NO_MEMORY : ULV_OK;
+    }
+    if (status != ULV_OK) {
+        host->handle_close(host->self, memory);
+        return status;
+    }
+    extent->id = id;
+    extent->memory = memory;
+    extent->bytes = bytes;
+    extent->next = m->extents;
+    m->extents = extent;
+    return ULV_OK;
+}
+
+ulv_status
+ulv_monitor_take_channel(struct ulv_monitor *m, ulv_id channel,
+                         ulv_handle memory, uint64_t bytes,
+                         ulv_handle own_bell, ulv_handle peer_bell)
+{
+    const struct ulv_host *host = m->cfg.host;
+    struct slot *slot = &m->slot[m->slot_count];
+
+    if (m->started || m->slot_count == ULV_SLOT_COUNT) {
+        host->handle_close(host->self, memory);
+        host->handle_close(host->self, own_bell);
+        host->handle_close(host->self, peer_bell);
+        return m->started ? ULV_E_STATE : ULV_E_LIMIT;
+    }
+    m->slot_count++;
+    slot->channel = channel;
+    slot->memory = memory;
+    slot->bytes = bytes;
+    slot->own_bell = own_bell;
+    slot->peer_bell = peer_bell;
+    return host->watch(host->self, m->cfg.waits, own_bell);
+}
+
+/* ---- start ----------------------------------------------------------------- */
+
+static ulv_status
+make_machine(struct ulv_monitor *m, struct ulv_diag *diag)
+{
+    const struct ulv_backend_ops *backend = m->cfg.backend;
+    const struct ulv_host *host = m->cfg.host;
+    struct ulv_machine_cfg cfg = { .size = sizeof(cfg),
+                                   .vcpu_count = 1,
+                                   .host = host,
+                                   .partition = m->cfg.partition,
+                                   .gate = m->partition.gate,
+                                   .launcher = m->cfg.launcher };
+
+    m->machine = host->alloc(host->self, backend->machine_bytes, 16);
+    m->vcpu = host->alloc(host->self, backend->vcpu_bytes, 16);
+    if (m->machine == NULL || m->vcpu == NULL)
+        return ulv_fail(diag, ULV_E_NO_MEMORY, m->cfg.partition,
+                        backend->machine_bytes, 0,
+                        "no memory for the %s machine", backend->name);
+    m->machine_made = true;
+    return backend->machine_init(m->machine, &cfg, diag);
+}
+
+static uint64_t
+stack_top(const struct ulv_monitor *m)
+{
+    uint64_t top = 0;
+
+    for (uint32_t i = 0; i < m->region_count; i++)
+        top = ULV_MAX(top, m->regions[i].guest + m->regions[i].bytes);
+    return top;
+}
+
+static ulv_status
+make_vcpu(struct ulv_monitor *m, uint64_t entry, struct ulv_diag *diag)
+{
+    const struct ulv_backend_ops *backend = m->cfg.backend;
+    const struct ulv_host *host = m->cfg.host;
+    ulv_status status;
+
+    m->vcpu_made = true;
+    status = backend->vcpu_init(m->vcpu, m->machine, 0, (ulv_gpa){ entry },
+                                (ulv_gpa){ stack_top(m) }, m->partition.view,
+                                diag);
+    if (status != ULV_OK)
+        return status;
+    if (backend->vcpu_event == NULL)
+        return ULV_OK;
+    m->vcpu_event = backend->vcpu_event(m->vcpu);
+    if (m->vcpu_event == ULV_NO_HANDLE)
+        return ULV_OK;
+    return host->watch(host->self, m->cfg.waits, m->vcpu_event);
+}
+
+ulv_status
+ulv_monitor_start(struct ulv_monitor *m, ulv_handle image,
+                  uint64_t image_bytes, struct ulv_diag *diag)
+{
+    const struct ulv_host *host = m->cfg.host;
+    uint64_t entry = 0;
+    ulv_status status;
+
+    if (m->started || m->view_mapping == NULL || m->guest_view_mapping == NULL)
+        return ulv_fail(diag, ULV_E_STATE, m->cfg.partition, 0, 0,
+                        "the monitor has no view or has started already");
+    status = ulv_view_refresh(&m->view, &m->generation);
+    if (status == ULV_OK)
+        status = ulv_view_partition_read(&m->view, &m->partition);
+    if (status != ULV_OK)
+        return ulv_fail(diag, status, m->cfg.partition, 0, 0,
+                        "the partition's view cannot be read: %s",
+                        ulv_status_text(status));
+    status = make_machine(m, diag);
+    if (status == ULV_OK)
+        status = ulv_monitor_map_all(m, diag);
+    if (status == ULV_OK)
+        status = ulv_monitor_load(m, image, image_bytes, &entry, diag);
+    if (status == ULV_OK)
+        status = make_vcpu(m, entry, diag);
+    ulv_monitor_close_memory(m);
+    if (status != ULV_OK)
+        return status;
+    m->started = true;
+    m->start_time = host->now(host->self);
+    m->log_time = m->last_call = m->start_time;
+    return ULV_OK;
+}
+
+/* ---- run ------------------------------------------------------------------- */
+
+void
+ulv_monitor_fault(struct ulv_monitor *m, const struct ulv_exit_fault *fault)
+{
+    struct ulv_text line;
+
+    m->end.reason = ULV_END_REASON_FAULT;
+    m->end.code = fault->kind;
+    m->end.fault = *fault;
+    ulv_text_init(&line, m->end.text, sizeof(m->end.text));
+    ulv_text_format(&line, "%s at %x, instruction at %x",
+                    ulv_fault_text(fault->kind), fault->address,
+                    fault->registers.rip);
+    if (fault->instruction_bytes != 0)
+        ulv_text_string(&line, ":");
+    for (uint32_t i = 0; i < ULV_MIN(fault->instruction_bytes, 8U); i++) {
+        static const char digit[] = "0123456789abcdef";
+        char pair[3] = { ' ', digit[fault->instruction[i] >> 4],
+                         digit[fault->instruction[i] & 15] };
+
+        ulv_text_bytes(&line, pair, sizeof(pair));
+    }
+}
+
+void
+ulv_monitor_kill(struct ulv_monitor *m)
+{
+    if (m->end.reason != ULV_END_REASON_NONE)
+        return;
+    m->end.reason = ULV_END_REASON_KILLED;
+    ulv_string_copy(m->end.text, sizeof(m->end.text), "stopped from outside");
+}
+
+/* The view changed: follow it, and let the guest look at its own part. */
+static void
+follow_view(struct ulv_monitor *m)
+{
+    const struct ulv_host *host = m->cfg.host;
+    struct ulv_view_partition partition;
+    uint64_t generation;
+
+    if (m->bell == ULV_NO_HANDLE || !host->event_take(host->self, m->bell))
+        return;
+    if (ulv_view_refresh(&m->view, &generation) != ULV_OK ||
+        ulv_view_partition_read(&m->view, &partition) != ULV_OK)
+        return;
+    m->generation = generation;
+    m->partition = partition;
+    m->pending |= ULV_WAIT_VIEW_MASK;
+    if (partition.intent == ULV_INTENT_STOPPED)
+        ulv_monitor_kill(m);
+}
+
+/* Whether the guest, waiting, has something to wake for. */
+static bool
+wake(struct ulv_monitor *m)
+{
+    const struct ulv_host *host = m->cfg.host;
+
+    ulv_monitor_collect_bells(m);
+    if (m->pending != 0) {
+        m->cfg.backend->vcpu_answer(m->vcpu, ULV_OK, m->pending);
+        m->pending = 0;
+    } else if (host->now(host->self) >= m->wait_deadline) {
+        m->cfg.backend->vcpu_answer(m->vcpu, ULV_E_TIMEOUT, 0);
+    } else {
+        return false;
+    }
+    m->waiting = false;
+    m->last_call = host->now(host->self);
+    return true;
+}
+
+/* A guest that runs beside us runs all the time; one that runs in our thread
+ * only while it is let. */
+static void
+check_silence(struct ulv_monitor *m, ulv_nsec ran)
+{
+    struct ulv_exit_fault fault = { .kind = ULV_FAULT_RUNAWAY };
+
+    if (m->vcpu_event != ULV_NO_HANDLE)
+        m->silence = m->cfg.host->now(m->cfg.host->self) - m->last_call;
+    else
+        m->silence += ran;
+    if (m->partition.silence_limit == 0 ||
+        m->silence < m->partition.silence_limit)
+        return;
+    if (m->cfg.backend->vcpu_registers != NULL)
+        (void)m->cfg.backend->vcpu_registers(m->vcpu, &fault.registers);
+    ulv_monitor_fault(m, &fault);
+}
+
+static void
+backend_failed(struct ulv_monitor *m)
+{
+    struct ulv_exit_fault fault = { .kind = ULV_FAULT_BACKEND };
+
+    ulv_monitor_fault(m, &fault);
+}
+
+/* One stay in the guest. Returns whether it used up its budget. */
+static bool
+run_once(struct ulv_monitor *m, ulv_nsec budget)
+{
+    const struct ulv_host *host = m->cfg.host;
+    ulv_nsec before = host->now(host->self);
+    struct ulv_exit out;
+
+    if (m->cfg.backend->vcpu_run(m->vcpu, budget, &out) != ULV_OK) {
+        backend_failed(m);
+        return false;
+    }
+    switch (out.reason) {
+    case ULV_EXIT_CALL:
+        m->silence = 0;
+        m->last_call = host->now(host->self);
+        ulv_monitor_call(m, &out.u.call);
+        return false;
+    case ULV_EXIT_INTERRUPTED:
+        check_silence(m, host->now(host->self) - before);
+        return true;
+    default:
+        ulv_monitor_fault(m, &out.u.fault);
+        return false;
+    }
+}
+
+uint32_t
+ulv_monitor_step(struct ulv_monitor *m, ulv_nsec budget_ns,
+                 ulv_nsec *ret_deadline)
+{
+    const struct ulv_host *host = m->cfg.host;
+    ulv_nsec end = host->now(host->self) + budget_ns;
+
+    follow_view(m);
+    while (m->end.reason == ULV_END_REASON_NONE) {
+        ulv_nsec now = host->now(host->self);
+        bool beside = m->vcpu_event != ULV_NO_HANDLE;
+
+        if (m->waiting && !wake(m)) {
+            *ret_deadline = m->wait_deadline;
+            return ULV_MONITOR_WAITING;
+        }
+        if (now >= end)
+            return ULV_MONITOR_BUSY;
+        if (!run_once(m, beside ? 0 : end - now))
+            continue;
+        if (!beside)
+            return ULV_MONITOR_BUSY;
+        if (m->partition.silence_limit != 0)
+            *ret_deadline = now + SILENCE_LOOK_NS;
+        return ULV_MONITOR_WAITING;
+    }
+    end_machine(m);
+    return ULV_MONITOR_ENDED;
+}
+
+const struct ulv_end *
+ulv_monitor_end(const struct ulv_monitor *m)
+{
+    return &m->end;
+}
+
+uint64_t
+ulv_monitor_generation(const struct ulv_monitor *m)
+{
+    return m->generation;
+}

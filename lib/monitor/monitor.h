@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * The monitor of one guest partition: maps what the partition's view says and
+ * what it was handed, switches context, answers system calls, contains, and
+ * reports. It decides nothing.
+ *
+ * For lib/system, which hands it what the keeper gave and carries its reports.
+ * One thread owns a monitor.
+ */
+#ifndef MONITOR_MONITOR_H
+#define MONITOR_MONITOR_H
+
+#include <ultravisor/abi/system_call.h>
+#include <ultravisor/abi/view.h>
+#include <ultravisor/partition.h>
+#include <ultravisor/sys/backend.h>
+
+struct ulv_monitor;
+
+struct ulv_monitor_cfg {
+    const struct ulv_host *host;
+    ulv_handle waits; /* the set in which it watches what wakes the guest */
+    const struct ulv_backend_ops *backend;
+    ulv_id partition;
+    const char *launcher; /* process backend; borrowed */
+    /* A line of text from the guest; self is passed back. */
+    void (*log)(void *self, const char *text);
+    void *self;
+};
+
+/* Errors: NO_MEMORY. Context: serial. */
+ulv_status ulv_monitor_create(const struct ulv_monitor_cfg *cfg,
+                              struct ulv_monitor **ret);
+/* Ends the guest if it runs; NULL is allowed. */
+void ulv_monitor_destroy(struct ulv_monitor *m);
+
+/*
+ * What the keeper hands over. Each takes the handles, also on failure.
+ * Errors: EXISTS, LIMIT, NO_MEMORY, HOST, STATE (already started).
+ */
+ulv_status ulv_monitor_take_view(struct ulv_monitor *m, uint32_t part,
+                                 ulv_handle segment, uint64_t bytes);
+ulv_status ulv_monitor_take_bell(struct ulv_monitor *m, ulv_handle bell);
+ulv_status ulv_monitor_take_extent(struct ulv_monitor *m, ulv_id extent,
+                                   ulv_handle memory, uint64_t bytes);
+ulv_status ulv_monitor_take_channel(struct ulv_monitor *m, ulv_id channel,
+                                    ulv_handle memory, uint64_t bytes,
+                                    ulv_handle own_bell,
+                                    ulv_handle peer_bell);
+
+/**
+ * Map everything the view says, load the image, ready the processor. The
+ * image handle stays the caller's.
+ * Errors: FORMAT (the image; diag names the place), DENIED (the view names
+ * something that was not handed over), STATE, MEDIUM, and the backend's.
+ */
+ulv_status ulv_monitor_start(struct ulv_monitor *m, ulv_handle image,
+                             uint64_t image_bytes, struct ulv_diag *diag);
+
+/* What came of a step. */
+#define ULV_MONITOR_BUSY    0u /* step again at once */
+#define ULV_MONITOR_WAITING 1u /* step when a watched handle is ready, or at
+                                  *ret_deadline */
+#define ULV_MONITOR_ENDED   2u /* ulv_monitor_end() says why */
+
+/**
+ * Run the guest for budget_ns at most, answer what it asks.
+ * Context: the owner's thread; blocks no longer than the budget.
+ */
+uint32_t ulv_monitor_step(struct ulv_monitor *m, ulv_nsec budget_ns,
+                          ulv_nsec *ret_deadline);
+
+/* End the guest from outside: reason KILLED. */
+void ulv_monitor_kill(struct ulv_monitor *m);
+
+/* Borrowed, valid as long as the monitor; reason NONE while it runs. */
+const struct ulv_end *ulv_monitor_end(const struct ulv_monitor *m);
+
+/* The view generation that the monitor follows now, for the acknowledgement. */
+uint64_t ulv_monitor_generation(const struct ulv_monitor *m);
+
+#endif

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+#include "monitor/monitor_priv.h"
+
+/* What a call comes back with, and whether it comes back now. */
+struct answer {
+    int64_t status;
+    uint64_t value;
+    bool later; /* ULV_CALL_WAIT sleeps; STOP and its like never return */
+};
+
+void
+ulv_monitor_collect_bells(struct ulv_monitor *m)
+{
+    const struct ulv_host *host = m->cfg.host;
+
+    for (uint32_t i = 0; i < ULV_SLOT_COUNT; i++) {
+        if (m->slot[i].in_view &&
+            host->event_take(host->self, m->slot[i].own_bell))
+            m->pending |= UINT64_C(1) << i;
+    }
+}
+
+bool
+ulv_monitor_copy_in(const struct ulv_monitor *m, uint64_t guest, void *buf,
+                    uint64_t len)
+{
+    uint8_t *to = buf;
+
+    while (len > 0) {
+        const struct region *r = NULL;
+        uint64_t some;
+
+        for (uint32_t i = 0; i < m->region_count && r == NULL; i++) {
+            if (guest - m->regions[i].guest < m->regions[i].bytes)
+                r = &m->regions[i];
+        }
+        if (r == NULL)
+            return false;
+        some = ULV_MIN(len, r->bytes - (guest - r->guest));
+        memcpy(to, r->p + (guest - r->guest), some);
+        to += some;
+        guest += some;
+        len -= some;
+    }
+    return true;
+}
+
+/* Text from the guest: copied once, cut to one printable line. */
+static bool
+copy_text(const struct ulv_monitor *m, uint64_t guest, uint64_t len,
+          char text[ULV_CALL_TEXT_MAX + 1])
+{
+    if (len > ULV_CALL_TEXT_MAX || !ulv_monitor_copy_in(m, guest, text, len))
+        return false;
+    text[len] = '\0';
+    for (uint64_t i = 0; i < len; i++) {
+        if ((uint8_t)text[i] < 0x20 || (uint8_t)text[i] > 0x7e)
+            text[i] = '.';
+    }
+    return true;
+}
+
+static void
+end_with(struct ulv_monitor *m, uint32_t reason, uint64_t code)
+{
+    struct ulv_text line;
+
+    m->end.reason = reason;
+    m->end.code = code;
+    ulv_text_init(&line, m->end.text, sizeof(m->end.text));
+    if (reason == ULV_END_REASON_STOP)
+        ulv_text_format(&line, "stopped itself, exit code %u", code);
+    else
+        ulv_text_format(&line, "asked to be reset, reason %u", code);
+}
+
+static void
+call_stop(struct ulv_monitor *m, const uint64_t argument[4], struct answer *a)
+{
+    end_with(m, ULV_END_REASON_STOP, argument[0]);
+    a->later = true;
+}
+
+static void
+call_reset(struct ulv_monitor *m, const uint64_t argument[4], struct answer *a)
+{
+    end_with(m, ULV_END_REASON_RESET, argument[0]);
+    a->later = true;
+}
+
+static void
+call_fault(struct ulv_monitor *m, const uint64_t argument[4], struct answer *a)
+{
+    char text[ULV_CALL_TEXT_MAX + 1];
+    struct ulv_exit_fault fault = { .kind = ULV_FAULT_REPORTED };
+    struct ulv_text line;
+
+    if (!copy_text(m, argument[1], argument[2], text)) {
+        a->status = ULV_E_ARG;
+        return;
+    }
+    ulv_monitor_fault(m, &fault);
+    m->end.code = argument[0];
+    ulv_text_init(&line, m->end.text, sizeof(m->end.text));
+    ulv_text_format(&line, "reported fault %u: %s", argument[0], text);
+    a->later = true;
+}
+
+static bool
+slot_is_there(const struct ulv_monitor *m, uint64_t slot)
+{
+    return slot < ULV_SLOT_COUNT && m->slot[slot].in_view;
+}
+
+static void
+call_signal(struct ulv_monitor *m, const uint64_t argument[4],
+            struct answer *a)
+{
+    const struct ulv_host *host = m->cfg.host;
+
+    if (!slot_is_there(m, argument[0]))
+        a->status = ULV_E_NOT_FOUND;
+    else
+        host->event_signal(host->self, m->slot[argument[0]].peer_bell);
+}
+
+static void
+call_wait(struct ulv_monitor *m, const uint64_t argument[4], struct answer *a)
+{
+    ulv_monitor_collect_bells(m);
+    if (m->pending != 0) {
+        a->value = m->pending;
+        m->pending = 0;
+        return;
+    }
+    m->waiting = true;
+    m->wait_deadline = ULV_FOREVER;
+    if (argument[0] < ULV_FOREVER - m->start_time)
+        m->wait_deadline = argument[0] + m->start_time;
+    a->later = true;
+}
+
+/* The state of an end lies in the channel's header, where the peer reads it;
+ * the monitor only checks that the slot exists. */
+static void
+call_channel_state(struct ulv_monitor *m, const uint64_t argument[4],
+                   struct answer *a)
+{
+    if (!slot_is_there(m, argument[0]))
+        a->status = ULV_E_NOT_FOUND;
+}
+
+static void
+call_failed(struct ulv_monitor *m, const uint64_t argument[4],
+            struct answer *a)
+{
+    char text[96];
+    struct ulv_text line;
+
+    call_channel_state(m, argument, a);
+    if (a->status != ULV_OK)
+        return;
+    ulv_text_init(&line, text, sizeof(text));
+    ulv_text_format(&line, "channel %u: the guest gave it up, status %i",
+                    m->slot[argument[0]].channel, (int64_t)argument[1]);
+    m->cfg.log(m->cfg.self, text);
+}
+
+static void
+call_discover(struct ulv_monitor *m, const uint64_t argument[4],
+              struct answer *a)
+{
+    (void)argument;
+    a->value = m->partition.view;
+}
+
+static void
+call_log(struct ulv_monitor *m, const uint64_t argument[4], struct answer *a)
+{
+    char text[ULV_CALL_TEXT_MAX + 1];
+    ulv_nsec now = m->cfg.host->now(m->cfg.host->self);
+    uint64_t earned = (now - m->log_time) / LOG_EARN_NS;
+
+    if (earned > 0) {
+        m->log_credit =
+            (uint32_t)ULV_MIN(m->log_credit + earned, (uint64_t)LOG_BURST);
+        m->log_time = now;
+    }
+    if (m->log_credit == 0) {
+        a->status = ULV_E_AGAIN;
+    } else if (!copy_text(m, argument[0], argument[1], text)) {
+        a->status = ULV_E_ARG;
+    } else {
+        m->log_credit--;
+        m->cfg.log(m->cfg.self, text);
+    }
+}
+
+static void
+call_yield(struct ulv_monitor *m, const uint64_t argument[4], struct answer *a)
+{
+    (void)m;
+    (void)argument;
+    (void)a;
+}
+
+static void
+call_time(struct ulv_monitor *m, const uint64_t argument[4], struct answer *a)
+{
+    (void)argument;
+    a->value = m->cfg.host->now(m->cfg.host->self) - m->start_time;
+}
+
+static const struct {
+    uint64_t number;
+    uint64_t capability;
+    void (*handle)(struct ulv_monitor *m, const uint64_t argument[4],
+                   struct answer *a);
+} calls[] = {
+    { ULV_CALL_STOP, ULV_CAP_PARTITION, call_stop },
+    { ULV_CALL_RESET, ULV_CAP_PARTITION, call_reset },
+    { ULV_CALL_FAULT, ULV_CAP_PARTITION, call_fault },
+    { ULV_CALL_SIGNAL, ULV_CAP_CHANNEL, call_signal },
+    { ULV_CALL_WAIT, ULV_CAP_CHANNEL, call_wait },
+    { ULV_CALL_ATTACH, ULV_CAP_CHANNEL, call_channel_state },
+    { ULV_CALL_DETACH, ULV_CAP_CHANNEL, call_channel_state },
+    { ULV_CALL_FAILED, ULV_CAP_CHANNEL, call_failed },
+    { ULV_CALL_DISCOVER, ULV_CAP_QUERY, call_discover },
+    { ULV_CALL_LOG, ULV_CAP_QUERY, call_log },
+    { ULV_CALL_YIELD, ULV_CAP_YIELD, call_yield },
+    { ULV_CALL_TIME, ULV_CAP_TIME, call_time },
+};
+
+void
+ulv_monitor_call(struct ulv_monitor *m, const struct ulv_exit_call *call)
+{
+    struct answer a = { .status = ULV_E_UNSUPPORTED };
+
+    for (size_t i = 0; i < ULV_COUNT_OF(calls); i++) {
+        if (calls[i].number != call->number)
+            continue;
+        if ((m->partition.capabilities & calls[i].capability) == 0) {
+            a.status = ULV_E_DENIED;
+            break;
+        }
+        a.status = ULV_OK;
+        calls[i].handle(m, call->argument, &a);
+        break;
+    }
+    if (!a.later)
+        m->cfg.backend->vcpu_answer(m->vcpu, a.status, a.value);
+}

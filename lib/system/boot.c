@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * The boot partition's one transaction: the infrastructure partitions, what
+ * the machine consists of, and the channels among the roles.
+ */
+#include <ultravisor/abi/policy.h>
+#include <ultravisor/abi/system_call.h>
+
+#include "base/base.h"
+#include "system/system_priv.h"
+
+/* Frame addresses of a node's pool start at (node + 1) * this: they are the
+ * pool's own numbers, not the machine's. */
+#define NODE_SPAN UINT64_C(0x10000000000)
+
+#define PROCESSORS_MAX 256u
+#define NODES_MAX      64u
+#define OPERATIONS_MAX (PROCESSORS_MAX + NODES_MAX + 16u)
+#define BOOT_NS        UINT64_C(20000000000) /* until the roles must be up */
+
+struct boot {
+    ulv_system *system;
+    struct ulv_operation *operations;
+    uint32_t count;
+    ulv_id next; /* ids go up in the order of use */
+};
+
+static struct ulv_operation *
+add(struct boot *b, uint32_t kind)
+{
+    struct ulv_operation *o = &b->operations[b->count++];
+
+    o->kind = kind;
+    return o;
+}
+
+static ulv_id
+add_partition(struct boot *b, uint32_t kind, const char *name)
+{
+    struct ulv_op_create_partition *op =
+        &add(b, ULV_OP_CREATE_PARTITION)->u.create_partition;
+
+    op->id = b->next++;
+    op->kind = kind;
+    op->capabilities = kind == ULV_PARTITION_COMMAND ? ULV_CAP_COMMAND : 0;
+    ulv_string_copy(op->name, sizeof(op->name), name);
+    return op->id;
+}
+
+static void
+add_channel(struct boot *b, ulv_id server, ulv_id client,
+            const uint8_t type[16])
+{
+    struct ulv_op_connect *op = &add(b, ULV_OP_CONNECT)->u.connect;
+
+    op->channel = b->next++;
+    op->server = server;
+    op->client = client;
+    op->bytes = ULV_COMMAND_RING_BYTES;
+    memcpy(op->type, type, 16);
+}
+
+static ulv_status
+add_processors(struct boot *b, struct ulv_diag *diag)
+{
+    const struct ulv_host *host = b->system->host;
+    struct ulv_host_processor found[PROCESSORS_MAX];
+    uint32_t count = 0;
+    ulv_status status =
+        host->processors(host->self, found, PROCESSORS_MAX, &count, diag);
+
+    for (uint32_t i = 0; status == ULV_OK && i < count && i < PROCESSORS_MAX;
+         i++) {
+        struct ulv_op_add_processor *op =
+            &add(b, ULV_OP_ADD_PROCESSOR)->u.add_processor;
+
+        op->id = b->next++;
+        op->package = found[i].package;
+        op->core = found[i].core;
+        op->thread = found[i].thread;
+        op->node = found[i].node;
+        op->os_number = found[i].number;
+    }
+    return status;
+}
+
+static ulv_status
+add_pool(struct boot *b, uint32_t node, uint64_t bytes, struct ulv_diag *diag)
+{
+    struct ulv_op_add_memory *op = &add(b, ULV_OP_ADD_MEMORY)->u.add_memory;
+
+    op->id = b->next++;
+    op->node = node;
+    op->base = (node + UINT64_C(1)) * NODE_SPAN;
+    op->bytes = bytes;
+    return ulv_frame_table_add(&b->system->keeper.frames, op->base, bytes,
+                               ULV_FRAME_FREE, diag);
+}
+
+/* The pool's bytes over the nodes, each by its share of what is free; the rest
+ * of the division goes to the node with most. */
+static ulv_status
+share_out(struct boot *b, const struct ulv_host_node *node, uint32_t count,
+          uint64_t wanted, struct ulv_diag *diag)
+{
+    uint64_t all = 0, left = wanted, share[NODES_MAX];
+    uint32_t most = 0;
+
+    for (uint32_t i = 0; i < count; i++)
+        all += node[i].free_bytes >> 20;
+    for (uint32_t i = 0; i < count; i++) {
+        share[i] = ulv_round_down(
+            ((wanted >> 20) * (node[i].free_bytes >> 20) / all) << 20,
+            ULV_MIB(2));
+        left -= share[i];
+        if (node[i].free_bytes > node[most].free_bytes)
+            most = i;
+    }
+    share[most] += left;
+    for (uint32_t i = 0; i < count; i++) {
+        ulv_status status = ULV_OK;
+
+        if (share[i] != 0)
+            status = add_pool(b, node[i].number, share[i], diag);
+        if (status != ULV_OK)
+            return status;
+    }
+    return ULV_OK;
+}
+
+static ulv_status
+add_memory(struct boot *b, uint64_t wanted, struct ulv_diag *diag)
+{
+    const struct ulv_host *host = b->system->host;
+    struct ulv_host_node node[NODES_MAX];
+    uint64_t all = 0;
+    uint32_t count = 0;
+    ulv_status status = host->nodes(host->self, node, NODES_MAX, &count, diag);
+
+    if (status != ULV_OK)
+        return status;
+    count = ULV_MIN(count, NODES_MAX);
+    for (uint32_t i = 0; i < count; i++)
+        all += node[i].free_bytes;
+    if (wanted == 0)
+        wanted = ulv_round_down(all / 4, ULV_MIB(2));
+    if (wanted > all || wanted == 0 || all >> 20 == 0)
+        return ulv_fail(diag, ULV_E_NO_MEMORY, 0, wanted, all,
+                        "a pool of %u MiB is asked, the host has %u MiB free",
+                        wanted >> 20, all >> 20);
+    return share_out(b, node, count, wanted, diag);
+}
+
+static ulv_status
+describe(struct boot *b, const struct ulv_system_opts *opts,
+         struct ulv_diag *diag)
+{
+    static const uint8_t type_command[16] = ULV_CHANNEL_TYPE_COMMAND;
+    static const uint8_t type_policy[16] = ULV_CHANNEL_TYPE_POLICY;
+    ulv_id boot = add_partition(b, ULV_PARTITION_BOOT, "boot");
+    ulv_id ultravisor =
+        add_partition(b, ULV_PARTITION_ULTRAVISOR, "ultravisor");
+    ulv_id operations =
+        add_partition(b, ULV_PARTITION_OPERATIONS, "operations");
+    ulv_id command = add_partition(b, ULV_PARTITION_COMMAND, "command");
+    ulv_status status;
+
+    (void)add_partition(b, ULV_PARTITION_IO, "io-a");
+    (void)add_partition(b, ULV_PARTITION_IO, "io-b");
+    status = add_processors(b, diag);
+    if (status == ULV_OK)
+        status = add_memory(b, opts->memory, diag);
+    add_channel(b, operations, command, type_policy);
+    add_channel(b, ultravisor, command, type_command);
+    add_channel(b, command, boot, type_command);
+    return status;
+}
+
+/* ---- waiting for it ----------------------------------------------------------------- */
+
+static bool
+ultravisor_is_ready(ulv_system *system, void *self)
+{
+    (void)self;
+    return system->keeper.lease_first != 0 ||
+           system->keeper.ultravisor == NULL;
+}
+
+static bool
+is_booted(ulv_system *system, void *self)
+{
+    (void)self;
+    return system->keeper.booted || system->keeper.ultravisor == NULL;
+}
+
+static ulv_status
+run(ulv_system *system, bool (*done)(ulv_system *system, void *self),
+    const char *what, struct ulv_diag *diag)
+{
+    ulv_status status = ulv_system_run_until(
+        system, done, NULL, ulv_system_now(system) + BOOT_NS);
+
+    if (status == ULV_OK && system->keeper.ultravisor == NULL)
+        status = ULV_E_PEER_GONE;
+    if (status != ULV_OK)
+        return ulv_fail(diag, status, 0, 0, BOOT_NS, "%s: %s", what,
+                        ulv_status_text(status));
+    return ULV_OK;
+}
+
+static ulv_status
+start_ultravisor(ulv_system *system, struct ulv_diag *diag)
+{
+    struct keeper *k = &system->keeper;
+    ulv_status status;
+
+    k->ultravisor = ulv_keeper_partition_add(
+        k, 0, ULV_PARTITION_ULTRAVISOR, "ultravisor");
+    if (k->ultravisor == NULL)
+        return ulv_fail(diag, ULV_E_NO_MEMORY, 0, 0, 0, "out of memory");
+    status = ulv_keeper_role_start(k, k->ultravisor, diag);
+    if (status != ULV_OK)
+        return status;
+    return run(system, ultravisor_is_ready, "the ultravisor did not start",
+               diag);
+}
+
+static ulv_status
+send_boot(ulv_system *system, const struct boot *b, struct ulv_diag *diag)
+{
+    struct say say = { .kind = SAY_BOOT };
+    struct keeper *k = &system->keeper;
+    ulv_status status;
+
+    say.tail_bytes = b->count * (uint32_t)sizeof(*b->operations);
+    status = ulv_post_send(&k->ultravisor->post, &say, b->operations, NULL, 0);
+    if (status != ULV_OK)
+        return ulv_fail(diag, status, 0, b->count, OPERATIONS_MAX,
+                        "the boot transaction could not be sent: %s",
+                        ulv_status_text(status));
+    status = run(system, is_booted, "the boot transaction was not answered",
+                 diag);
+    if (status == ULV_OK && k->boot_diag.status != ULV_OK) {
+        if (diag != NULL)
+            *diag = k->boot_diag;
+        return k->boot_diag.status;
+    }
+    return status;
+}
+
+/* Our own end of the channel to the command partition. */
+static ulv_status
+open_client(ulv_system *system, struct ulv_diag *diag)
+{
+    const struct ulv_message *answer;
+    const struct ulv_message_hello_answer *hello;
+    const struct ulv_host *host = system->host;
+    struct keeper_channel *c = system->keeper.channels;
+    struct heard heard = { .handle_count = 3 };
+    bool ring = false;
+    ulv_status status = ULV_OK;
+
+    while (c != NULL && c->client != system->keeper.boot)
+        c = c->next;
+    if (c == NULL)
+        return ulv_fail(diag, ULV_E_INTERNAL, 0, 0, 0,
+                        "no channel leads to the command partition");
+    heard.say.u.channel.channel = c->id;
+    heard.say.u.channel.bytes = c->bytes;
+    heard.say.u.channel.end = ULV_END_CLIENT;
+    (void)host->handle_duplicate(host->self, c->memory, &heard.handle[0]);
+    (void)host->handle_duplicate(host->self, c->bell[1], &heard.handle[1]);
+    (void)host->handle_duplicate(host->self, c->bell[0], &heard.handle[2]);
+    status = ulv_wire_init(&system->wire, host, system->waits, &heard);
+    for (uint32_t i = 0; i < heard.handle_count; i++)
+        host->handle_close(host->self, heard.handle[i]);
+    if (status == ULV_OK)
+        status = ulv_command_client_init(&system->client, host,
+                                         system->wire.p, system->wire.bytes);
+    system->has_client = status == ULV_OK;
+    if (status == ULV_OK)
+        status = ulv_command_send_hello(&system->client, &ring);
+    status = ulv_system_await(system, status, ring, &answer, diag);
+    if (status != ULV_OK)
+        return status;
+    hello = (const void *)answer;
+    if (hello->status != ULV_OK)
+        return ulv_fail(diag, hello->status, 0, 0, 0,
+                        "the command partition has no ids for us");
+    return ULV_OK;
+}
+
+ulv_status
+ulv_system_boot(ulv_system *system, const struct ulv_system_opts *opts,
+                struct ulv_diag *diag)
+{
+    const struct ulv_host *host = system->host;
+    struct keeper *k = &system->keeper;
+    struct boot b = { .system = system };
+    const size_t bytes = OPERATIONS_MAX * sizeof(*b.operations);
+    ulv_status status;
+
+    if (host->processors == NULL || host->nodes == NULL)
+        return ulv_fail(diag, ULV_E_UNSUPPORTED, 0, 0, 0,
+                        "the host does not say what it consists of");
+    status = start_ultravisor(system, diag);
+    if (status != ULV_OK)
+        return status;
+    b.next = k->lease_first;
+    b.operations = host->alloc(host->self, bytes, 8);
+    if (b.operations == NULL)
+        return ulv_fail(diag, ULV_E_NO_MEMORY, 0, bytes, 0, "out of memory");
+    status = describe(&b, opts, diag);
+    k->boot = k->lease_first;
+    k->ultravisor->id = k->lease_first + 1;
+    if (status == ULV_OK &&
+        ulv_keeper_partition_add(k, k->boot, ULV_PARTITION_BOOT, "boot") ==
+            NULL)
+        status = ulv_fail(diag, ULV_E_NO_MEMORY, 0, 0, 0, "out of memory");
+    if (status == ULV_OK)
+        status = send_boot(system, &b, diag);
+    host->free(host->self, b.operations, bytes);
+    if (status == ULV_OK)
+        status = open_client(system, diag);
+    return status;
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* The caller's own ends of channels. */
+#include "base/base.h"
+#include "system/system_priv.h"
+
+static ulv_status
+open_wire(ulv_system *system, struct keeper_channel *c, uint32_t end,
+          struct wire *wire)
+{
+    const struct ulv_host *host = system->host;
+    struct heard heard = { .handle_count = 3 };
+    ulv_status status;
+
+    heard.say.u.channel.channel = c->id;
+    heard.say.u.channel.bytes = c->bytes;
+    heard.say.u.channel.end = end;
+    (void)host->handle_duplicate(host->self, c->memory, &heard.handle[0]);
+    (void)host->handle_duplicate(host->self, c->bell[end], &heard.handle[1]);
+    (void)host->handle_duplicate(host->self, c->bell[1 - end],
+                                 &heard.handle[2]);
+    status = ulv_wire_init(wire, host, system->waits, &heard);
+    for (uint32_t i = 0; i < heard.handle_count; i++)
+        host->handle_close(host->self, heard.handle[i]);
+    return status;
+}
+
+ulv_status
+ulv_channel_open(ulv_system *system, ulv_id id, ulv_channel **ret_channel,
+                 struct ulv_diag *diag)
+{
+    const struct ulv_host *host = system->host;
+    struct keeper_channel *c = ulv_keeper_channel(&system->keeper, id);
+    ulv_id self = system->keeper.boot;
+    ulv_channel *channel;
+    uint32_t end;
+    ulv_status status;
+
+    if (c == NULL || (c->server != self && c->client != self) ||
+        id == system->wire.channel)
+        return ulv_fail(diag, ULV_E_NOT_FOUND, id, 0, 0,
+                        "channel %u has no end here", id);
+    if (c->open)
+        return ulv_fail(diag, ULV_E_BUSY, id, 0, 0, "channel %u is open", id);
+    end = c->server == self ? ULV_END_SERVER : ULV_END_CLIENT;
+    channel = host->alloc(host->self, sizeof(*channel), 8);
+    if (channel == NULL)
+        return ulv_fail(diag, ULV_E_NO_MEMORY, id, 0, 0, "out of memory");
+    status = open_wire(system, c, end, &channel->wire);
+    if (status == ULV_OK)
+        status = ulv_channel_attach(&channel->end, channel->wire.p,
+                                    channel->wire.bytes, end, c->type);
+    if (status != ULV_OK) {
+        ulv_wire_fini(&channel->wire);
+        host->free(host->self, channel, sizeof(*channel));
+        return ulv_fail(diag, status, id, 0, 0,
+                        "channel %u cannot be attached: %s", id,
+                        ulv_status_text(status));
+    }
+    c->open = true;
+    channel->system = system;
+    channel->next = system->channels;
+    system->channels = channel;
+    *ret_channel = channel;
+    return ULV_OK;
+}
+
+void
+ulv_channel_close(ulv_channel *channel)
+{
+    ulv_system *system;
+    struct keeper_channel *c;
+    ulv_channel **at;
+
+    if (channel == NULL)
+        return;
+    system = channel->system;
+    c = ulv_keeper_channel(&system->keeper, channel->wire.channel);
+    if (c != NULL)
+        c->open = false;
+    at = &system->channels;
+    while (*at != channel)
+        at = &(*at)->next;
+    *at = channel->next;
+    ulv_channel_detach(&channel->end);
+    ulv_wire_fini(&channel->wire);
+    system->host->free(system->host->self, channel, sizeof(*channel));
+}
+
+ulv_status
+ulv_channel_send(ulv_channel *channel, uint32_t type, const void *data,
+                 size_t len)
+{
+    void *slot;
+    ulv_status status;
+
+    if (len > UINT32_MAX)
+        return ULV_E_LIMIT;
+    status = ulv_ring_tx_reserve(&channel->end.tx, type, (uint32_t)len, &slot);
+    if (status == ULV_E_FULL && ulv_ring_tx_wait(&channel->end.tx,
+                                                 (uint32_t)len))
+        status = ulv_ring_tx_reserve(&channel->end.tx, type, (uint32_t)len,
+                                     &slot);
+    if (status != ULV_OK)
+        return status;
+    memcpy(slot, data, len);
+    if (ulv_ring_tx_submit(&channel->end.tx))
+        ulv_wire_ring(&channel->wire);
+    return ULV_OK;
+}
+
+ulv_status
+ulv_channel_peek(ulv_channel *channel, uint32_t *ret_type,
+                 struct ulv_bytes *ret_data)
+{
+    struct ulv_ring_record record;
+    ulv_status status = ulv_ring_rx_peek(&channel->end.rx, &record);
+
+    if (status == ULV_E_EMPTY && ulv_ring_rx_wait(&channel->end.rx))
+        status = ulv_ring_rx_peek(&channel->end.rx, &record);
+    if (status != ULV_OK)
+        return status;
+    *ret_type = record.type;
+    ret_data->p = record.data;
+    ret_data->len = record.len;
+    return ULV_OK;
+}
+
+void
+ulv_channel_release(ulv_channel *channel)
+{
+    if (ulv_ring_rx_release(&channel->end.rx))
+        ulv_wire_ring(&channel->wire);
+}

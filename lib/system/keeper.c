@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* The keeper's turn: what the roles say, and who may say it. */
+#include "system/keeper.h"
+
+#include <stdarg.h>
+
+#include "base/base.h"
+
+ulv_status
+ulv_keeper_init(struct keeper *k, const struct ulv_host *host,
+                ulv_handle waits)
+{
+    memset(k, 0, sizeof(*k));
+    k->host = host;
+    k->waits = waits;
+    ulv_frame_table_init(&k->frames, host);
+    return ULV_OK;
+}
+
+void
+ulv_keeper_fini(struct keeper *k)
+{
+    for (struct keeper_partition *p = k->partitions; p != NULL; p = p->next)
+        ulv_keeper_role_kill(k, p);
+    for (struct keeper_partition *p = k->partitions; p != NULL; p = p->next) {
+        while (p->alive) { /* SIGKILL was sent: this ends */
+            (void)k->host->wait(k->host->self, k->waits,
+                                k->host->now(k->host->self) + 1000000);
+            ulv_keeper_role_reap(k, p);
+        }
+    }
+    ulv_keeper_order_abort(k);
+    while (k->devices != NULL)
+        ulv_keeper_device_remove(k, k->devices);
+    while (k->channels != NULL)
+        ulv_keeper_channel_remove(k, k->channels);
+    while (k->extents != NULL)
+        ulv_keeper_extent_remove(k, k->extents);
+    while (k->sources != NULL)
+        ulv_keeper_source_drop(k, k->sources->id);
+    while (k->partitions != NULL)
+        ulv_keeper_partition_remove(k, k->partitions);
+    ulv_frame_table_fini(&k->frames);
+}
+
+/* ---- saying ------------------------------------------------------------------------- */
+
+void
+ulv_keeper_tell(struct keeper *k, uint32_t event, ulv_id partition,
+                uint64_t value, const char *format, ...)
+{
+    char text[192];
+    struct ulv_text line;
+    va_list arguments;
+
+    ulv_text_init(&line, text, sizeof(text));
+    va_start(arguments, format);
+    ulv_text_arguments(&line, format, arguments);
+    va_end(arguments);
+    k->tell(k->self, event, partition, value, text, line.len);
+}
+
+void
+ulv_keeper_inform(struct keeper *k, const struct say *say)
+{
+    if (k->ultravisor != NULL && k->ultravisor->alive)
+        (void)ulv_post_send(&k->ultravisor->post, say, NULL, NULL, 0);
+}
+
+static void
+tell_ended(struct keeper *k, struct keeper_partition *p)
+{
+    struct say say = { .kind = SAY_STATE };
+    bool faulted = p->end.reason == ULV_END_REASON_FAULT;
+
+    p->flushing = 0;
+    p->state = faulted ? ULV_STATE_FAULTED : ULV_STATE_STOPPED;
+    ulv_keeper_tell(k, ULV_EVENT_ENDED, p->id, p->end.code, "%s: %s", p->name,
+                    p->end.text);
+    say.u.state.partition = p->id;
+    say.u.state.state = p->state;
+    say.u.state.reason = p->end.reason;
+    say.u.state.code = p->end.code;
+    ulv_keeper_inform(k, &say);
+}
+
+/* Ask the console's server to say when it has heard all; false: nobody. */
+static bool
+ask_flush(struct keeper *k, struct keeper_partition *p)
+{
+    static const uint8_t console[16] = ULV_CHANNEL_TYPE_CONSOLE;
+    const struct keeper_channel *c = k->channels;
+    struct keeper_partition *server = NULL;
+    struct say say = { .kind = SAY_FLUSH };
+
+    while (c != NULL &&
+           (c->client != p->id || !ulv_guid_equal(c->type, console)))
+        c = c->next;
+    if (c != NULL)
+        server = ulv_keeper_partition(k, c->server);
+    if (server == NULL)
+        return false;
+    p->flushing = c->id;
+    if (!server->alive || server->reaping) {
+        /* dead: wait for its successor, if there can be one */
+        const struct keeper_device *d = ulv_keeper_device(k, c->device);
+
+        return d != NULL && d->standby != 0 && k->ultravisor != NULL;
+    }
+    say.u.console.channel = c->id;
+    return ulv_post_send(&server->post, &say, NULL, NULL, 0) == ULV_OK;
+}
+
+void
+ulv_keeper_flush_again(struct keeper *k)
+{
+    for (struct keeper_partition *p = k->partitions; p != NULL; p = p->next) {
+        if (p->flushing != 0 && !ask_flush(k, p))
+            tell_ended(k, p);
+    }
+}
+
+static void
+hear_flushed(struct keeper *k, const struct keeper_partition *from,
+             ulv_id channel)
+{
+    const struct keeper_channel *c = ulv_keeper_channel(k, channel);
+
+    for (struct keeper_partition *p = k->partitions; p != NULL; p = p->next) {
+        if (p->flushing == channel && channel != 0 && c != NULL &&
+            c->server == from->id)
+            tell_ended(k, p);
+    }
+}
+
+void
+ulv_keeper_guest_ended(struct keeper *k, struct keeper_partition *p,
+                       const struct ulv_end *end)
+{
+    p->end = *end;
+    p->end.text[sizeof(p->end.text) - 1] = '\0';
+    if (!ask_flush(k, p))
+        tell_ended(k, p);
+    ulv_keeper_role_kill(k, p); /* its work is done */
+}
+
+/* ---- sources ------------------------------------------------------------------------ */
+
+struct keeper_source *
+ulv_keeper_source(const struct keeper *k, ulv_id id)
+{
+    struct keeper_source *s = k->sources;
+
+    while (s != NULL && s->id != id)
+        s = s->next;
+    return s;
+}
+
+void
+ulv_keeper_source_drop(struct keeper *k, ulv_id id)
+{
+    struct keeper_source **at = &k->sources;
+    struct keeper_source *s;
+
+    while (*at != NULL && (*at)->id != id)
+        at = &(*at)->next;
+    s = *at;
+    if (s == NULL)
+        return;
+    *at = s->next;
+    for (uint32_t i = 0; i < 2; i++) {
+        if (s->medium[i] != ULV_NO_HANDLE)
+            k->host->handle_close(k->host->self, s->medium[i]);
+    }
+    k->host->free(k->host->self, s, sizeof(*s));
+}
+
+ulv_status
+ulv_keeper_source_add(struct keeper *k, ulv_id id,
+                      const struct ulv_source *source, uint32_t copies,
+                      uint64_t *ret_bytes, struct ulv_diag *diag)
+{
+    const struct ulv_host *host = k->host;
+    struct keeper_source *s = host->alloc(host->self, sizeof(*s), 8);
+    ulv_status status = ULV_OK;
+
+    if (s == NULL)
+        return ulv_fail(diag, ULV_E_NO_MEMORY, id, 0, 0, "out of memory");
+    s->id = id;
+    s->medium[0] = s->medium[1] = ULV_NO_HANDLE;
+    s->next = k->sources;
+    k->sources = s;
+    for (uint32_t i = 0; i < copies && status == ULV_OK; i++)
+        status = host->medium_open(
+            host->self, source,
+            ULV_MEDIUM_READ_ONLY | (copies == 1 ? ULV_MEDIUM_ANY_SIZE : 0),
+            &s->medium[i], diag);
+    if (status == ULV_OK)
+        status = host->medium_bytes(host->self, s->medium[0], &s->bytes);
+    if (status != ULV_OK) {
+        ulv_keeper_source_drop(k, id);
+        return status;
+    }
+    *ret_bytes = s->bytes;
+    return ULV_OK;
+}
+
+/* ---- hearing ------------------------------------------------------------------------ */
+
+/* Which kind of partition may say what; a guest's monitor speaks for it. */
+static const struct {
+    uint32_t say, from;
+} permissions[] = {
+    { SAY_READY, ULV_PARTITION_ULTRAVISOR },
+    { SAY_ORDER, ULV_PARTITION_ULTRAVISOR },
+    { SAY_COMMITTED, ULV_PARTITION_ULTRAVISOR },
+    { SAY_ABORTED, ULV_PARTITION_ULTRAVISOR },
+    { SAY_BOOTED, ULV_PARTITION_ULTRAVISOR },
+    { SAY_ACKNOWLEDGE, ULV_PARTITION_GUEST },
+    { SAY_ACKNOWLEDGE, ULV_PARTITION_IO },
+    { SAY_RUNNING, ULV_PARTITION_GUEST },
+    { SAY_ENDED, ULV_PARTITION_GUEST },
+    { SAY_NOT_STARTED, ULV_PARTITION_GUEST },
+    { SAY_CONSOLE, ULV_PARTITION_IO },
+    { SAY_FLUSHED, ULV_PARTITION_IO },
+    { SAY_EVENT, ULV_PARTITION_ULTRAVISOR },
+    { SAY_EVENT, ULV_PARTITION_COMMAND },
+    { SAY_EVENT, ULV_PARTITION_IO },
+    { SAY_EVENT, ULV_PARTITION_GUEST },
+};
+
+static bool
+may_say(uint32_t kind, uint32_t say)
+{
+    for (size_t i = 0; i < ULV_COUNT_OF(permissions); i++) {
+        if (permissions[i].say == say && permissions[i].from == kind)
+            return true;
+    }
+    return false;
+}
+
+/* Console bytes: each once, in order, of a channel this partition serves. */
+static void
+hear_console(struct keeper *k, const struct keeper_partition *from,
+             const struct heard *heard)
+{
+    const struct say_console *say = &heard->say.u.console;
+    const struct keeper_channel *c = ulv_keeper_channel(k, say->channel);
+    struct keeper_partition *guest =
+        c == NULL ? NULL : ulv_keeper_partition(k, c->client);
+    uint64_t skip;
+
+    if (guest == NULL || c->server != from->id ||
+        say->offset > guest->console_offset)
+        return;
+    skip = guest->console_offset - say->offset;
+    if (skip >= heard->say.tail_bytes)
+        return;
+    k->tell(k->self, ULV_EVENT_CONSOLE, guest->id, guest->console_offset,
+            heard->tail + skip, heard->say.tail_bytes - (size_t)skip);
+    guest->console_offset += heard->say.tail_bytes - skip;
+}
+
+static void
+hear_running(struct keeper *k, struct keeper_partition *p)
+{
+    struct say say = { .kind = SAY_STATE };
+
+    if (p->state != ULV_STATE_STARTING)
+        return;
+    p->state = ULV_STATE_RUNNING;
+    ulv_keeper_tell(k, ULV_EVENT_RUNNING, p->id, 0, "%s runs", p->name);
+    say.u.state.partition = p->id;
+    say.u.state.state = ULV_STATE_RUNNING;
+    ulv_keeper_inform(k, &say);
+}
+
+static void
+hear_not_started(struct keeper *k, struct keeper_partition *p,
+                 const struct ulv_diag *diag)
+{
+    struct ulv_end end = { .reason = ULV_END_REASON_IMAGE,
+                           .code = (uint64_t)-(int64_t)diag->status };
+
+    if (p->state != ULV_STATE_STARTING)
+        return;
+    p->start_diag = *diag;
+    p->start_diag.text[sizeof(p->start_diag.text) - 1] = '\0';
+    if (p->start_diag.status >= 0)
+        p->start_diag.status = ULV_E_INTERNAL;
+    ulv_string_copy(end.text, sizeof(end.text), p->start_diag.text);
+    ulv_keeper_guest_ended(k, p, &end);
+}
+
+static void
+hear_event(struct keeper *k, const struct keeper_partition *from,
+           const struct say_event *say)
+{
+    char text[sizeof(say->text)];
+
+    memcpy(text, say->text, sizeof(text));
+    text[sizeof(text) - 1] = '\0';
+    k->tell(k->self, say->kind, say->partition != 0 ? say->partition : from->id,
+            say->value, text, ulv_string_length(text, sizeof(text)));
+}
+
+static void
+hear_acknowledge(struct keeper *k, const struct keeper_partition *from,
+                 const struct say *heard)
+{
+    struct say say = { .kind = SAY_ACKNOWLEDGED };
+
+    say.u.generation.partition = from->id;
+    say.u.generation.generation = heard->u.generation.generation;
+    ulv_keeper_inform(k, &say);
+}
+
+static void
+hear_one(struct keeper *k, struct keeper_partition *from,
+         const struct heard *heard)
+{
+    const struct say *say = &heard->say;
+
+    switch (say->kind) {
+    case SAY_READY:
+        k->lease_first = say->u.ready.lease_first;
+        break;
+    case SAY_ORDER:
+        ulv_keeper_order_receive(k, heard);
+        break;
+    case SAY_COMMITTED:
+        ulv_keeper_order_commit(k, say->u.order.ticket);
+        k->tell(k->self, ULV_EVENT_COMMITTED, 0, say->u.order.revision, "", 0);
+        break;
+    case SAY_ABORTED:
+        ulv_keeper_order_abort(k);
+        break;
+    case SAY_BOOTED:
+        k->booted = true;
+        k->boot_diag = say->u.order_done.diag;
+        break;
+    case SAY_ACKNOWLEDGE:
+        hear_acknowledge(k, from, say);
+        break;
+    case SAY_RUNNING:
+        hear_running(k, from);
+        break;
+    case SAY_ENDED:
+        if (from->state == ULV_STATE_RUNNING && from->flushing == 0)
+            ulv_keeper_guest_ended(k, from, &say->u.end);
+        break;
+    case SAY_NOT_STARTED:
+        hear_not_started(k, from, &say->u.order_done.diag);
+        break;
+    case SAY_CONSOLE:
+        hear_console(k, from, heard);
+        break;
+    case SAY_FLUSHED:
+        hear_flushed(k, from, say->u.console.channel);
+        break;
+    default:
+        hear_event(k, from, &say->u.event);
+    }
+}
+
+static void
+hear(struct keeper *k, struct keeper_partition *from, struct role_need *need)
+{
+    struct heard heard;
+
+    for (uint32_t i = 0; i < KEEPER_TURN && from->alive; i++) {
+        ulv_status status = ulv_post_receive(&from->post, &heard);
+
+        if (status == ULV_E_AGAIN)
+            return;
+        if (status != ULV_OK) {
+            /* Gone, or not to be believed any more: make sure it is dead. */
+            ulv_keeper_role_kill(k, from);
+            return;
+        }
+        for (uint32_t h = 0; h < heard.handle_count; h++)
+            k->host->handle_close(k->host->self, heard.handle[h]);
+        need->again = true;
+        if (may_say(from->kind, heard.say.kind))
+            hear_one(k, from, &heard);
+        else
+            ulv_keeper_tell(k, ULV_EVENT_FAULT, from->id, heard.say.kind,
+                            "%s may not say %u: refused", from->name,
+                            (uint64_t)heard.say.kind);
+    }
+}
+
+/* A role in process; one that cannot go on is dropped like a dead process. */
+static void
+step_role(struct keeper *k, struct keeper_partition *p, struct role_need *need)
+{
+    if (p->role != NULL && ulv_role_step(&p->role, need) != ULV_OK)
+        ulv_keeper_role_kill(k, p);
+}
+
+void
+ulv_keeper_step(struct keeper *k, struct role_need *need)
+{
+    struct keeper_partition *next;
+
+    for (struct keeper_partition *p = k->partitions; p != NULL; p = next) {
+        next = p->next; /* partitions vanish in commits of the ultravisor,
+                           which stands before every guest */
+        if (!p->alive)
+            continue;
+        step_role(k, p, need);
+        if (p->alive && !p->reaping)
+            hear(k, p, need);
+        if (p->alive)
+            ulv_keeper_role_reap(k, p);
+        if (p->alive && p->post.waiting_count != 0)
+            need->deadline = ULV_MIN(need->deadline,
+                                     k->host->now(k->host->self) + 1000000);
+    }
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * The keeper: what the boot partition stays as. Sole maker and holder of
+ * memory, channel and view descriptors, parent of every process. It does what
+ * the ultravisor orders if the frame table allows it, hands descriptors to the
+ * role they belong to, and sees who dies. It decides nothing.
+ */
+#ifndef SYSTEM_KEEPER_H
+#define SYSTEM_KEEPER_H
+
+#include <ultravisor/abi/channel.h>
+#include <ultravisor/event.h>
+#include <ultravisor/partition.h>
+#include <ultravisor/sys/platform.h>
+
+#include "monitor/frame_table.h"
+#include "system/role.h"
+
+/* Messages heard from one role in one step. */
+#define KEEPER_TURN 64
+
+struct keeper_view {
+    ulv_handle writable; /* the ultravisor's; closed once it has mapped it */
+    ulv_handle segment;  /* read-only */
+    uint64_t bytes;      /* 0: no such part */
+};
+
+struct keeper_partition {
+    struct keeper_partition *next;
+    ulv_id id;
+    uint32_t kind;
+    char name[ULV_NAME_MAX + 1];
+    bool committed; /* the ultravisor has committed its creation */
+
+    /* its role: in process an object, otherwise a process */
+    struct post post; /* host NULL: no role */
+    struct role *role;
+    ulv_handle process;
+    int64_t number;
+    bool alive;
+    bool reaping; /* killed; the process is not yet confirmed dead */
+
+    struct keeper_view view[2];
+    ulv_handle bell;
+
+    /* guests */
+    uint32_t state; /* ULV_STATE_* */
+    ulv_id image;   /* number it is started from */
+    struct ulv_end end;
+    ulv_id flushing; /* it has ended; this console is not yet empty */
+    struct ulv_diag start_diag;
+    uint64_t console_offset; /* next byte to accept */
+};
+
+struct keeper_extent {
+    struct keeper_extent *next;
+    ulv_id id, partition;
+    uint64_t frame, bytes, guest_address;
+    ulv_handle memory;
+};
+
+struct keeper_channel {
+    struct keeper_channel *next;
+    ulv_id id, device;
+    ulv_id server, client;
+    uint64_t frame, bytes, ring_bytes, bulk_bytes;
+    uint8_t type[16], instance[16];
+    ulv_handle memory;
+    ulv_handle bell[2]; /* of each end */
+    bool committed, open; /* open: by ulv_channel_open */
+};
+
+struct keeper_device {
+    struct keeper_device *next;
+    ulv_id id;
+    ulv_id serving, standby;
+    uint64_t bytes;
+    uint32_t kind, flags;
+    ulv_handle medium[2]; /* a description for each of the pair, or none */
+    ulv_handle lock[2];
+    ulv_handle takeover;
+    bool committed;
+};
+
+/* Something the caller named by ulv_source, under its number. */
+struct keeper_source {
+    struct keeper_source *next;
+    ulv_id id;
+    ulv_handle medium[2];
+    uint64_t bytes;
+};
+
+/* The order that is being prepared or awaits its commit; at most one. */
+struct keeper_order {
+    uint64_t ticket;
+    struct ulv_effect *effects;
+    uint32_t count, received, prepared;
+    bool open, done;
+};
+
+struct keeper {
+    const struct ulv_host *host;
+    ulv_handle waits;
+    const struct ulv_platform *platform; /* NULL: all roles in process */
+    bool processes;
+    const char *role_program, *launcher, *backend;
+    const void *policy;
+    size_t policy_bytes;
+    void (*tell)(void *self, uint32_t event, ulv_id partition, uint64_t value,
+                 const void *data, size_t bytes);
+    void *self;
+
+    struct ulv_frame_table frames;
+    struct keeper_partition *partitions; /* in order of creation */
+    struct keeper_extent *extents;
+    struct keeper_channel *channels;
+    struct keeper_device *devices;
+    struct keeper_source *sources;
+    struct keeper_order order;
+
+    struct keeper_partition *ultravisor; /* NULL once it is dead */
+    ulv_id boot; /* id of our own partition */
+    ulv_id lease_first; /* 0 until the ultravisor is ready */
+    bool booted;
+    struct ulv_diag boot_diag; /* status: of the boot transaction */
+};
+
+ulv_status ulv_keeper_init(struct keeper *k, const struct ulv_host *host,
+                           ulv_handle waits);
+/* Kills and reaps every role, closes everything. */
+void ulv_keeper_fini(struct keeper *k);
+
+/* One turn: messages, deaths, roles in process. */
+void ulv_keeper_step(struct keeper *k, struct role_need *need);
+
+/* ---- partitions and roles (keeper_role.c) ---------------------------------- */
+struct keeper_partition *ulv_keeper_partition(const struct keeper *k,
+                                              ulv_id id);
+struct keeper_partition *ulv_keeper_partition_add(struct keeper *k, ulv_id id,
+                                                  uint32_t kind,
+                                                  const char *name);
+void ulv_keeper_partition_remove(struct keeper *k, struct keeper_partition *p);
+ulv_status ulv_keeper_role_start(struct keeper *k, struct keeper_partition *p,
+                                 struct ulv_diag *diag);
+/* At once; what follows from the death is done when it is confirmed. */
+void ulv_keeper_role_kill(struct keeper *k, struct keeper_partition *p);
+void ulv_keeper_role_reap(struct keeper *k, struct keeper_partition *p);
+
+/* ---- what is handed to whom (keeper_hand.c) -------------------------------- */
+void ulv_keeper_hand_view(struct keeper *k, struct keeper_partition *p);
+void ulv_keeper_hand_channel(struct keeper *k, struct keeper_channel *c);
+void ulv_keeper_hand_device(struct keeper *k, struct keeper_device *d);
+/* Everything a guest's monitor needs, then SAY_START. */
+void ulv_keeper_hand_guest(struct keeper *k, struct keeper_partition *p);
+
+/* ---- orders (keeper_order.c) ----------------------------------------------- */
+void ulv_keeper_order_receive(struct keeper *k, const struct heard *heard);
+void ulv_keeper_order_commit(struct keeper *k, uint64_t ticket);
+void ulv_keeper_order_abort(struct keeper *k);
+struct keeper_channel *ulv_keeper_channel(const struct keeper *k, ulv_id id);
+struct keeper_device *ulv_keeper_device(const struct keeper *k, ulv_id id);
+void ulv_keeper_channel_remove(struct keeper *k, struct keeper_channel *c);
+void ulv_keeper_device_remove(struct keeper *k, struct keeper_device *d);
+void ulv_keeper_extent_remove(struct keeper *k, struct keeper_extent *e);
+
+/* Open source under id; taken by the order that names id, dropped by
+ * ulv_keeper_source_drop(). copies: 2 descriptions of a disk, 1 of an image. */
+ulv_status ulv_keeper_source_add(struct keeper *k, ulv_id id,
+                                 const struct ulv_source *source,
+                                 uint32_t copies, uint64_t *ret_bytes,
+                                 struct ulv_diag *diag);
+void ulv_keeper_source_drop(struct keeper *k, ulv_id id);
+struct keeper_source *ulv_keeper_source(const struct keeper *k, ulv_id id);
+
+/* ---- what they say (keeper.c) ---------------------------------------------- */
+/* A line of text as an event. */
+void ulv_keeper_tell(struct keeper *k, uint32_t event, ulv_id partition,
+                     uint64_t value, const char *format, ...);
+/* Tell the ultravisor, if it lives. */
+void ulv_keeper_inform(struct keeper *k, const struct say *say);
+/* A guest's run is over: told when its last words were heard. */
+void ulv_keeper_guest_ended(struct keeper *k, struct keeper_partition *p,
+                            const struct ulv_end *end);
+/* The server of consoles changed or died: ask again, or give up waiting. */
+void ulv_keeper_flush_again(struct keeper *k);
+
+#endif

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * What the keeper hands to whom. The frame table is asked before each piece of
+ * memory leaves; nothing else decides.
+ */
+#include "base/base.h"
+#include "system/keeper.h"
+
+static void
+refuse(struct keeper *k, ulv_id object, ulv_id partition)
+{
+    ulv_keeper_tell(k, ULV_EVENT_FAULT, partition, object,
+                    "memory %u is not to be handed to partition %u: the frame "
+                    "table does not list it",
+                    object, partition);
+}
+
+static void
+hand(struct keeper *k, struct keeper_partition *p, const struct say *say,
+     const ulv_handle *handles, uint32_t count)
+{
+    if (ulv_post_send(&p->post, say, NULL, handles, count) != ULV_OK)
+        ulv_keeper_role_kill(k, p); /* half equipped is worse than dead */
+}
+
+void
+ulv_keeper_hand_view(struct keeper *k, struct keeper_partition *p)
+{
+    struct say say = { .kind = SAY_VIEW };
+
+    for (uint32_t part = 0; part < 2 && p->alive; part++) {
+        if (p->view[part].segment == ULV_NO_HANDLE)
+            continue;
+        say.u.view.partition = p->id;
+        say.u.view.part = part;
+        say.u.view.bytes = p->view[part].bytes;
+        hand(k, p, &say, &p->view[part].segment, 1);
+    }
+    say.kind = SAY_BELL;
+    if (p->alive)
+        hand(k, p, &say, &p->bell, 1);
+}
+
+static void
+hand_end(struct keeper *k, struct keeper_channel *c, ulv_id to, uint32_t end)
+{
+    struct keeper_partition *p = ulv_keeper_partition(k, to);
+    ulv_handle handles[3] = { c->memory, c->bell[end], c->bell[1 - end] };
+    struct say say = { .kind = SAY_CHANNEL };
+
+    if (p == NULL || !p->alive)
+        return;
+    if (!ulv_frame_table_may_map(&k->frames, c->frame, c->bytes, to)) {
+        refuse(k, c->id, to);
+        return;
+    }
+    say.u.channel.channel = c->id;
+    say.u.channel.device = c->device;
+    say.u.channel.bytes = c->bytes;
+    say.u.channel.ring_bytes = c->ring_bytes;
+    say.u.channel.bulk_bytes = c->bulk_bytes;
+    say.u.channel.end = end;
+    memcpy(say.u.channel.type, c->type, 16);
+    memcpy(say.u.channel.instance, c->instance, 16);
+    hand(k, p, &say, handles, 3);
+}
+
+/* To both ends, and to the standby of the serving one; a guest's end waits
+ * for its start. */
+void
+ulv_keeper_hand_channel(struct keeper *k, struct keeper_channel *c)
+{
+    const struct keeper_device *d = ulv_keeper_device(k, c->device);
+    const struct keeper_partition *client = ulv_keeper_partition(k, c->client);
+
+    hand_end(k, c, c->server, ULV_END_SERVER);
+    if (d != NULL && d->standby != 0 && d->standby != c->server)
+        hand_end(k, c, d->standby, ULV_END_SERVER);
+    if (client != NULL && client->kind != ULV_PARTITION_GUEST)
+        hand_end(k, c, c->client, ULV_END_CLIENT);
+}
+
+static void
+close_handle(const struct keeper *k, ulv_handle *h)
+{
+    if (*h != ULV_NO_HANDLE)
+        k->host->handle_close(k->host->self, *h);
+    *h = ULV_NO_HANDLE;
+}
+
+static void
+hand_device_to(struct keeper *k, struct keeper_device *d, ulv_id to,
+               uint32_t side)
+{
+    struct keeper_partition *p = ulv_keeper_partition(k, to);
+    ulv_handle handles[3] = { d->takeover, d->lock[side], d->medium[side] };
+    struct say say = { .kind = SAY_DEVICE };
+
+    if (p == NULL || !p->alive)
+        return;
+    say.u.device.device = d->id;
+    say.u.device.bytes = d->bytes;
+    say.u.device.kind = d->kind;
+    say.u.device.flags = d->flags;
+    hand(k, p, &say, handles, d->medium[side] == ULV_NO_HANDLE ? 2 : 3);
+}
+
+void
+ulv_keeper_hand_device(struct keeper *k, struct keeper_device *d)
+{
+    hand_device_to(k, d, d->serving, 0);
+    if (d->standby != 0)
+        hand_device_to(k, d, d->standby, 1);
+    /* A fence is free when the last copy of an opening is closed: ours would
+     * outlive the server. */
+    for (uint32_t i = 0; i < 2; i++) {
+        close_handle(k, &d->lock[i]);
+        close_handle(k, &d->medium[i]);
+    }
+}
+
+static void
+hand_extent(struct keeper *k, struct keeper_partition *p,
+            struct keeper_extent *e)
+{
+    struct say say = { .kind = SAY_EXTENT };
+
+    if (!ulv_frame_table_may_map(&k->frames, e->frame, e->bytes, p->id)) {
+        refuse(k, e->id, p->id);
+        return;
+    }
+    say.u.extent.extent = e->id;
+    say.u.extent.bytes = e->bytes;
+    say.u.extent.guest_address = e->guest_address;
+    hand(k, p, &say, &e->memory, 1);
+}
+
+void
+ulv_keeper_hand_guest(struct keeper *k, struct keeper_partition *p)
+{
+    const struct keeper_source *image = ulv_keeper_source(k, p->image);
+    struct say say = { .kind = SAY_START };
+
+    ulv_keeper_hand_view(k, p);
+    for (struct keeper_extent *e = k->extents; e != NULL && p->alive;
+         e = e->next) {
+        if (e->partition == p->id)
+            hand_extent(k, p, e);
+    }
+    for (struct keeper_channel *c = k->channels; c != NULL && p->alive;
+         c = c->next) {
+        if (c->client == p->id)
+            hand_end(k, c, p->id, ULV_END_CLIENT);
+        else if (c->server == p->id)
+            hand_end(k, c, p->id, ULV_END_SERVER);
+    }
+    if (!p->alive)
+        return;
+    say.u.view.bytes = image->bytes;
+    hand(k, p, &say, &image->medium[0], 1);
+}

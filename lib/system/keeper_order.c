@@ -1,0 +1,723 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Orders: what a transaction means for descriptors and frames.
+ *
+ * An order is prepared whole or not at all: each effect makes what it needs
+ * (memory is really there, a medium is open) and the frame table has agreed;
+ * the first one that cannot be done undoes those before it, and the answer
+ * says why. Then the ultravisor commits, and only its COMMITTED lets anything
+ * leave the keeper. An order the ultravisor never committed, because it gave
+ * it up or died, is undone.
+ */
+#include "base/base.h"
+#include "system/keeper.h"
+#include "io/block.h"
+#include "view/publish.h"
+
+struct keeper_channel *
+ulv_keeper_channel(const struct keeper *k, ulv_id id)
+{
+    struct keeper_channel *c = k->channels;
+
+    while (c != NULL && c->id != id)
+        c = c->next;
+    return c;
+}
+
+struct keeper_device *
+ulv_keeper_device(const struct keeper *k, ulv_id id)
+{
+    struct keeper_device *d = k->devices;
+
+    while (d != NULL && d->id != id)
+        d = d->next;
+    return d;
+}
+
+static struct keeper_extent *
+find_extent(const struct keeper *k, ulv_id id)
+{
+    struct keeper_extent *e = k->extents;
+
+    while (e != NULL && e->id != id)
+        e = e->next;
+    return e;
+}
+
+static void
+close_handle(const struct keeper *k, ulv_handle *h)
+{
+    if (*h != ULV_NO_HANDLE)
+        k->host->handle_close(k->host->self, *h);
+    *h = ULV_NO_HANDLE;
+}
+
+/* Scrub first, then free: whoever gets the frames next gets zeroes in a new
+ * memory object. */
+static void
+scrub(struct keeper *k, ulv_handle *memory, uint64_t bytes)
+{
+    if (*memory != ULV_NO_HANDLE)
+        (void)k->host->memory_discard(k->host->self, *memory, 0, bytes);
+    close_handle(k, memory);
+}
+
+void
+ulv_keeper_extent_remove(struct keeper *k, struct keeper_extent *e)
+{
+    struct keeper_extent **at = &k->extents;
+
+    while (*at != e)
+        at = &(*at)->next;
+    *at = e->next;
+    scrub(k, &e->memory, e->bytes);
+    (void)ulv_frame_table_release(&k->frames, e->frame, e->bytes,
+                                  e->partition, NULL);
+    k->host->free(k->host->self, e, sizeof(*e));
+}
+
+void
+ulv_keeper_channel_remove(struct keeper *k, struct keeper_channel *c)
+{
+    struct keeper_channel **at = &k->channels;
+
+    while (*at != c)
+        at = &(*at)->next;
+    *at = c->next;
+    scrub(k, &c->memory, c->bytes);
+    close_handle(k, &c->bell[0]);
+    close_handle(k, &c->bell[1]);
+    (void)ulv_frame_table_release(&k->frames, c->frame, c->bytes, c->id, NULL);
+    k->host->free(k->host->self, c, sizeof(*c));
+}
+
+void
+ulv_keeper_device_remove(struct keeper *k, struct keeper_device *d)
+{
+    struct keeper_device **at = &k->devices;
+
+    while (*at != d)
+        at = &(*at)->next;
+    *at = d->next;
+    for (uint32_t i = 0; i < 2; i++) {
+        close_handle(k, &d->medium[i]);
+        close_handle(k, &d->lock[i]);
+    }
+    close_handle(k, &d->takeover);
+    k->host->free(k->host->self, d, sizeof(*d));
+}
+
+/* ---- prepare ---------------------------------------------------------------- */
+
+static ulv_status
+send_to_ultravisor(struct keeper *k, const struct say *say, ulv_handle h)
+{
+    return ulv_post_send(&k->ultravisor->post, say, NULL, &h, 1);
+}
+
+static ulv_status
+make_view(struct keeper *k, struct keeper_partition *p, uint32_t part)
+{
+    struct keeper_view *view = &p->view[part];
+    struct say say = { .kind = SAY_VIEW };
+    ulv_status status;
+
+    view->bytes = ULV_VIEW_SEGMENT_BYTES;
+    status = k->host->memory_create(k->host->self, "ulv-view", view->bytes, 0,
+                                    &view->writable);
+    if (status != ULV_OK)
+        return status;
+    say.u.view.partition = p->id;
+    say.u.view.part = part;
+    say.u.view.bytes = view->bytes;
+    return send_to_ultravisor(k, &say, view->writable);
+}
+
+/* Boot and ultravisor are there before there is a database. */
+static ulv_status
+prepare_partition(struct keeper *k, const struct ulv_effect *e,
+                  struct ulv_diag *diag)
+{
+    struct keeper_partition *p =
+        ulv_keeper_partition(k, e->u.partition_create.id);
+    struct say say = { .kind = SAY_BELL };
+    ulv_status status = ULV_E_NO_MEMORY;
+
+    if (p != NULL && p->bell != ULV_NO_HANDLE)
+        return ulv_fail(diag, ULV_E_DENIED, p->id, 0, 0,
+                        "partition %u was made before", p->id);
+    if (p == NULL)
+        p = ulv_keeper_partition_add(k, e->u.partition_create.id,
+                                     e->u.partition_create.kind,
+                                     e->u.partition_create.name);
+    if (p != NULL)
+        status = k->host->event_create(k->host->self, &p->bell);
+    if (status == ULV_OK)
+        status = make_view(k, p, ULV_VIEW_PART_MONITOR);
+    if (status == ULV_OK && p->kind == ULV_PARTITION_GUEST)
+        status = make_view(k, p, ULV_VIEW_PART_GUEST);
+    if (status == ULV_OK) {
+        say.u.view.partition = p->id;
+        status = send_to_ultravisor(k, &say, p->bell);
+    }
+    if (status != ULV_OK)
+        return ulv_fail(diag, status, e->u.partition_create.id, 0, 0,
+                        "%s: no memory for its view",
+                        e->u.partition_create.name);
+    return ULV_OK;
+}
+
+static ulv_status
+prepare_extent(struct keeper *k, const struct ulv_effect *effect,
+               struct ulv_diag *diag)
+{
+    const struct ulv_host *host = k->host;
+    struct ulv_frame_run run = { .frame = effect->u.extent.frame,
+                                 .bytes = effect->u.extent.bytes,
+                                 .state = ULV_FRAME_OWNED,
+                                 .object = effect->u.extent.partition };
+    struct keeper_extent *e = host->alloc(host->self, sizeof(*e), 8);
+    ulv_status status = ULV_E_NO_MEMORY;
+
+    if (e == NULL)
+        return ulv_fail(diag, status, run.object, 0, 0, "out of memory");
+    e->id = effect->u.extent.id;
+    e->partition = run.object;
+    e->frame = run.frame;
+    e->bytes = run.bytes;
+    e->guest_address = effect->u.extent.guest_address;
+    e->memory = ULV_NO_HANDLE;
+    status = ulv_frame_table_grant(&k->frames, &run, diag);
+    if (status != ULV_OK) {
+        host->free(host->self, e, sizeof(*e));
+        return status;
+    }
+    e->next = k->extents;
+    k->extents = e;
+    status = host->memory_create(host->self, "ulv-memory", e->bytes, 0,
+                                 &e->memory);
+    if (status != ULV_OK) {
+        ulv_keeper_extent_remove(k, e);
+        return ulv_fail(diag, status, run.object, run.bytes, 0,
+                        "the host has no %z of memory to give", run.bytes);
+    }
+    (void)host->memory_seal(host->self, e->memory,
+                            ULV_SEAL_SIZE | ULV_SEAL_SEALS);
+    return ULV_OK;
+}
+
+static ulv_status
+make_channel(struct keeper *k, struct keeper_channel *c)
+{
+    const struct ulv_host *host = k->host;
+    struct say say = { .kind = SAY_CHANNEL };
+    ulv_status status = host->memory_create(host->self, "ulv-channel",
+                                            c->bytes, 0, &c->memory);
+
+    if (status == ULV_OK)
+        status = host->memory_seal(host->self, c->memory,
+                                   ULV_SEAL_SIZE | ULV_SEAL_SEALS);
+    for (uint32_t i = 0; i < 2 && status == ULV_OK; i++)
+        status = host->event_create(host->self, &c->bell[i]);
+    if (status != ULV_OK)
+        return status;
+    say.u.channel.channel = c->id;
+    say.u.channel.device = c->device;
+    say.u.channel.bytes = c->bytes;
+    say.u.channel.ring_bytes = c->ring_bytes;
+    say.u.channel.bulk_bytes = c->bulk_bytes;
+    say.u.channel.format = 1;
+    memcpy(say.u.channel.type, c->type, 16);
+    memcpy(say.u.channel.instance, c->instance, 16);
+    return send_to_ultravisor(k, &say, c->memory);
+}
+
+static ulv_status
+prepare_channel(struct keeper *k, const struct ulv_effect *effect,
+                struct ulv_diag *diag)
+{
+    const struct ulv_effect_channel *want = &effect->u.channel;
+    const struct ulv_host *host = k->host;
+    const struct keeper_device *d = ulv_keeper_device(k, want->device);
+    struct ulv_frame_run run = { .frame = want->frame,
+                                 .bytes = want->bytes,
+                                 .state = ULV_FRAME_CHANNEL,
+                                 .object = want->id,
+                                 .end = { want->server, want->client,
+                                          d == NULL ? 0 : d->standby } };
+    struct keeper_channel *c = host->alloc(host->self, sizeof(*c), 8);
+    ulv_status status = ULV_E_NO_MEMORY;
+
+    if (c == NULL)
+        return ulv_fail(diag, status, want->id, 0, 0, "out of memory");
+    c->id = want->id;
+    c->device = want->device;
+    c->server = want->server;
+    c->client = want->client;
+    c->frame = want->frame;
+    c->bytes = want->bytes;
+    c->ring_bytes = want->ring_bytes;
+    c->bulk_bytes = want->bulk_bytes;
+    memcpy(c->type, want->type, 16);
+    memcpy(c->instance, want->instance, 16);
+    c->memory = c->bell[0] = c->bell[1] = ULV_NO_HANDLE;
+    status = ulv_frame_table_grant(&k->frames, &run, diag);
+    if (status != ULV_OK) {
+        host->free(host->self, c, sizeof(*c));
+        return status;
+    }
+    c->next = k->channels;
+    k->channels = c;
+    status = make_channel(k, c);
+    if (status != ULV_OK) {
+        ulv_keeper_channel_remove(k, c);
+        return ulv_fail(diag, status, want->id, want->bytes, 0,
+                        "the host has no %z for a channel", want->bytes);
+    }
+    return ULV_OK;
+}
+
+static ulv_status
+make_device(struct keeper *k, struct keeper_device *d)
+{
+    const struct ulv_host *host = k->host;
+    ulv_status status = host->memory_create(host->self, "ulv-takeover", 4096,
+                                            0, &d->takeover);
+    ulv_handle fence = ULV_NO_HANDLE;
+    void *p;
+
+    if (status == ULV_OK)
+        status = host->memory_seal(host->self, d->takeover,
+                                   ULV_SEAL_SIZE | ULV_SEAL_SEALS);
+    if (status == ULV_OK)
+        status = host->memory_map(host->self, d->takeover, 0, 4096,
+                                  ULV_MAP_READ | ULV_MAP_WRITE, NULL, &p);
+    if (status != ULV_OK)
+        return status;
+    ulv_takeover_init(p, d->id);
+    host->memory_unmap(host->self, p, 4096);
+    status = host->fence_create(host->self, &fence);
+    for (uint32_t i = 0; i < 2 && status == ULV_OK; i++)
+        status = host->fence_open(host->self, fence, &d->lock[i]);
+    close_handle(k, &fence);
+    return status;
+}
+
+static ulv_status
+prepare_device(struct keeper *k, const struct ulv_effect *effect,
+               struct ulv_diag *diag)
+{
+    const struct ulv_effect_device *want = &effect->u.device;
+    const struct ulv_host *host = k->host;
+    struct keeper_source *source = ulv_keeper_source(k, want->id);
+    struct keeper_device *d;
+    ulv_status status;
+
+    if (want->kind == ULV_DEVICE_BLOCK && source == NULL)
+        return ulv_fail(diag, ULV_E_NOT_FOUND, want->id, 0, 0,
+                        "device %u: nobody opened its medium", want->id);
+    d = host->alloc(host->self, sizeof(*d), 8);
+    if (d == NULL)
+        return ulv_fail(diag, ULV_E_NO_MEMORY, want->id, 0, 0,
+                        "out of memory");
+    d->id = want->id;
+    d->serving = want->primary;
+    d->standby = want->standby;
+    d->kind = want->kind;
+    d->flags = want->flags;
+    d->takeover = ULV_NO_HANDLE;
+    for (uint32_t i = 0; i < 2; i++)
+        d->lock[i] = d->medium[i] = ULV_NO_HANDLE;
+    if (source != NULL) {
+        d->bytes = source->bytes;
+        memcpy(d->medium, source->medium, sizeof(d->medium));
+        source->medium[0] = source->medium[1] = ULV_NO_HANDLE;
+    }
+    d->next = k->devices;
+    k->devices = d;
+    status = make_device(k, d);
+    if (status != ULV_OK) {
+        ulv_keeper_device_remove(k, d);
+        return ulv_fail(diag, status, want->id, 0, 0,
+                        "device %u: no memory for its takeover region",
+                        want->id);
+    }
+    return ULV_OK;
+}
+
+static ulv_status
+prepare_rehome(struct keeper *k, const struct ulv_effect *effect,
+               struct ulv_diag *diag)
+{
+    const struct ulv_effect_rehome *want = &effect->u.rehome;
+    const struct keeper_device *d = ulv_keeper_device(k, want->device);
+
+    if (d == NULL || d->serving != want->from || d->standby != want->to)
+        return ulv_fail(diag, ULV_E_DENIED, want->device, want->to, 0,
+                        "device %u is not to be served by partition %u",
+                        want->device, want->to);
+    return ULV_OK;
+}
+
+static ulv_status
+prepare_intent(struct keeper *k, const struct ulv_effect *effect,
+               struct ulv_diag *diag)
+{
+    const struct ulv_effect_intent *want = &effect->u.intent;
+    const struct keeper_partition *p =
+        ulv_keeper_partition(k, want->partition);
+    const struct keeper_source *image = ulv_keeper_source(k, want->image);
+
+    if (p == NULL || p->kind != ULV_PARTITION_GUEST)
+        return ulv_fail(diag, ULV_E_DENIED, want->partition, 0, 0,
+                        "partition %u is no guest", want->partition);
+    if (want->intent == ULV_INTENT_RUNNING &&
+        (image == NULL || p->alive || image->medium[0] == ULV_NO_HANDLE))
+        return ulv_fail(diag, ULV_E_STATE, p->id, want->image, 0,
+                        "%s: runs already, or has no image", p->name);
+    return ULV_OK;
+}
+
+/* What is taken away must be there, and its holder must not run. */
+static ulv_status
+prepare_removal(struct keeper *k, const struct ulv_effect *effect,
+                struct ulv_diag *diag)
+{
+    const struct keeper_partition *p = NULL;
+    const struct keeper_extent *e;
+    ulv_id object = effect->u.removal.id;
+    bool known = false;
+
+    switch (effect->kind) {
+    case ULV_EFFECT_PARTITION_DESTROY:
+        p = ulv_keeper_partition(k, object);
+        known = p != NULL;
+        break;
+    case ULV_EFFECT_EXTENT_REVOKE:
+        e = find_extent(k, object);
+        known = e != NULL;
+        p = known ? ulv_keeper_partition(k, e->partition) : NULL;
+        break;
+    case ULV_EFFECT_CHANNEL_DESTROY:
+        known = ulv_keeper_channel(k, object) != NULL;
+        break;
+    default:
+        known = ulv_keeper_device(k, object) != NULL;
+    }
+    if (!known)
+        return ulv_fail(diag, ULV_E_DENIED, object, 0, 0,
+                        "object %u is not there to be removed", object);
+    if (p != NULL && p->alive)
+        return ulv_fail(diag, ULV_E_BUSY, object, 0, 0, "%s runs", p->name);
+    return ULV_OK;
+}
+
+static ulv_status
+prepare_effect(struct keeper *k, const struct ulv_effect *effect,
+               struct ulv_diag *diag)
+{
+    switch (effect->kind) {
+    case ULV_EFFECT_PARTITION_CREATE:
+        return prepare_partition(k, effect, diag);
+    case ULV_EFFECT_EXTENT_GRANT:
+        return prepare_extent(k, effect, diag);
+    case ULV_EFFECT_CHANNEL_CREATE:
+        return prepare_channel(k, effect, diag);
+    case ULV_EFFECT_DEVICE_OFFER:
+        return prepare_device(k, effect, diag);
+    case ULV_EFFECT_DEVICE_REHOME:
+        return prepare_rehome(k, effect, diag);
+    case ULV_EFFECT_INTENT:
+        return prepare_intent(k, effect, diag);
+    case ULV_EFFECT_PARTITION_DESTROY:
+    case ULV_EFFECT_EXTENT_REVOKE:
+    case ULV_EFFECT_CHANNEL_DESTROY:
+    case ULV_EFFECT_DEVICE_WITHDRAW:
+        return prepare_removal(k, effect, diag);
+    default:
+        return ulv_fail(diag, ULV_E_PEER_PROTOCOL, 0, effect->kind, 0,
+                        "unknown effect %u", (uint64_t)effect->kind);
+    }
+}
+
+/* ---- undo -------------------------------------------------------------------- */
+
+static void
+undo_partition(struct keeper *k, ulv_id id)
+{
+    struct keeper_partition *p = ulv_keeper_partition(k, id);
+    struct say say = { .kind = SAY_PARTITION_GONE };
+
+    say.u.state.partition = id;
+    ulv_keeper_inform(k, &say);
+    if (p != NULL && !p->committed && p != k->ultravisor && id != k->boot)
+        ulv_keeper_partition_remove(k, p);
+}
+
+static void
+undo_effect(struct keeper *k, const struct ulv_effect *effect)
+{
+    switch (effect->kind) {
+    case ULV_EFFECT_PARTITION_CREATE:
+        undo_partition(k, effect->u.partition_create.id);
+        break;
+    case ULV_EFFECT_EXTENT_GRANT:
+        ulv_keeper_extent_remove(k, find_extent(k, effect->u.extent.id));
+        break;
+    case ULV_EFFECT_CHANNEL_CREATE:
+        ulv_keeper_channel_remove(
+            k, ulv_keeper_channel(k, effect->u.channel.id));
+        break;
+    case ULV_EFFECT_DEVICE_OFFER:
+        ulv_keeper_device_remove(k,
+                                 ulv_keeper_device(k, effect->u.device.id));
+        break;
+    default:
+        break; /* prepared by looking only */
+    }
+}
+
+static void
+close_order(struct keeper *k)
+{
+    struct keeper_order *order = &k->order;
+
+    k->host->free(k->host->self, order->effects,
+                  order->count * sizeof(*order->effects));
+    memset(order, 0, sizeof(*order));
+}
+
+void
+ulv_keeper_order_abort(struct keeper *k)
+{
+    struct keeper_order *order = &k->order;
+
+    while (order->prepared > 0)
+        undo_effect(k, &order->effects[--order->prepared]);
+    close_order(k);
+}
+
+/* ---- receive ------------------------------------------------------------------ */
+
+static void
+answer(struct keeper *k, uint64_t ticket, const struct ulv_diag *diag)
+{
+    struct say say = { .kind = SAY_ORDER_DONE };
+
+    say.u.order_done.ticket = ticket;
+    say.u.order_done.diag = *diag;
+    ulv_keeper_inform(k, &say);
+}
+
+static ulv_status
+open_order(struct keeper *k, const struct say_order *say)
+{
+    struct keeper_order *order = &k->order;
+
+    if (say->effect_count == 0 || say->effect_count > 65536)
+        return ULV_E_PEER_PROTOCOL;
+    order->effects = k->host->alloc(
+        k->host->self, say->effect_count * sizeof(*order->effects), 8);
+    if (order->effects == NULL)
+        return ULV_E_NO_MEMORY;
+    order->ticket = say->ticket;
+    order->count = say->effect_count;
+    order->open = true;
+    return ULV_OK;
+}
+
+static void
+prepare_order(struct keeper *k)
+{
+    struct keeper_order *order = &k->order;
+    struct ulv_diag diag = ULV_DIAG_INIT;
+    uint64_t ticket = order->ticket;
+
+    for (uint32_t i = 0; i < order->count && diag.status == ULV_OK; i++) {
+        diag.status = prepare_effect(k, &order->effects[i], &diag);
+        if (diag.status == ULV_OK)
+            order->prepared++;
+    }
+    order->done = true;
+    if (diag.status != ULV_OK) {
+        if (diag.status == ULV_E_DENIED)
+            ulv_keeper_tell(k, ULV_EVENT_FAULT, k->ultravisor->id,
+                            diag.object, "order refused: %s", diag.text);
+        ulv_keeper_order_abort(k);
+    }
+    answer(k, ticket, &diag);
+}
+
+void
+ulv_keeper_order_receive(struct keeper *k, const struct heard *heard)
+{
+    const struct say_order *say = &heard->say.u.order;
+    struct keeper_order *order = &k->order;
+    struct ulv_diag diag = ULV_DIAG_INIT;
+    uint32_t some =
+        heard->say.tail_bytes / (uint32_t)sizeof(*order->effects);
+
+    if (!order->open)
+        diag.status = open_order(k, say);
+    if (diag.status == ULV_OK &&
+        (order->done || order->ticket != say->ticket ||
+         say->first != order->received || some == 0 ||
+         some > order->count - order->received))
+        diag.status = ULV_E_PEER_PROTOCOL;
+    if (diag.status != ULV_OK) {
+        ulv_keeper_order_abort(k);
+        answer(k, say->ticket, &diag);
+        return;
+    }
+    memcpy(&order->effects[order->received], heard->tail,
+           some * sizeof(*order->effects));
+    order->received += some;
+    if (order->received == order->count)
+        prepare_order(k);
+}
+
+/* ---- commit -------------------------------------------------------------------- */
+
+/* From here on nobody can write the view but through the mapping that the
+ * ultravisor made before. */
+static void
+seal_views(struct keeper *k, struct keeper_partition *p)
+{
+    const struct ulv_host *host = k->host;
+
+    for (uint32_t part = 0; part < 2; part++) {
+        struct keeper_view *view = &p->view[part];
+
+        if (view->writable == ULV_NO_HANDLE)
+            continue;
+        if (host->memory_seal(host->self, view->writable,
+                              ULV_SEAL_SIZE | ULV_SEAL_WRITE |
+                                  ULV_SEAL_SEALS) != ULV_OK ||
+            host->memory_read_only(host->self, view->writable,
+                                   &view->segment) != ULV_OK)
+            ulv_keeper_tell(k, ULV_EVENT_FAULT, p->id, part,
+                            "%s: its view could not be sealed", p->name);
+        close_handle(k, &view->writable);
+    }
+}
+
+static void
+commit_partition(struct keeper *k, ulv_id id)
+{
+    struct keeper_partition *p = ulv_keeper_partition(k, id);
+    struct ulv_diag diag = ULV_DIAG_INIT;
+
+    p->committed = true;
+    seal_views(k, p);
+    if (p->kind == ULV_PARTITION_GUEST || id == k->boot)
+        return;
+    if (p != k->ultravisor && p->kind != ULV_PARTITION_IDLE &&
+        ulv_keeper_role_start(k, p, &diag) != ULV_OK) {
+        ulv_keeper_tell(k, ULV_EVENT_FAULT, p->id, 0, "%s", diag.text);
+        return;
+    }
+    if (p->alive && p != k->ultravisor)
+        ulv_keeper_hand_view(k, p);
+}
+
+static void
+commit_rehome(struct keeper *k, const struct ulv_effect_rehome *e)
+{
+    struct keeper_device *d = ulv_keeper_device(k, e->device);
+
+    d->serving = e->to;
+    d->standby = 0;
+    for (struct keeper_channel *c = k->channels; c != NULL; c = c->next) {
+        if (c->device != d->id)
+            continue;
+        c->server = e->to;
+        (void)ulv_frame_table_move_end(&k->frames, c->id, e->from, 0);
+    }
+    ulv_keeper_flush_again(k);
+}
+
+static void
+commit_intent(struct keeper *k, const struct ulv_effect_intent *e)
+{
+    struct keeper_partition *p = ulv_keeper_partition(k, e->partition);
+    struct say say = { .kind = SAY_STOP };
+
+    if (e->intent != ULV_INTENT_RUNNING) {
+        if (p->alive)
+            (void)ulv_post_send(&p->post, &say, NULL, NULL, 0);
+        return;
+    }
+    memset(&p->end, 0, sizeof(p->end));
+    p->image = e->image;
+    p->state = ULV_STATE_STARTING;
+    p->start_diag.status = ulv_keeper_role_start(k, p, &p->start_diag);
+    if (p->start_diag.status == ULV_OK)
+        ulv_keeper_hand_guest(k, p);
+    else
+        p->state = ULV_STATE_FAULTED;
+}
+
+static void
+commit_channel_destroy(struct keeper *k, ulv_id id)
+{
+    struct keeper_channel *c = ulv_keeper_channel(k, id);
+    struct say say = { .kind = SAY_CHANNEL_CLOSE };
+
+    say.u.channel.channel = id;
+    for (struct keeper_partition *p = k->partitions; p != NULL; p = p->next) {
+        if (p->alive && p->kind != ULV_PARTITION_GUEST)
+            (void)ulv_post_send(&p->post, &say, NULL, NULL, 0);
+    }
+    ulv_keeper_channel_remove(k, c);
+}
+
+static void
+commit_effect(struct keeper *k, const struct ulv_effect *e)
+{
+    switch (e->kind) {
+    case ULV_EFFECT_PARTITION_CREATE:
+        commit_partition(k, e->u.partition_create.id);
+        break;
+    case ULV_EFFECT_CHANNEL_CREATE:
+        ulv_keeper_channel(k, e->u.channel.id)->committed = true;
+        ulv_keeper_hand_channel(k, ulv_keeper_channel(k, e->u.channel.id));
+        break;
+    case ULV_EFFECT_DEVICE_OFFER:
+        ulv_keeper_device(k, e->u.device.id)->committed = true;
+        ulv_keeper_hand_device(k, ulv_keeper_device(k, e->u.device.id));
+        break;
+    case ULV_EFFECT_DEVICE_REHOME:
+        commit_rehome(k, &e->u.rehome);
+        break;
+    case ULV_EFFECT_INTENT:
+        commit_intent(k, &e->u.intent);
+        break;
+    case ULV_EFFECT_PARTITION_DESTROY:
+        ulv_keeper_partition_remove(k,
+                                    ulv_keeper_partition(k, e->u.removal.id));
+        break;
+    case ULV_EFFECT_EXTENT_REVOKE:
+        ulv_keeper_extent_remove(k, find_extent(k, e->u.removal.id));
+        break;
+    case ULV_EFFECT_CHANNEL_DESTROY:
+        commit_channel_destroy(k, e->u.removal.id);
+        break;
+    case ULV_EFFECT_DEVICE_WITHDRAW:
+        ulv_keeper_device_remove(k, ulv_keeper_device(k, e->u.removal.id));
+        break;
+    default:
+        break;
+    }
+}
+
+void
+ulv_keeper_order_commit(struct keeper *k, uint64_t ticket)
+{
+    struct keeper_order *order = &k->order;
+
+    if (!order->open || !order->done || order->ticket != ticket)
+        return;
+    for (uint32_t i = 0; i < order->count; i++)
+        commit_effect(k, &order->effects[i]);
+    close_order(k);
+}

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* Partitions as the keeper knows them, and the life of their roles. */
+#include "base/base.h"
+#include "system/keeper.h"
+#include "system/link.h"
+
+struct keeper_partition *
+ulv_keeper_partition(const struct keeper *k, ulv_id id)
+{
+    struct keeper_partition *p = k->partitions;
+
+    while (p != NULL && p->id != id)
+        p = p->next;
+    return p;
+}
+
+struct keeper_partition *
+ulv_keeper_partition_add(struct keeper *k, ulv_id id, uint32_t kind,
+                         const char *name)
+{
+    const struct ulv_host *host = k->host;
+    struct keeper_partition *p = host->alloc(host->self, sizeof(*p), 8);
+    struct keeper_partition **at = &k->partitions;
+
+    if (p == NULL)
+        return NULL;
+    p->id = id;
+    p->kind = kind;
+    p->process = p->bell = ULV_NO_HANDLE;
+    for (uint32_t i = 0; i < 2; i++)
+        p->view[i].writable = p->view[i].segment = ULV_NO_HANDLE;
+    ulv_string_copy(p->name, sizeof(p->name), name);
+    while (*at != NULL)
+        at = &(*at)->next;
+    *at = p;
+    return p;
+}
+
+static void
+close_handle(const struct ulv_host *host, ulv_handle *h)
+{
+    if (*h != ULV_NO_HANDLE)
+        host->handle_close(host->self, *h);
+    *h = ULV_NO_HANDLE;
+}
+
+void
+ulv_keeper_partition_remove(struct keeper *k, struct keeper_partition *p)
+{
+    const struct ulv_host *host = k->host;
+    struct keeper_partition **at = &k->partitions;
+
+    while (*at != p)
+        at = &(*at)->next;
+    *at = p->next;
+    if (k->ultravisor == p)
+        k->ultravisor = NULL;
+    for (uint32_t i = 0; i < 2; i++) {
+        close_handle(host, &p->view[i].writable);
+        close_handle(host, &p->view[i].segment);
+    }
+    close_handle(host, &p->bell);
+    host->free(host->self, p, sizeof(*p));
+}
+
+/* Link and role object, or link and process. */
+static ulv_status
+start_somewhere(struct keeper *k, struct keeper_partition *p,
+                struct ulv_link **ret_link, struct ulv_diag *diag)
+{
+    const struct ulv_host *host = k->host;
+    struct ulv_link *far;
+    ulv_status status;
+
+    if (k->processes)
+        return k->platform->process_start(host->self, k->role_program,
+                                          p->name, ret_link, &p->process,
+                                          &p->number, diag);
+    status = ulv_link_create(host, ret_link, &far);
+    if (status == ULV_OK) {
+        status = ulv_role_create(host, k->waits, far, &p->role);
+        if (status != ULV_OK)
+            (*ret_link)->ops->close(*ret_link);
+    }
+    if (status != ULV_OK)
+        return ulv_fail(diag, status, p->id, 0, 0, "%s: no memory for its role",
+                        p->name);
+    return ULV_OK;
+}
+
+static ulv_status
+configure(struct keeper *k, struct keeper_partition *p)
+{
+    struct say say = { .kind = SAY_CONFIGURE };
+    const void *tail = NULL;
+
+    say.u.configure.build = SAY_BUILD;
+    say.u.configure.kind = p->kind;
+    say.u.configure.partition = p->id;
+    say.u.configure.processes = k->processes;
+    ulv_string_copy(say.u.configure.name, sizeof(say.u.configure.name),
+                    p->name);
+    ulv_string_copy(say.u.configure.backend, sizeof(say.u.configure.backend),
+                    k->backend);
+    if (p->kind == ULV_PARTITION_OPERATIONS) {
+        tail = k->policy;
+        say.tail_bytes = (uint32_t)k->policy_bytes;
+    } else if (p->kind == ULV_PARTITION_GUEST && k->launcher != NULL) {
+        tail = k->launcher;
+        say.tail_bytes = (uint32_t)ulv_string_length(k->launcher, 255);
+    }
+    return ulv_post_send(&p->post, &say, tail, NULL, 0);
+}
+
+ulv_status
+ulv_keeper_role_start(struct keeper *k, struct keeper_partition *p,
+                      struct ulv_diag *diag)
+{
+    struct ulv_link *link = NULL;
+    ulv_status status = start_somewhere(k, p, &link, diag);
+
+    if (status != ULV_OK)
+        return status;
+    p->alive = true;
+    status = ulv_post_init(&p->post, k->host, k->waits, link);
+    if (status == ULV_OK && k->processes)
+        status = k->host->watch(k->host->self, k->waits, p->process);
+    if (status == ULV_OK)
+        status = configure(k, p);
+    if (status != ULV_OK) {
+        ulv_keeper_role_kill(k, p);
+        return ulv_fail(diag, status, p->id, 0, 0,
+                        "%s: its role could not be set up", p->name);
+    }
+    return ULV_OK;
+}
+
+/* Without the ultravisor nobody answers the command partition. */
+static void
+tell_command(struct keeper *k)
+{
+    struct say say = { .kind = SAY_DIED };
+
+    for (struct keeper_partition *p = k->partitions; p != NULL; p = p->next) {
+        if (p->kind == ULV_PARTITION_COMMAND && p->alive)
+            (void)ulv_post_send(&p->post, &say, NULL, NULL, 0);
+    }
+}
+
+/* What a confirmed death means. */
+static void
+died(struct keeper *k, struct keeper_partition *p, const char *how,
+     uint64_t code)
+{
+    struct say say = { .kind = SAY_DIED };
+
+    p->alive = p->reaping = false;
+    ulv_post_fini(&p->post);
+    if (p == k->ultravisor) {
+        k->ultravisor = NULL;
+        ulv_keeper_order_abort(k);
+    }
+    if (p->kind == ULV_PARTITION_GUEST) {
+        struct ulv_end end = { .reason = ULV_END_REASON_FAULT,
+                               .code = ULV_FAULT_MONITOR };
+
+        if ((p->state != ULV_STATE_STARTING &&
+             p->state != ULV_STATE_RUNNING) ||
+            p->end.reason != ULV_END_REASON_NONE)
+            return; /* it had reported its end */
+        ulv_string_copy(end.text, sizeof(end.text), "its monitor died");
+        ulv_keeper_guest_ended(k, p, &end);
+        return;
+    }
+    p->state = ULV_STATE_LOST;
+    if (p->kind == ULV_PARTITION_ULTRAVISOR)
+        tell_command(k);
+    ulv_keeper_tell(k, ULV_EVENT_DIED, p->id, code, "%s died: %s %u", p->name,
+                    how, code);
+    say.u.state.partition = p->id;
+    ulv_keeper_inform(k, &say);
+    ulv_keeper_flush_again(k);
+}
+
+void
+ulv_keeper_role_kill(struct keeper *k, struct keeper_partition *p)
+{
+    if (!p->alive)
+        return;
+    if (!k->processes) {
+        ulv_role_destroy(p->role);
+        p->role = NULL;
+        died(k, p, "dropped, code", 0);
+    } else if (!p->reaping) {
+        p->reaping = true;
+        k->platform->process_kill(k->host->self, p->process);
+    }
+}
+
+void
+ulv_keeper_role_reap(struct keeper *k, struct keeper_partition *p)
+{
+    const struct ulv_host *host = k->host;
+    struct ulv_process_end end;
+
+    if (!p->alive || p->process == ULV_NO_HANDLE ||
+        k->platform->process_reap(host->self, p->process, &end) != ULV_OK)
+        return;
+    host->unwatch(host->self, k->waits, p->process);
+    close_handle(host, &p->process);
+    died(k, p, end.signalled ? "signal" : "exit code", end.code);
+}

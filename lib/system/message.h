@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * What the keeper and the roles say to one another over their links. Each role
+ * has one link, and it leads to the keeper; the keeper believes a message only
+ * from a role that may send it (the table in message.c).
+ *
+ * Not an ABI: both ends are of one build, and the first message says so.
+ */
+#ifndef SYSTEM_MESSAGE_H
+#define SYSTEM_MESSAGE_H
+
+#include <ultravisor/abi/command.h>
+#include <ultravisor/partition.h>
+#include <ultravisor/sys/host.h>
+
+#include "database/database.h"
+
+#define SAY_BUILD UINT32_C(0x756c0001)
+
+/* ---- keeper to role -------------------------------------------------------- */
+#define SAY_CONFIGURE      1u /* first: who you are; tail: policy, or path */
+#define SAY_VIEW           2u /* handle: segment */
+#define SAY_BELL           3u /* handle: view doorbell of a partition */
+#define SAY_EXTENT         4u /* handle: memory */
+#define SAY_CHANNEL        5u /* handles: memory, own bell, peer's bell */
+#define SAY_CHANNEL_CLOSE  6u
+#define SAY_DEVICE         7u /* handles: takeover region, lock [, medium] */
+#define SAY_START          8u /* handle: image */
+#define SAY_STOP           9u
+#define SAY_BOOT           10u /* to the ultravisor; tail: operations */
+#define SAY_ORDER_DONE     11u
+#define SAY_STATE          12u /* to the ultravisor: a partition's state */
+#define SAY_DIED           13u /* to the ultravisor: a role is dead */
+#define SAY_ACKNOWLEDGED   14u /* to the ultravisor */
+#define SAY_PARTITION_GONE 15u /* to the ultravisor: drop its view */
+#define SAY_FLUSH          16u /* to I/O: say when this console is empty */
+
+/* ---- role to keeper -------------------------------------------------------- */
+#define SAY_READY       32u
+#define SAY_ORDER       33u /* tail: effects */
+#define SAY_COMMITTED   34u /* an order took effect */
+#define SAY_ABORTED     35u
+#define SAY_BOOTED      36u
+#define SAY_ACKNOWLEDGE 37u /* a view generation was followed */
+#define SAY_RUNNING     38u
+#define SAY_ENDED       39u
+#define SAY_NOT_STARTED 40u
+#define SAY_CONSOLE     41u /* tail: bytes */
+#define SAY_EVENT       42u
+#define SAY_FLUSHED     43u /* what was in the console's ring was said */
+
+#define SAY_TAIL_MAX 40960u
+
+struct say_configure {
+    uint32_t build;
+    uint32_t kind;
+    ulv_id partition;
+    uint32_t processes; /* 1: this role has a process of its own */
+    uint32_t rsvd_;
+    char name[ULV_NAME_MAX + 1];
+    char backend[16];
+};
+struct say_view {
+    ulv_id partition;
+    uint64_t bytes;
+    uint32_t part;
+    uint32_t rsvd_;
+};
+struct say_extent {
+    ulv_id extent;
+    uint64_t bytes;
+    uint64_t guest_address;
+};
+struct say_channel {
+    ulv_id channel, device;
+    uint64_t bytes, ring_bytes, bulk_bytes;
+    uint8_t type[16], instance[16];
+    uint32_t end;
+    uint32_t format; /* 1: to the ultravisor, new: format it */
+};
+struct say_device {
+    ulv_id device;
+    uint64_t bytes;
+    uint32_t kind, flags;
+};
+struct say_order {
+    uint64_t ticket;
+    uint32_t effect_count;
+    uint32_t first; /* index of the first effect in this message */
+    uint32_t more;  /* 1: the order goes on in the next message */
+    uint32_t rsvd_;
+    uint64_t revision; /* COMMITTED */
+};
+struct say_order_done {
+    uint64_t ticket;
+    struct ulv_diag diag;
+};
+struct say_state {
+    ulv_id partition;
+    uint32_t state, reason;
+    uint64_t code;
+};
+struct say_generation {
+    ulv_id partition;
+    uint64_t generation;
+};
+struct say_ready {
+    uint32_t build;
+    uint32_t rsvd_;
+    ulv_id lease_first; /* the ultravisor: ids for the boot transaction */
+};
+struct say_console {
+    ulv_id channel;
+    uint64_t offset;
+};
+struct say_event {
+    uint32_t kind; /* ULV_EVENT_* */
+    uint32_t rsvd_;
+    ulv_id partition;
+    uint64_t value;
+    char text[192];
+};
+
+struct say {
+    uint32_t kind;
+    uint32_t tail_bytes; /* after this struct */
+    union {
+        struct say_configure configure;
+        struct say_view view;
+        struct say_extent extent;
+        struct say_channel channel;
+        struct say_device device;
+        struct say_order order;
+        struct say_order_done order_done; /* also BOOTED, NOT_STARTED */
+        struct say_state state;
+        struct say_generation generation;
+        struct say_ready ready;
+        struct say_console console;
+        struct say_event event;
+        struct ulv_end end;
+    } u;
+};
+
+/* A received message; tail points behind it. */
+struct heard {
+    struct say say;
+    const uint8_t *tail;
+    ulv_handle handle[ULV_LINK_HANDLES_MAX];
+    uint32_t handle_count;
+};
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * One end of a link with an outbox: messages go out in order and none is lost
+ * while the other side is slow; a side that does not read for POST_WAITING_MAX
+ * messages is treated as gone.
+ */
+#ifndef SYSTEM_POST_H
+#define SYSTEM_POST_H
+
+#include "system/message.h"
+
+#define POST_WAITING_MAX 4096u
+
+struct post_letter;
+
+struct post {
+    const struct ulv_host *host;
+    ulv_handle waits; /* set of watched handles, not owned */
+    struct ulv_link *link; /* owned; NULL: closed */
+    struct post_letter *first, **last;
+    uint32_t waiting_count;
+    uint8_t *buf; /* ULV_LINK_MESSAGE_MAX, for receive */
+    bool gone;    /* the peer is gone */
+};
+
+/* Takes the link over, also on failure (NO_MEMORY), and watches it. */
+ulv_status ulv_post_init(struct post *post, const struct ulv_host *host,
+                         ulv_handle waits, struct ulv_link *link);
+void ulv_post_fini(struct post *post);
+
+/**
+ * Send, or keep until there is room. The handles stay the caller's.
+ * A post whose peer is gone swallows everything: its end is seen by receive.
+ * Errors: NO_MEMORY (not sent), LIMIT (tail too long).
+ */
+ulv_status ulv_post_send(struct post *post, const struct say *say,
+                         const void *tail, const ulv_handle *handles,
+                         uint32_t handle_count);
+
+/* Send what waits. */
+void ulv_post_flush(struct post *post);
+
+/**
+ * The next message; its shape is checked: kind in [first, last], tail inside,
+ * handle count as the kind demands. The caller owns the handles.
+ * Errors: AGAIN, PEER_GONE, PEER_PROTOCOL (closes what came with it).
+ */
+ulv_status ulv_post_receive(struct post *post, struct heard *ret);
+
+#endif

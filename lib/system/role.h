@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * A role: what an infrastructure partition or a monitor does, as an object
+ * that is stepped. The same object in the caller's process and in a process of
+ * its own; it knows nothing but its link to the keeper.
+ */
+#ifndef SYSTEM_ROLE_H
+#define SYSTEM_ROLE_H
+
+#include <ultravisor/event.h>
+
+#include "system/post.h"
+
+struct role;
+
+/* What a role's step left behind. */
+struct role_need {
+    bool again;        /* step again at once */
+    ulv_nsec deadline; /* or at this time, or when a watched handle is ready */
+};
+
+struct role_ops {
+    size_t bytes; /* of the role's object, which starts with struct role */
+    /* After the first message; tail is the configuration's. */
+    ulv_status (*init)(struct role *role, const struct heard *configure);
+    void (*fini)(struct role *role);
+    /* A message from the keeper; the handles are the role's to keep or close:
+     * it sets heard->handle_count to 0 if it took them. */
+    ulv_status (*hear)(struct role *role, struct heard *heard);
+    void (*step)(struct role *role, struct role_need *need);
+};
+
+struct role {
+    const struct role_ops *ops;
+    const struct ulv_host *host;
+    ulv_handle waits; /* watch here what shall wake this role */
+    struct post post;
+    ulv_id partition;
+    uint32_t kind;
+    bool processes;
+    char name[ULV_NAME_MAX + 1];
+};
+
+extern const struct role_ops ulv_role_ultravisor, ulv_role_operations,
+    ulv_role_command, ulv_role_io, ulv_role_monitor;
+
+/* Made as soon as there is a link; becomes what its first message says. Takes
+ * the link over, also on failure. Errors: NO_MEMORY. */
+ulv_status ulv_role_create(const struct ulv_host *host, ulv_handle waits,
+                           struct ulv_link *link, struct role **ret);
+/* Drop it as it stands; NULL is allowed. */
+void ulv_role_destroy(struct role *role);
+
+/* Errors: PEER_GONE (the keeper is gone: the role's work is over),
+ * PEER_PROTOCOL. */
+ulv_status ulv_role_step(struct role **role, struct role_need *need);
+
+/* A message with an event for the caller's eyes. */
+void ulv_role_tell(struct role *role, uint32_t event, ulv_id partition,
+                   uint64_t value, const char *text);
+
+/* The backend of that name among those built in, or NULL. */
+struct ulv_backend_ops;
+const struct ulv_backend_ops *ulv_backend_find(const char *name);
+const struct ulv_backend_ops *ulv_backend_at(uint32_t idx);
+
+#endif

@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * The command partition: takes requests of the caller, decides by the policy
+ * it fetched from operations, and is the only client of the ultravisor's
+ * command channel.
+ *
+ * One request at a time: FACTS (what the host looks like now, by queries), then
+ * DECIDE, then WAIT for the ultravisor's answer. Queries of the caller are
+ * passed on as they are.
+ */
+#include "base/base.h"
+#include "command/client.h"
+#include "command/server.h"
+#include "policy/policy.h"
+#include "system/role.h"
+#include "system/wire.h"
+
+#define FACTS_MAX 256u /* partitions, nodes, devices looked at, of each */
+
+#define STATE_IDLE  0u
+#define STATE_HELLO 1u /* passing on a HELLO */
+#define STATE_QUERY 2u /* passing on a query */
+#define STATE_FACTS 3u /* asking, kind = facts_kind */
+#define STATE_WAIT  4u /* the transaction is with the ultravisor */
+
+struct command_role {
+    struct role role;
+    struct wire above, below, policy_wire; /* ultravisor; caller; operations */
+    struct ulv_command_client client;
+    struct ulv_command_session session;
+    struct ulv_command_handlers handlers;
+    struct ulv_channel_end policy_end;
+    bool has_client, has_session, has_policy_end, asked_policy, has_policy;
+    struct ulv_policy policy;
+
+    uint32_t state, facts_kind;
+    uint32_t options, operation_count;
+    uint64_t upstream; /* request number there */
+    struct ulv_operation operations[ULV_OPERATION_COUNT_MAX];
+    struct ulv_partition_record partitions[FACTS_MAX];
+    struct ulv_memory_record nodes[FACTS_MAX];
+    struct ulv_device_record devices[FACTS_MAX];
+    struct ulv_policy_facts facts;
+};
+
+static const uint8_t type_command[16] = ULV_CHANNEL_TYPE_COMMAND;
+static const uint8_t type_policy[16] = ULV_CHANNEL_TYPE_POLICY;
+
+static struct command_role *
+self_of(struct role *role)
+{
+    return ULV_CONTAINER_OF(role, struct command_role, role);
+}
+
+/* ---- towards the ultravisor ---------------------------------------------------- */
+
+static void
+fail_request(struct command_role *r, const struct ulv_diag *diag)
+{
+    struct ulv_message_transaction_answer answer = {
+        .status = diag->status,
+        .operation_idx = UINT32_MAX,
+        .object = diag->object,
+        .value = diag->value,
+        .bound = diag->bound,
+    };
+
+    ulv_string_copy(answer.text, sizeof(answer.text), diag->text);
+    r->state = STATE_IDLE;
+    ulv_command_answer_transaction(&r->session, &answer);
+}
+
+static void
+fail_upstream(struct command_role *r, ulv_status status)
+{
+    struct ulv_diag diag = ULV_DIAG_INIT;
+    struct ulv_message_query_answer query = { .status = status };
+
+    (void)ulv_fail(&diag, status, 0, 0, 0,
+                   "the ultravisor partition does not answer: %s",
+                   ulv_status_text(status));
+    switch (r->state) {
+    case STATE_HELLO:
+        ulv_command_answer_hello(&r->session, status, 0, 0);
+        break;
+    case STATE_QUERY:
+        ulv_command_answer_query(&r->session, &query, NULL);
+        break;
+    default:
+        fail_request(r, &diag);
+    }
+    r->state = STATE_IDLE;
+}
+
+/* Note that something is under way there, or that it could not be sent. */
+static void
+sent(struct command_role *r, ulv_status status, bool ring, uint32_t state)
+{
+    r->state = state;
+    r->upstream = r->client.next_request - 1;
+    if (ring)
+        ulv_wire_ring(&r->above);
+    if (status != ULV_OK)
+        fail_upstream(r, status);
+}
+
+static void
+ask_fact(struct command_role *r, uint32_t kind, uint64_t after)
+{
+    bool ring = false;
+    ulv_status status =
+        ulv_command_send_query(&r->client, kind, after, &ring);
+
+    r->facts_kind = kind;
+    sent(r, status, ring, STATE_FACTS);
+}
+
+static void
+add_reason(void *self, const char *line)
+{
+    struct command_role *r = self;
+
+    ulv_role_tell(&r->role, ULV_EVENT_DECISION, r->role.partition, 0, line);
+}
+
+static void
+decide(struct command_role *r)
+{
+    struct ulv_policy_reasons reasons = { add_reason, r };
+    struct ulv_diag diag = ULV_DIAG_INIT;
+    bool ring = false;
+    ulv_status status =
+        ulv_policy_decide(&r->policy, &r->facts, r->operations,
+                          r->operation_count, &reasons, &diag);
+
+    if (status != ULV_OK) {
+        fail_request(r, &diag);
+        return;
+    }
+    status = ulv_command_send_transaction(&r->client, r->options,
+                                          r->operations, r->operation_count,
+                                          &ring);
+    sent(r, status, ring, STATE_WAIT);
+}
+
+/* Append the records of an answer to an array of FACTS_MAX. */
+static uint64_t
+take_facts(const struct ulv_message_query_answer *answer, void *array,
+           size_t bytes, uint32_t *count)
+{
+    const uint8_t *from = (const uint8_t *)(answer + 1);
+    uint64_t last = 0;
+
+    if (answer->record_bytes != bytes)
+        return 0;
+    for (uint32_t i = 0; i < answer->record_count && *count < FACTS_MAX; i++) {
+        memcpy((uint8_t *)array + *count * bytes, from + i * bytes, bytes);
+        last = ulv_get_le64(from + i * bytes);
+        (*count)++;
+    }
+    return *count < FACTS_MAX ? last : 0;
+}
+
+static void
+hear_facts(struct command_role *r,
+           const struct ulv_message_query_answer *answer)
+{
+    uint64_t last = 0;
+    uint32_t next = 0;
+
+    switch (r->facts_kind) {
+    case ULV_QUERY_PARTITIONS:
+        last = take_facts(answer, r->partitions, sizeof(*r->partitions),
+                          &r->facts.partition_count);
+        next = ULV_QUERY_MEMORY;
+        break;
+    case ULV_QUERY_MEMORY:
+        last = take_facts(answer, r->nodes, sizeof(*r->nodes),
+                          &r->facts.node_count);
+        next = ULV_QUERY_DEVICES;
+        break;
+    default:
+        last = take_facts(answer, r->devices, sizeof(*r->devices),
+                          &r->facts.device_count);
+    }
+    if (answer->more != 0 && last != 0)
+        ask_fact(r, r->facts_kind, last);
+    else if (next != 0)
+        ask_fact(r, next, 0);
+    else
+        decide(r);
+}
+
+static void
+hear_answer(struct command_role *r, const struct ulv_message *m)
+{
+    const struct ulv_message_hello_answer *hello = (const void *)m;
+    const struct ulv_message_query_answer *query = (const void *)m;
+    struct ulv_message_transaction_answer transaction;
+
+    if (m->request != r->upstream)
+        return;
+    switch (r->state) {
+    case STATE_HELLO:
+        r->state = STATE_IDLE;
+        ulv_command_answer_hello(&r->session, hello->status,
+                                 hello->lease_first, hello->revision);
+        break;
+    case STATE_QUERY:
+        r->state = STATE_IDLE;
+        ulv_command_answer_query(&r->session, query, query + 1);
+        break;
+    case STATE_FACTS:
+        hear_facts(r, query);
+        break;
+    case STATE_WAIT:
+        memcpy(&transaction, m, sizeof(transaction));
+        r->state = STATE_IDLE;
+        ulv_command_answer_transaction(&r->session, &transaction);
+        break;
+    default:
+        break;
+    }
+}
+
+/* ---- from the caller ------------------------------------------------------------- */
+
+static void
+on_hello(void *self, struct ulv_command_session *session)
+{
+    struct command_role *r = self;
+    bool ring = false;
+    ulv_status status;
+
+    (void)session;
+    status = ulv_command_send_hello(&r->client, &ring);
+    sent(r, status, ring, STATE_HELLO);
+}
+
+static void
+on_query(void *self, struct ulv_command_session *session,
+         const struct ulv_message_query *query)
+{
+    struct command_role *r = self;
+    bool ring = false;
+    ulv_status status = ulv_command_send_query(&r->client, query->kind,
+                                               query->after, &ring);
+
+    (void)session;
+    sent(r, status, ring, STATE_QUERY);
+}
+
+static void
+on_transaction(void *self, struct ulv_command_session *session,
+               const struct ulv_command_request *request)
+{
+    struct command_role *r = self;
+
+    (void)session;
+    r->options = request->u.transaction->options;
+    r->operation_count = request->u.transaction->operation_count;
+    memcpy(r->operations, request->operations,
+           r->operation_count * sizeof(*r->operations));
+    memset(&r->facts, 0, sizeof(r->facts));
+    r->facts.partitions = r->partitions;
+    r->facts.nodes = r->nodes;
+    r->facts.devices = r->devices;
+    ask_fact(r, ULV_QUERY_PARTITIONS, 0);
+}
+
+/* ---- policy ------------------------------------------------------------------------ */
+
+static void
+fetch_policy(struct command_role *r)
+{
+    struct ulv_ring_record record;
+    void *slot;
+
+    if (!r->asked_policy) {
+        if (ulv_ring_tx_reserve(&r->policy_end.tx, ULV_POLICY_GET, 0, &slot) !=
+            ULV_OK)
+            return;
+        r->asked_policy = true;
+        if (ulv_ring_tx_submit(&r->policy_end.tx))
+            ulv_wire_ring(&r->policy_wire);
+    }
+    if (ulv_ring_rx_peek(&r->policy_end.rx, &record) != ULV_OK &&
+        (!ulv_ring_rx_wait(&r->policy_end.rx) ||
+         ulv_ring_rx_peek(&r->policy_end.rx, &record) != ULV_OK))
+        return;
+    if (record.type == ULV_POLICY_IS && record.len == sizeof(r->policy)) {
+        struct ulv_policy copy;
+
+        memcpy(&copy, record.data, sizeof(copy));
+        if (ulv_policy_check(&copy, sizeof(copy), NULL) == ULV_OK) {
+            r->policy = copy;
+            r->has_policy = true;
+        }
+    }
+    (void)ulv_ring_rx_release(&r->policy_end.rx);
+}
+
+/* ---- role --------------------------------------------------------------------------- */
+
+static ulv_status
+command_init(struct role *role, const struct heard *configure)
+{
+    struct command_role *r = self_of(role);
+
+    (void)configure;
+    r->handlers.self = r;
+    r->handlers.hello = on_hello;
+    r->handlers.query = on_query;
+    r->handlers.transaction = on_transaction;
+    return ULV_OK;
+}
+
+static void
+command_fini(struct role *role)
+{
+    struct command_role *r = self_of(role);
+
+    ulv_command_client_fini(&r->client);
+    ulv_command_session_fini(&r->session);
+    ulv_wire_fini(&r->above);
+    ulv_wire_fini(&r->below);
+    ulv_wire_fini(&r->policy_wire);
+}
+
+static ulv_status
+take_channel(struct command_role *r, struct heard *heard)
+{
+    const struct ulv_host *host = r->role.host;
+    const struct say_channel *say = &heard->say.u.channel;
+    bool server = say->end == ULV_END_SERVER;
+    struct wire *wire = server ? &r->below : &r->above;
+    ulv_status status;
+
+    if (ulv_guid_equal(say->type, type_policy))
+        wire = &r->policy_wire;
+    else if (!ulv_guid_equal(say->type, type_command))
+        return ULV_E_PEER_PROTOCOL;
+    if (wire->host != NULL)
+        return ULV_E_EXISTS;
+    status = ulv_wire_init(wire, host, r->role.waits, heard);
+    if (status != ULV_OK)
+        return status;
+    if (wire == &r->policy_wire) {
+        status = ulv_channel_attach(&r->policy_end, wire->p, wire->bytes,
+                                    ULV_END_CLIENT, type_policy);
+        r->has_policy_end = status == ULV_OK;
+    } else if (server) {
+        status = ulv_command_session_init(&r->session, host, &r->handlers,
+                                          wire->p, wire->bytes);
+        r->has_session = status == ULV_OK;
+    } else {
+        status = ulv_command_client_init(&r->client, host, wire->p,
+                                         wire->bytes);
+        r->has_client = status == ULV_OK;
+    }
+    return status;
+}
+
+static ulv_status
+command_hear(struct role *role, struct heard *heard)
+{
+    struct command_role *r = self_of(role);
+
+    switch (heard->say.kind) {
+    case SAY_VIEW:
+    case SAY_BELL:
+    case SAY_CHANNEL_CLOSE:
+        return ULV_OK;
+    case SAY_CHANNEL:
+        return take_channel(r, heard);
+    case SAY_DIED: /* the ultravisor: what was asked will not be answered */
+        if (r->state != STATE_IDLE)
+            fail_upstream(r, ULV_E_PEER_GONE);
+        r->client.end.tx.closed = ULV_E_PEER_GONE;
+        return ULV_OK;
+    default:
+        return ULV_E_PEER_PROTOCOL;
+    }
+}
+
+static void
+command_step(struct role *role, struct role_need *need)
+{
+    struct command_role *r = self_of(role);
+    const struct ulv_message *m;
+    bool ring_above = false, ring_below = false;
+
+    if (r->has_policy_end && !r->has_policy) {
+        (void)ulv_wire_take(&r->policy_wire);
+        fetch_policy(r);
+    }
+    if (r->has_client) {
+        (void)ulv_wire_take(&r->above);
+        while (ulv_command_receive(&r->client, &m, &ring_above) == ULV_OK)
+            hear_answer(r, m);
+    }
+    if (r->has_session && r->has_policy && r->has_client) {
+        (void)ulv_wire_take(&r->below);
+        while (ulv_command_session_step(&r->session, &ring_below))
+            need->again = true;
+    }
+    if (ring_above)
+        ulv_wire_ring(&r->above);
+    if (ring_below)
+        ulv_wire_ring(&r->below);
+}
+
+const struct role_ops ulv_role_command = {
+    .bytes = sizeof(struct command_role),
+    .init = command_init,
+    .fini = command_fini,
+    .hear = command_hear,
+    .step = command_step,
+};

@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * An I/O partition: serves the devices that its view says it serves, over the
+ * channels it was handed, and stands by for the others. It takes a device up
+ * only when its view says so and the device's fence is its own: so never while
+ * a predecessor lives.
+ */
+#include "base/base.h"
+#include "io/block.h"
+#include "io/console.h"
+#include "system/role.h"
+#include "system/wire.h"
+#include "view/read.h"
+
+#define TURN             32u /* requests of one device in one step */
+#define FENCE_RETRY_NS   UINT64_C(1000000)
+#define VIEW_READ_TRIES  16u
+
+struct served {
+    struct served *next;
+    ulv_id device;
+    uint64_t bytes;
+    uint32_t kind;
+    ulv_handle fence, medium;
+    struct ulv_takeover_region *region;
+    struct wire wire; /* of its channel, once there is one */
+    bool serving;     /* the server below runs */
+    bool wanted;      /* the view says so */
+    uint32_t epoch;   /* of the channel, as the view says */
+    bool told_redriven;
+    bool flush_asked; /* say when its ring is empty */
+    union {
+        struct ulv_block_server block;
+        struct ulv_console_server console;
+    } u;
+    struct io_role *role;
+};
+
+struct io_role {
+    struct role role;
+    struct ulv_view_reader view;
+    void *view_mapping;
+    uint64_t view_bytes;
+    ulv_handle bell;
+    bool look; /* at the view: something new was handed over */
+    struct served *devices;
+};
+
+static struct io_role *
+self_of(struct role *role)
+{
+    return ULV_CONTAINER_OF(role, struct io_role, role);
+}
+
+static ulv_status
+io_init(struct role *role, const struct heard *configure)
+{
+    (void)configure;
+    self_of(role)->bell = ULV_NO_HANDLE;
+    return ULV_OK;
+}
+
+static void
+close_handle(const struct ulv_host *host, ulv_handle *h)
+{
+    if (*h != ULV_NO_HANDLE)
+        host->handle_close(host->self, *h);
+    *h = ULV_NO_HANDLE;
+}
+
+static void
+drop_device(struct io_role *r, struct served *d)
+{
+    const struct ulv_host *host = r->role.host;
+
+    ulv_wire_fini(&d->wire);
+    if (d->region != NULL)
+        host->memory_unmap(host->self, d->region, 4096);
+    close_handle(host, &d->medium);
+    close_handle(host, &d->fence);
+    host->free(host->self, d, sizeof(*d));
+}
+
+static void
+io_fini(struct role *role)
+{
+    struct io_role *r = self_of(role);
+    const struct ulv_host *host = role->host;
+
+    while (r->devices != NULL) {
+        struct served *d = r->devices;
+
+        r->devices = d->next;
+        drop_device(r, d);
+    }
+    if (r->view_mapping != NULL)
+        host->memory_unmap(host->self, r->view_mapping, r->view_bytes);
+    if (r->bell != ULV_NO_HANDLE)
+        host->unwatch(host->self, role->waits, r->bell);
+    close_handle(host, &r->bell);
+}
+
+static void follow_view(struct io_role *r);
+
+/* ---- what is handed over --------------------------------------------------------- */
+
+static ulv_status
+take_view(struct io_role *r, const struct heard *heard)
+{
+    const struct ulv_host *host = r->role.host;
+    ulv_status status;
+
+    if (r->view_mapping != NULL)
+        return ULV_E_EXISTS;
+    r->view_bytes = heard->say.u.view.bytes;
+    status = host->memory_map(host->self, heard->handle[0], 0, r->view_bytes,
+                              ULV_MAP_READ, NULL, &r->view_mapping);
+    if (status == ULV_OK)
+        ulv_view_reader_init(&r->view, r->view_mapping, r->view_bytes);
+    return status;
+}
+
+static ulv_status
+take_device(struct io_role *r, struct heard *heard)
+{
+    const struct ulv_host *host = r->role.host;
+    const struct say_device *say = &heard->say.u.device;
+    struct served *d = host->alloc(host->self, sizeof(*d), 8);
+    void *region;
+    ulv_status status;
+
+    if (d == NULL)
+        return ULV_E_NO_MEMORY;
+    status = host->memory_map(host->self, heard->handle[0], 0, 4096,
+                              ULV_MAP_READ | ULV_MAP_WRITE, NULL, &region);
+    if (status != ULV_OK) {
+        host->free(host->self, d, sizeof(*d));
+        return status;
+    }
+    host->handle_close(host->self, heard->handle[0]);
+    d->role = r;
+    d->device = say->device;
+    d->bytes = say->bytes;
+    d->kind = say->kind;
+    d->region = region;
+    d->fence = heard->handle[1];
+    d->medium = heard->handle_count == 3 ? heard->handle[2] : ULV_NO_HANDLE;
+    heard->handle_count = 0;
+    d->next = r->devices;
+    r->devices = d;
+    return ULV_OK;
+}
+
+static ulv_status
+take_channel(struct io_role *r, struct heard *heard)
+{
+    struct served *d = r->devices;
+
+    while (d != NULL && d->device != heard->say.u.channel.device)
+        d = d->next;
+    if (d == NULL || d->wire.host != NULL)
+        return ULV_E_PEER_PROTOCOL;
+    return ulv_wire_init(&d->wire, r->role.host, r->role.waits, heard);
+}
+
+static void
+close_channel(struct io_role *r, ulv_id channel)
+{
+    struct served **at = &r->devices;
+
+    while (*at != NULL && (*at)->wire.channel != channel)
+        at = &(*at)->next;
+    if (*at != NULL) {
+        struct served *d = *at;
+
+        *at = d->next;
+        drop_device(r, d);
+    }
+}
+
+static void
+say_flushed(struct io_role *r, ulv_id channel)
+{
+    struct say say = { .kind = SAY_FLUSHED };
+
+    say.u.console.channel = channel;
+    (void)ulv_post_send(&r->role.post, &say, NULL, NULL, 0);
+}
+
+static void
+ask_flush(struct io_role *r, ulv_id channel)
+{
+    struct served *d = r->devices;
+
+    while (d != NULL && d->wire.channel != channel)
+        d = d->next;
+    if (d != NULL && (d->wanted || d->serving))
+        d->flush_asked = true;
+    else
+        say_flushed(r, channel);
+}
+
+static ulv_status
+io_hear(struct role *role, struct heard *heard)
+{
+    struct io_role *r = self_of(role);
+
+    r->look = true;
+    switch (heard->say.kind) {
+    case SAY_VIEW:
+        return take_view(r, heard);
+    case SAY_BELL:
+        r->bell = heard->handle[0];
+        heard->handle_count = 0;
+        return role->host->watch(role->host->self, role->waits, r->bell);
+    case SAY_DEVICE:
+        return take_device(r, heard);
+    case SAY_CHANNEL:
+        return take_channel(r, heard);
+    case SAY_CHANNEL_CLOSE:
+        close_channel(r, heard->say.u.channel.channel);
+        return ULV_OK;
+    case SAY_FLUSH:
+        follow_view(r); /* it may serve only since a moment ago */
+        ask_flush(r, heard->say.u.console.channel);
+        return ULV_OK;
+    default:
+        return ULV_E_PEER_PROTOCOL;
+    }
+}
+
+/* ---- what the view says ------------------------------------------------------------ */
+
+static struct served *
+find_device(const struct io_role *r, ulv_id device)
+{
+    struct served *d = r->devices;
+
+    while (d != NULL && d->device != device)
+        d = d->next;
+    return d;
+}
+
+static ulv_status
+read_devices(struct io_role *r)
+{
+    for (uint32_t i = 0;; i++) {
+        struct ulv_view_device device;
+        struct served *d;
+        ulv_status status = ulv_view_read(&r->view, ULV_VIEW_DEVICE, i,
+                                          &device, sizeof(device));
+
+        if (status != ULV_OK)
+            return status;
+        d = find_device(r, device.id);
+        if (d != NULL)
+            d->wanted = device.role == ULV_ROLE_SERVING;
+    }
+}
+
+static ulv_status
+read_channels(struct io_role *r)
+{
+    for (uint32_t i = 0;; i++) {
+        struct ulv_view_channel channel;
+        struct served *d;
+        ulv_status status = ulv_view_read(&r->view, ULV_VIEW_CHANNEL, i,
+                                          &channel, sizeof(channel));
+
+        if (status != ULV_OK)
+            return status;
+        d = find_device(r, channel.device);
+        if (d != NULL)
+            d->epoch = channel.epoch;
+    }
+}
+
+static void
+acknowledge(struct io_role *r, uint64_t generation)
+{
+    struct say say = { .kind = SAY_ACKNOWLEDGE };
+
+    say.u.generation.partition = r->role.partition;
+    say.u.generation.generation = generation;
+    (void)ulv_post_send(&r->role.post, &say, NULL, NULL, 0);
+}
+
+static void
+follow_view(struct io_role *r)
+{
+    uint64_t generation = 0;
+
+    for (uint32_t i = 0; i < VIEW_READ_TRIES; i++) {
+        if (ulv_view_refresh(&r->view, &generation) != ULV_OK)
+            return;
+        if (read_devices(r) == ULV_E_NOT_FOUND &&
+            read_channels(r) == ULV_E_NOT_FOUND) {
+            acknowledge(r, generation);
+            return;
+        }
+    }
+}
+
+/* ---- serving ------------------------------------------------------------------------- */
+
+static ulv_status
+console_sink(void *self, uint64_t offset, const void *bytes, size_t len)
+{
+    struct served *d = self;
+    struct say say = { .kind = SAY_CONSOLE, .tail_bytes = (uint32_t)len };
+
+    if (d->role->role.post.waiting_count != 0)
+        return ULV_E_FULL; /* the keeper is behind: so shall the guest be */
+    say.u.console.channel = d->wire.channel;
+    say.u.console.offset = offset;
+    return ulv_post_send(&d->role->role.post, &say, bytes, NULL, 0);
+}
+
+static ulv_status
+start_server(struct io_role *r, struct served *d)
+{
+    memset(&d->u, 0, sizeof(d->u));
+    if (d->kind == ULV_DEVICE_CONSOLE) {
+        d->u.console.region = d->region;
+        d->u.console.sink = console_sink;
+        d->u.console.self = d;
+        return ulv_console_server_start(&d->u.console, d->wire.p,
+                                        d->wire.bytes);
+    }
+    d->u.block.host = r->role.host;
+    d->u.block.medium = d->medium;
+    d->u.block.sector_count = d->bytes / ULV_BLOCK_SECTOR_BYTES;
+    d->u.block.epoch = d->epoch;
+    d->u.block.partition = r->role.partition;
+    d->u.block.region = d->region;
+    return ulv_block_server_start(&d->u.block, d->wire.p, d->wire.bytes,
+                                  d->device);
+}
+
+static void
+take_up(struct io_role *r, struct served *d, struct role_need *need)
+{
+    const struct ulv_host *host = r->role.host;
+    ulv_nsec retry = host->now(host->self) + FENCE_RETRY_NS;
+    ulv_status status = host->fence_try_take(host->self, d->fence);
+
+    if (status == ULV_OK)
+        status = start_server(r, d);
+    if (status == ULV_E_AGAIN) {
+        need->deadline = ULV_MIN(need->deadline, retry);
+        return;
+    }
+    d->serving = status == ULV_OK;
+    d->wanted = d->serving;
+    ulv_role_tell(&r->role,
+                  d->serving ? ULV_EVENT_SERVING : ULV_EVENT_FAULT,
+                  r->role.partition, d->device,
+                  d->serving ? "serves it" : "could not attach its channel");
+}
+
+static void
+tell_redriven(struct io_role *r, struct served *d)
+{
+    char text[96];
+    struct ulv_text line;
+
+    if (d->told_redriven || d->epoch < 2 ||
+        d->u.block.redrive_next < ULV_BLOCK_IN_FLIGHT_MAX)
+        return;
+    d->told_redriven = true;
+    ulv_text_init(&line, text, sizeof(text));
+    ulv_text_format(&line, "%s took over device %u, drove %u open reads again",
+                    r->role.name, d->device, d->u.block.redriven);
+    ulv_role_tell(&r->role, ULV_EVENT_TAKEOVER, r->role.partition,
+                  d->u.block.redriven, text);
+}
+
+static void
+serve(struct io_role *r, struct served *d, struct role_need *need)
+{
+    bool ring = false, more;
+    ulv_status failed;
+
+    (void)ulv_wire_take(&d->wire);
+    if (d->kind == ULV_DEVICE_CONSOLE) {
+        more = ulv_console_server_step(&d->u.console, TURN, &ring);
+        failed = d->u.console.failed;
+    } else {
+        more = ulv_block_server_step(&d->u.block, TURN, &ring);
+        failed = d->u.block.failed;
+        tell_redriven(r, d);
+    }
+    if (ring)
+        ulv_wire_ring(&d->wire);
+    if (more)
+        need->again = true;
+    if (d->flush_asked && (!more || failed != ULV_OK)) {
+        d->flush_asked = false;
+        say_flushed(r, d->wire.channel);
+    }
+    if (failed != ULV_OK) {
+        char text[96];
+        struct ulv_text line;
+
+        ulv_text_init(&line, text, sizeof(text));
+        ulv_text_format(&line, "channel %u: disconnected: %s", d->wire.channel,
+                        ulv_status_text(failed));
+        ulv_role_tell(&r->role, ULV_EVENT_FAULT, r->role.partition,
+                      d->wire.channel, text);
+        d->serving = d->wanted = false;
+    }
+}
+
+static void
+io_step(struct role *role, struct role_need *need)
+{
+    struct io_role *r = self_of(role);
+
+    if (r->view_mapping == NULL || r->bell == ULV_NO_HANDLE)
+        return;
+    if (role->host->event_take(role->host->self, r->bell) || r->look) {
+        r->look = false;
+        follow_view(r);
+    }
+    for (struct served *d = r->devices; d != NULL; d = d->next) {
+        if (d->wire.host == NULL)
+            continue;
+        if (d->wanted && !d->serving)
+            take_up(r, d, need);
+        if (d->serving)
+            serve(r, d, need);
+    }
+}
+
+const struct role_ops ulv_role_io = {
+    .bytes = sizeof(struct io_role),
+    .init = io_init,
+    .fini = io_fini,
+    .hear = io_hear,
+    .step = io_step,
+};

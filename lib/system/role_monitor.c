@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* The monitor of one guest partition, as a role. */
+#include "base/base.h"
+#include "monitor/monitor.h"
+#include "system/role.h"
+
+/* How long a guest runs before the others get their turn: in process all roles
+ * share one thread. */
+#define BUDGET_SHARED_NS UINT64_C(2000000)
+#define BUDGET_ALONE_NS  UINT64_C(20000000)
+
+struct monitor_role {
+    struct role role;
+    struct ulv_monitor *monitor;
+    uint64_t acknowledged; /* view generation */
+    bool started, reported;
+    char launcher[256];
+};
+
+static struct monitor_role *
+self_of(struct role *role)
+{
+    return ULV_CONTAINER_OF(role, struct monitor_role, role);
+}
+
+static void
+guest_logged(void *self, const char *text)
+{
+    struct monitor_role *r = self;
+
+    ulv_role_tell(&r->role, ULV_EVENT_LOG, r->role.partition, 0, text);
+}
+
+static ulv_status
+monitor_init(struct role *role, const struct heard *configure)
+{
+    struct monitor_role *r = self_of(role);
+    const struct say_configure *c = &configure->say.u.configure;
+    char backend[sizeof(c->backend) + 1] = { 0 };
+    struct ulv_monitor_cfg cfg = { .host = role->host,
+                                   .waits = role->waits,
+                                   .partition = role->partition,
+                                   .log = guest_logged,
+                                   .self = r };
+
+    memcpy(backend, c->backend, sizeof(c->backend));
+    cfg.backend = ulv_backend_find(backend);
+    if (cfg.backend == NULL)
+        return ULV_E_UNSUPPORTED;
+    if (configure->say.tail_bytes >= sizeof(r->launcher))
+        return ULV_E_PEER_LENGTH;
+    memcpy(r->launcher, configure->tail, configure->say.tail_bytes);
+    cfg.launcher = r->launcher[0] == '\0' ? NULL : r->launcher;
+    return ulv_monitor_create(&cfg, &r->monitor);
+}
+
+static void
+monitor_fini(struct role *role)
+{
+    ulv_monitor_destroy(self_of(role)->monitor);
+}
+
+static void
+monitor_start(struct monitor_role *r, const struct heard *heard)
+{
+    struct say say = { .kind = SAY_RUNNING };
+    struct ulv_diag diag = ULV_DIAG_INIT;
+    ulv_status status = ulv_monitor_start(r->monitor, heard->handle[0],
+                                          heard->say.u.view.bytes, &diag);
+
+    if (status == ULV_OK) {
+        r->started = true;
+    } else {
+        say.kind = SAY_NOT_STARTED;
+        diag.status = status;
+        say.u.order_done.diag = diag;
+    }
+    (void)ulv_post_send(&r->role.post, &say, NULL, NULL, 0);
+}
+
+static ulv_status
+monitor_hear(struct role *role, struct heard *heard)
+{
+    struct monitor_role *r = self_of(role);
+    const struct say *say = &heard->say;
+    const ulv_handle *h = heard->handle;
+
+    switch (say->kind) {
+    case SAY_VIEW:
+        heard->handle_count = 0;
+        return ulv_monitor_take_view(r->monitor, say->u.view.part, h[0],
+                                     say->u.view.bytes);
+    case SAY_BELL:
+        heard->handle_count = 0;
+        return ulv_monitor_take_bell(r->monitor, h[0]);
+    case SAY_EXTENT:
+        heard->handle_count = 0;
+        return ulv_monitor_take_extent(r->monitor, say->u.extent.extent, h[0],
+                                       say->u.extent.bytes);
+    case SAY_CHANNEL:
+        if (heard->handle_count != 3)
+            return ULV_E_PEER_PROTOCOL;
+        heard->handle_count = 0;
+        return ulv_monitor_take_channel(r->monitor, say->u.channel.channel,
+                                        h[0], say->u.channel.bytes, h[1],
+                                        h[2]);
+    case SAY_START:
+        monitor_start(r, heard);
+        return ULV_OK;
+    case SAY_STOP:
+        ulv_monitor_kill(r->monitor);
+        return ULV_OK;
+    default:
+        return ULV_E_PEER_PROTOCOL;
+    }
+}
+
+static void
+report_end(struct monitor_role *r)
+{
+    struct say say = { .kind = SAY_ENDED };
+
+    say.u.end = *ulv_monitor_end(r->monitor);
+    r->reported = true;
+    (void)ulv_post_send(&r->role.post, &say, NULL, NULL, 0);
+}
+
+static void
+acknowledge(struct monitor_role *r)
+{
+    struct say say = { .kind = SAY_ACKNOWLEDGE };
+    uint64_t generation = ulv_monitor_generation(r->monitor);
+
+    if (generation == r->acknowledged)
+        return;
+    r->acknowledged = generation;
+    say.u.generation.partition = r->role.partition;
+    say.u.generation.generation = generation;
+    (void)ulv_post_send(&r->role.post, &say, NULL, NULL, 0);
+}
+
+static void
+monitor_step(struct role *role, struct role_need *need)
+{
+    struct monitor_role *r = self_of(role);
+    ulv_nsec budget = role->processes ? BUDGET_ALONE_NS : BUDGET_SHARED_NS;
+    ulv_nsec deadline = ULV_FOREVER;
+
+    if (!r->started || r->reported)
+        return;
+    switch (ulv_monitor_step(r->monitor, budget, &deadline)) {
+    case ULV_MONITOR_BUSY:
+        need->again = true;
+        break;
+    case ULV_MONITOR_WAITING:
+        need->deadline = ULV_MIN(need->deadline, deadline);
+        break;
+    default:
+        report_end(r);
+    }
+    acknowledge(r);
+}
+
+const struct role_ops ulv_role_monitor = {
+    .bytes = sizeof(struct monitor_role),
+    .init = monitor_init,
+    .fini = monitor_fini,
+    .hear = monitor_hear,
+    .step = monitor_step,
+};

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+#ifndef SYSTEM_SYSTEM_PRIV_H
+#define SYSTEM_SYSTEM_PRIV_H
+
+#include <ultravisor/channel.h>
+#include <ultravisor/event.h>
+#include <ultravisor/partition.h>
+#include <ultravisor/system.h>
+#include <ultravisor/transaction.h>
+
+#include "command/client.h"
+#include "policy/policy.h"
+#include "system/keeper.h"
+#include "system/wire.h"
+
+#define EVENTS_MAX 4096u
+
+/* An event that waits to be taken; data follows. */
+struct waiting_event {
+    struct waiting_event *next;
+    uint32_t kind, bytes;
+    uint64_t sequence, value;
+    ulv_nsec time;
+    ulv_id partition;
+};
+
+/* A channel end of the caller's own, made by ULV_SELF. */
+struct ulv_channel {
+    struct ulv_channel *next;
+    ulv_system *system;
+    struct wire wire;
+    struct ulv_channel_end end;
+};
+
+struct ulv_system {
+    const struct ulv_host *host;
+    ulv_handle waits;
+    struct keeper keeper;
+    struct ulv_policy policy;
+    const char *backend;
+    char passed_over[512];
+    char launcher[256];
+
+    struct wire wire; /* to the command partition */
+    struct ulv_command_client client;
+    bool has_client;
+
+    struct waiting_event *events, **events_end;
+    uint32_t event_count;
+    uint64_t sequence, lost;
+    struct ulv_channel *channels;
+};
+
+/* Step until done returns true. PEER_GONE: the role it hangs on is dead. */
+ulv_status ulv_system_run_until(ulv_system *system,
+                                bool (*done)(ulv_system *system, void *self),
+                                void *self, ulv_nsec deadline);
+
+/* Send nothing more and wait for the answer to the request just sent; a copy
+ * of it is borrowed until the next call. */
+ulv_status ulv_system_await(ulv_system *system, ulv_status sent, bool ring,
+                            const struct ulv_message **ret,
+                            struct ulv_diag *diag);
+/* A new id; asks for a lease when the last one is used up. 0: none. */
+ulv_id ulv_system_new_id(ulv_system *system, struct ulv_diag *diag);
+struct keeper_partition *ulv_system_guest(ulv_system *system, ulv_id id,
+                                          struct ulv_diag *diag);
+ulv_status ulv_system_boot(ulv_system *system,
+                           const struct ulv_system_opts *opts,
+                           struct ulv_diag *diag);
+
+#endif

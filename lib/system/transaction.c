@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* The builder of transactions, and the way to the command partition and back. */
+#include <ultravisor/abi/block.h>
+#include <ultravisor/abi/system_call.h>
+
+#include "base/base.h"
+#include "system/system_priv.h"
+
+/* A medium that the transaction offers: opened at commit. */
+struct offered {
+    struct offered *next;
+    ulv_id device;
+    struct ulv_source source;
+    uint32_t operation_idx;
+    char path[4096]; /* a copy: sources are borrowed */
+};
+
+struct ulv_transaction {
+    ulv_system *system;
+    struct ulv_diag diag; /* status: the first error */
+    uint32_t options, count;
+    struct offered *offered;
+    struct ulv_operation operations[ULV_OPERATION_COUNT_MAX];
+};
+
+/* ---- the way there ------------------------------------------------------------------- */
+
+struct awaited {
+    const struct ulv_message *answer;
+    uint64_t request;
+    ulv_status status; /* AGAIN: not there yet */
+};
+
+static bool
+role_is_dead(const ulv_system *system, uint32_t kind)
+{
+    const struct keeper_partition *p = system->keeper.partitions;
+
+    while (p != NULL && p->kind != kind)
+        p = p->next;
+    return p != NULL && !p->alive;
+}
+
+static bool
+answer_is_there(ulv_system *system, void *self)
+{
+    struct awaited *a = self;
+    bool ring = false;
+
+    do {
+        a->status = ulv_command_receive(&system->client, &a->answer, &ring);
+    } while (a->status == ULV_OK && a->answer->request != a->request);
+    if (ring)
+        ulv_wire_ring(&system->wire);
+    if (a->status != ULV_E_EMPTY)
+        return true;
+    if (!role_is_dead(system, ULV_PARTITION_COMMAND))
+        return false;
+    a->status = ULV_E_PEER_GONE;
+    return true;
+}
+
+ulv_status
+ulv_system_await(ulv_system *system, ulv_status sent, bool ring,
+                 const struct ulv_message **ret, struct ulv_diag *diag)
+{
+    struct awaited a = { .request = system->client.next_request - 1 };
+    ulv_status status = sent;
+
+    if (ring)
+        ulv_wire_ring(&system->wire);
+    if (status == ULV_OK)
+        status = ulv_system_run_until(system, answer_is_there, &a,
+                                      ULV_FOREVER);
+    if (status == ULV_OK)
+        status = a.status;
+    if (status == ULV_E_PEER_GONE)
+        return ulv_fail(diag, status, 0, 0, 0,
+                        "the command partition is dead");
+    if (status != ULV_OK)
+        return ulv_fail(diag, status, 0, 0, 0,
+                        "the command partition cannot be asked: %s",
+                        ulv_status_text(status));
+    *ret = a.answer;
+    return ULV_OK;
+}
+
+ulv_id
+ulv_system_new_id(ulv_system *system, struct ulv_diag *diag)
+{
+    ulv_id id = ulv_command_client_id(&system->client);
+    const struct ulv_message *answer;
+    bool ring = false;
+    ulv_status status;
+
+    if (id != 0)
+        return id;
+    status = ulv_command_send_hello(&system->client, &ring);
+    if (ulv_system_await(system, status, ring, &answer, diag) != ULV_OK)
+        return 0;
+    id = ulv_command_client_id(&system->client);
+    if (id == 0)
+        (void)ulv_fail(diag, ULV_E_LIMIT, 0, 0, 0, "no ids are left");
+    return id;
+}
+
+/* ---- the builder ---------------------------------------------------------------------- */
+
+ulv_transaction *
+ulv_transaction_begin(ulv_system *system)
+{
+    const struct ulv_host *host = system->host;
+    ulv_transaction *t = host->alloc(host->self, sizeof(*t), 8);
+
+    if (t == NULL)
+        return NULL;
+    t->system = system;
+    t->diag.size = sizeof(t->diag);
+    return t;
+}
+
+/* Room for an operation, unless an error sticks already. */
+static struct ulv_operation *
+add(ulv_transaction *t, uint32_t kind)
+{
+    struct ulv_operation *o;
+
+    if (t == NULL || t->diag.status != ULV_OK)
+        return NULL;
+    if (t->count == ULV_OPERATION_COUNT_MAX) {
+        t->diag.status = ulv_fail(&t->diag, ULV_E_LIMIT, 0, t->count, t->count,
+                                  "more than %u operations in a transaction",
+                                  (uint64_t)t->count);
+        return NULL;
+    }
+    o = &t->operations[t->count++];
+    o->kind = kind;
+    return o;
+}
+
+/* A new id, or 0 and the error sticks. */
+static ulv_id
+new_id(ulv_transaction *t)
+{
+    ulv_id id = ulv_system_new_id(t->system, &t->diag);
+
+    if (id == 0 && t->diag.status == ULV_OK)
+        t->diag.status = ULV_E_LIMIT;
+    return id;
+}
+
+static ulv_id
+self_or(const ulv_transaction *t, ulv_id id)
+{
+    return id == ULV_SELF ? t->system->keeper.boot : id;
+}
+
+ulv_id
+ulv_transaction_partition(ulv_transaction *t, const char *name, uint32_t kind)
+{
+    struct ulv_operation *o = add(t, ULV_OP_CREATE_PARTITION);
+    struct ulv_op_create_partition *op;
+    size_t len;
+
+    if (o == NULL)
+        return 0;
+    op = &o->u.create_partition;
+    len = name == NULL ? 0 : ulv_string_length(name, ULV_NAME_MAX + 1);
+    if (len == 0 || len > ULV_NAME_MAX) {
+        t->diag.status =
+            ulv_fail(&t->diag, ULV_E_ARG, 0, len, ULV_NAME_MAX,
+                     "a partition's name has 1 to %u bytes",
+                     (uint64_t)ULV_NAME_MAX);
+        return 0;
+    }
+    op->id = new_id(t);
+    op->kind = kind;
+    op->capabilities = ULV_CAP_GUEST;
+    ulv_string_copy(op->name, sizeof(op->name), name);
+    return op->id;
+}
+
+void
+ulv_transaction_destroy(ulv_transaction *t, ulv_id partition)
+{
+    struct ulv_operation *o = add(t, ULV_OP_DESTROY_PARTITION);
+
+    if (o != NULL)
+        o->u.destroy_partition.id = partition;
+}
+
+void
+ulv_transaction_memory(ulv_transaction *t, ulv_id partition, uint64_t bytes,
+                       uint32_t node)
+{
+    struct ulv_operation *o = add(t, ULV_OP_ASSIGN_MEMORY);
+
+    if (o == NULL)
+        return;
+    o->u.assign_memory.partition = partition;
+    o->u.assign_memory.bytes = bytes;
+    o->u.assign_memory.node = node;
+}
+
+void
+ulv_transaction_processors(ulv_transaction *t, ulv_id partition,
+                           uint32_t count, uint32_t mode)
+{
+    struct ulv_operation *o = add(t, ULV_OP_ASSIGN_PROCESSORS);
+
+    if (o == NULL)
+        return;
+    o->u.assign_processors.partition = partition;
+    o->u.assign_processors.count = count;
+    o->u.assign_processors.mode = mode;
+}
+
+/* What a device is called: the last part of its path. */
+static void
+name_device(struct ulv_op_offer *op, const struct ulv_source *source)
+{
+    const char *name = "medium";
+
+    if (source->kind == ULV_SOURCE_KIND_PATH && source->path != NULL) {
+        name = source->path;
+        for (const char *c = source->path; *c != '\0'; c++) {
+            if (*c == '/' && c[1] != '\0')
+                name = c + 1;
+        }
+    }
+    ulv_string_copy(op->name, sizeof(op->name), name);
+    for (size_t i = 0; op->name[i] != '\0'; i++) {
+        if ((uint8_t)op->name[i] <= 0x20 || op->name[i] == 0x7f)
+            op->name[i] = '_';
+    }
+}
+
+ulv_id
+ulv_transaction_offer(ulv_transaction *t, ulv_id primary, ulv_id standby,
+                      struct ulv_source source)
+{
+    struct ulv_operation *o = add(t, ULV_OP_OFFER);
+    const struct ulv_host *host;
+    struct offered *offered;
+
+    if (o == NULL)
+        return 0;
+    host = t->system->host;
+    offered = host->alloc(host->self, sizeof(*offered), 8);
+    if (offered == NULL) {
+        t->diag.status = ulv_fail(&t->diag, ULV_E_NO_MEMORY, 0, 0, 0,
+                                  "out of memory");
+        return 0;
+    }
+    offered->source = source;
+    offered->operation_idx = t->count - 1;
+    offered->next = t->offered;
+    t->offered = offered;
+    if (source.kind == ULV_SOURCE_KIND_PATH && source.path != NULL) {
+        ulv_string_copy(offered->path, sizeof(offered->path), source.path);
+        offered->source.path = offered->path;
+    }
+    o->u.offer.id = offered->device = new_id(t);
+    o->u.offer.primary = primary;
+    o->u.offer.standby = standby;
+    o->u.offer.kind = ULV_DEVICE_BLOCK;
+    o->u.offer.flags = ULV_BLOCK_READ_ONLY;
+    name_device(&o->u.offer, &source);
+    return o->u.offer.id;
+}
+
+ulv_id
+ulv_transaction_attach(ulv_transaction *t, ulv_id partition, ulv_id device,
+                       uint32_t flags)
+{
+    struct ulv_operation *o = add(t, ULV_OP_ATTACH);
+
+    if (o == NULL)
+        return 0;
+    o->u.attach.channel = new_id(t);
+    o->u.attach.partition = partition;
+    o->u.attach.device = device;
+    o->u.attach.flags = flags == ULV_DISK_READ_ONLY ? ULV_BLOCK_READ_ONLY : 0;
+    return o->u.attach.channel;
+}
+
+ulv_id
+ulv_transaction_console(ulv_transaction *t, ulv_id partition, ulv_id primary,
+                        ulv_id standby)
+{
+    struct ulv_operation *o = add(t, ULV_OP_OFFER);
+    struct ulv_text name;
+
+    if (o == NULL)
+        return 0;
+    o->u.offer.id = new_id(t);
+    o->u.offer.primary = primary;
+    o->u.offer.standby = standby;
+    o->u.offer.kind = ULV_DEVICE_CONSOLE;
+    ulv_text_init(&name, o->u.offer.name, sizeof(o->u.offer.name));
+    ulv_text_format(&name, "console-%u", partition);
+    return ulv_transaction_attach(t, partition, o->u.offer.id,
+                                  ULV_DISK_READ_WRITE);
+}
+
+ulv_id
+ulv_transaction_connect(ulv_transaction *t, ulv_id client, ulv_id server,
+                        const struct ulv_guid *type)
+{
+    struct ulv_operation *o = add(t, ULV_OP_CONNECT);
+
+    if (o == NULL)
+        return 0;
+    o->u.connect.channel = new_id(t);
+    o->u.connect.server = self_or(t, server);
+    o->u.connect.client = self_or(t, client);
+    o->u.connect.bytes = ULV_KIB(64);
+    memcpy(o->u.connect.type, type->bytes, 16);
+    return o->u.connect.channel;
+}
+
+void
+ulv_transaction_dry_run(ulv_transaction *t)
+{
+    if (t != NULL)
+        t->options |= ULV_TRANSACTION_DRY_RUN;
+}
+
+/* ---- commit --------------------------------------------------------------------------- */
+
+void
+ulv_transaction_abort(ulv_transaction *t)
+{
+    const struct ulv_host *host;
+
+    if (t == NULL)
+        return;
+    host = t->system->host;
+    while (t->offered != NULL) {
+        struct offered *offered = t->offered;
+
+        t->offered = offered->next;
+        ulv_keeper_source_drop(&t->system->keeper, offered->device);
+        host->free(host->self, offered, sizeof(*offered));
+    }
+    host->free(host->self, t, sizeof(*t));
+}
+
+static ulv_status
+open_media(ulv_transaction *t, struct ulv_diag *diag)
+{
+    for (struct offered *o = t->offered; o != NULL; o = o->next) {
+        struct ulv_op_offer *op = &t->operations[o->operation_idx].u.offer;
+        ulv_status status =
+            ulv_keeper_source_add(&t->system->keeper, o->device, &o->source, 2,
+                                  &op->bytes, diag);
+
+        if (status != ULV_OK)
+            return status;
+    }
+    return ULV_OK;
+}
+
+static ulv_status
+ask(ulv_transaction *t, struct ulv_diag *diag)
+{
+    ulv_system *system = t->system;
+    const struct ulv_message *m;
+    const struct ulv_message_transaction_answer *answer;
+    bool ring = false;
+    ulv_status status =
+        ulv_command_send_transaction(&system->client, t->options,
+                                     t->operations, t->count, &ring);
+
+    status = ulv_system_await(system, status, ring, &m, diag);
+    if (status != ULV_OK)
+        return status;
+    answer = (const void *)m;
+    if (answer->status == ULV_OK)
+        return ULV_OK;
+    return ulv_fail(diag, answer->status, answer->object, answer->value,
+                    answer->bound, "%s", answer->text);
+}
+
+ulv_status
+ulv_transaction_commit(ulv_transaction *t, struct ulv_diag *diag)
+{
+    ulv_status status;
+
+    if (t == NULL)
+        return ulv_fail(diag, ULV_E_NO_MEMORY, 0, 0, 0,
+                        "no memory for a transaction");
+    status = t->diag.status;
+    if (status != ULV_OK && diag != NULL)
+        *diag = t->diag;
+    if (status == ULV_OK)
+        status = open_media(t, diag);
+    if (status == ULV_OK)
+        status = ask(t, diag);
+    ulv_transaction_abort(t);
+    return status;
+}
