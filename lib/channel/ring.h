@@ -44,7 +44,9 @@ struct ulv_ring_record {
 
 /**
  * Take up a ring where its indices stand (0, or where a predecessor died).
- * @param control, data  shared memory; data_bytes is a power of two
+ * @param control     shared memory
+ * @param data        shared memory
+ * @param data_bytes  a power of two
  * Errors: PEER_INDEX (the indices cannot be).  Context: owner
  */
 ulv_status ulv_ring_tx_init(struct ulv_ring_tx *tx,

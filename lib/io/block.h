@@ -36,7 +36,7 @@ struct ulv_block_server {
 /**
  * Begin to serve: attach the channel's server end, say MEDIUM.
  * @param server  medium, sector_count, epoch, partition, region are set
- * @param p, bytes  the channel as mapped
+ * @param p       the channel as mapped [bytes]
  * Errors: PEER_PROTOCOL, PEER_INDEX (the channel is damaged), FORMAT (the
  * region is not this device's).
  */
