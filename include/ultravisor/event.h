@@ -19,8 +19,8 @@ extern "C" {
 #define ULV_EVENT_RUNNING   UINT32_C(4) /* partition runs */
 #define ULV_EVENT_ENDED     UINT32_C(5) /* text: why; see ulv_partition_wait() */
 #define ULV_EVENT_DIED      UINT32_C(6) /* a role's process is dead */
-#define ULV_EVENT_TAKEOVER  UINT32_C(7) /* partition took over; value: requests
-                                           driven again; text */
+#define ULV_EVENT_TAKEOVER  UINT32_C(7) /* partition took over; value: open
+                                           requests; text */
 #define ULV_EVENT_CONSOLE   UINT32_C(8) /* value: offset in the stream */
 #define ULV_EVENT_LOG       UINT32_C(9) /* text: from a guest or a role */
 #define ULV_EVENT_FAULT     UINT32_C(10) /* an order or message was refused */

@@ -45,6 +45,8 @@ void guest_log(const char *text);
 uint64_t guest_time(void);
 /* Until a doorbell rings; every waiter looks for itself afterwards. */
 void guest_wait(void);
+/* The same, at most until that time; false: the time is over. */
+bool guest_wait_until(uint64_t time);
 void guest_signal(uint32_t slot);
 
 /* ---- the view -------------------------------------------------------------------- */
@@ -75,8 +77,14 @@ uint8_t *guest_block_area(uint64_t *ret_bytes);
 /* Ask for sectors; id is the caller's. false: no room, take answers first. */
 bool guest_block_read(uint64_t id, uint64_t sector, uint32_t sector_count,
                       uint64_t area_offset);
-/* Let the server see what was asked. */
+/* Let the server see what was asked, and wake it. */
 void guest_block_submit(void);
+/* Let it see without waking it; true: it sleeps and guest_block_submit() is
+ * still to be called. */
+bool guest_block_show(void);
+/* The channel's epoch now: grows when the ultravisor names another server,
+ * before that one has announced itself. */
+uint32_t guest_block_epoch(void);
 /* The next answer; waits for it. A negative status: the channel is broken. */
 int32_t guest_block_wait(struct guest_block_answer *ret);
 /* Who serves, and in which epoch; grows with each take-over. */

@@ -97,11 +97,28 @@ guest_block_read(uint64_t id, uint64_t sector, uint32_t sector_count,
     return true;
 }
 
+static bool server_sleeps;
+
+bool
+guest_block_show(void)
+{
+    if (ulv_ring_tx_submit(&end.tx))
+        server_sleeps = true;
+    return server_sleeps;
+}
+
 void
 guest_block_submit(void)
 {
-    if (ulv_ring_tx_submit(&end.tx))
+    if (guest_block_show())
         guest_signal(slot);
+    server_sleeps = false;
+}
+
+uint32_t
+guest_block_epoch(void)
+{
+    return ulv_channel_epoch(&end);
 }
 
 int32_t

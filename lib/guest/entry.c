@@ -72,6 +72,13 @@ guest_wait(void)
     (void)guest_call(ULV_CALL_WAIT, UINT64_MAX, 0, 0);
 }
 
+bool
+guest_wait_until(uint64_t time)
+{
+    return guest_call(ULV_CALL_WAIT, time, 0, 0).status != ULV_E_TIMEOUT &&
+           guest_time() < time;
+}
+
 void
 guest_signal(uint32_t slot)
 {

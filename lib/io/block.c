@@ -10,6 +10,10 @@
 
 #include "base/base.h"
 
+/* A request as it lies in the ring. */
+#define REQUEST_RECORD_BYTES                                                   \
+    (sizeof(struct ulv_record) + sizeof(struct ulv_block_request))
+
 static const uint8_t type_block[16] = ULV_CHANNEL_TYPE_BLOCK;
 
 void
@@ -52,6 +56,8 @@ ulv_block_server_start(struct ulv_block_server *server, void *p,
         return ULV_E_FORMAT;
     /* A ring full of answers has room again once the client reads them: what
      * MEDIUM has to come before is only what we send ourselves. */
+    server->found = (server->end.rx.tail_seen - server->end.rx.head) /
+                    REQUEST_RECORD_BYTES;
     status = say_medium(server);
     return status == ULV_E_FULL ? ULV_E_AGAIN : status;
 }

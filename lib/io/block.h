@@ -29,7 +29,8 @@ struct ulv_block_server {
     uint32_t waiting_slot;
     bool has_waiting;
     uint32_t redrive_next; /* slot to look at next; IN_FLIGHT_MAX: done */
-    uint64_t redriven;
+    uint64_t redriven; /* slots of the predecessor driven again */
+    uint64_t found;    /* requests in the ring when it took over */
     ulv_status failed; /* ULV_OK, or why it serves no longer */
 };
 

@@ -361,7 +361,7 @@ take_up(struct io_role *r, struct served *d, struct role_need *need)
 static void
 tell_redriven(struct io_role *r, struct served *d)
 {
-    char text[96];
+    char text[128];
     struct ulv_text line;
 
     if (d->told_redriven || d->epoch < 2 ||
@@ -369,10 +369,14 @@ tell_redriven(struct io_role *r, struct served *d)
         return;
     d->told_redriven = true;
     ulv_text_init(&line, text, sizeof(text));
-    ulv_text_format(&line, "%s took over device %u, drove %u open reads again",
-                    r->role.name, d->device, d->u.block.redriven);
+    ulv_text_format(&line,
+                    "%s took over device %u with %u open reads (%u taken "
+                    "before, %u in the ring)",
+                    r->role.name, d->device,
+                    d->u.block.redriven + d->u.block.found,
+                    d->u.block.redriven, d->u.block.found);
     ulv_role_tell(&r->role, ULV_EVENT_TAKEOVER, r->role.partition,
-                  d->u.block.redriven, text);
+                  d->u.block.redriven + d->u.block.found, text);
 }
 
 static void

@@ -8,34 +8,68 @@
  */
 #include <ultravisor/guest.h>
 
-#define CHUNK_SECTORS 128u /* 64 KiB */
-#define CHUNK_BYTES   (CHUNK_SECTORS * ULV_BLOCK_SECTOR_BYTES)
-#define IN_FLIGHT     32u
-#define LINES         20u /* of progress */
+#define CHUNK_SECTORS_MAX 128u /* 64 KiB */
+#define CHUNK_SECTORS_MIN 8u
+#define CHUNKS            128u /* or more, so that a small disk has a middle */
+#define IN_FLIGHT         32u
+#define LINES             20u /* of progress */
+#define HOLD_NS           UINT64_C(300000000)
 
+/* The disk, cut into pieces that are read at once. */
+static uint64_t sectors, chunks, chunk;
 static bool arrived[IN_FLIGHT];
 
 static uint32_t
-chunk_sectors(uint64_t chunk, uint64_t sectors)
+chunk_sectors(uint64_t idx)
 {
-    uint64_t left = sectors - chunk * CHUNK_SECTORS;
+    uint64_t left = sectors - idx * chunk;
 
-    return left < CHUNK_SECTORS ? (uint32_t)left : CHUNK_SECTORS;
+    return (uint32_t)(left < chunk ? left : chunk);
+}
+
+static uint64_t
+area_offset(uint64_t idx)
+{
+    return idx % IN_FLIGHT * chunk * ULV_BLOCK_SECTOR_BYTES;
+}
+
+/*
+ * Half way: a batch of reads lies in the ring and the server is not rung until
+ * somebody else serves, or HOLD_NS are over. Whoever wants to see a take-over
+ * of open reads has the time to cause one, however small the disk.
+ */
+static void
+hold(void)
+{
+    uint64_t until = guest_time() + HOLD_NS;
+    uint32_t epoch = guest_block_epoch();
+
+    (void)guest_block_show();
+    while (guest_block_epoch() == epoch && guest_wait_until(until))
+        continue;
 }
 
 static void
-ask(uint64_t *next, uint64_t done, uint64_t chunks, uint64_t sectors)
+ask(uint64_t *next, uint64_t done)
 {
+    static bool held;
+    bool half = !held && 2 * done >= chunks;
+
+    if (half && *next != done)
+        return; /* first let the answers come that are under way */
     while (*next < chunks && *next < done + IN_FLIGHT &&
-           guest_block_read(*next, *next * CHUNK_SECTORS,
-                            chunk_sectors(*next, sectors),
-                            *next % IN_FLIGHT * CHUNK_BYTES))
+           guest_block_read(*next, *next * chunk, chunk_sectors(*next),
+                            area_offset(*next)))
         (*next)++;
+    if (half) {
+        held = true;
+        hold();
+    }
     guest_block_submit();
 }
 
 static void
-say_server(uint64_t sectors)
+say_server(void)
 {
     static uint32_t said;
     uint32_t epoch;
@@ -49,7 +83,7 @@ say_server(uint64_t sectors)
 }
 
 static void
-say_progress(uint64_t done, uint64_t sectors)
+say_progress(uint64_t done)
 {
     static uint64_t said;
 
@@ -60,37 +94,50 @@ say_progress(uint64_t done, uint64_t sectors)
 }
 
 static int
-hash_disk(struct guest_sha256 *hash, const uint8_t *area, uint64_t sectors)
+hash_disk(struct guest_sha256 *hash, const uint8_t *area)
 {
-    uint64_t chunks = (sectors + CHUNK_SECTORS - 1) / CHUNK_SECTORS;
     uint64_t next = 0, done = 0, hashed = 0;
 
     while (done < chunks) {
         struct guest_block_answer answer;
         int32_t status;
 
-        ask(&next, done, chunks, sectors);
+        ask(&next, done);
         status = guest_block_wait(&answer);
         if (status == 0)
             status = answer.status;
         if (status != 0) {
             guest_print("error reading at sector %u: status %i\n",
-                        answer.id * CHUNK_SECTORS, (int64_t)status);
+                        answer.id * chunk, (int64_t)status);
             return 1;
         }
-        say_server(sectors);
+        say_server();
         arrived[answer.id % IN_FLIGHT] = true;
         for (; done < next && arrived[done % IN_FLIGHT]; done++) {
-            uint32_t some = chunk_sectors(done, sectors);
-
-            guest_sha256_add(hash, area + done % IN_FLIGHT * CHUNK_BYTES,
-                             some * (size_t)ULV_BLOCK_SECTOR_BYTES);
+            guest_sha256_add(hash, area + area_offset(done),
+                             chunk_sectors(done) *
+                                 (size_t)ULV_BLOCK_SECTOR_BYTES);
             arrived[done % IN_FLIGHT] = false;
-            hashed += some;
-            say_progress(hashed, sectors);
+            hashed += chunk_sectors(done);
+            say_progress(hashed);
         }
     }
     return 0;
+}
+
+static bool
+cut(void)
+{
+    uint64_t bytes;
+
+    (void)guest_block_area(&bytes);
+    chunk = sectors / CHUNKS;
+    if (chunk < CHUNK_SECTORS_MIN)
+        chunk = CHUNK_SECTORS_MIN;
+    if (chunk > CHUNK_SECTORS_MAX)
+        chunk = CHUNK_SECTORS_MAX;
+    chunks = (sectors + chunk - 1) / chunk;
+    return bytes >= IN_FLIGHT * chunk * ULV_BLOCK_SECTOR_BYTES;
 }
 
 int
@@ -100,7 +147,7 @@ guest_main(void)
     struct guest_sha256 hash;
     uint8_t digest[32];
     char hex[65] = { 0 };
-    uint64_t sectors, bytes;
+    uint64_t bytes;
     const uint8_t *area;
 
     if (!guest_console_open())
@@ -109,14 +156,14 @@ guest_main(void)
         guest_print("error: no disk\n");
         return 1;
     }
-    say_server(sectors);
+    say_server();
     area = guest_block_area(&bytes);
-    if (bytes < IN_FLIGHT * CHUNK_BYTES) {
+    if (!cut()) {
         guest_print("error: area of %u bytes\n", bytes);
         return 1;
     }
     guest_sha256_init(&hash);
-    if (hash_disk(&hash, area, sectors) != 0)
+    if (hash_disk(&hash, area) != 0)
         return 1;
     guest_sha256_end(&hash, digest);
     for (int i = 0; i < 32; i++) {

@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""libultravisor from Python: divide a machine, run guests, watch them.
+
+    with ultravisor.open() as host:
+        with host.transaction() as t:     # commits on leaving, or not at all
+            web = t.partition("web", memory="256M", processors=1)
+            t.disk(web, "rootfs.img", via=("io-a", "io-b"))
+        web.start(kernel="guest.elf")
+        for event in host.events():
+            print(event)
+"""
+
+import collections
+import os
+import re
+
+import cffi
+
+from . import _abi
+
+ffi = cffi.FFI()
+ffi.cdef(_abi.DECLARATIONS)
+lib = ffi.dlopen(os.environ.get("ULTRAVISOR_LIBRARY", "libultravisor.so.0"))
+C = collections.namedtuple("C", _abi.CONSTANTS)(**_abi.CONSTANTS)
+
+QUERIES = {
+    "partitions": (C.ULV_QUERY_PARTITIONS, "struct ulv_partition_record"),
+    "channels": (C.ULV_QUERY_CHANNELS, "struct ulv_channel_record"),
+    "devices": (C.ULV_QUERY_DEVICES, "struct ulv_device_record"),
+    "processors": (C.ULV_QUERY_PROCESSORS, "struct ulv_processor_record"),
+    "memory": (C.ULV_QUERY_MEMORY, "struct ulv_memory_record"),
+    "log": (C.ULV_QUERY_LOG, "struct ulv_log_record"),
+}
+
+
+class Error(Exception):
+    """What the library refused: status (negative), object, value, bound."""
+
+    def __init__(self, status, diag):
+        super().__init__(text(diag.text) or f"status {status}")
+        self.status = status
+        self.object, self.value, self.bound = (diag.object, diag.value,
+                                               diag.bound)
+
+
+def text(array):
+    return ffi.string(array).decode("utf-8", "replace")
+
+
+def size(value):
+    """Bytes of "256M", "1GiB" or a number."""
+    match = re.fullmatch(r"(\d+)\s*([KMGT]?)(?:i?B)?", str(value).strip())
+    if not match:
+        raise ValueError(f"not a size: {value!r}")
+    return int(match.group(1)) << 10 * " KMGT".index(match.group(2) or " ")
+
+
+def _checked(function, *arguments):
+    """Call with a diagnostic as the last argument; raise what it says."""
+    diag = ffi.new("struct ulv_diag *", {"size": ffi.sizeof("struct ulv_diag")})
+    status = function(*arguments, diag)
+    if status != 0:
+        raise Error(status, diag)
+
+
+def backends():
+    """(name, None or why it cannot be used) of each backend built in."""
+    found, name = [], ffi.new("const char **")
+    while True:
+        diag = ffi.new("struct ulv_diag *", {"size": ffi.sizeof("struct ulv_diag")})
+        status = lib.ulv_backend_probe(lib.ulv_posix_host(), len(found), name,
+                                       diag)
+        if status == C.ULV_E_NOT_FOUND:
+            return found
+        found.append((text(name[0]), None if status == 0 else text(diag.text)))
+
+
+def compile_policy(path):
+    """A compiled policy from a JSON file."""
+    with __builtins__["open"](path, "rb") as file:
+        source = file.read()
+    policy = ffi.new("struct ulv_policy *")
+    _checked(lib.ulv_policy_compile, os.fsencode(path), source, len(source),
+             policy)
+    return policy
+
+
+Event = collections.namedtuple("Event", "kind time partition value data")
+End = collections.namedtuple("End", "reason code text")
+
+
+class Partition:
+    def __init__(self, host, number, name):
+        self.host, self.id, self.name = host, number, name
+
+    def start(self, kernel):
+        path = ffi.new("char[]", os.fsencode(kernel))
+        image = ffi.new("struct ulv_image *")
+        image.kernel.kind, image.kernel.path = C.ULV_SOURCE_KIND_PATH, path
+        image.kernel.handle = -1
+        _checked(lib.ulv_partition_start, self.host._system, self.id, image)
+
+    def stop(self):
+        _checked(lib.ulv_partition_stop, self.host._system, self.id)
+
+    def wait(self, seconds=None):
+        """How it ended, or None when the time is over first."""
+        end = ffi.new("struct ulv_end *")
+        deadline = self.host._deadline(seconds)
+        try:
+            _checked(lib.ulv_partition_wait, self.host._system, self.id, end,
+                     deadline)
+        except Error as error:
+            if error.status == C.ULV_E_TIMEOUT:
+                return None
+            raise
+        return End(end.reason, end.code, text(end.text))
+
+    def read(self, address, length):
+        data = ffi.new("char[]", length)
+        _checked(lib.ulv_partition_read, self.host._system, self.id,
+                 {"value": address}, data, length)
+        return ffi.unpack(data, length)
+
+
+class Transaction:
+    """Collects what shall be; leaving the block commits it, an exception in
+    the block forgets it."""
+
+    def __init__(self, host, dry_run=False):
+        self.host, self._handle = host, lib.ulv_transaction_begin(host._system)
+        if dry_run:
+            lib.ulv_transaction_dry_run(self._handle)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        handle, self._handle = self._handle, ffi.NULL
+        if kind is not None:
+            lib.ulv_transaction_abort(handle)
+        else:
+            _checked(lib.ulv_transaction_commit, handle)
+
+    def partition(self, name, memory=None, processors=1):
+        number = lib.ulv_transaction_partition(
+            self._handle, name.encode(), C.ULV_PARTITION_GUEST)
+        if memory is not None:
+            lib.ulv_transaction_memory(self._handle, number, size(memory),
+                                       0xffffffff)
+        if processors:
+            lib.ulv_transaction_processors(self._handle, number, processors,
+                                           C.ULV_SHARED)
+        return Partition(self.host, number, name)
+
+    def _pair(self, via):
+        names = (tuple(via) + (None, None))[:2]
+        return [self.host.find(n) if n else 0 for n in names]
+
+    def disk(self, partition, path, via=()):
+        """Attach a read-only disk, served by a pair of I/O partitions; by
+        default the command partition chooses who serves first."""
+        source = ffi.new("struct ulv_source *")
+        keep = ffi.new("char[]", os.fsencode(path))
+        source.kind, source.path = C.ULV_SOURCE_KIND_PATH, keep
+        source.handle = -1
+        device = lib.ulv_transaction_offer(self._handle, *self._pair(via),
+                                           source[0])
+        return lib.ulv_transaction_attach(self._handle, partition.id, device,
+                                          C.ULV_DISK_READ_ONLY)
+
+    def console(self, partition, via=()):
+        return lib.ulv_transaction_console(self._handle, partition.id,
+                                           *self._pair(via))
+
+    def destroy(self, partition):
+        lib.ulv_transaction_destroy(self._handle, partition.id)
+
+
+class Host:
+    def __init__(self, in_process=True, backend=None, memory=0, policy=None):
+        options = ffi.new("struct ulv_system_opts *")
+        keep = [ffi.new("char[]", os.fsencode(v)) if v else ffi.NULL
+                for v in (backend, os.environ.get("ULTRAVISOR_ROLE"),
+                          os.environ.get("ULTRAVISOR_LAUNCHER"))]
+        options.size = ffi.sizeof("struct ulv_system_opts")
+        options.placement = (C.ULV_PLACEMENT_IN_PROCESS if in_process
+                             else C.ULV_PLACEMENT_PROCESSES)
+        options.backend, options.role_program, options.launcher_program = keep
+        options.memory = size(memory)
+        if policy is not None:
+            options.policy = policy
+            options.policy_bytes = ffi.sizeof("struct ulv_policy")
+        system = ffi.new("ulv_system **")
+        self._paths = keep
+        _checked(lib.ulv_system_create, lib.ulv_posix_host(), options, system)
+        self._system = system[0]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        system, self._system = self._system, ffi.NULL
+        lib.ulv_system_destroy(system)
+
+    def _deadline(self, seconds):
+        if seconds is None:
+            return 0xffffffffffffffff
+        return lib.ulv_system_now(self._system) + int(seconds * 1e9)
+
+    def now(self):
+        return lib.ulv_system_now(self._system)
+
+    def transaction(self, dry_run=False):
+        return Transaction(self, dry_run)
+
+    def backend(self):
+        """(name, lines that say why others were passed over)"""
+        over = ffi.new("const char **")
+        name = text(lib.ulv_system_backend(self._system, over))
+        return name, text(over[0]).splitlines()
+
+    def find(self, name):
+        number = ffi.new("ulv_id *")
+        status = lib.ulv_system_find(self._system, name.encode(), number)
+        if status != 0:
+            raise KeyError(f"there is no partition {name!r}")
+        return number[0]
+
+    def kill(self, name):
+        _checked(lib.ulv_system_kill, self._system, self.find(name))
+
+    def roles(self):
+        """(name, alive, process number or 0) of each role and monitor."""
+        found, role = [], ffi.new("struct ulv_role *")
+        while lib.ulv_system_role(self._system, len(found), role) == 0:
+            found.append((text(role.name), bool(role.alive), role.process))
+        return found
+
+    def step(self, seconds=None):
+        """Let the system work until something happened, or the time is over."""
+        return lib.ulv_system_step(self._system, self._deadline(seconds)) == 0
+
+    def pending(self):
+        """The events that are there now."""
+        event = ffi.new("struct ulv_event *")
+        event.size = ffi.sizeof("struct ulv_event")
+        while lib.ulv_event_next(self._system, event) == 0:
+            yield Event(event.kind, event.time, event.partition, event.value,
+                        ffi.unpack(event.data, event.bytes))
+
+    def events(self):
+        """Every event from now on; never ends."""
+        while True:
+            yield from self.pending()
+            self.step()
+
+    def query(self, what, room=1024):
+        """Records of the resource database as dictionaries."""
+        kind, record = QUERIES[what]
+        buf, count = ffi.new(f"{record}[]", room), ffi.new("uint32_t *")
+        status = lib.ulv_system_query(self._system, kind, 0, buf,
+                                      ffi.sizeof(buf), count)
+        if status != 0:
+            raise Error(status, ffi.new("struct ulv_diag *"))
+        fields = [n for n, _ in ffi.typeof(record).fields if n != "rsvd_"]
+        return [{n: _plain(getattr(buf[i], n)) for n in fields}
+                for i in range(count[0])]
+
+
+def _plain(value):
+    if not isinstance(value, ffi.CData):
+        return value
+    if ffi.typeof(value).item.cname == "char":
+        return text(value)
+    return list(value)
+
+
+def open(**options):  # noqa: A001 - reads as ultravisor.open()
+    """A host, divided; see Host for the options."""
+    return Host(**options)

@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""The command line: python3 -m ultravisor demo [DISK]"""
+
+import sys
+
+from . import demo
+
+COMMANDS = {"demo": demo.main}
+
+if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
+    sys.exit(f"usage: ultravisor {{{','.join(COMMANDS)}}} ...")
+sys.exit(COMMANDS[sys.argv[1]](sys.argv[2:]))
