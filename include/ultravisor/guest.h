@@ -27,6 +27,8 @@
 extern "C" {
 #endif
 
+#define GUEST_NORETURN __attribute__((noreturn))
+
 /* The guest's own program; what it returns is the exit code. */
 int guest_main(void);
 
@@ -38,8 +40,8 @@ struct guest_result {
 };
 struct guest_result guest_call(uint64_t number, uint64_t a, uint64_t b,
                                uint64_t c);
-_Noreturn void guest_stop(uint64_t code);
-_Noreturn void guest_fault(uint64_t code, const char *text);
+GUEST_NORETURN void guest_stop(uint64_t code);
+GUEST_NORETURN void guest_fault(uint64_t code, const char *text);
 void guest_log(const char *text);
 /* Nanoseconds since the partition was started. */
 uint64_t guest_time(void);

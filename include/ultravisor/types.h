@@ -3,7 +3,8 @@
  * The small types that every other header uses: ids, addresses, time, byte
  * ranges, names of kinds, and the diagnostic that explains a failure.
  *
- * For everybody who includes libultravisor. Nothing here has behaviour.
+ * For everybody who includes libultravisor. Nothing here has behaviour, but the
+ * words for a status.
  */
 #ifndef ULTRAVISOR_TYPES_H
 #define ULTRAVISOR_TYPES_H
@@ -88,6 +89,31 @@ struct ulv_diag {
             0                                                                  \
         }                                                                      \
     }
+
+/**
+ * What a status means, in a few words: "no such object".
+ *
+ * Returns a constant; "done" for ULV_OK, "unknown status" for what is none.
+ *
+ * Context: any
+ */
+ULV_API const char *ulv_status_text(ulv_status status);
+
+/**
+ * The name of a status: "ULV_E_NOT_FOUND".
+ *
+ * Returns a constant; "unknown status" for what is none.
+ *
+ * Context: any
+ */
+ULV_API const char *ulv_status_name(ulv_status status);
+
+/**
+ * Who acts on a status: one of ULV_CLASS_*; 0 for ULV_OK and for what is none.
+ *
+ * Context: any
+ */
+ULV_API uint32_t ulv_status_class(ulv_status status);
 
 /* Where the bytes of an image or a medium come from. */
 #define ULV_SOURCE_KIND_NONE   UINT32_C(0)

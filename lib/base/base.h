@@ -78,9 +78,4 @@ uint16_t ulv_get_le16(const void *p);
 uint32_t ulv_get_le32(const void *p);
 uint64_t ulv_get_le64(const void *p);
 
-/* ---- public, declared here for the library's own use ---------------------- */
-ULV_API const char *ulv_status_text(ulv_status status);
-ULV_API const char *ulv_status_name(ulv_status status);
-ULV_API uint32_t ulv_status_class(ulv_status status);
-
 #endif
