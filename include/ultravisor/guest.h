@@ -32,7 +32,7 @@ extern "C" {
 /* The guest's own program; what it returns is the exit code. */
 int guest_main(void);
 
-/* ---- system calls: abi/system_call.h ------------------------------------------- */
+/* ---- system calls: abi/system_call.h ------------------------------------- */
 
 struct guest_result {
     int64_t status; /* 0 or a negative ULV_E_* */
@@ -51,19 +51,19 @@ void guest_wait(void);
 bool guest_wait_until(uint64_t time);
 void guest_signal(uint32_t slot);
 
-/* ---- the view -------------------------------------------------------------------- */
+/* ---- the view ------------------------------------------------------------ */
 
 /* One record of the partition's view; false: there is none. */
 bool guest_view(uint32_t kind, uint32_t idx, void *ret, size_t bytes);
 
-/* ---- console: buffered; flushed by a newline ------------------------------------- */
+/* ---- console: buffered; flushed by a newline ----------------------------- */
 
 /* Finds and attaches the partition's console. false: it has none. */
 bool guest_console_open(void);
 /* %s %u (uint64_t) %x (uint64_t) %i (int64_t); waits while nobody reads. */
 void guest_print(const char *format, ...);
 
-/* ---- block ----------------------------------------------------------------------- */
+/* ---- block --------------------------------------------------------------- */
 
 struct guest_block_answer {
     uint64_t id;
@@ -92,7 +92,7 @@ int32_t guest_block_wait(struct guest_block_answer *ret);
 /* Who serves, and in which epoch; grows with each take-over. */
 uint64_t guest_block_server(uint32_t *ret_epoch);
 
-/* ---- SHA-256, FIPS 180-4 ----------------------------------------------------------- */
+/* ---- SHA-256, FIPS 180-4 ------------------------------------------------- */
 
 struct guest_sha256 {
     uint32_t state[8];

@@ -84,7 +84,7 @@ ULV_API void ulv_system_destroy(ulv_system *system);
  * events; in process, running guests run inside this call.
  *
  * @param system    a system
- * @param deadline  on the host's clock [ns]; 0: do not wait, ULV_FOREVER: no end
+ * @param deadline  on the host's clock [ns]; 0: no wait, ULV_FOREVER: no end
  *
  * Errors:  ULV_E_TIMEOUT  nothing happened until the deadline
  *          ULV_E_HOST     the host cannot wait

@@ -61,7 +61,7 @@ void ulv_text_format(struct ulv_text *t, const char *format, ...);
 void ulv_text_arguments(struct ulv_text *t, const char *format,
                         va_list arguments);
 
-/* ---- diagnostics ---------------------------------------------------------- */
+/* ---- diagnostics --------------------------------------------------------- */
 /*
  * Fill *diag (unless NULL) and return status, so that a check reads
  *     return ulv_fail(diag, ULV_E_ARG, id, value, bound, "text", ...);
@@ -70,7 +70,7 @@ void ulv_text_arguments(struct ulv_text *t, const char *format,
 ulv_status ulv_fail(struct ulv_diag *diag, ulv_status status, ulv_id object,
                     uint64_t value, uint64_t bound, const char *text, ...);
 
-/* ---- data ------------------------------------------------------------------ */
+/* ---- data ---------------------------------------------------------------- */
 /* CRC-32C (Castagnoli, RFC 3720 appendix B.4), start with crc = 0. */
 uint32_t ulv_crc32c(uint32_t crc, const void *p, size_t len);
 bool ulv_guid_equal(const uint8_t a[16], const uint8_t b[16]);

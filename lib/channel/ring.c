@@ -105,7 +105,7 @@ ulv_ring_rx_init(struct ulv_ring_rx *rx, struct ulv_ring_control *control,
     return rx->closed;
 }
 
-/* ---- producer ---------------------------------------------------------------- */
+/* ---- producer ------------------------------------------------------------ */
 
 /* Whether need bytes are free; reads the peer's head only if it must. */
 static bool
@@ -196,7 +196,7 @@ ulv_ring_tx_wait(struct ulv_ring_tx *tx, uint32_t len)
     return true;
 }
 
-/* ---- consumer ---------------------------------------------------------------- */
+/* ---- consumer ------------------------------------------------------------ */
 
 /* Whether a byte is there beyond head; checks what the producer wrote. */
 static bool

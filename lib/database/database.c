@@ -157,7 +157,7 @@ ulv_database_channel_seen(struct ulv_database *db, ulv_id channel,
         memcpy(c->seen, state, sizeof(c->seen));
 }
 
-/* ---- queries ------------------------------------------------------------------------ */
+/* ---- queries ------------------------------------------------------------- */
 
 static void
 write_partition(const struct record *r, void *ret)
@@ -328,7 +328,7 @@ ulv_database_find(const struct ulv_database *db, uint32_t kind, ulv_id id,
     return ULV_OK;
 }
 
-/* ---- views -------------------------------------------------------------------------- */
+/* ---- views --------------------------------------------------------------- */
 
 ulv_status
 ulv_database_view_partition(const struct ulv_database *db, ulv_id id,

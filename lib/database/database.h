@@ -134,7 +134,7 @@ const struct ulv_effect *ulv_plan_effects(const struct ulv_plan *plan,
 const ulv_id *ulv_plan_touched(const struct ulv_plan *plan,
                                uint32_t *ret_count);
 
-/* ---- reading: as committed, or as the open plan has it ---------------------- */
+/* ---- reading: as committed, or as the open plan has it ------------------- */
 
 uint64_t ulv_database_revision(const struct ulv_database *db);
 
@@ -158,7 +158,7 @@ ulv_status ulv_database_find(const struct ulv_database *db, uint32_t kind,
 ulv_status ulv_database_view_partition(const struct ulv_database *db,
                                        ulv_id id,
                                        struct ulv_view_partition *ret);
-/* All of a kind into buf as far as it holds them; returns how many there are. */
+/* All of a kind into buf, as far as it holds them; returns how many exist. */
 uint32_t ulv_database_view_memory(const struct ulv_database *db, ulv_id id,
                                   struct ulv_view_memory *buf, uint32_t room);
 uint32_t ulv_database_view_processors(const struct ulv_database *db, ulv_id id,

@@ -99,7 +99,7 @@ create_partition(struct ulv_database *db,
     return ULV_OK;
 }
 
-/* ---- channels ---------------------------------------------------------------------- */
+/* ---- channels ------------------------------------------------------------ */
 
 static const uint8_t type_block[16] = ULV_CHANNEL_TYPE_BLOCK;
 static const uint8_t type_console[16] = ULV_CHANNEL_TYPE_CONSOLE;
@@ -334,7 +334,7 @@ revoke_channel(struct ulv_database *db, const struct ulv_op_revoke *op,
     return ULV_OK;
 }
 
-/* ---- devices ----------------------------------------------------------------------- */
+/* ---- devices ------------------------------------------------------------- */
 
 static ulv_status
 offer_device(struct ulv_database *db, const struct ulv_op_offer *op,
@@ -445,7 +445,7 @@ rehome_device(struct ulv_database *db, const struct ulv_op_rehome *op,
     return ULV_OK;
 }
 
-/* ---- life -------------------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------- */
 
 static ulv_status
 set_intent(struct ulv_database *db, const struct ulv_op_set_intent *op,

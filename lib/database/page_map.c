@@ -41,7 +41,7 @@ index_entry(const struct ulv_index_page *page)
     return (uint64_t)(uintptr_t)page | 1;
 }
 
-/* ---- counts -------------------------------------------------------------------- */
+/* ---- counts -------------------------------------------------------------- */
 
 static uint64_t
 entry_free_pages(uint64_t entry, uint32_t tier)
@@ -69,7 +69,7 @@ largest_of(const struct ulv_index_page *page, uint32_t tier)
     return largest;
 }
 
-/* ---- life ----------------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------- */
 
 static struct ulv_index_page *
 new_index_page(const struct ulv_page_map *map, uint64_t entry, uint32_t tier)
@@ -130,7 +130,7 @@ ulv_page_map_fini(struct ulv_page_map *map)
     map->root = NULL;
 }
 
-/* ---- set ------------------------------------------------------------------------ */
+/* ---- set ----------------------------------------------------------------- */
 
 struct change {
     struct ulv_page_map *map;
@@ -224,7 +224,7 @@ ulv_page_map_set(struct ulv_page_map *map, uint64_t address, uint64_t bytes,
                        bytes);
 }
 
-/* ---- find ----------------------------------------------------------------------- */
+/* ---- find ---------------------------------------------------------------- */
 
 /* First free block of exactly tier want or of a larger one, inside page. */
 static uint64_t
@@ -287,7 +287,7 @@ ulv_page_map_find(const struct ulv_page_map *map, uint64_t bytes,
     return ULV_OK;
 }
 
-/* ---- look ----------------------------------------------------------------------- */
+/* ---- look ---------------------------------------------------------------- */
 
 uint64_t
 ulv_page_map_owner(const struct ulv_page_map *map, uint64_t address)
@@ -365,7 +365,7 @@ ulv_page_map_index_pages(const struct ulv_page_map *map)
     return index_pages_in(map->root);
 }
 
-/* ---- settle --------------------------------------------------------------------- */
+/* ---- settle -------------------------------------------------------------- */
 
 static void
 settle_in_page(struct ulv_page_map *map, struct ulv_index_page *page,

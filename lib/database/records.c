@@ -20,7 +20,7 @@ ulv_db_find(const struct ulv_database *db, ulv_id id, uint32_t kind)
     return r != NULL && r->kind == kind ? r : NULL;
 }
 
-/* ---- undo log ------------------------------------------------------------------- */
+/* ---- undo log ------------------------------------------------------------ */
 
 static struct undo *
 new_undo(struct ulv_database *db, struct undo **list, void *p, size_t bytes,
@@ -78,7 +78,7 @@ ulv_db_bury(struct ulv_database *db, void *p, size_t bytes)
     return ULV_OK;
 }
 
-/* ---- records --------------------------------------------------------------------- */
+/* ---- records ------------------------------------------------------------- */
 
 /* Within a lease ids go up, so a used one cannot come again. */
 static ulv_status
@@ -223,7 +223,7 @@ ulv_db_grow(struct ulv_database *db)
     host->free(host->self, old, old_count * sizeof(*old));
 }
 
-/* ---- what a plan collects ---------------------------------------------------------- */
+/* ---- what a plan collects ------------------------------------------------ */
 
 static void *
 grow_array(struct ulv_database *db, void *old, uint32_t count,

@@ -23,7 +23,7 @@ ulv_db_window(const struct partition *p)
     return ULV_MAX(end, ULV_GUEST_WINDOW);
 }
 
-/* ---- processors ------------------------------------------------------------------- */
+/* ---- processors ---------------------------------------------------------- */
 
 ulv_status
 ulv_db_add_processor(struct ulv_database *db,
@@ -147,7 +147,7 @@ ulv_db_shares_drop(struct ulv_database *db, struct partition *p)
     return ULV_OK;
 }
 
-/* ---- memory ------------------------------------------------------------------------ */
+/* ---- memory -------------------------------------------------------------- */
 
 ulv_status
 ulv_db_add_memory(struct ulv_database *db, const struct ulv_op_add_memory *op,

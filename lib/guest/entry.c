@@ -96,7 +96,7 @@ guest_start(uint64_t view)
     guest_stop((uint64_t)guest_main());
 }
 
-/* ---- memory ------------------------------------------------------------------------ */
+/* ---- memory -------------------------------------------------------------- */
 
 void *
 memcpy(void *restrict to, const void *restrict from, size_t len)

@@ -62,7 +62,7 @@ ulv_block_server_start(struct ulv_block_server *server, void *p,
     return status == ULV_E_FULL ? ULV_E_AGAIN : status;
 }
 
-/* ---- one request ----------------------------------------------------------------- */
+/* ---- one request --------------------------------------------------------- */
 
 static ulv_status
 check_request(const struct ulv_block_server *server,
@@ -142,7 +142,7 @@ drive(struct ulv_block_server *server, uint32_t slot,
     server->has_waiting = true;
 }
 
-/* ---- where requests come from ------------------------------------------------------ */
+/* ---- where requests come from -------------------------------------------- */
 
 /* The next slot that a predecessor left TAKEN. */
 static bool

@@ -210,7 +210,7 @@ ulv_monitor_close_memory(struct ulv_monitor *m)
     m->guest_view = ULV_NO_HANDLE;
 }
 
-/* ---- load ------------------------------------------------------------------------- */
+/* ---- load ---------------------------------------------------------------- */
 
 struct image_source {
     const struct ulv_host *host;

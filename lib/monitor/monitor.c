@@ -105,7 +105,7 @@ ulv_monitor_destroy(struct ulv_monitor *m)
     host->free(host->self, m, sizeof(*m));
 }
 
-/* ---- what the keeper hands over ------------------------------------------- */
+/* ---- what the keeper hands over ------------------------------------------ */
 
 ulv_status
 ulv_monitor_take_view(struct ulv_monitor *m, uint32_t part, ulv_handle segment,
@@ -194,7 +194,7 @@ ulv_monitor_take_channel(struct ulv_monitor *m, ulv_id channel,
     return host->watch(host->self, m->cfg.waits, own_bell);
 }
 
-/* ---- start ----------------------------------------------------------------- */
+/* ---- start --------------------------------------------------------------- */
 
 static ulv_status
 make_machine(struct ulv_monitor *m, struct ulv_diag *diag)
@@ -283,7 +283,7 @@ ulv_monitor_start(struct ulv_monitor *m, ulv_handle image,
     return ULV_OK;
 }
 
-/* ---- run ------------------------------------------------------------------- */
+/* ---- run ----------------------------------------------------------------- */
 
 void
 ulv_monitor_fault(struct ulv_monitor *m, const struct ulv_exit_fault *fault)

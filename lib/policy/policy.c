@@ -54,7 +54,7 @@ ulv_policy_check(const void *bytes, size_t len, struct ulv_diag *diag)
     return ULV_OK;
 }
 
-/* ---- one transaction --------------------------------------------------------------- */
+/* ---- one transaction ----------------------------------------------------- */
 
 struct decision {
     const struct ulv_policy *policy;
@@ -214,7 +214,7 @@ decide_processors(const struct decision *d,
     return ULV_OK;
 }
 
-/* ---- devices ------------------------------------------------------------------------ */
+/* ---- devices ------------------------------------------------------------- */
 
 static bool
 matches(const char pattern[32], const char name[32])

@@ -176,7 +176,7 @@ describe(struct boot *b, const struct ulv_system_opts *opts,
     return status;
 }
 
-/* ---- waiting for it ----------------------------------------------------------------- */
+/* ---- waiting for it ------------------------------------------------------ */
 
 static bool
 ultravisor_is_ready(ulv_system *system, void *self)

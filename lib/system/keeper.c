@@ -43,7 +43,7 @@ ulv_keeper_fini(struct keeper *k)
     ulv_frame_table_fini(&k->frames);
 }
 
-/* ---- saying ------------------------------------------------------------------------- */
+/* ---- saying -------------------------------------------------------------- */
 
 void
 ulv_keeper_tell(struct keeper *k, uint32_t event, ulv_id partition,
@@ -144,7 +144,7 @@ ulv_keeper_guest_ended(struct keeper *k, struct keeper_partition *p,
     ulv_keeper_role_kill(k, p); /* its work is done */
 }
 
-/* ---- sources ------------------------------------------------------------------------ */
+/* ---- sources ------------------------------------------------------------- */
 
 struct keeper_source *
 ulv_keeper_source(const struct keeper *k, ulv_id id)
@@ -205,7 +205,7 @@ ulv_keeper_source_add(struct keeper *k, ulv_id id,
     return ULV_OK;
 }
 
-/* ---- hearing ------------------------------------------------------------------------ */
+/* ---- hearing ------------------------------------------------------------- */
 
 /* Which kind of partition may say what; a guest's monitor speaks for it. */
 static const struct {

@@ -133,7 +133,7 @@ void ulv_keeper_fini(struct keeper *k);
 /* One turn: messages, deaths, roles in process. */
 void ulv_keeper_step(struct keeper *k, struct role_need *need);
 
-/* ---- partitions and roles (keeper_role.c) ---------------------------------- */
+/* ---- partitions and roles (keeper_role.c) -------------------------------- */
 struct keeper_partition *ulv_keeper_partition(const struct keeper *k,
                                               ulv_id id);
 struct keeper_partition *ulv_keeper_partition_add(struct keeper *k, ulv_id id,
@@ -146,14 +146,14 @@ ulv_status ulv_keeper_role_start(struct keeper *k, struct keeper_partition *p,
 void ulv_keeper_role_kill(struct keeper *k, struct keeper_partition *p);
 void ulv_keeper_role_reap(struct keeper *k, struct keeper_partition *p);
 
-/* ---- what is handed to whom (keeper_hand.c) -------------------------------- */
+/* ---- what is handed to whom (keeper_hand.c) ------------------------------ */
 void ulv_keeper_hand_view(struct keeper *k, struct keeper_partition *p);
 void ulv_keeper_hand_channel(struct keeper *k, struct keeper_channel *c);
 void ulv_keeper_hand_device(struct keeper *k, struct keeper_device *d);
 /* Everything a guest's monitor needs, then SAY_START. */
 void ulv_keeper_hand_guest(struct keeper *k, struct keeper_partition *p);
 
-/* ---- orders (keeper_order.c) ----------------------------------------------- */
+/* ---- orders (keeper_order.c) --------------------------------------------- */
 void ulv_keeper_order_receive(struct keeper *k, const struct heard *heard);
 void ulv_keeper_order_commit(struct keeper *k, uint64_t ticket);
 void ulv_keeper_order_abort(struct keeper *k);
@@ -172,7 +172,7 @@ ulv_status ulv_keeper_source_add(struct keeper *k, ulv_id id,
 void ulv_keeper_source_drop(struct keeper *k, ulv_id id);
 struct keeper_source *ulv_keeper_source(const struct keeper *k, ulv_id id);
 
-/* ---- what they say (keeper.c) ---------------------------------------------- */
+/* ---- what they say (keeper.c) -------------------------------------------- */
 /* A line of text as an event. */
 void ulv_keeper_tell(struct keeper *k, uint32_t event, ulv_id partition,
                      uint64_t value, const char *format, ...);

@@ -107,7 +107,7 @@ ulv_keeper_device_remove(struct keeper *k, struct keeper_device *d)
     k->host->free(k->host->self, d, sizeof(*d));
 }
 
-/* ---- prepare ---------------------------------------------------------------- */
+/* ---- prepare ------------------------------------------------------------- */
 
 static ulv_status
 send_to_ultravisor(struct keeper *k, const struct say *say, ulv_handle h)
@@ -440,7 +440,7 @@ prepare_effect(struct keeper *k, const struct ulv_effect *effect,
     }
 }
 
-/* ---- undo -------------------------------------------------------------------- */
+/* ---- undo ---------------------------------------------------------------- */
 
 static void
 undo_partition(struct keeper *k, ulv_id id)
@@ -497,7 +497,7 @@ ulv_keeper_order_abort(struct keeper *k)
     close_order(k);
 }
 
-/* ---- receive ------------------------------------------------------------------ */
+/* ---- receive ------------------------------------------------------------- */
 
 static void
 answer(struct keeper *k, uint64_t ticket, const struct ulv_diag *diag)
@@ -576,7 +576,7 @@ ulv_keeper_order_receive(struct keeper *k, const struct heard *heard)
         prepare_order(k);
 }
 
-/* ---- commit -------------------------------------------------------------------- */
+/* ---- commit -------------------------------------------------------------- */
 
 /* From here on nobody can write the view but through the mapping that the
  * ultravisor made before. */

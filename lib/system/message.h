@@ -17,7 +17,7 @@
 
 #define SAY_BUILD UINT32_C(0x756c0001)
 
-/* ---- keeper to role -------------------------------------------------------- */
+/* ---- keeper to role ------------------------------------------------------ */
 #define SAY_CONFIGURE      1u /* first: who you are; tail: policy, or path */
 #define SAY_VIEW           2u /* handle: segment */
 #define SAY_BELL           3u /* handle: view doorbell of a partition */
@@ -35,7 +35,7 @@
 #define SAY_PARTITION_GONE 15u /* to the ultravisor: drop its view */
 #define SAY_FLUSH          16u /* to I/O: say when this console is empty */
 
-/* ---- role to keeper -------------------------------------------------------- */
+/* ---- role to keeper ------------------------------------------------------ */
 #define SAY_READY       32u
 #define SAY_ORDER       33u /* tail: effects */
 #define SAY_COMMITTED   34u /* an order took effect */

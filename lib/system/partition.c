@@ -132,7 +132,7 @@ ulv_partition_wait(ulv_system *system, ulv_id partition,
     return ULV_OK;
 }
 
-/* ---- memory ------------------------------------------------------------------------- */
+/* ---- memory -------------------------------------------------------------- */
 
 static const struct keeper_extent *
 extent_at(const ulv_system *system, ulv_id partition, uint64_t address)
@@ -218,7 +218,7 @@ ulv_partition_write(ulv_system *system, ulv_id partition, ulv_gpa address,
                     (uint8_t *)(uintptr_t)buf, len, true, diag);
 }
 
-/* ---- queries ------------------------------------------------------------------------ */
+/* ---- queries ------------------------------------------------------------- */
 
 static const uint32_t record_bytes[] = {
     [ULV_QUERY_PARTITIONS] = sizeof(struct ulv_partition_record),

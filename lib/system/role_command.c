@@ -52,7 +52,7 @@ self_of(struct role *role)
     return ULV_CONTAINER_OF(role, struct command_role, role);
 }
 
-/* ---- towards the ultravisor ---------------------------------------------------- */
+/* ---- towards the ultravisor ---------------------------------------------- */
 
 static void
 fail_request(struct command_role *r, const struct ulv_diag *diag)
@@ -223,7 +223,7 @@ hear_answer(struct command_role *r, const struct ulv_message *m)
     }
 }
 
-/* ---- from the caller ------------------------------------------------------------- */
+/* ---- from the caller ----------------------------------------------------- */
 
 static void
 on_hello(void *self, struct ulv_command_session *session)
@@ -268,7 +268,7 @@ on_transaction(void *self, struct ulv_command_session *session,
     ask_fact(r, ULV_QUERY_PARTITIONS, 0);
 }
 
-/* ---- policy ------------------------------------------------------------------------ */
+/* ---- policy -------------------------------------------------------------- */
 
 static void
 fetch_policy(struct command_role *r)
@@ -300,7 +300,7 @@ fetch_policy(struct command_role *r)
     (void)ulv_ring_rx_release(&r->policy_end.rx);
 }
 
-/* ---- role --------------------------------------------------------------------------- */
+/* ---- role ---------------------------------------------------------------- */
 
 static ulv_status
 command_init(struct role *role, const struct heard *configure)

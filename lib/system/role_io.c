@@ -102,7 +102,7 @@ io_fini(struct role *role)
 
 static void follow_view(struct io_role *r);
 
-/* ---- what is handed over --------------------------------------------------------- */
+/* ---- what is handed over ------------------------------------------------- */
 
 static ulv_status
 take_view(struct io_role *r, const struct heard *heard)
@@ -229,7 +229,7 @@ io_hear(struct role *role, struct heard *heard)
     }
 }
 
-/* ---- what the view says ------------------------------------------------------------ */
+/* ---- what the view says -------------------------------------------------- */
 
 static struct served *
 find_device(const struct io_role *r, ulv_id device)
@@ -301,7 +301,7 @@ follow_view(struct io_role *r)
     }
 }
 
-/* ---- serving ------------------------------------------------------------------------- */
+/* ---- serving ------------------------------------------------------------- */
 
 static ulv_status
 console_sink(void *self, uint64_t offset, const void *bytes, size_t len)

@@ -69,7 +69,7 @@ self_of(struct role *role)
     return ULV_CONTAINER_OF(role, struct ultravisor_role, role);
 }
 
-/* ---- views -------------------------------------------------------------------------- */
+/* ---- views --------------------------------------------------------------- */
 
 static struct published *
 find_view(const struct ultravisor_role *r, ulv_id partition, uint32_t part)
@@ -187,7 +187,7 @@ publish_views(struct ultravisor_role *r)
     }
 }
 
-/* ---- channels ----------------------------------------------------------------------- */
+/* ---- channels ------------------------------------------------------------ */
 
 /* Initialise all of it, then keep the header page only. */
 static ulv_status
@@ -272,7 +272,7 @@ look_at_channels(struct ultravisor_role *r)
     }
 }
 
-/* ---- one transaction ------------------------------------------------------------------ */
+/* ---- one transaction ----------------------------------------------------- */
 
 static void
 finish(struct ultravisor_role *r, const struct ulv_diag *diag,
@@ -427,7 +427,7 @@ order_done(struct ultravisor_role *r, const struct say_order_done *done)
     finish(r, &done->diag, UINT32_MAX, 0);
 }
 
-/* ---- errands --------------------------------------------------------------------------- */
+/* ---- errands ------------------------------------------------------------- */
 
 static struct errand *
 new_errand(struct ultravisor_role *r, uint32_t count)
@@ -535,7 +535,7 @@ boot(struct ultravisor_role *r, const struct heard *heard)
     return ULV_OK;
 }
 
-/* ---- the command channel ---------------------------------------------------------------- */
+/* ---- the command channel ------------------------------------------------- */
 
 static void
 on_hello(void *self, struct ulv_command_session *session)
@@ -585,7 +585,7 @@ on_transaction(void *self, struct ulv_command_session *session,
     begin(r, &request);
 }
 
-/* ---- role ---------------------------------------------------------------------------------- */
+/* ---- role ---------------------------------------------------------------- */
 
 static ulv_status
 ultravisor_init(struct role *role, const struct heard *configure)

@@ -22,7 +22,7 @@
 
 #include "base/base.h"
 
-/* ---- events -------------------------------------------------------------------------- */
+/* ---- events -------------------------------------------------------------- */
 
 static void
 add_event(void *self, uint32_t kind, ulv_id partition, uint64_t value,
@@ -88,7 +88,7 @@ ulv_event_next(ulv_system *system, struct ulv_event *ret)
     return ULV_OK;
 }
 
-/* ---- create and destroy ---------------------------------------------------------------- */
+/* ---- create and destroy -------------------------------------------------- */
 
 static ulv_status
 check_opts(const struct ulv_host *host, const struct ulv_system_opts *opts,
@@ -264,7 +264,7 @@ ulv_system_destroy(ulv_system *system)
     host->free(host->self, system, sizeof(*system));
 }
 
-/* ---- stepping ---------------------------------------------------------------------------- */
+/* ---- stepping ------------------------------------------------------------ */
 
 static void
 turn(ulv_system *system, struct role_need *need)
@@ -324,7 +324,7 @@ ulv_system_run_until(ulv_system *system,
     return ULV_OK;
 }
 
-/* ---- looking ----------------------------------------------------------------------------- */
+/* ---- looking ------------------------------------------------------------- */
 
 const char *
 ulv_system_backend(const ulv_system *system, const char **ret_passed_over)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* The builder of transactions, and the way to the command partition and back. */
+/* The builder of transactions, and the way to the command role and back. */
 #include <ultravisor/abi/block.h>
 #include <ultravisor/abi/system_call.h>
 
@@ -23,7 +23,7 @@ struct ulv_transaction {
     struct ulv_operation operations[ULV_OPERATION_COUNT_MAX];
 };
 
-/* ---- the way there ------------------------------------------------------------------- */
+/* ---- the way there ------------------------------------------------------- */
 
 struct awaited {
     const struct ulv_message *answer;
@@ -104,7 +104,7 @@ ulv_system_new_id(ulv_system *system, struct ulv_diag *diag)
     return id;
 }
 
-/* ---- the builder ---------------------------------------------------------------------- */
+/* ---- the builder --------------------------------------------------------- */
 
 ulv_transaction *
 ulv_transaction_begin(ulv_system *system)
@@ -326,7 +326,7 @@ ulv_transaction_dry_run(ulv_transaction *t)
         t->options |= ULV_TRANSACTION_DRY_RUN;
 }
 
-/* ---- commit --------------------------------------------------------------------------- */
+/* ---- commit -------------------------------------------------------------- */
 
 void
 ulv_transaction_abort(ulv_transaction *t)

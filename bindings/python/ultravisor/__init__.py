@@ -67,7 +67,8 @@ def backends():
     """(name, None or why it cannot be used) of each backend built in."""
     found, name = [], ffi.new("const char **")
     while True:
-        diag = ffi.new("struct ulv_diag *", {"size": ffi.sizeof("struct ulv_diag")})
+        diag = ffi.new("struct ulv_diag *",
+                       {"size": ffi.sizeof("struct ulv_diag")})
         status = lib.ulv_backend_probe(lib.ulv_posix_host(), len(found), name,
                                        diag)
         if status == C.ULV_E_NOT_FOUND:

@@ -146,7 +146,7 @@ class Demo:
         for event in self.host.pending():
             self.hear(event)
 
-    # ---- doing ----------------------------------------------------------------
+    # ---- doing ---------------------------------------------------------------
 
     def boot(self):
         options, report = self.options, self.report
@@ -167,9 +167,9 @@ class Demo:
                     "processes", "  roles           " +
                     ("all in this process" if options.in_process else
                      "one process each"))
-        report.note("processors", processors, f"  processors      "
-                    f"{len(processors)} on {len({p['node'] for p in processors})}"
-                    " node(s)")
+        on = len({p["node"] for p in processors})
+        report.note("processors", processors, "  processors      "
+                    f"{len(processors)} on {on} node(s)")
         report.note("memory", nodes, "  pool            " + ", ".join(
             f"{bytes_text(n['bytes'])} on node {n['node']}" for n in nodes))
         report.note("disk", {"path": options.disk,

@@ -42,7 +42,7 @@ struct ulv_message_hello_answer {
     struct ulv_message m;
     int32_t status;
     uint32_t rsvd_;
-    uint64_t lease_first; /* ULV_ID_LEASE_COUNT ids from here are the client's */
+    uint64_t lease_first; /* ULV_ID_LEASE_COUNT ids from here: the client's */
     uint64_t revision;
 };
 

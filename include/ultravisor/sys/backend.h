@@ -47,7 +47,7 @@ struct ulv_machine_cfg {
 #define ULV_EXIT_INTERRUPTED UINT32_C(0) /* budget or kick; nothing happened */
 #define ULV_EXIT_CALL        UINT32_C(1) /* the guest called through the gate */
 #define ULV_EXIT_FAULT       UINT32_C(2) /* the guest did what it may not */
-#define ULV_EXIT_ENDED       UINT32_C(3) /* the guest is gone (killed, crashed) */
+#define ULV_EXIT_ENDED       UINT32_C(3) /* the guest was killed or crashed */
 
 /* Kinds of fault; the words are in ulv_fault_text(). */
 #define ULV_FAULT_NONE        UINT32_C(0)

@@ -95,7 +95,7 @@ kvm_probe(const struct ulv_host *host, struct ulv_backend_caps *ret_caps,
     return ULV_OK;
 }
 
-/* ---- memory slots ---------------------------------------------------------------- */
+/* ---- memory slots -------------------------------------------------------- */
 
 static bool
 set_slot(const struct machine *m, uint32_t slot, uint64_t guest,
@@ -194,7 +194,7 @@ kvm_unmap(void *machine, ulv_gpa guest, uint64_t bytes)
     return ULV_E_NOT_FOUND;
 }
 
-/* ---- machines -------------------------------------------------------------------- */
+/* ---- machines ------------------------------------------------------------ */
 
 static ulv_status
 make_low(struct machine *m, struct ulv_diag *diag)

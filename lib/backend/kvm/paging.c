@@ -80,7 +80,7 @@ make_gates(struct machine *m)
     }
 }
 
-/* ---- page tables --------------------------------------------------------------- */
+/* ---- page tables --------------------------------------------------------- */
 
 /* The table below entry, made if it is not there; 0: no room. */
 static uint64_t

@@ -162,7 +162,7 @@ ulv_kvm_vcpu_fini(void *vcpu)
         (void)close(v->fd);
 }
 
-/* ---- run ------------------------------------------------------------------------- */
+/* ---- run ----------------------------------------------------------------- */
 
 /* A timer that sends the kick to this thread. */
 static bool

@@ -100,7 +100,7 @@ map_at(uint64_t address, uint64_t bytes, uint64_t protection, int fd,
     return call6(SYS_MMAP, a);
 }
 
-/* ---- a fault: say what happened and wait for the end ----------------------------- */
+/* ---- a fault: say what happened and wait for the end --------------------- */
 
 /* The kernel's layout of what a signal handler gets (x86-64 ABI). */
 struct frame_context {
@@ -166,7 +166,7 @@ catch_faults(void)
     }
 }
 
-/* ---- what is left to the guest ------------------------------------------------------ */
+/* ---- what is left to the guest ------------------------------------------- */
 
 #define LOAD(field)                                                            \
     BPF_STMT(BPF_LD | BPF_W | BPF_ABS,                                         \
@@ -228,7 +228,7 @@ give_up_rights(void)
               (uint64_t)limits[i]);
 }
 
-/* ---- memory --------------------------------------------------------------------------- */
+/* ---- memory -------------------------------------------------------------- */
 
 static void
 map_all(void)

@@ -92,7 +92,7 @@ process_probe(const struct ulv_host *host, struct ulv_backend_caps *ret_caps,
     return ULV_OK;
 }
 
-/* ---- machine --------------------------------------------------------------------- */
+/* ---- machine ------------------------------------------------------------- */
 
 /* write(call), read(answer): position-independent, the call page lies one page
  * below the gate. */
@@ -250,7 +250,7 @@ process_unmap(void *machine, ulv_gpa guest, uint64_t bytes)
     return ULV_E_NOT_FOUND;
 }
 
-/* ---- start ------------------------------------------------------------------------- */
+/* ---- start --------------------------------------------------------------- */
 
 static void
 fill_table(const struct machine *m, struct table *t, const uint64_t start[3])
@@ -452,7 +452,7 @@ process_vcpu_fini(void *vcpu)
     close_fd(&v->pidfd);
 }
 
-/* ---- run ----------------------------------------------------------------------------- */
+/* ---- run ----------------------------------------------------------------- */
 
 static uint32_t
 fault_kind(const struct call_page *page)

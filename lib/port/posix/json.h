@@ -14,7 +14,7 @@
 
 /* What a key holds, and what the member at its offset is. */
 #define ULV_JSON_NUMBER  UINT32_C(1) /* uint64_t */
-#define ULV_JSON_SIZE    UINT32_C(2) /* uint64_t [bytes]; 4096, "256M", "1GiB" */
+#define ULV_JSON_SIZE    UINT32_C(2) /* uint64_t [bytes]: 4096, "256M" */
 #define ULV_JSON_BOOLEAN UINT32_C(3) /* bool */
 #define ULV_JSON_STRING  UINT32_C(4) /* char[maximum + 1] */
 #define ULV_JSON_LIST    UINT32_C(5) /* const json_t *, borrowed */
