@@ -2,7 +2,7 @@
 """Prints the results of Python tests as TAP, one point a case.
 
 usage: tap.py FILE.py [ARGUMENT...]     a unittest module; sys.argv is passed on
-       pytest -p no:terminal -p tap     as a plugin, with this folder on the path
+       pytest -p no:terminal -p tap     a plugin, with this folder on the path
 """
 
 import importlib.util

@@ -125,7 +125,8 @@ class Installed(unittest.TestCase):
         return output
 
     def version(self):
-        return f'-DVERSION="{self.pkg_config("--modversion", "libultravisor")[0]}"'
+        version = self.pkg_config("--modversion", "libultravisor")[0]
+        return f'-DVERSION="{version}"'
 
     def test_shared(self):
         program = self.build(PROGRAM, self.version(), *self.pkg_config(
