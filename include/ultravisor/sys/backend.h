@@ -155,7 +155,11 @@ struct ulv_backend_ops {
     ulv_handle (*vcpu_event)(void *vcpu);
 };
 
-/* The words for a ULV_FAULT_* kind; "unknown fault" for anything else. */
+/**
+ * The words for a ULV_FAULT_* kind; "unknown fault" for anything else.
+ *
+ * Context: any
+ */
 ULV_API const char *ulv_fault_text(uint32_t kind);
 
 #ifdef __cplusplus
