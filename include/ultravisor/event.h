@@ -41,7 +41,13 @@ struct ulv_event {
     char pad_[7];
 };
 
-#define ULV_EVENT_INIT { (uint32_t)sizeof(struct ulv_event) }
+#define ULV_EVENT_INIT                                                         \
+    {                                                                          \
+        (uint32_t)sizeof(struct ulv_event), 0, 0, 0, 0, 0, 0, 0, { 0 },        \
+        {                                                                      \
+            0                                                                  \
+        }                                                                      \
+    }
 
 /**
  * Take the next event.

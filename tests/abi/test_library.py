@@ -2,6 +2,7 @@
 """What the built library exports and needs, against what is recorded."""
 
 import difflib
+import hashlib
 import os
 import re
 import shutil
@@ -135,6 +136,30 @@ class Installed(unittest.TestCase):
         result = subprocess.run([program], check=False, env={
             "LD_LIBRARY_PATH": libraries})
         self.assertEqual(result.returncode, 0)
+
+    def test_program_of_the_readme(self):
+        """It builds without a warning; its guest reads the disk right."""
+        with open(os.path.join(SOURCE, "README.md"), encoding="utf-8") as file:
+            text = re.search(r"^```c\n(.*?)^```", file.read(),
+                             re.MULTILINE | re.DOTALL)[1]
+        program = self.build(text, "-std=c11", "-Wall", "-Wextra", "-Werror",
+                             *self.pkg_config("--cflags", "--libs",
+                                              "libultravisor"))
+        if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+            self.skipTest("no /dev/kvm, and the other backend's launcher is "
+                          "not where an installed library looks for it")
+        disk = os.path.join(self.folder, "disk.img")
+        content = bytes(range(256)) * 4000
+        with open(disk, "wb") as file:
+            file.write(content)
+        result = subprocess.run(
+            [program, os.path.join(BUILD, "lib/guest/digest.elf"), disk],
+            check=False, text=True, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, env={
+                "LD_LIBRARY_PATH": os.path.dirname(self.pc)})
+        self.assertEqual(result.returncode, 0, result.stdout)
+        self.assertIn("sha256 " + hashlib.sha256(content).hexdigest(),
+                      result.stdout)
 
     def test_static(self):
         program = self.build(PROGRAM, self.version(), "-static",
