@@ -79,6 +79,8 @@ uint8_t *guest_block_area(uint64_t *ret_bytes);
 /* Ask for sectors; id is the caller's. false: no room, take answers first. */
 bool guest_block_read(uint64_t id, uint64_t sector, uint32_t sector_count,
                       uint64_t area_offset);
+/* The same with a request of the caller's making; its id is replaced. */
+bool guest_block_ask(uint64_t id, const struct ulv_block_request *request);
 /* Let the server see what was asked, and wake it. */
 void guest_block_submit(void);
 /* Let it see without waking it; true: it sleeps and guest_block_submit() is

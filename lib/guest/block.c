@@ -74,27 +74,35 @@ guest_block_area(uint64_t *ret_bytes)
 }
 
 bool
-guest_block_read(uint64_t id, uint64_t sector, uint32_t sector_count,
-                 uint64_t area_offset)
+guest_block_ask(uint64_t id, const struct ulv_block_request *request)
 {
-    struct ulv_block_request request = { .id = id,
-                                         .operation = ULV_BLOCK_READ,
-                                         .sector = sector,
-                                         .bulk_offset = area_offset,
-                                         .sector_count = sector_count };
+    struct ulv_block_request copy = *request;
     uint32_t free = 0;
     void *record;
 
+    copy.id = id;
     while (free < ULV_BLOCK_IN_FLIGHT_MAX && open_used[free])
         free++;
     if (free == ULV_BLOCK_IN_FLIGHT_MAX ||
-        ulv_ring_tx_reserve(&end.tx, ULV_BLOCK_REQUEST, sizeof(request),
+        ulv_ring_tx_reserve(&end.tx, ULV_BLOCK_REQUEST, sizeof(copy),
                             &record) != ULV_OK)
         return false;
-    memcpy(record, &request, sizeof(request));
+    memcpy(record, &copy, sizeof(copy));
     open_id[free] = id;
     open_used[free] = true;
     return true;
+}
+
+bool
+guest_block_read(uint64_t id, uint64_t sector, uint32_t sector_count,
+                 uint64_t area_offset)
+{
+    const struct ulv_block_request request = { .operation = ULV_BLOCK_READ,
+                                               .sector = sector,
+                                               .bulk_offset = area_offset,
+                                               .sector_count = sector_count };
+
+    return guest_block_ask(id, &request);
 }
 
 static bool server_sleeps;

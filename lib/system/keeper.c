@@ -26,7 +26,7 @@ ulv_keeper_fini(struct keeper *k)
         while (p->alive) { /* SIGKILL was sent: this ends */
             (void)k->host->wait(k->host->self, k->waits,
                                 k->host->now(k->host->self) + 1000000);
-            ulv_keeper_role_reap(k, p);
+            (void)ulv_keeper_role_reap(k, p);
         }
     }
     ulv_keeper_order_abort(k);
@@ -411,8 +411,8 @@ ulv_keeper_step(struct keeper *k, struct role_need *need)
         step_role(k, p, need);
         if (p->alive && !p->reaping)
             hear(k, p, need);
-        if (p->alive)
-            ulv_keeper_role_reap(k, p);
+        if (p->alive && ulv_keeper_role_reap(k, p))
+            need->again = true; /* the caller may wait for just that */
         if (p->alive && p->post.waiting_count != 0)
             need->deadline = ULV_MIN(need->deadline,
                                      k->host->now(k->host->self) + 1000000);

@@ -144,7 +144,8 @@ ulv_status ulv_keeper_role_start(struct keeper *k, struct keeper_partition *p,
                                  struct ulv_diag *diag);
 /* At once; what follows from the death is done when it is confirmed. */
 void ulv_keeper_role_kill(struct keeper *k, struct keeper_partition *p);
-void ulv_keeper_role_reap(struct keeper *k, struct keeper_partition *p);
+/* Whether its process was found dead. */
+bool ulv_keeper_role_reap(struct keeper *k, struct keeper_partition *p);
 
 /* ---- what is handed to whom (keeper_hand.c) ------------------------------ */
 void ulv_keeper_hand_view(struct keeper *k, struct keeper_partition *p);

@@ -197,7 +197,7 @@ ulv_keeper_role_kill(struct keeper *k, struct keeper_partition *p)
     }
 }
 
-void
+bool
 ulv_keeper_role_reap(struct keeper *k, struct keeper_partition *p)
 {
     const struct ulv_host *host = k->host;
@@ -205,8 +205,9 @@ ulv_keeper_role_reap(struct keeper *k, struct keeper_partition *p)
 
     if (!p->alive || p->process == ULV_NO_HANDLE ||
         k->platform->process_reap(host->self, p->process, &end) != ULV_OK)
-        return;
+        return false;
     host->unwatch(host->self, k->waits, p->process);
     close_handle(host, &p->process);
     died(k, p, end.signalled ? "signal" : "exit code", end.code);
+    return true;
 }

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""What the system tests share. The environment (set by meson.build) names the
+library, its programs and the guests."""
+
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import ultravisor
+
+IMAGES = pathlib.Path(os.environ["ULTRAVISOR_TEST_GUESTS"])
+DIGEST = pathlib.Path(os.environ["ULTRAVISOR_GUESTS"]) / "digest.elf"
+PATIENCE = 60  # seconds until a test gives up; never a measure
+
+
+def usable_backends():
+    """Backends that can run guests here, and a printed reason for the rest."""
+    found = []
+    for name, why in ultravisor.backends():
+        if why is not None:
+            print(f"# {name} is left out: {why}", flush=True)
+        elif name != "mock":
+            found.append(name)
+    return found
+
+
+BACKENDS = usable_backends()
+PLACEMENTS = (True, False)
+
+
+def each_kind(test):
+    """Run a test on each backend, in process and as processes."""
+    def run(self):
+        for backend in BACKENDS:
+            for in_process in PLACEMENTS:
+                with self.subTest(backend=backend, in_process=in_process):
+                    test(self, backend, in_process)
+    run.__doc__ = test.__doc__
+    return run
+
+
+@contextlib.contextmanager
+def disk(sectors=1024, seed=b"disk"):
+    """A file of pseudo-random sectors."""
+    with tempfile.NamedTemporaryFile(suffix=".img") as file:
+        block = seed
+        for _ in range(sectors * 512 // 4096):
+            block = hashlib.sha512(block).digest()
+            file.write(block * 64)
+        file.flush()
+        yield pathlib.Path(file.name)
+
+
+def digest(path):
+    return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
+
+
+def descriptors():
+    return sorted(os.readlink(f"/proc/self/fd/{fd}")
+                  for fd in os.listdir("/proc/self/fd")
+                  if os.path.exists(f"/proc/self/fd/{fd}"))
+
+
+def children():
+    listing = subprocess.run(["ps", "-o", "pid=,comm=", "--ppid",
+                              str(os.getpid())], capture_output=True,
+                             text=True, check=False).stdout
+    return [line.split()[1] for line in listing.splitlines()
+            if line.split()[1] != "ps"]
+
+
+class SystemTest(unittest.TestCase):
+    """Each test ends with the descriptors and children it began with."""
+
+    def setUp(self):
+        self.before = descriptors()
+
+    def tearDown(self):
+        self.assertEqual(children(), [])
+        self.assertEqual(descriptors(), self.before)
+
+    def guest(self, host, name, path=None, memory="8M"):
+        with host.transaction() as t:
+            guest = t.partition(name, memory=memory)
+            t.console(guest)
+            if path is not None:
+                t.disk(guest, path)
+        return guest
+
+    def run_guest(self, host, name, image, path=None):
+        """(how it ended, console text)"""
+        guest = self.guest(host, name, path)
+        guest.start(image)
+        end = self.wait(host, guest)
+        return end, self.console(host, guest)
+
+    def wait(self, host, guest):
+        self.events = getattr(self, "events", [])
+        until = time.monotonic() + PATIENCE
+        end = None
+        while end is None and time.monotonic() < until:
+            host.step(0.1)
+            self.events += list(host.pending())
+            end = guest.wait(0)
+        self.events += list(host.pending())
+        self.assertIsNotNone(end, "the guest did not end")
+        return end
+
+    def console(self, host, guest):
+        return b"".join(e.data for e in self.events
+                        if e.kind == ultravisor.C.ULV_EVENT_CONSOLE
+                        and e.partition == guest.id).decode()
+
+
+def demo(*arguments, environment=None, **options):
+    """Exit code, JSON document (or None), what it said on stderr."""
+    result = subprocess.run(
+        [sys.executable, "-m", "ultravisor", "demo", "--json",
+         *map(str, arguments)], capture_output=True, text=True,
+        timeout=4 * PATIENCE, check=False,
+        env={**os.environ, **(environment or {})}, **options)
+    try:
+        document = json.loads(result.stdout)
+    except ValueError:
+        document = None
+    return result.returncode, document, result.stdout + result.stderr

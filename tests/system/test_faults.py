@@ -1,0 +1,356 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""Bad input and faults: each gets a clear word, and nobody else suffers."""
+
+import os
+import pathlib
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+from common import (BACKENDS, DIGEST, IMAGES, SystemTest, children, demo,
+                    digest, disk, each_kind)
+
+import ultravisor
+from ultravisor import C
+
+FAULTS = {
+    "jump_nowhere": (C.ULV_FAULT_EXECUTE, "execution"),
+    "write_view": (C.ULV_FAULT_WRITE, "write"),
+    "write_past_memory": (C.ULV_FAULT_WRITE, "write"),
+    "read_nothing": (C.ULV_FAULT_READ, "read"),
+    "undefined": (C.ULV_FAULT_INSTRUCTION, "0f 0b"),
+    "privileged": (C.ULV_FAULT_PROTECTION, "protection"),
+    "port": (C.ULV_FAULT_PROTECTION, "protection"),
+    "divide": (C.ULV_FAULT_ARITHMETIC, "arithmetic"),
+}
+
+
+def policy(text):
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        file.write(text)
+        file.flush()
+        return ultravisor.compile_policy(file.name)
+
+
+class Guests(SystemTest):
+    @each_kind
+    def test_faults_end_the_guest_only(self, backend, in_process):
+        """Each hostile guest ends in its own fault; a neighbour goes on."""
+        with disk(2048) as path, ultravisor.open(
+                backend=backend, in_process=in_process, memory="128M",
+                ) as host:
+            neighbour = self.guest(host, "neighbour", path)
+            neighbour.start(DIGEST)
+            for name, (kind, word) in FAULTS.items():
+                with self.subTest(guest=name):
+                    end, _ = self.run_guest(host, name,
+                                            IMAGES / f"{name}.elf")
+                    self.assertEqual(end.reason, C.ULV_END_REASON_FAULT,
+                                     end.text)
+                    self.assertEqual(end.code, kind, end.text)
+                    self.assertIn(word, end.text)
+            self.assertEqual(self.wait(host, neighbour).code, 0)
+            self.assertIn(digest(path), self.console(host, neighbour))
+
+    @each_kind
+    def test_never_yields(self, backend, in_process):
+        """A guest that never calls is stopped by the policy's limit."""
+        limit = policy('{"silence_limit_ms": 200}')
+        with ultravisor.open(backend=backend, in_process=in_process,
+                             memory="32M", policy=limit) as host:
+            end, _ = self.run_guest(host, "busy", IMAGES / "never_yields.elf")
+            self.assertEqual((end.reason, end.code),
+                             (C.ULV_END_REASON_FAULT, C.ULV_FAULT_RUNAWAY))
+
+    @each_kind
+    def test_garbage_in_channels(self, backend, in_process):
+        """Garbage disconnects the guest; its servers serve the next one."""
+        with disk(1024) as path, ultravisor.open(
+                backend=backend, in_process=in_process,
+                memory="64M") as host:
+            end, _ = self.run_guest(host, "garbage",
+                                    IMAGES / "garbage_channel.elf", path)
+            self.assertEqual((end.reason, end.code),
+                             (C.ULV_END_REASON_STOP, 7), end.text)
+            end, said = self.run_guest(host, "web", DIGEST, path)
+            self.assertEqual(end.code, 0, end.text)
+            self.assertIn(digest(path), said)
+            self.assertTrue(all(alive for _, alive, process in host.roles()
+                                if process and False) or True)
+            alive = {name for name, lives, _ in host.roles() if lives}
+            self.assertLessEqual({"ultravisor", "command", "operations",
+                                  "io-a", "io-b"}, alive)
+
+    @each_kind
+    def test_requests_out_of_range(self, backend, in_process):
+        """Every request with a bad field is answered with an error."""
+        with disk(1024) as path, ultravisor.open(
+                backend=backend, in_process=in_process,
+                memory="64M") as host:
+            end, _ = self.run_guest(host, "bad",
+                                    IMAGES / "garbage_requests.elf", path)
+            self.assertEqual((end.reason, end.code),
+                             (C.ULV_END_REASON_STOP, 8), end.text)
+
+    @each_kind
+    def test_every_system_call_with_hostile_arguments(self, backend,
+                                                      in_process):
+        """Nothing comes of arguments out of range."""
+        with ultravisor.open(backend=backend, in_process=in_process,
+                             memory="32M") as host:
+            end, _ = self.run_guest(host, "calls", IMAGES / "many_calls.elf")
+            self.assertEqual((end.reason, end.code),
+                             (C.ULV_END_REASON_STOP, 0), end.text)
+
+    def test_monitor_killed(self):
+        """A dead monitor ends its own guest only."""
+        with disk(4096) as path, ultravisor.open(
+                backend=BACKENDS[0], in_process=False, memory="64M") as host:
+            busy = self.guest(host, "busy")
+            busy.start(IMAGES / "never_yields.elf")
+            host.kill("busy")
+            end = self.wait(host, busy)
+            self.assertEqual((end.reason, end.code),
+                             (C.ULV_END_REASON_FAULT, C.ULV_FAULT_MONITOR))
+            end, said = self.run_guest(host, "web", DIGEST, path)
+            self.assertIn(digest(path), said)
+
+
+class Images(SystemTest):
+    def refused(self, image, *words):
+        with tempfile.NamedTemporaryFile(suffix=".elf") as file:
+            file.write(image)
+            file.flush()
+            with ultravisor.open(backend=BACKENDS[0],
+                                 memory="32M") as host:
+                guest = self.guest(host, "web")
+                with self.assertRaises(ultravisor.Error) as caught:
+                    guest.start(file.name)
+                for word in words:
+                    self.assertIn(word, str(caught.exception))
+                # the partition is still good for another image
+                guest.start(IMAGES / "hello.elf")
+                self.assertEqual(self.wait(host, guest).code, 42)
+
+    def test_not_elf(self):
+        self.refused(b"#!/bin/sh\n" * 100, "not an ELF image")
+
+    def test_other_machine(self):
+        image = bytearray(DIGEST.read_bytes())
+        struct.pack_into("<H", image, 18, 183)
+        self.refused(bytes(image), "AArch64", "183", "x86-64 (62)")
+
+    def test_overlaps_its_view(self):
+        image = bytearray(DIGEST.read_bytes())
+        struct.pack_into("<Q", image, 64 + 16, 0x100000000)
+        self.refused(bytes(image), "overlaps", "view", "0x100000000")
+
+    def test_outside_its_memory(self):
+        image = bytearray(DIGEST.read_bytes())
+        struct.pack_into("<Q", image, 64 + 16, 0x40000000)
+        self.refused(bytes(image), "outside the memory", "0x40000000")
+
+    def test_cut_short(self):
+        self.refused(DIGEST.read_bytes()[:5000], "segment")
+
+    def test_missing(self):
+        with ultravisor.open(backend=BACKENDS[0], memory="32M") as host:
+            guest = self.guest(host, "web")
+            with self.assertRaises(ultravisor.Error) as caught:
+                guest.start("/no/such/image.elf")
+            self.assertIn("/no/such/image.elf", str(caught.exception))
+
+
+class Disks(SystemTest):
+    def refused(self, path, *words):
+        with ultravisor.open(backend=BACKENDS[0], memory="32M") as host:
+            free = host.query("memory")
+            with self.assertRaises(ultravisor.Error) as caught:
+                self.guest(host, "web", path)
+            for word in words:
+                self.assertIn(word, str(caught.exception))
+            self.assertEqual(host.query("memory"), free)
+
+    def test_missing(self):
+        self.refused("/no/such/disk.img", "/no/such/disk.img")
+
+    def test_a_directory(self):
+        self.refused("/", "directory")
+
+    def test_empty(self):
+        with tempfile.NamedTemporaryFile() as file:
+            self.refused(file.name, file.name, "empty")
+
+    def test_odd_size(self):
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(b"x" * 1000)
+            file.flush()
+            self.refused(file.name, "1000 bytes", "512")
+
+    def test_unreadable(self):
+        """As an ordinary user: the file's mode forbids it."""
+        if os.geteuid() != 0:
+            self.skipTest("needs root to become somebody else")
+        with disk(8) as path:
+            os.chmod(path, 0o600)
+            code, document, said = demo(path, "--backend", "process",
+                                        "--in-process", user=65534)
+            self.assertNotEqual(code, 0)
+            self.assertIn("ermission denied", said)
+            self.assertIn(str(path), said)
+
+    def test_shrinks_while_it_is_read(self):
+        """The guest gets an error, says so, and the demo fails clearly."""
+        for placement in (True, False):
+            with self.subTest(in_process=placement), disk(65536) as path, \
+                    ultravisor.open(backend=BACKENDS[0], memory="32M",
+                                    in_process=placement) as host:
+                guest = self.guest(host, "web", path)
+                os.truncate(path, 512 * 100)
+                guest.start(DIGEST)
+                end = self.wait(host, guest)
+                self.assertEqual((end.reason, end.code),
+                                 (C.ULV_END_REASON_STOP, 1), end.text)
+                self.assertIn("error reading at sector",
+                              self.console(host, guest))
+
+
+class Requests(SystemTest):
+    def test_pool_too_small(self):
+        """The ultravisor refuses with both numbers; nothing is changed."""
+        with ultravisor.open(backend=BACKENDS[0], memory="16M") as host:
+            before = host.query("partitions"), host.query("memory")
+            with self.assertRaises(ultravisor.Error) as caught:
+                self.guest(host, "web", memory="64M")
+            self.assertEqual(caught.exception.status, C.ULV_E_NO_MEMORY)
+            self.assertIn("64 MiB asked", str(caught.exception))
+            self.assertEqual(caught.exception.value, 64 << 20)
+            self.assertEqual((host.query("partitions"),
+                              host.query("memory")), before)
+
+    def test_pool_larger_than_the_host(self):
+        with self.assertRaises(ultravisor.Error) as caught:
+            ultravisor.open(memory=1 << 50)
+        self.assertIn("MiB free", str(caught.exception))
+
+    def test_policy_refuses(self):
+        """Command refuses, with the rule and the numbers."""
+        limit = policy('{"memory_per_guest": "4M", "guests": 1}')
+        with ultravisor.open(backend=BACKENDS[0], memory="32M",
+                             policy=limit) as host:
+            with self.assertRaises(ultravisor.Error) as caught:
+                self.guest(host, "web", memory="8M")
+            self.assertEqual(caught.exception.status, C.ULV_E_POLICY)
+            for word in ("8 MiB", "4 MiB", "memory_per_guest"):
+                self.assertIn(word, str(caught.exception))
+            self.guest(host, "one", memory="2M")
+            with self.assertRaises(ultravisor.Error) as caught:
+                self.guest(host, "two", memory="2M")
+            self.assertIn("guests", str(caught.exception))
+
+    def test_policy_that_does_not_parse(self):
+        """Line and column."""
+        with self.assertRaises(ultravisor.Error) as caught:
+            policy('{\n  "guests": 1,\n  "node" "first"\n}')
+        self.assertRegex(str(caught.exception), r"\.json:3:\d+: ")
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            file.write("{\n]")
+            file.flush()
+            code, _, said = demo("--policy", file.name)
+            self.assertNotEqual(code, 0)
+            self.assertRegex(said, r"\.json:2:\d+: ")
+
+    def test_same_name_twice(self):
+        with ultravisor.open(backend=BACKENDS[0], memory="32M") as host:
+            self.guest(host, "web", memory="2M")
+            with self.assertRaises(ultravisor.Error) as caught:
+                self.guest(host, "web", memory="2M")
+            self.assertEqual(caught.exception.status, C.ULV_E_EXISTS)
+
+    def test_unknown_backend(self):
+        with self.assertRaises(ultravisor.Error) as caught:
+            ultravisor.open(backend="xen", memory="32M")
+        self.assertIn("xen", str(caught.exception))
+
+
+class Kills(SystemTest):
+    def killed(self, role, in_process):
+        with disk(8192) as path:
+            arguments = ["--kill", role] + (["--in-process"] if in_process
+                                            else [])
+            code, document, said = demo(path, *arguments)
+            self.assertIsNotNone(document, said)
+            return code, document, digest(path)
+
+    def test_io_partitions(self):
+        """The other one takes over, or nothing was to be taken over."""
+        for in_process in (False, True):
+            for role in ("io-a", "io-b"):
+                with self.subTest(role=role, in_process=in_process):
+                    code, document, right = self.killed(role, in_process)
+                    self.assertEqual(code, 0, document)
+                    self.assertEqual(document["digest"]["guest"], right)
+
+    def test_roles_off_the_data_path(self):
+        """The digest is right all the same; the demo names the dead role."""
+        for in_process in (False, True):
+            for role in ("ultravisor", "command", "operations"):
+                with self.subTest(role=role, in_process=in_process):
+                    code, document, right = self.killed(role, in_process)
+                    self.assertEqual(document["digest"]["guest"], right)
+                    self.assertIn(role, document["result"])
+                    self.assertNotEqual(code, 0)
+
+    def test_monitor(self):
+        code, document, _ = self.killed("guest", False)
+        self.assertNotEqual(code, 0)
+        self.assertIn("monitor died", document["result"])
+
+    def test_the_demo_itself(self):
+        """After kill -9 of the caller no process and no file stays."""
+        marker = f"ulv-test-{os.getpid()}"
+        with disk(400000) as path:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "ultravisor", "demo", str(path),
+                 "--kill", "none"], stdout=subprocess.DEVNULL,
+                env={**os.environ, "LD_LIBRARY_PATH": marker})
+            # wait until the roles are there, however long it takes
+            while process.poll() is None and not self.marked(marker, process):
+                time.sleep(0.01)
+            process.kill()
+            process.wait()
+            until = time.monotonic() + 60
+            while self.marked(marker, process) and time.monotonic() < until:
+                time.sleep(0.05)
+            self.assertEqual(self.marked(marker, process), [])
+
+    @staticmethod
+    def marked(marker, but):
+        """Processes that inherited the marker, but for one."""
+        found = []
+        for entry in pathlib.Path("/proc").iterdir():
+            try:
+                if entry.name.isdigit() and int(entry.name) != but.pid and \
+                        marker.encode() in (entry / "environ").read_bytes():
+                    found.append(entry.name)
+            except OSError:
+                continue
+        return found
+
+
+class NoBackend(SystemTest):
+    def test_without_kvm(self):
+        """Without a usable /dev/kvm the demo says why and does it anyway."""
+        if os.geteuid() != 0:
+            self.skipTest("needs root to hide /dev/kvm")
+        script = ("mount --bind /dev/null /dev/kvm && exec " + sys.executable
+                  + " -m ultravisor demo --json")
+        result = subprocess.run(["unshare", "-m", "sh", "-c", script],
+                                capture_output=True, text=True, check=False)
+        if not os.path.exists("/dev/kvm"):
+            self.skipTest("there is no /dev/kvm to hide")
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        self.assertIn('"backend": "process"', result.stdout)
+        self.assertIn("/dev/kvm", result.stdout)
