@@ -186,10 +186,10 @@ call_log(struct ulv_monitor *m, const uint64_t argument[4], struct answer *a)
             (uint32_t)ULV_MIN(m->log_credit + earned, (uint64_t)LOG_BURST);
         m->log_time = now;
     }
-    if (m->log_credit == 0) {
-        a->status = ULV_E_AGAIN;
-    } else if (!copy_text(m, argument[0], argument[1], text)) {
+    if (!copy_text(m, argument[0], argument[1], text)) {
         a->status = ULV_E_ARG;
+    } else if (m->log_credit == 0) {
+        a->status = ULV_E_AGAIN;
     } else {
         m->log_credit--;
         m->cfg.log(m->cfg.self, text);

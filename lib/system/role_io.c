@@ -26,6 +26,7 @@ struct served {
     struct wire wire; /* of its channel, once there is one */
     bool serving;     /* the server below runs */
     bool wanted;      /* the view says so */
+    bool broken;      /* the client broke the protocol: never again */
     uint32_t epoch;   /* of the channel, as the view says */
     bool told_redriven;
     bool flush_asked; /* say when its ring is empty */
@@ -254,7 +255,7 @@ read_devices(struct io_role *r)
             return status;
         d = find_device(r, device.id);
         if (d != NULL)
-            d->wanted = device.role == ULV_ROLE_SERVING;
+            d->wanted = device.role == ULV_ROLE_SERVING && !d->broken;
     }
 }
 
@@ -337,6 +338,17 @@ start_server(struct io_role *r, struct served *d)
                                   d->device);
 }
 
+/* This client is served no more; whoever waits for its last words has them. */
+static void
+give_up(struct io_role *r, struct served *d)
+{
+    d->serving = d->wanted = false;
+    d->broken = true;
+    if (d->flush_asked)
+        say_flushed(r, d->wire.channel);
+    d->flush_asked = false;
+}
+
 static void
 take_up(struct io_role *r, struct served *d, struct role_need *need)
 {
@@ -351,7 +363,8 @@ take_up(struct io_role *r, struct served *d, struct role_need *need)
         return;
     }
     d->serving = status == ULV_OK;
-    d->wanted = d->serving;
+    if (!d->serving)
+        give_up(r, d);
     ulv_role_tell(&r->role,
                   d->serving ? ULV_EVENT_SERVING : ULV_EVENT_FAULT,
                   r->role.partition, d->device,
@@ -398,7 +411,7 @@ serve(struct io_role *r, struct served *d, struct role_need *need)
         ulv_wire_ring(&d->wire);
     if (more)
         need->again = true;
-    if (d->flush_asked && (!more || failed != ULV_OK)) {
+    if (d->flush_asked && !more) {
         d->flush_asked = false;
         say_flushed(r, d->wire.channel);
     }
@@ -411,7 +424,7 @@ serve(struct io_role *r, struct served *d, struct role_need *need)
                         ulv_status_text(failed));
         ulv_role_tell(&r->role, ULV_EVENT_FAULT, r->role.partition,
                       d->wire.channel, text);
-        d->serving = d->wanted = false;
+        give_up(r, d);
     }
 }
 
