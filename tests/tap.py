@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
 """Prints the results of Python tests as TAP, one point a case.
 
-usage: tap.py FILE.py [ARGUMENT...]     a unittest module; sys.argv is passed on
-       pytest -p no:terminal -p tap     a plugin, with this folder on the path
+usage: tap.py FILE.py [ARGUMENT...]
+
+FILE.py is a unittest module; it sees itself and the arguments as sys.argv.
 """
 
 import importlib.util
@@ -70,37 +71,6 @@ def run(path):
     unittest.defaultTestLoader.loadTestsFromModule(module).run(result)
     print(f"1..{result.count}")
     return 0 if result.wasSuccessful() and result.count else 1
-
-
-class PytestPlugin:
-    count = 0
-
-    def point(self, word, report, note=""):
-        self.count += 1
-        print(f"{word} {self.count} - {report.nodeid}{note}", flush=True)
-
-    def pytest_runtest_logreport(self, report):
-        if report.failed:
-            comment(report.longreprtext)
-            self.point("not ok", report)
-        elif report.skipped:
-            comment(report.longrepr[2] if isinstance(report.longrepr, tuple)
-                    else getattr(report, "wasxfail", report.longrepr))
-            self.point("ok", report, " # SKIP")
-        elif report.when == "call":
-            self.point("ok", report)
-
-    def pytest_collectreport(self, report):
-        if report.failed:
-            comment(report.longreprtext)
-            self.point("not ok", report)
-
-    def pytest_sessionfinish(self):
-        print(f"1..{self.count}", flush=True)
-
-
-def pytest_configure(config):
-    config.pluginmanager.register(PytestPlugin(), "tap-points")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@
 int
 guest_main(void)
 {
-    __asm__ volatile("sgdt (%rsp); sidt (%rsp); sldt %eax; smsw %eax; str %eax\n"
+    __asm__ volatile("sgdt (%rsp); sidt (%rsp); sldt %eax\n"
+                     "smsw %eax; str %eax\n"
                      "pushf; popf; lar %ax, %ax; lsl %ax, %ax; verr %ax\n"
                      "verw %ax; push %fs; pop %fs; mov %ds, %eax\n"
                      "mov %eax, %ds; int $3; int $0x80; lret; iretq\n"
