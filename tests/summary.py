@@ -248,6 +248,8 @@ def print_total(results):
 
 
 def main():
+    # an interrupt ends this and Meson, without a word, and ./run with them
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     command, *arguments = sys.argv[1:]
     if command == "stage":
         stage, build, results, *rest = arguments
