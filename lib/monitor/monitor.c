@@ -134,6 +134,20 @@ ulv_monitor_take_view(struct ulv_monitor *m, uint32_t part, ulv_handle segment,
     return ULV_OK;
 }
 
+/* A handle that is kept is watched; one that cannot be is closed. */
+static ulv_status
+keep_watched(struct ulv_monitor *m, ulv_handle *at, ulv_handle h)
+{
+    const struct ulv_host *host = m->cfg.host;
+    ulv_status status = host->watch(host->self, m->cfg.waits, h);
+
+    if (status == ULV_OK)
+        *at = h;
+    else
+        host->handle_close(host->self, h);
+    return status;
+}
+
 ulv_status
 ulv_monitor_take_bell(struct ulv_monitor *m, ulv_handle bell)
 {
@@ -143,8 +157,7 @@ ulv_monitor_take_bell(struct ulv_monitor *m, ulv_handle bell)
         host->handle_close(host->self, bell);
         return ULV_E_EXISTS;
     }
-    m->bell = bell;
-    return host->watch(host->self, m->cfg.waits, bell);
+    return keep_watched(m, &m->bell, bell);
 }
 
 ulv_status
@@ -189,9 +202,8 @@ ulv_monitor_take_channel(struct ulv_monitor *m, ulv_id channel,
     slot->channel = channel;
     slot->memory = memory;
     slot->bytes = bytes;
-    slot->own_bell = own_bell;
     slot->peer_bell = peer_bell;
-    return host->watch(host->self, m->cfg.waits, own_bell);
+    return keep_watched(m, &slot->own_bell, own_bell);
 }
 
 /* ---- start --------------------------------------------------------------- */
@@ -233,6 +245,7 @@ make_vcpu(struct ulv_monitor *m, uint64_t entry, struct ulv_diag *diag)
 {
     const struct ulv_backend_ops *backend = m->cfg.backend;
     const struct ulv_host *host = m->cfg.host;
+    ulv_handle event;
     ulv_status status;
 
     m->vcpu_made = true;
@@ -243,10 +256,13 @@ make_vcpu(struct ulv_monitor *m, uint64_t entry, struct ulv_diag *diag)
         return status;
     if (backend->vcpu_event == NULL)
         return ULV_OK;
-    m->vcpu_event = backend->vcpu_event(m->vcpu);
-    if (m->vcpu_event == ULV_NO_HANDLE)
+    event = backend->vcpu_event(m->vcpu);
+    if (event == ULV_NO_HANDLE)
         return ULV_OK;
-    return host->watch(host->self, m->cfg.waits, m->vcpu_event);
+    status = host->watch(host->self, m->cfg.waits, event);
+    if (status == ULV_OK)
+        m->vcpu_event = event;
+    return status;
 }
 
 ulv_status

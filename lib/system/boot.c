@@ -248,6 +248,21 @@ send_boot(ulv_system *system, const struct boot *b, struct ulv_diag *diag)
     return status;
 }
 
+/* All of them run, or there is no system. */
+static ulv_status
+check_roles(const ulv_system *system, struct ulv_diag *diag)
+{
+    const struct keeper *k = &system->keeper;
+
+    for (const struct keeper_partition *p = k->partitions; p != NULL;
+         p = p->next) {
+        if (p->id != k->boot && !p->alive)
+            return ulv_fail(diag, ULV_E_PEER_GONE, p->id, 0, 0,
+                            "%s could not be started", p->name);
+    }
+    return ULV_OK;
+}
+
 /* Our own end of the channel to the command partition. */
 static ulv_status
 open_client(ulv_system *system, struct ulv_diag *diag)
@@ -256,7 +271,6 @@ open_client(ulv_system *system, struct ulv_diag *diag)
     const struct ulv_message_hello_answer *hello;
     const struct ulv_host *host = system->host;
     struct keeper_channel *c = system->keeper.channels;
-    struct heard heard = { .handle_count = 3 };
     bool ring = false;
     ulv_status status = ULV_OK;
 
@@ -265,15 +279,8 @@ open_client(ulv_system *system, struct ulv_diag *diag)
     if (c == NULL)
         return ulv_fail(diag, ULV_E_INTERNAL, 0, 0, 0,
                         "no channel leads to the command partition");
-    heard.say.u.channel.channel = c->id;
-    heard.say.u.channel.bytes = c->bytes;
-    heard.say.u.channel.end = ULV_END_CLIENT;
-    (void)host->handle_duplicate(host->self, c->memory, &heard.handle[0]);
-    (void)host->handle_duplicate(host->self, c->bell[1], &heard.handle[1]);
-    (void)host->handle_duplicate(host->self, c->bell[0], &heard.handle[2]);
-    status = ulv_wire_init(&system->wire, host, system->waits, &heard);
-    for (uint32_t i = 0; i < heard.handle_count; i++)
-        host->handle_close(host->self, heard.handle[i]);
+    status = ulv_keeper_open_end(&system->keeper, c, ULV_END_CLIENT,
+                                 &system->wire);
     if (status == ULV_OK)
         status = ulv_command_client_init(&system->client, host,
                                          system->wire.p, system->wire.bytes);
@@ -320,6 +327,8 @@ ulv_system_boot(ulv_system *system, const struct ulv_system_opts *opts,
     if (status == ULV_OK)
         status = send_boot(system, &b, diag);
     host->free(host->self, b.operations, bytes);
+    if (status == ULV_OK)
+        status = check_roles(system, diag);
     if (status == ULV_OK)
         status = open_client(system, diag);
     return status;

@@ -3,27 +3,6 @@
 #include "base/base.h"
 #include "system/system_priv.h"
 
-static ulv_status
-open_wire(ulv_system *system, struct keeper_channel *c, uint32_t end,
-          struct wire *wire)
-{
-    const struct ulv_host *host = system->host;
-    struct heard heard = { .handle_count = 3 };
-    ulv_status status;
-
-    heard.say.u.channel.channel = c->id;
-    heard.say.u.channel.bytes = c->bytes;
-    heard.say.u.channel.end = end;
-    (void)host->handle_duplicate(host->self, c->memory, &heard.handle[0]);
-    (void)host->handle_duplicate(host->self, c->bell[end], &heard.handle[1]);
-    (void)host->handle_duplicate(host->self, c->bell[1 - end],
-                                 &heard.handle[2]);
-    status = ulv_wire_init(wire, host, system->waits, &heard);
-    for (uint32_t i = 0; i < heard.handle_count; i++)
-        host->handle_close(host->self, heard.handle[i]);
-    return status;
-}
-
 ulv_status
 ulv_channel_open(ulv_system *system, ulv_id id, ulv_channel **ret_channel,
                  struct ulv_diag *diag)
@@ -45,7 +24,7 @@ ulv_channel_open(ulv_system *system, ulv_id id, ulv_channel **ret_channel,
     channel = host->alloc(host->self, sizeof(*channel), 8);
     if (channel == NULL)
         return ulv_fail(diag, ULV_E_NO_MEMORY, id, 0, 0, "out of memory");
-    status = open_wire(system, c, end, &channel->wire);
+    status = ulv_keeper_open_end(&system->keeper, c, end, &channel->wire);
     if (status == ULV_OK)
         status = ulv_channel_attach(&channel->end, channel->wire.p,
                                     channel->wire.bytes, end, c->type);

@@ -64,7 +64,7 @@ void
 ulv_keeper_inform(struct keeper *k, const struct say *say)
 {
     if (k->ultravisor != NULL && k->ultravisor->alive)
-        (void)ulv_post_send(&k->ultravisor->post, say, NULL, NULL, 0);
+        ulv_post_tell(&k->ultravisor->post, say, NULL, NULL, 0);
 }
 
 static void

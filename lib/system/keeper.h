@@ -15,6 +15,7 @@
 
 #include "monitor/frame_table.h"
 #include "system/role.h"
+#include "system/wire.h"
 
 /* Messages heard from one role in one step. */
 #define KEEPER_TURN 64
@@ -37,6 +38,7 @@ struct keeper_partition {
     struct role *role;
     ulv_handle process;
     int64_t number;
+    bool watched; /* the process is */
     bool alive;
     bool reaping; /* killed; the process is not yet confirmed dead */
 
@@ -151,6 +153,10 @@ bool ulv_keeper_role_reap(struct keeper *k, struct keeper_partition *p);
 void ulv_keeper_hand_view(struct keeper *k, struct keeper_partition *p);
 void ulv_keeper_hand_channel(struct keeper *k, struct keeper_channel *c);
 void ulv_keeper_hand_device(struct keeper *k, struct keeper_device *d);
+/* An end of our own: the boot partition's. */
+ulv_status ulv_keeper_open_end(struct keeper *k,
+                               const struct keeper_channel *c, uint32_t end,
+                               struct wire *wire);
 /* Everything a guest's monitor needs, then SAY_START. */
 void ulv_keeper_hand_guest(struct keeper *k, struct keeper_partition *p);
 

@@ -159,3 +159,28 @@ ulv_keeper_hand_guest(struct keeper *k, struct keeper_partition *p)
     say.u.view.bytes = image->bytes;
     hand(k, p, &say, &image->medium[0], 1);
 }
+
+ulv_status
+ulv_keeper_open_end(struct keeper *k, const struct keeper_channel *c,
+                    uint32_t end, struct wire *wire)
+{
+    const struct ulv_host *host = k->host;
+    const ulv_handle from[3] = { c->memory, c->bell[end], c->bell[1 - end] };
+    struct heard heard = { .handle_count = 0 };
+    ulv_status status = ULV_OK;
+
+    heard.say.u.channel.channel = c->id;
+    heard.say.u.channel.bytes = c->bytes;
+    heard.say.u.channel.end = end;
+    while (heard.handle_count < 3 && status == ULV_OK) {
+        status = host->handle_duplicate(host->self, from[heard.handle_count],
+                                        &heard.handle[heard.handle_count]);
+        if (status == ULV_OK)
+            heard.handle_count++;
+    }
+    if (status == ULV_OK)
+        status = ulv_wire_init(wire, host, k->waits, &heard);
+    for (uint32_t i = 0; i < heard.handle_count; i++)
+        host->handle_close(host->self, heard.handle[i]);
+    return status;
+}

@@ -644,7 +644,7 @@ commit_intent(struct keeper *k, const struct ulv_effect_intent *e)
 
     if (e->intent != ULV_INTENT_RUNNING) {
         if (p->alive)
-            (void)ulv_post_send(&p->post, &say, NULL, NULL, 0);
+            ulv_post_tell(&p->post, &say, NULL, NULL, 0);
         return;
     }
     memset(&p->end, 0, sizeof(p->end));
@@ -666,7 +666,7 @@ commit_channel_destroy(struct keeper *k, ulv_id id)
     say.u.channel.channel = id;
     for (struct keeper_partition *p = k->partitions; p != NULL; p = p->next) {
         if (p->alive && p->kind != ULV_PARTITION_GUEST)
-            (void)ulv_post_send(&p->post, &say, NULL, NULL, 0);
+            ulv_post_tell(&p->post, &say, NULL, NULL, 0);
     }
     ulv_keeper_channel_remove(k, c);
 }

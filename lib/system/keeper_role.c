@@ -112,6 +112,9 @@ configure(struct keeper *k, struct keeper_partition *p)
     return ulv_post_send(&p->post, &say, tail, NULL, 0);
 }
 
+static void died(struct keeper *k, struct keeper_partition *p,
+                 const char *how, uint64_t code);
+
 ulv_status
 ulv_keeper_role_start(struct keeper *k, struct keeper_partition *p,
                       struct ulv_diag *diag)
@@ -119,12 +122,17 @@ ulv_keeper_role_start(struct keeper *k, struct keeper_partition *p,
     struct ulv_link *link = NULL;
     ulv_status status = start_somewhere(k, p, &link, diag);
 
-    if (status != ULV_OK)
+    if (status != ULV_OK) {
+        if (p->kind != ULV_PARTITION_GUEST)
+            died(k, p, "could not be started, status", (uint64_t)-status);
         return status;
+    }
     p->alive = true;
     status = ulv_post_init(&p->post, k->host, k->waits, link);
-    if (status == ULV_OK && k->processes)
+    if (status == ULV_OK && k->processes) {
         status = k->host->watch(k->host->self, k->waits, p->process);
+        p->watched = status == ULV_OK;
+    }
     if (status == ULV_OK)
         status = configure(k, p);
     if (status != ULV_OK) {
@@ -135,15 +143,17 @@ ulv_keeper_role_start(struct keeper *k, struct keeper_partition *p,
     return ULV_OK;
 }
 
-/* Without the ultravisor nobody answers the command partition. */
+/* The command partition waits for answers of these two. */
 static void
-tell_command(struct keeper *k)
+tell_command(struct keeper *k, const struct keeper_partition *dead)
 {
     struct say say = { .kind = SAY_DIED };
 
+    say.u.state.partition = dead->id;
+    say.u.state.state = dead->kind;
     for (struct keeper_partition *p = k->partitions; p != NULL; p = p->next) {
         if (p->kind == ULV_PARTITION_COMMAND && p->alive)
-            (void)ulv_post_send(&p->post, &say, NULL, NULL, 0);
+            ulv_post_tell(&p->post, &say, NULL, NULL, 0);
     }
 }
 
@@ -173,8 +183,9 @@ died(struct keeper *k, struct keeper_partition *p, const char *how,
         return;
     }
     p->state = ULV_STATE_LOST;
-    if (p->kind == ULV_PARTITION_ULTRAVISOR)
-        tell_command(k);
+    if (p->kind == ULV_PARTITION_ULTRAVISOR ||
+        p->kind == ULV_PARTITION_OPERATIONS)
+        tell_command(k, p);
     ulv_keeper_tell(k, ULV_EVENT_DIED, p->id, code, "%s died: %s %u", p->name,
                     how, code);
     say.u.state.partition = p->id;
@@ -206,7 +217,9 @@ ulv_keeper_role_reap(struct keeper *k, struct keeper_partition *p)
     if (!p->alive || p->process == ULV_NO_HANDLE ||
         k->platform->process_reap(host->self, p->process, &end) != ULV_OK)
         return false;
-    host->unwatch(host->self, k->waits, p->process);
+    if (p->watched)
+        host->unwatch(host->self, k->waits, p->process);
+    p->watched = false;
     close_handle(host, &p->process);
     died(k, p, end.signalled ? "signal" : "exit code", end.code);
     return true;

@@ -30,7 +30,8 @@
 #define SAY_BOOT           10u /* to the ultravisor; tail: operations */
 #define SAY_ORDER_DONE     11u
 #define SAY_STATE          12u /* to the ultravisor: a partition's state */
-#define SAY_DIED           13u /* to the ultravisor: a role is dead */
+#define SAY_DIED           13u /* to ultravisor, command: a role is dead;
+                                  state: the partition's kind */
 #define SAY_ACKNOWLEDGED   14u /* to the ultravisor */
 #define SAY_PARTITION_GONE 15u /* to the ultravisor: drop its view */
 #define SAY_FLUSH          16u /* to I/O: say when this console is empty */

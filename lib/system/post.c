@@ -30,12 +30,13 @@ ulv_post_init(struct post *post, const struct ulv_host *host,
     post->link = link;
     post->last = &post->first;
     post->buf = host->alloc(host->self, ULV_LINK_MESSAGE_MAX, 8);
-    if (post->buf == NULL ||
-        host->watch(host->self, waits, link->readable) != ULV_OK) {
-        ulv_post_fini(post);
-        return ULV_E_NO_MEMORY;
+    if (post->buf != NULL &&
+        host->watch(host->self, waits, link->readable) == ULV_OK) {
+        post->watched = true;
+        return ULV_OK;
     }
-    return ULV_OK;
+    ulv_post_fini(post);
+    return ULV_E_NO_MEMORY;
 }
 
 static void
@@ -70,7 +71,8 @@ ulv_post_fini(struct post *post)
         return;
     drop_waiting(post);
     if (post->link != NULL) {
-        host->unwatch(host->self, post->waits, post->link->readable);
+        if (post->watched)
+            host->unwatch(host->self, post->waits, post->link->readable);
         post->link->ops->close(post->link);
     }
     host->free(host->self, post->buf, ULV_LINK_MESSAGE_MAX);
@@ -156,6 +158,14 @@ ulv_post_send(struct post *post, const struct say *say, const void *tail,
         return ULV_OK;
     }
     return status;
+}
+
+void
+ulv_post_tell(struct post *post, const struct say *say, const void *tail,
+              const ulv_handle *handles, uint32_t handle_count)
+{
+    if (ulv_post_send(post, say, tail, handles, handle_count) != ULV_OK)
+        post->gone = true;
 }
 
 void

@@ -20,6 +20,7 @@ struct post {
     struct post_letter *first, **last;
     uint32_t waiting_count;
     uint8_t *buf; /* ULV_LINK_MESSAGE_MAX, for receive */
+    bool watched; /* the link is in the wait set */
     bool gone;    /* the peer is gone */
 };
 
@@ -36,6 +37,11 @@ void ulv_post_fini(struct post *post);
 ulv_status ulv_post_send(struct post *post, const struct say *say,
                          const void *tail, const ulv_handle *handles,
                          uint32_t handle_count);
+
+/* Send what must not be lost: if it is, for want of memory, the link is broken
+ * and both sides will see that it is. */
+void ulv_post_tell(struct post *post, const struct say *say, const void *tail,
+                   const ulv_handle *handles, uint32_t handle_count);
 
 /* Send what waits. */
 void ulv_post_flush(struct post *post);

@@ -137,5 +137,5 @@ ulv_role_tell(struct role *role, uint32_t event, ulv_id partition,
     say.u.event.partition = partition;
     say.u.event.value = value;
     ulv_string_copy(say.u.event.text, sizeof(say.u.event.text), text);
-    (void)ulv_post_send(&role->post, &say, NULL, NULL, 0);
+    ulv_post_tell(&role->post, &say, NULL, NULL, 0);
 }

@@ -373,7 +373,9 @@ command_hear(struct role *role, struct heard *heard)
         return ULV_OK;
     case SAY_CHANNEL:
         return take_channel(r, heard);
-    case SAY_DIED: /* the ultravisor: what was asked will not be answered */
+    case SAY_DIED: /* what was asked will not be answered */
+        if (heard->say.u.state.state == ULV_PARTITION_OPERATIONS)
+            return r->has_policy ? ULV_OK : ULV_E_PEER_GONE;
         if (r->state != STATE_IDLE)
             fail_upstream(r, ULV_E_PEER_GONE);
         r->client.end.tx.closed = ULV_E_PEER_GONE;

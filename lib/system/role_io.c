@@ -122,6 +122,21 @@ take_view(struct io_role *r, const struct heard *heard)
 }
 
 static ulv_status
+take_bell(struct io_role *r, struct heard *heard)
+{
+    const struct ulv_host *host = r->role.host;
+    ulv_status status = ULV_E_EXISTS;
+
+    if (r->bell == ULV_NO_HANDLE)
+        status = host->watch(host->self, r->role.waits, heard->handle[0]);
+    if (status == ULV_OK) {
+        r->bell = heard->handle[0];
+        heard->handle_count = 0;
+    }
+    return status;
+}
+
+static ulv_status
 take_device(struct io_role *r, struct heard *heard)
 {
     const struct ulv_host *host = r->role.host;
@@ -185,7 +200,7 @@ say_flushed(struct io_role *r, ulv_id channel)
     struct say say = { .kind = SAY_FLUSHED };
 
     say.u.console.channel = channel;
-    (void)ulv_post_send(&r->role.post, &say, NULL, NULL, 0);
+    ulv_post_tell(&r->role.post, &say, NULL, NULL, 0);
 }
 
 static void
@@ -211,9 +226,7 @@ io_hear(struct role *role, struct heard *heard)
     case SAY_VIEW:
         return take_view(r, heard);
     case SAY_BELL:
-        r->bell = heard->handle[0];
-        heard->handle_count = 0;
-        return role->host->watch(role->host->self, role->waits, r->bell);
+        return take_bell(r, heard);
     case SAY_DEVICE:
         return take_device(r, heard);
     case SAY_CHANNEL:
@@ -283,7 +296,7 @@ acknowledge(struct io_role *r, uint64_t generation)
 
     say.u.generation.partition = r->role.partition;
     say.u.generation.generation = generation;
-    (void)ulv_post_send(&r->role.post, &say, NULL, NULL, 0);
+    ulv_post_tell(&r->role.post, &say, NULL, NULL, 0);
 }
 
 static void

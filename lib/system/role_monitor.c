@@ -75,7 +75,7 @@ monitor_start(struct monitor_role *r, const struct heard *heard)
         diag.status = status;
         say.u.order_done.diag = diag;
     }
-    (void)ulv_post_send(&r->role.post, &say, NULL, NULL, 0);
+    ulv_post_tell(&r->role.post, &say, NULL, NULL, 0);
 }
 
 static ulv_status
@@ -122,7 +122,7 @@ report_end(struct monitor_role *r)
 
     say.u.end = *ulv_monitor_end(r->monitor);
     r->reported = true;
-    (void)ulv_post_send(&r->role.post, &say, NULL, NULL, 0);
+    ulv_post_tell(&r->role.post, &say, NULL, NULL, 0);
 }
 
 static void
@@ -136,7 +136,7 @@ acknowledge(struct monitor_role *r)
     r->acknowledged = generation;
     say.u.generation.partition = r->role.partition;
     say.u.generation.generation = generation;
-    (void)ulv_post_send(&r->role.post, &say, NULL, NULL, 0);
+    ulv_post_tell(&r->role.post, &say, NULL, NULL, 0);
 }
 
 static void

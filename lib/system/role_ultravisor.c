@@ -301,7 +301,7 @@ finish(struct ultravisor_role *r, const struct ulv_diag *diag,
 
         r->booted = diag->status == ULV_OK;
         say.u.order_done.diag = *diag;
-        (void)ulv_post_send(&r->role.post, &say, NULL, NULL, 0);
+        ulv_post_tell(&r->role.post, &say, NULL, NULL, 0);
     } else if (diag->status != ULV_OK) {
         ulv_role_tell(&r->role, ULV_EVENT_FAULT, diag->object, 0, diag->text);
     }
@@ -316,7 +316,7 @@ tell_keeper(struct ultravisor_role *r, uint32_t kind, uint64_t revision)
 
     say.u.order.ticket = r->ticket;
     say.u.order.revision = revision;
-    (void)ulv_post_send(&r->role.post, &say, NULL, NULL, 0);
+    ulv_post_tell(&r->role.post, &say, NULL, NULL, 0);
 }
 
 /* What follows from the effects on our own side. */

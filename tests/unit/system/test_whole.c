@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * The whole in one process on a host of the test's: boot, a transaction, a
+ * scripted guest, its end; then the same with each fallible call of the host
+ * failing in turn. Whatever happens, nothing is left behind.
+ */
+#include "../port/port_test.h"
+
+#include <stdio.h>
+
+#include <ultravisor/ultravisor.h>
+
+#include "base/base.h"
+#include "mock_image.h"
+#include "port/test/test.h"
+
+static ulv_status
+two_processors(void *self, struct ulv_host_processor *ret, uint32_t capacity,
+               uint32_t *ret_count, struct ulv_diag *diag)
+{
+    (void)self;
+    (void)diag;
+    for (uint32_t i = 0; i < 2 && i < capacity; i++) {
+        memset(&ret[i], 0, sizeof(ret[i]));
+        ret[i].number = ret[i].core = i;
+    }
+    *ret_count = 2;
+    return ULV_OK;
+}
+
+static ulv_status
+one_node(void *self, struct ulv_host_node *ret, uint32_t capacity,
+         uint32_t *ret_count, struct ulv_diag *diag)
+{
+    (void)self;
+    (void)diag;
+    (void)capacity;
+    memset(&ret[0], 0, sizeof(ret[0]));
+    ret[0].total_bytes = ret[0].free_bytes = ULV_MIB(64);
+    *ret_count = 1;
+    return ULV_OK;
+}
+
+static void
+make_host(struct ulv_test_host *t)
+{
+    ulv_test_host_init(t);
+    t->host.processors = two_processors;
+    t->host.nodes = one_node;
+}
+
+static const struct ulv_mock_step script[] = {
+    { .kind = ULV_MOCK_CALL, .number = ULV_CALL_TIME },
+    { .kind = ULV_MOCK_EXPECT, .argument = { 0 } },
+    { .kind = ULV_MOCK_CALL, .number = 0xffff },
+    { .kind = ULV_MOCK_EXPECT, .argument = { (uint64_t)ULV_E_UNSUPPORTED } },
+    { .kind = ULV_MOCK_CALL, .number = ULV_CALL_STOP, .argument = { 42 } },
+};
+
+static ulv_status
+assign(ulv_system *system, ulv_id *ret_web, struct ulv_diag *diag)
+{
+    static const uint8_t sectors[4096];
+    ulv_transaction *t = ulv_transaction_begin(system);
+    ulv_id disk;
+
+    *ret_web = ulv_transaction_partition(t, "web", ULV_PARTITION_GUEST);
+    disk = ulv_transaction_offer(t, 0, 0,
+                                 ULV_SOURCE_MEMORY(sectors, sizeof(sectors)));
+    ulv_transaction_memory(t, *ret_web, ULV_MIB(2), ULV_ANY_NODE);
+    ulv_transaction_processors(t, *ret_web, 1, ULV_SHARED);
+    ulv_transaction_console(t, *ret_web, 0, 0);
+    ulv_transaction_attach(t, *ret_web, disk, ULV_DISK_READ_ONLY);
+    return ulv_transaction_commit(t, diag);
+}
+
+/* Boot to end; any status, and everything closed again. */
+static ulv_status
+scenario(const struct ulv_host *host, struct ulv_end *end)
+{
+    struct ulv_system_opts opts = ULV_SYSTEM_OPTS_INIT;
+    struct ulv_diag diag = ULV_DIAG_INIT;
+    struct mock_image image;
+    struct ulv_image start;
+    ulv_system *system;
+    ulv_id web;
+    ulv_status status;
+
+    opts.backend = "mock";
+    opts.memory = ULV_MIB(32);
+    mock_image_init(&image, script, ULV_COUNT_OF(script));
+    memset(&start, 0, sizeof(start));
+    start.kernel = ULV_SOURCE_MEMORY(&image, sizeof(image));
+    status = ulv_system_create(host, &opts, &system, &diag);
+    if (status != ULV_OK)
+        return status;
+    status = assign(system, &web, &diag);
+    if (status == ULV_OK)
+        status = ulv_partition_start(system, web, &start, &diag);
+    if (status == ULV_OK)
+        status = ulv_partition_wait(system, web, end,
+                                    ulv_system_now(system) + 1000000000,
+                                    &diag);
+    ulv_system_destroy(system);
+    return status;
+}
+
+static void
+test_system_whole__runs(void **state)
+{
+    struct ulv_test_host t;
+    struct ulv_end end = { 0 };
+
+    (void)state;
+    make_host(&t);
+    assert_int_equal(scenario(&t.host, &end), ULV_OK);
+    assert_int_equal(end.reason, ULV_END_REASON_STOP);
+    assert_int_equal(end.code, 42);
+    assert_int_equal(ulv_test_host_live(&t), 0);
+    assert_int_equal(ulv_test_host_fini(&t), 0);
+}
+
+static void
+test_system_whole__each_call_fails_in_turn(void **state)
+{
+    struct ulv_test_host t;
+    uint64_t n = 1, survived = 0;
+    bool reached = true;
+
+    (void)state;
+    for (; reached; n++) {
+        struct ulv_end end = { 0 };
+        ulv_status status;
+
+        make_host(&t);
+        ulv_test_host_fail_at(&t, n);
+        status = scenario(&t.host, &end);
+        reached = ulv_test_host_failed(&t);
+        if (ulv_test_host_live(&t) != 0 || t.misuse != 0)
+            print_message("call %llu failing: %llu left, %s\n",
+                          (unsigned long long)n,
+                          (unsigned long long)ulv_test_host_live(&t),
+                          t.misuse_text == NULL ? "no misuse"
+                                                : t.misuse_text);
+        assert_int_equal(ulv_test_host_live(&t), 0);
+        assert_int_equal(ulv_test_host_fini(&t), 0);
+        survived += status == ULV_OK ? 1 : 0;
+        if (!reached)
+            assert_int_equal(status, ULV_OK);
+    }
+    print_message("%llu calls failed in turn, %llu of them did no harm\n",
+                  (unsigned long long)(n - 2),
+                  (unsigned long long)(survived - 1));
+    assert_true(n > 100);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_system_whole__runs),
+        cmocka_unit_test(test_system_whole__each_call_fails_in_turn),
+    };
+
+    return cmocka_run_group_tests_name("system", tests, NULL, NULL);
+}
