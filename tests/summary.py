@@ -6,9 +6,10 @@ usage: summary.py stage NAME BUILD RESULTS [ARGUMENT of meson test...]
        summary.py total RESULTS
 
 `stage` runs the tests of one build directory, prints a line for each and adds
-the counts to the file RESULTS; `failed` adds one failure, for a build that
+the counts to the file RESULTS; it exits 0 if it could count them, whatever they
+are, so that a stage that died is not taken for one without failures. `failed` adds one failure, for a build that
 could not be made; `total` prints every skip with its reason and, as the last
-line, the sum of all. Exits 1 if anything failed or nothing ran.
+line, the sum of all, and exits 1 if anything failed or nothing ran.
 
 The points are read from what the tests printed (testlog.json), not from
 Meson's verdicts: CMocka 1.1.5 prints a skip as "not ok 1 # SKIP", which Meson
@@ -213,12 +214,15 @@ def run_stage(stage, build, results, arguments):
             env={**os.environ, "PYTHONUNBUFFERED": "1"})
         status = follow(process, stage, file)
     total, ran = count_stage(stage, build, log)
-    if status != 0 and ran == 0:
+    if ran == 0:
         with open(output, encoding="utf-8") as file:
-            total.failed.append(f"meson test: {last_line(file.read())}")
+            total.failed.append("no test ran: meson test ended with status "
+                                f"{status}: {last_line(file.read())}")
+    elif status < 0:
+        total.failed.append(f"meson test was killed by signal {-status}")
     record(results, stage, total)
     print(f"{stage:6} {total}", flush=True)
-    return 1 if total.failed else 0
+    return 0
 
 
 def record(results, stage, counts):

@@ -162,8 +162,19 @@ class WithMeson(unittest.TestCase):
                                    check=False, capture_output=True, text=True)
             total = subprocess.run([*run, "total", results], check=False,
                                    capture_output=True, text=True)
-        self.assertEqual(stage.returncode, 1, stage.stdout + stage.stderr)
+            empty = os.path.join(folder, "empty")
+            subprocess.run([*run, "stage", "gcc", build, empty, "--suite",
+                            "none"], check=True, capture_output=True)
+            nothing = subprocess.run([*run, "total", empty], check=False,
+                                     capture_output=True, text=True)
+            unbuilt = subprocess.run(
+                [*run, "stage", "gcc", os.path.join(folder, "nowhere"), empty],
+                check=False, capture_output=True)
+        self.assertEqual(stage.returncode, 0, stage.stdout + stage.stderr)
         self.assertEqual(total.returncode, 1)
+        self.assertEqual(nothing.returncode, 1, nothing.stdout)
+        self.assertIn("no test ran", nothing.stdout)
+        self.assertNotEqual(unbuilt.returncode, 0)
         lines = total.stdout.splitlines()
         self.assertEqual(lines[-1], "2 passed, 2 failed, 2 skipped")
         self.assertIn("skipped: gcc: tap: a: no foo", lines)
