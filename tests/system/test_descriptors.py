@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""The table of doc/threat-model.md, held to /proc."""
+
+import collections
+import os
+import pathlib
+import re
+import sys
+
+from common import BACKENDS, DIGEST, SystemTest, disk
+
+import ultravisor
+
+DOCUMENT = pathlib.Path(__file__).parents[2] / "doc/threat-model.md"
+
+
+def documented():
+    table = collections.defaultdict(dict)
+    for role, kind, count in re.findall(
+            r"^\| ([\w-]+) \| ([\w-]+) \| (\d+) \|$", DOCUMENT.read_text(),
+            re.M):
+        table[role][kind] = int(count)
+    return table
+
+
+def kind_of(target, path):
+    if target.startswith("socket:"):
+        return "socket"
+    if target == str(path):
+        return "medium"
+    if target == "/dev/kvm":
+        return "kvm"
+    match = re.match(r"(?:anon_inode:\[?|/memfd:)([a-z-]+)", target)
+    return match.group(1) if match else target
+
+
+def held(process, path):
+    """Kinds of descriptors above the standard three, counted."""
+    counts = collections.Counter()
+    for name in os.listdir(f"/proc/{process}/fd"):
+        if int(name) > 2:
+            counts[kind_of(os.readlink(f"/proc/{process}/fd/{name}"),
+                           path)] += 1
+    return dict(counts)
+
+
+class Descriptors(SystemTest):
+    def test_each_role_holds_what_the_table_says(self):
+        if "kvm" not in BACKENDS:
+            self.skipTest("the table is for KVM, which is not usable here")
+        table = documented()
+        self.assertGreaterEqual(len(table), 6)
+        with disk(400000) as path, ultravisor.open(
+                in_process=False, backend="kvm", memory="64M") as host:
+            guest = self.guest(host, "guest", path)
+            guest.start(DIGEST)
+            # until the guest reads: everything has been handed over
+            while not any(e.kind == ultravisor.C.ULV_EVENT_CONSOLE
+                          for e in host.pending()):
+                host.step(1)
+            # the role that stands by has nothing to do just now
+            for name, alive, process in host.roles():
+                if process == 0:
+                    continue
+                with self.subTest(role=name):
+                    self.assertTrue(alive)
+                    self.assertEqual(held(process, path), table.pop(name))
+            self.assertEqual(dict(table), {})
+            guest.stop()
+
+    def test_memory_is_the_keepers_alone(self):
+        """No role holds memory, a channel or a view."""
+        with disk(400000) as path, ultravisor.open(
+                in_process=False, backend=BACKENDS[0],
+                memory="64M") as host:
+            guest = self.guest(host, "guest", path)
+            guest.start(DIGEST)
+            while not any(e.kind == ultravisor.C.ULV_EVENT_CONSOLE
+                          for e in host.pending()):
+                host.step(1)
+            for name, _, process in host.roles():
+                for kind in held(process, path) if process else ():
+                    self.assertFalse(kind.startswith("ulv-memory") or
+                                     kind.startswith("ulv-channel") or
+                                     kind.startswith("ulv-view"),
+                                     (name, kind))
+            guest.stop()
+
+
+if __name__ == "__main__":
+    sys.exit("run by tests/tap.py")
