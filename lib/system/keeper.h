@@ -98,6 +98,7 @@ struct keeper_order {
     struct ulv_effect *effects;
     uint32_t count, received, prepared;
     bool open, done;
+    bool committing; /* decided: whoever dies meanwhile, nothing is undone */
 };
 
 struct keeper {

@@ -492,6 +492,8 @@ ulv_keeper_order_abort(struct keeper *k)
 {
     struct keeper_order *order = &k->order;
 
+    if (order->committing)
+        return;
     while (order->prepared > 0)
         undo_effect(k, &order->effects[--order->prepared]);
     close_order(k);
@@ -717,6 +719,7 @@ ulv_keeper_order_commit(struct keeper *k, uint64_t ticket)
 
     if (!order->open || !order->done || order->ticket != ticket)
         return;
+    order->committing = true;
     for (uint32_t i = 0; i < order->count; i++)
         commit_effect(k, &order->effects[i]);
     close_order(k);

@@ -167,8 +167,8 @@ died(struct keeper *k, struct keeper_partition *p, const char *how,
     p->alive = p->reaping = false;
     ulv_post_fini(&p->post);
     if (p == k->ultravisor) {
+        ulv_keeper_order_abort(k); /* of what it ordered, all but itself */
         k->ultravisor = NULL;
-        ulv_keeper_order_abort(k);
     }
     if (p->kind == ULV_PARTITION_GUEST) {
         struct ulv_end end = { .reason = ULV_END_REASON_FAULT,
