@@ -7,9 +7,10 @@ usage: summary.py stage NAME BUILD RESULTS [ARGUMENT of meson test...]
 
 `stage` runs the tests of one build directory, prints a line for each and adds
 the counts to the file RESULTS; it exits 0 if it could count them, whatever they
-are, so that a stage that died is not taken for one without failures. `failed` adds one failure, for a build that
-could not be made; `total` prints every skip with its reason and, as the last
-line, the sum of all, and exits 1 if anything failed or nothing ran.
+are, so that a stage that died is not taken for one without failures. `failed`
+adds one failure, for a build that could not be made; `total` prints every skip
+with its reason and, as the last line, the sum of all, and exits 1 if anything
+failed or nothing ran.
 
 The points are read from what the tests printed (testlog.json), not from
 Meson's verdicts: CMocka 1.1.5 prints a skip as "not ok 1 # SKIP", which Meson
