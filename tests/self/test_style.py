@@ -277,7 +277,7 @@ class Commits(unittest.TestCase):
     def test_bad(self):
         for subject in ("publish a page", "View: publish", "views: publish",
                         "view: Publish a page", "view: publish.",
-                        "view: " + "x" * 65, "view: WIP"):
+                        "view: " + "x" * 67, "view: WIP"):
             self.assertEqual(len(self.check(subject + "\n\nWhy.\n")), 1,
                              subject)
         for body in ("", "\nno empty line\n", "\n\n" + "x" * 81 + "\n",

@@ -13,11 +13,10 @@ import unittest
 import sources
 from style_tokens import WORDS
 
-COLUMNS = 70
+COLUMNS = 72
 BODY_COLUMNS = 80
-# subjects that are too long, from before this was checked
-LONG_SUBJECTS = ("build: start the project", "database: the resource database",
-                 "system: survive every failing call of the host")
+# a subject that is too long, from before this was checked
+LONG_SUBJECTS = ("database: the resource database with transactions",)
 OTHER_AREAS = {"abi", "doc", "tests", "build", "python", "libvirt", "examples"}
 
 
