@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * The main job in this process, with real backends: a guest hashes a disk, its
+ * server is dropped half way. For the sanitizers, which see all roles here.
+ * Arguments: launcher, digest.elf.
+ */
+#include "../port/port_test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <ultravisor/guest.h>
+#include <ultravisor/ultravisor.h>
+
+#define DISK_BYTES (3u << 20)
+
+static const char *launcher, *digest;
+
+/* A disk of pseudo-random bytes and its digest in hexadecimal. */
+static void
+make_disk(char path[32], char hex[65])
+{
+    static uint8_t bytes[DISK_BYTES];
+    struct guest_sha256 hash;
+    uint8_t sum[32];
+    uint64_t seed = 1;
+    int fd;
+
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407;
+        bytes[i] = (uint8_t)(seed >> 56);
+    }
+    guest_sha256_init(&hash);
+    guest_sha256_add(&hash, bytes, sizeof(bytes));
+    guest_sha256_end(&hash, sum);
+    for (int i = 0; i < 32; i++)
+        (void)snprintf(hex + 2 * i, 3, "%02x", sum[i]);
+    strcpy(path, "/tmp/ulv-disk-XXXXXX");
+    fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, bytes, sizeof(bytes)), sizeof(bytes));
+    (void)close(fd);
+}
+
+struct heard_events {
+    char console[4096];
+    size_t len;
+    bool dropped, taken_over;
+};
+
+/* Take what happened; half way, drop whoever serves the disk. */
+static void
+look(ulv_system *system, struct heard_events *heard)
+{
+    struct ulv_event event = ULV_EVENT_INIT;
+
+    while (ulv_event_next(system, &event) == ULV_OK) {
+        if (event.kind == ULV_EVENT_TAKEOVER)
+            heard->taken_over = true;
+        if (event.kind != ULV_EVENT_CONSOLE ||
+            heard->len + event.bytes >= sizeof(heard->console))
+            continue;
+        memcpy(heard->console + heard->len, event.data, event.bytes);
+        heard->len += event.bytes;
+    }
+    if (!heard->dropped && strstr(heard->console, "progress 30") != NULL) {
+        struct ulv_device_record device[4];
+        uint32_t count = 0;
+
+        heard->dropped = true;
+        assert_int_equal(ulv_system_query(system, ULV_QUERY_DEVICES, 0, device,
+                                          sizeof(device), &count),
+                         ULV_OK);
+        for (uint32_t i = 0; i < count; i++) {
+            if (device[i].kind == ULV_DEVICE_BLOCK)
+                assert_int_equal(
+                    ulv_system_kill(system, device[i].serving, NULL), ULV_OK);
+        }
+    }
+}
+
+static ulv_id
+assign(ulv_system *system, const char *path, struct ulv_diag *diag)
+{
+    ulv_transaction *t = ulv_transaction_begin(system);
+    ulv_id web = ulv_transaction_partition(t, "web", ULV_PARTITION_GUEST);
+    ulv_id disk = ulv_transaction_offer(t, 0, 0, ULV_SOURCE_PATH(path));
+
+    ulv_transaction_memory(t, web, ULV_MIB(4), ULV_ANY_NODE);
+    ulv_transaction_processors(t, web, 1, ULV_SHARED);
+    ulv_transaction_console(t, web, 0, 0);
+    ulv_transaction_attach(t, web, disk, ULV_DISK_READ_ONLY);
+    assert_int_equal(ulv_transaction_commit(t, diag), ULV_OK);
+    return web;
+}
+
+static void
+run(const char *backend, const char *path, const char *hex)
+{
+    struct ulv_system_opts opts = ULV_SYSTEM_OPTS_INIT;
+    struct ulv_diag diag = ULV_DIAG_INIT;
+    struct heard_events heard = { .len = 0 };
+    struct ulv_image image;
+    struct ulv_end end;
+    ulv_system *system;
+    ulv_id web;
+    ulv_status status = ULV_E_TIMEOUT;
+
+    opts.backend = backend;
+    opts.memory = ULV_MIB(32);
+    opts.launcher_program = launcher;
+    memset(&image, 0, sizeof(image));
+    image.kernel = ULV_SOURCE_PATH(digest);
+    assert_int_equal(
+        ulv_system_create(ulv_posix_host(), &opts, &system, &diag), ULV_OK);
+    web = assign(system, path, &diag);
+    assert_int_equal(ulv_partition_start(system, web, &image, &diag), ULV_OK);
+    while (status == ULV_E_TIMEOUT) {
+        (void)ulv_system_step(system, ulv_system_now(system) + 100000000);
+        look(system, &heard);
+        status = ulv_partition_wait(system, web, &end, 0, &diag);
+    }
+    look(system, &heard);
+    assert_int_equal(status, ULV_OK);
+    assert_int_equal(end.reason, ULV_END_REASON_STOP);
+    assert_int_equal(end.code, 0);
+    assert_non_null(strstr(heard.console, hex));
+    assert_true(heard.dropped);
+    assert_true(heard.taken_over);
+    ulv_system_destroy(system);
+}
+
+static void
+test_system_in_process__main_job(void **state)
+{
+    char path[32], hex[65];
+    const char *name;
+    struct ulv_diag diag = ULV_DIAG_INIT;
+    uint32_t ran = 0;
+
+    (void)state;
+    make_disk(path, hex);
+    for (uint32_t i = 0;; i++) {
+        ulv_status status =
+            ulv_backend_probe(ulv_posix_host(), i, &name, &diag);
+
+        if (status == ULV_E_NOT_FOUND)
+            break;
+        if (strcmp(name, "mock") == 0)
+            continue;
+        if (status != ULV_OK) {
+            print_message("%s is left out: %s\n", name, diag.text);
+            continue;
+        }
+        run(name, path, hex);
+        ran++;
+    }
+    (void)unlink(path);
+    assert_true(ran > 0);
+}
+
+int
+main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_system_in_process__main_job),
+    };
+
+    if (argc != 3)
+        return 2;
+    launcher = argv[1];
+    digest = argv[2];
+    return cmocka_run_group_tests_name("system", tests, NULL, NULL);
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Nobody but the ultravisor can change an assignment, and the ultravisor only
+ * within the frame table: each kind of role asks the keeper for memory.
+ */
+#include "../port/port_test.h"
+
+#include "port/test/test.h"
+#include "system/keeper.h"
+#include "system/link.h"
+
+struct asked {
+    struct keeper keeper;
+    struct post far; /* the role's end of the link */
+    uint32_t faults;
+    struct ulv_diag answer;
+    bool answered;
+};
+
+static void
+note(void *self, uint32_t event, ulv_id partition, uint64_t value,
+     const void *data, size_t bytes)
+{
+    struct asked *a = self;
+
+    (void)partition;
+    (void)value;
+    (void)data;
+    (void)bytes;
+    a->faults += event == ULV_EVENT_FAULT ? 1 : 0;
+}
+
+/* A keeper with one role of a kind, whose link we hold. */
+static void
+begin(struct asked *a, struct ulv_test_host *t, ulv_handle waits,
+      uint32_t kind)
+{
+    struct ulv_link *near, *far;
+    struct keeper_partition *p;
+
+    memset(a, 0, sizeof(*a));
+    assert_int_equal(ulv_keeper_init(&a->keeper, &t->host, waits), ULV_OK);
+    a->keeper.tell = note;
+    a->keeper.self = a;
+    assert_int_equal(ulv_frame_table_add(&a->keeper.frames, 0x1000000,
+                                         ULV_MIB(16), ULV_FRAME_FREE, NULL),
+                     ULV_OK);
+    assert_int_equal(ulv_frame_table_add(&a->keeper.frames, 0x10000000,
+                                         ULV_MIB(2), ULV_FRAME_NEVER, NULL),
+                     ULV_OK);
+    p = ulv_keeper_partition_add(&a->keeper, 7, kind, "role");
+    assert_non_null(p);
+    assert_int_equal(ulv_link_create(&t->host, &near, &far), ULV_OK);
+    assert_int_equal(ulv_post_init(&p->post, &t->host, waits, near), ULV_OK);
+    assert_int_equal(ulv_post_init(&a->far, &t->host, waits, far), ULV_OK);
+    p->alive = true;
+    if (kind == ULV_PARTITION_ULTRAVISOR)
+        a->keeper.ultravisor = p;
+}
+
+static void
+end(struct asked *a)
+{
+    ulv_post_fini(&a->far);
+    ulv_keeper_fini(&a->keeper);
+}
+
+/* Order a grant of frames as that role, and hear what comes of it. */
+static void
+order(struct asked *a, uint64_t ticket, uint64_t frame)
+{
+    struct say say = { .kind = SAY_ORDER };
+    struct ulv_effect effect = { .kind = ULV_EFFECT_EXTENT_GRANT };
+    struct role_need need = { false, ULV_FOREVER };
+    struct heard heard;
+
+    effect.u.extent.id = 100 + ticket;
+    effect.u.extent.partition = 50 + ticket;
+    effect.u.extent.frame = frame;
+    effect.u.extent.bytes = ULV_MIB(2);
+    say.u.order.ticket = ticket;
+    say.u.order.effect_count = 1;
+    say.tail_bytes = sizeof(effect);
+    assert_int_equal(ulv_post_send(&a->far, &say, &effect, NULL, 0), ULV_OK);
+    ulv_keeper_step(&a->keeper, &need);
+    a->answered = ulv_post_receive(&a->far, &heard) == ULV_OK;
+    if (a->answered) {
+        assert_int_equal(heard.say.kind, SAY_ORDER_DONE);
+        a->answer = heard.say.u.order_done.diag;
+    }
+}
+
+static void
+commit(struct asked *a, uint64_t ticket)
+{
+    struct say say = { .kind = SAY_COMMITTED };
+    struct role_need need = { false, ULV_FOREVER };
+
+    say.u.order.ticket = ticket;
+    assert_int_equal(ulv_post_send(&a->far, &say, NULL, NULL, 0), ULV_OK);
+    ulv_keeper_step(&a->keeper, &need);
+}
+
+static void
+test_system_keeper__only_the_ultravisor_orders(void **state)
+{
+    static const uint32_t kinds[] = { ULV_PARTITION_GUEST,
+                                      ULV_PARTITION_COMMAND, ULV_PARTITION_IO,
+                                      ULV_PARTITION_OPERATIONS };
+    struct ulv_test_host t;
+    ulv_handle waits;
+
+    (void)state;
+    for (size_t i = 0; i < ULV_COUNT_OF(kinds); i++) {
+        struct asked a;
+
+        ulv_test_host_init(&t);
+        assert_int_equal(t.host.wait_create(t.host.self, &waits), ULV_OK);
+        begin(&a, &t, waits, kinds[i]);
+        order(&a, 1, 0x1000000);
+        assert_false(a.answered);
+        assert_int_equal(a.faults, 1);
+        assert_null(a.keeper.extents);
+        end(&a);
+        t.host.handle_close(t.host.self, waits);
+        assert_int_equal(ulv_test_host_fini(&t), 0);
+    }
+}
+
+static void
+test_system_keeper__a_wrong_database_is_refused(void **state)
+{
+    struct ulv_test_host t;
+    struct asked a;
+    ulv_handle waits;
+
+    (void)state;
+    ulv_test_host_init(&t);
+    assert_int_equal(t.host.wait_create(t.host.self, &waits), ULV_OK);
+    begin(&a, &t, waits, ULV_PARTITION_ULTRAVISOR);
+    order(&a, 1, 0x1000000);
+    assert_true(a.answered);
+    assert_int_equal(a.answer.status, ULV_OK);
+    commit(&a, 1);
+    /* the same frames for another partition: a double grant */
+    order(&a, 2, 0x1000000);
+    assert_int_equal(a.answer.status, ULV_E_DENIED);
+    assert_int_equal(a.faults, 1);
+    /* frames that are nobody's to give, and frames that are not there */
+    order(&a, 3, 0x10000000);
+    assert_int_equal(a.answer.status, ULV_E_DENIED);
+    order(&a, 4, 0x40000000);
+    assert_int_equal(a.answer.status, ULV_E_DENIED);
+    assert_int_equal(a.faults, 3);
+    assert_int_equal(a.keeper.extents->partition, 51);
+    assert_null(a.keeper.extents->next);
+    assert_int_equal(ulv_frame_table_check(&a.keeper.frames, NULL), ULV_OK);
+    end(&a);
+    t.host.handle_close(t.host.self, waits);
+    assert_int_equal(ulv_test_host_fini(&t), 0);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_system_keeper__only_the_ultravisor_orders),
+        cmocka_unit_test(test_system_keeper__a_wrong_database_is_refused),
+    };
+
+    return cmocka_run_group_tests_name("system", tests, NULL, NULL);
+}
