@@ -287,6 +287,54 @@ ulv_page_map_find(const struct ulv_page_map *map, uint64_t bytes,
     return ULV_OK;
 }
 
+/* A run that grows while entries are visited in order. */
+struct run {
+    uint64_t need, start, bytes;
+};
+
+static bool
+grow_run(struct run *run, const struct ulv_index_page *page, uint32_t tier,
+         uint64_t offset)
+{
+    for (uint32_t i = 0; i < ENTRIES; i++) {
+        uint64_t entry = page->entry[i];
+        uint64_t at = offset + i * block_bytes(tier);
+
+        if (is_index(entry) && index_page(entry)->free_pages != 0) {
+            if (grow_run(run, index_page(entry), tier - 1, at))
+                return true;
+        } else if (entry == ULV_PAGE_FREE) {
+            if (run->bytes == 0)
+                run->start = at;
+            run->bytes += block_bytes(tier);
+            if (run->bytes >= run->need)
+                return true;
+        } else {
+            run->bytes = 0;
+        }
+    }
+    return false;
+}
+
+ulv_status
+ulv_page_map_find_run(const struct ulv_page_map *map, uint64_t bytes,
+                      uint64_t *ret_address)
+{
+    struct run run = { .need = bytes };
+    uint32_t want = 1;
+
+    while (want < map->top && block_bytes(want) < bytes)
+        want++;
+    if (block_bytes(want) >= bytes && map->root->largest >= want) {
+        *ret_address = map->base + find_block(map->root, map->top, want);
+        return ULV_OK;
+    }
+    if (!grow_run(&run, map->root, map->top, 0))
+        return ULV_E_NO_MEMORY;
+    *ret_address = map->base + run.start;
+    return ULV_OK;
+}
+
 /* ---- look ---------------------------------------------------------------- */
 
 uint64_t

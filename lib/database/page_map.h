@@ -63,6 +63,14 @@ ulv_status ulv_page_map_set(struct ulv_page_map *map, uint64_t address,
 ulv_status ulv_page_map_find(const struct ulv_page_map *map, uint64_t bytes,
                              uint64_t *ret_address, uint64_t *ret_bytes);
 
+/**
+ * The lowest free run of bytes: in a whole free block of a tier that holds it,
+ * if there is one; otherwise the first of the runs between what is taken.
+ * Errors: NO_MEMORY (no such run).
+ */
+ulv_status ulv_page_map_find_run(const struct ulv_page_map *map,
+                                 uint64_t bytes, uint64_t *ret_address);
+
 uint64_t ulv_page_map_owner(const struct ulv_page_map *map, uint64_t address);
 uint64_t ulv_page_map_free_bytes(const struct ulv_page_map *map);
 

@@ -243,11 +243,9 @@ ulv_db_take_run(struct ulv_database *db, uint64_t bytes, uint64_t owner,
 {
     for (struct pool *pool = first_pool(db); pool != NULL;
          pool = next_pool(pool)) {
-        uint64_t frame, some;
+        uint64_t frame;
 
-        if (ulv_page_map_find(&pool->map, ulv_round_up(bytes, ULV_MIB(2)),
-                              &frame, &some) != ULV_OK ||
-            some < bytes)
+        if (ulv_page_map_find_run(&pool->map, bytes, &frame) != ULV_OK)
             continue;
         if (remember_range(db, pool, frame, bytes) != ULV_OK)
             return ULV_E_NO_MEMORY;

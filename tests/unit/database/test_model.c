@@ -1,0 +1,493 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * The database beside a model of arrays, on random transactions, valid and
+ * not; every invariant is checked after each. Argument: how many transactions
+ * (default 2000); ULV_SEED sets the seed.
+ */
+#include "../port/port_test.h"
+
+#include <stdlib.h>
+
+#include <ultravisor/abi/block.h>
+
+#include "database/database.h"
+#include "port/test/test.h"
+
+#define PARTITIONS 24
+#define POOL       ULV_MIB(64)
+
+static uint64_t steps = 2000, seed = 1;
+
+struct model_partition {
+    ulv_id id; /* 0: not there */
+    uint64_t memory;
+    uint32_t processors, channels;
+    bool runs;
+};
+
+struct model {
+    struct ulv_test_host t;
+    struct ulv_database *db;
+    struct model_partition p[PARTITIONS];
+    ulv_id next, io[2], ultravisor;
+    uint64_t free_bytes, revision;
+};
+
+static uint64_t
+random_below(uint64_t n)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return seed % n;
+}
+
+/* Ids go up; a lease that is used up is followed by another. */
+static ulv_id
+new_id(struct model *m)
+{
+    if (m->next % ULV_ID_LEASE_COUNT == 0)
+        assert_int_equal(ulv_database_lease(m->db, &m->next), ULV_OK);
+    return m->next++;
+}
+
+static ulv_status
+commit(struct model *m, const struct ulv_operation *o, uint32_t count)
+{
+    struct ulv_request request = { .operations = o, .operation_count = count };
+    struct ulv_diag diag = ULV_DIAG_INIT;
+    struct ulv_plan *plan;
+    uint32_t idx;
+    ulv_status status =
+        ulv_database_prepare(m->db, &request, &plan, &idx, &diag);
+
+    if (status == ULV_OK) {
+        m->revision++;
+        assert_int_equal(ulv_database_commit(m->db, plan), m->revision);
+    } else {
+        assert_null(plan);
+        assert_true(idx < count);
+        assert_int_equal(diag.status, status);
+        assert_true(diag.text[0] != '\0');
+    }
+    status = ulv_database_check(m->db, &diag) == ULV_OK ? status
+                                                        : ULV_E_INTERNAL;
+    if (status == ULV_E_INTERNAL)
+        print_message("%s\n", diag.text);
+    assert_int_not_equal(status, ULV_E_INTERNAL);
+    return status;
+}
+
+static struct ulv_operation
+create(ulv_id id, uint32_t kind, uint64_t number)
+{
+    struct ulv_operation o = { .kind = ULV_OP_CREATE_PARTITION };
+    struct ulv_text name;
+
+    o.u.create_partition.id = id;
+    o.u.create_partition.kind = kind;
+    ulv_text_init(&name, o.u.create_partition.name, 32);
+    ulv_text_format(&name, "p%u", number);
+    return o;
+}
+
+static void
+begin(struct model *m)
+{
+    struct ulv_operation o[6];
+
+    memset(m, 0, sizeof(*m));
+    memset(o, 0, sizeof(o));
+    ulv_test_host_init(&m->t);
+    assert_int_equal(ulv_database_create(&m->t.host, &m->db), ULV_OK);
+    assert_int_equal(ulv_database_lease(m->db, &m->next), ULV_OK);
+    m->ultravisor = m->next;
+    m->io[0] = m->next + 1;
+    m->io[1] = m->next + 2;
+    o[0] = create(m->next++, ULV_PARTITION_ULTRAVISOR, 1000);
+    o[1] = create(m->next++, ULV_PARTITION_IO, 1001);
+    o[2] = create(m->next++, ULV_PARTITION_IO, 1002);
+    o[3].kind = ULV_OP_ADD_MEMORY;
+    o[3].u.add_memory.id = m->next++;
+    o[3].u.add_memory.bytes = POOL;
+    for (uint32_t i = 4; i < 6; i++) {
+        o[i].kind = ULV_OP_ADD_PROCESSOR;
+        o[i].u.add_processor.id = m->next++;
+        o[i].u.add_processor.os_number = i;
+    }
+    assert_int_equal(commit(m, o, 6), ULV_OK);
+    m->free_bytes = POOL;
+}
+
+static void
+end(struct model *m)
+{
+    ulv_database_destroy(m->db);
+    assert_int_equal(ulv_test_host_fini(&m->t), 0);
+}
+
+static uint64_t
+channel_bytes(bool block)
+{
+    return 8192 + 2 * ULV_BLOCK_RING_BYTES +
+           (block ? ULV_BLOCK_BULK_BYTES : 0);
+}
+
+/* ---- one random transaction and what the model says of it ------ */
+
+static void
+try_create(struct model *m, uint64_t i)
+{
+    struct model_partition *p = &m->p[i];
+    struct ulv_operation o = create(new_id(m), ULV_PARTITION_GUEST, i);
+    ulv_id id = o.u.create_partition.id;
+    ulv_status status = commit(m, &o, 1);
+
+    assert_int_equal(status, p->id != 0 ? ULV_E_EXISTS : ULV_OK);
+    if (status == ULV_OK)
+        p->id = id;
+}
+
+static void
+try_memory(struct model *m, uint64_t i)
+{
+    struct model_partition *p = &m->p[i];
+    struct ulv_operation o = { .kind = ULV_OP_ASSIGN_MEMORY };
+    uint64_t bytes = random_below(2048) * 4096;
+    ulv_status status, expected = ULV_OK;
+
+    o.u.assign_memory.partition = p->id != 0 ? p->id : 999999;
+    o.u.assign_memory.bytes = bytes;
+    o.u.assign_memory.node = random_below(2) == 0 ? ULV_NODE_ANY : 0;
+    if (p->id == 0)
+        expected = ULV_E_NOT_FOUND;
+    else if (bytes == 0)
+        expected = ULV_E_ARG;
+    else if (p->runs)
+        expected = ULV_E_STATE;
+    else if (bytes > m->free_bytes)
+        expected = ULV_E_NO_MEMORY;
+    status = commit(m, &o, 1);
+    assert_int_equal(status, expected);
+    if (status == ULV_OK) {
+        p->memory += bytes;
+        m->free_bytes -= bytes;
+    }
+}
+
+static void
+try_processor(struct model *m, uint64_t i)
+{
+    struct model_partition *p = &m->p[i];
+    struct ulv_operation o = { .kind = ULV_OP_ASSIGN_PROCESSORS };
+    ulv_status status, expected = ULV_OK;
+
+    if (p->id == 0)
+        return;
+    o.u.assign_processors.partition = p->id;
+    o.u.assign_processors.count = 1;
+    if (p->processors == 2)
+        expected = ULV_E_LIMIT;
+    status = commit(m, &o, 1);
+    assert_int_equal(status, expected);
+    p->processors += status == ULV_OK ? 1 : 0;
+}
+
+/* A disk: two operations that succeed or fail together. */
+static void
+try_disk(struct model *m, uint64_t i)
+{
+    struct model_partition *p = &m->p[i];
+    struct ulv_operation o[2];
+    ulv_status status;
+
+    if (p->id == 0 || p->channels == 8)
+        return;
+    memset(o, 0, sizeof(o));
+    o[0].kind = ULV_OP_OFFER;
+    o[0].u.offer.id = new_id(m);
+    o[0].u.offer.primary = m->io[0];
+    o[0].u.offer.standby = m->io[1];
+    o[0].u.offer.kind = ULV_DEVICE_CONSOLE;
+    memcpy(o[0].u.offer.name, "c", 2);
+    o[1].kind = ULV_OP_ATTACH;
+    o[1].u.attach.channel = new_id(m);
+    o[1].u.attach.partition = p->id;
+    o[1].u.attach.device = o[0].u.offer.id;
+    status = commit(m, o, 2);
+    if (p->runs)
+        assert_int_not_equal(status, ULV_OK);
+    else if (m->free_bytes >= ULV_MIB(8))
+        assert_int_equal(status, ULV_OK);
+    if (status == ULV_OK) {
+        p->channels++;
+        m->free_bytes -= channel_bytes(false);
+    }
+}
+
+static void
+try_intent(struct model *m, uint64_t i)
+{
+    struct model_partition *p = &m->p[i];
+    struct ulv_operation o = { .kind = ULV_OP_SET_INTENT };
+    ulv_status status, expected = ULV_OK;
+
+    if (p->id == 0)
+        return;
+    o.u.set_intent.partition = p->id;
+    o.u.set_intent.intent = ULV_INTENT_RUNNING;
+    if (p->runs || p->memory == 0 || p->processors == 0)
+        expected = ULV_E_STATE;
+    status = commit(m, &o, 1);
+    assert_int_equal(status, expected);
+    p->runs |= status == ULV_OK;
+}
+
+static void
+try_ended(struct model *m, uint64_t i)
+{
+    struct ulv_operation o = { .kind = ULV_OP_SET_STATE };
+
+    if (m->p[i].id == 0)
+        return;
+    o.u.set_state.partition = m->p[i].id;
+    o.u.set_state.state = ULV_STATE_STOPPED;
+    assert_int_equal(commit(m, &o, 1), ULV_OK);
+    m->p[i].runs = false;
+}
+
+static void
+try_destroy(struct model *m, uint64_t i)
+{
+    struct model_partition *p = &m->p[i];
+    struct ulv_operation o = { .kind = ULV_OP_DESTROY_PARTITION };
+    ulv_status status, expected = ULV_OK;
+
+    o.u.destroy_partition.id = p->id != 0 ? p->id : 888888;
+    if (p->id == 0)
+        expected = ULV_E_NOT_FOUND;
+    else if (p->runs)
+        expected = ULV_E_BUSY;
+    status = commit(m, &o, 1);
+    assert_int_equal(status, expected);
+    if (status != ULV_OK)
+        return;
+    m->free_bytes += p->memory + p->channels * channel_bytes(false);
+    memset(p, 0, sizeof(*p));
+}
+
+static void
+compare(const struct model *m)
+{
+    struct ulv_partition_record r;
+    struct ulv_memory_record pool;
+    uint32_t bytes, count;
+    bool more;
+
+    for (uint32_t i = 0; i < PARTITIONS; i++) {
+        const struct model_partition *p = &m->p[i];
+
+        if (p->id == 0)
+            continue;
+        assert_int_equal(
+            ulv_database_find(m->db, ULV_QUERY_PARTITIONS, p->id, &r), ULV_OK);
+        assert_int_equal(r.memory_bytes, p->memory);
+        assert_int_equal(r.processor_count, p->processors);
+        assert_int_equal(r.channel_count, p->channels);
+    }
+    assert_int_equal(ulv_database_query(m->db, ULV_QUERY_MEMORY, 0, &pool,
+                                        sizeof(pool), &bytes, &count, &more),
+                     ULV_OK);
+    assert_int_equal(pool.free_bytes, m->free_bytes);
+}
+
+static void
+test_database_model__agrees(void **state)
+{
+    static void (*const tries[])(struct model *m, uint64_t i) = {
+        try_create, try_memory, try_processor, try_disk,
+        try_intent, try_ended,  try_destroy,
+    };
+    static struct model m;
+
+    (void)state;
+    print_message("# seed %llu\n", (unsigned long long)seed);
+    begin(&m);
+    for (uint64_t n = 0; n < steps; n++) {
+        tries[random_below(ULV_COUNT_OF(tries))](&m,
+                                                 random_below(PARTITIONS));
+        compare(&m);
+    }
+    end(&m);
+}
+
+/* ---- undo ------ */
+
+static size_t
+everything(const struct ulv_database *db, uint8_t *buf, size_t room)
+{
+    size_t used = 0;
+
+    for (uint32_t kind = 1; kind <= ULV_QUERY_LOG; kind++) {
+        uint32_t bytes, count;
+        bool more;
+
+        assert_int_equal(ulv_database_query(db, kind, 0, buf + used,
+                                            room - used, &bytes, &count,
+                                            &more),
+                         ULV_OK);
+        used += (size_t)bytes * count;
+    }
+    return used;
+}
+
+/* A transaction that touches everything. */
+static uint32_t
+large(struct model *m, struct ulv_operation o[5])
+{
+    memset(o, 0, 5 * sizeof(*o));
+    o[0] = create(m->next, ULV_PARTITION_GUEST, 77);
+    o[1].kind = ULV_OP_ASSIGN_MEMORY;
+    o[1].u.assign_memory.partition = m->next;
+    o[1].u.assign_memory.bytes = ULV_MIB(5) + 4096;
+    o[1].u.assign_memory.node = ULV_NODE_ANY;
+    o[2].kind = ULV_OP_ASSIGN_PROCESSORS;
+    o[2].u.assign_processors.partition = m->next;
+    o[2].u.assign_processors.count = 2;
+    o[3].kind = ULV_OP_OFFER;
+    o[3].u.offer.id = m->next + 1;
+    o[3].u.offer.primary = m->io[0];
+    o[3].u.offer.standby = m->io[1];
+    o[3].u.offer.kind = ULV_DEVICE_BLOCK;
+    o[3].u.offer.flags = ULV_BLOCK_READ_ONLY;
+    memcpy(o[3].u.offer.name, "d", 2);
+    o[4].kind = ULV_OP_ATTACH;
+    o[4].u.attach.channel = m->next + 2;
+    o[4].u.attach.partition = m->next;
+    o[4].u.attach.device = m->next + 1;
+    o[4].u.attach.flags = ULV_BLOCK_READ_ONLY;
+    return 5;
+}
+
+static void
+test_database_undo__leaves_no_trace(void **state)
+{
+    static uint8_t before[65536], after[65536];
+    static struct model m;
+    struct ulv_operation o[5];
+    struct ulv_request request = { .operations = o };
+    struct ulv_plan *plan;
+    uint32_t idx;
+    size_t len;
+
+    (void)state;
+    begin(&m);
+    try_create(&m, 1);
+    try_memory(&m, 1);
+    request.operation_count = large(&m, o);
+    assert_int_equal(ulv_database_prepare(m.db, &request, &plan, &idx, NULL),
+                     ULV_OK);
+    assert_int_equal(ulv_database_prepare(m.db, &request, &plan, &idx, NULL),
+                     ULV_E_BUSY);
+    end(&m); /* an open plan is aborted */
+    begin(&m);
+    try_create(&m, 1);
+    request.operation_count = large(&m, o);
+    len = everything(m.db, before, sizeof(before));
+    assert_int_equal(ulv_database_prepare(m.db, &request, &plan, &idx, NULL),
+                     ULV_OK);
+    ulv_database_abort(m.db, plan);
+    assert_int_equal(everything(m.db, after, sizeof(after)), len);
+    assert_memory_equal(before, after, len);
+    assert_int_equal(ulv_database_check(m.db, NULL), ULV_OK);
+    /* and what was undone can be done, with the same ids */
+    assert_int_equal(commit(&m, o, 5), ULV_OK);
+    end(&m);
+}
+
+static void
+test_database_memory__each_allocation_fails_in_turn(void **state)
+{
+    static uint8_t before[65536], after[65536];
+    static struct model m;
+    struct ulv_operation o[5];
+    struct ulv_request request = { .operations = o };
+    uint64_t n = 1;
+    ulv_status status = ULV_E_NO_MEMORY;
+
+    (void)state;
+    begin(&m);
+    request.operation_count = large(&m, o);
+    for (; status != ULV_OK; n++) {
+        struct ulv_plan *plan;
+        uint32_t idx;
+        size_t len = everything(m.db, before, sizeof(before));
+
+        ulv_test_host_fail_at(&m.t, n);
+        status = ulv_database_prepare(m.db, &request, &plan, &idx, NULL);
+        ulv_test_host_fail_at(&m.t, 0);
+        if (status == ULV_OK) {
+            (void)ulv_database_commit(m.db, plan);
+        } else {
+            assert_int_equal(status, ULV_E_NO_MEMORY);
+            assert_int_equal(everything(m.db, after, sizeof(after)), len);
+            assert_memory_equal(before, after, len);
+        }
+        assert_int_equal(ulv_database_check(m.db, NULL), ULV_OK);
+    }
+    assert_true(n > 20);
+    end(&m);
+}
+
+/* ---- retries and preconditions ------ */
+
+static void
+test_database_preconditions__decide(void **state)
+{
+    static struct model m;
+    struct ulv_operation o = { .kind = ULV_OP_ASSIGN_PROCESSORS };
+    struct ulv_precondition want;
+    struct ulv_request request = { .operations = &o,
+                                   .operation_count = 1,
+                                   .preconditions = &want,
+                                   .precondition_count = 1 };
+    struct ulv_partition_record r;
+    struct ulv_diag diag = ULV_DIAG_INIT;
+    struct ulv_plan *plan;
+    uint32_t idx;
+
+    (void)state;
+    begin(&m);
+    try_create(&m, 1);
+    assert_int_equal(
+        ulv_database_find(m.db, ULV_QUERY_PARTITIONS, m.p[1].id, &r), ULV_OK);
+    o.u.assign_processors.partition = want.object = m.p[1].id;
+    o.u.assign_processors.count = 1;
+    want.version = r.version;
+    assert_int_equal(ulv_database_prepare(m.db, &request, &plan, &idx, &diag),
+                     ULV_OK);
+    (void)ulv_database_commit(m.db, plan);
+    /* the same again: the record has moved on */
+    assert_int_equal(ulv_database_prepare(m.db, &request, &plan, &idx, &diag),
+                     ULV_E_CONFLICT);
+    assert_int_equal(diag.object, m.p[1].id);
+    assert_int_equal(diag.bound, want.version);
+    end(&m);
+}
+
+int
+main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_database_model__agrees),
+        cmocka_unit_test(test_database_undo__leaves_no_trace),
+        cmocka_unit_test(test_database_memory__each_allocation_fails_in_turn),
+        cmocka_unit_test(test_database_preconditions__decide),
+    };
+
+    if (argc > 1)
+        steps = strtoull(argv[1], NULL, 10);
+    if (getenv("ULV_SEED") != NULL)
+        seed = strtoull(getenv("ULV_SEED"), NULL, 10);
+    return cmocka_run_group_tests_name("database", tests, NULL, NULL);
+}
