@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* Publishing and reading a view: round trips, laps, limits, hostile bytes. */
+#include "../port/port_test.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "view/publish.h"
+#include "view/read.h"
+
+#define MUTATIONS 20000
+
+struct fixture {
+    uint8_t *segment; /* between two guard pages */
+    struct ulv_view_publisher publisher;
+    struct ulv_view_reader reader;
+};
+
+static void
+begin(struct fixture *f)
+{
+    uint8_t *p = mmap(NULL, ULV_VIEW_SEGMENT_BYTES + 8192, PROT_NONE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    assert_true(p != MAP_FAILED);
+    f->segment = p + 4096;
+    assert_int_equal(mprotect(f->segment, ULV_VIEW_SEGMENT_BYTES,
+                              PROT_READ | PROT_WRITE),
+                     0);
+    assert_int_equal(ulv_view_publisher_init(&f->publisher, f->segment,
+                                             ULV_VIEW_SEGMENT_BYTES, 0, 7, 1),
+                     ULV_OK);
+    ulv_view_reader_init(&f->reader, f->segment, ULV_VIEW_SEGMENT_BYTES);
+}
+
+static void
+end(struct fixture *f)
+{
+    (void)munmap(f->segment - 4096, ULV_VIEW_SEGMENT_BYTES + 8192);
+}
+
+static uint64_t
+publish(struct fixture *f, uint32_t memory_count, uint64_t mark)
+{
+    static struct ulv_view_memory memory[4096];
+    struct ulv_view_partition partition = { .id = 7, .intent = 1 };
+    struct ulv_view_section section[2] = {
+        { ULV_VIEW_PARTITION, sizeof(partition), 1, &partition },
+        { ULV_VIEW_MEMORY, sizeof(memory[0]), memory_count, memory },
+    };
+
+    for (uint32_t i = 0; i < memory_count; i++)
+        memory[i].guest_address = mark + i;
+    if (ulv_view_prepare(&f->publisher, section, 2, NULL) != ULV_OK)
+        return 0;
+    return ulv_view_publish(&f->publisher);
+}
+
+static void
+test_view__round_trip(void **state)
+{
+    struct fixture f;
+    struct ulv_view_partition partition;
+    struct ulv_view_memory memory;
+    uint64_t generation;
+
+    (void)state;
+    begin(&f);
+    assert_int_equal(ulv_view_refresh(&f.reader, &generation), ULV_E_AGAIN);
+    assert_int_equal(publish(&f, 500, 1000), 1);
+    assert_int_equal(ulv_view_refresh(&f.reader, &generation), ULV_OK);
+    assert_int_equal(generation, 1);
+    assert_int_equal(ulv_view_partition_read(&f.reader, &partition), ULV_OK);
+    assert_int_equal(partition.id, 7);
+    for (uint32_t i = 0; i < 500; i++) {
+        assert_int_equal(ulv_view_read(&f.reader, ULV_VIEW_MEMORY, i, &memory,
+                                       sizeof(memory)),
+                         ULV_OK);
+        assert_int_equal(memory.guest_address, 1000 + i);
+    }
+    assert_int_equal(ulv_view_read(&f.reader, ULV_VIEW_MEMORY, 500, &memory,
+                                   sizeof(memory)),
+                     ULV_E_NOT_FOUND);
+    assert_int_equal(ulv_view_read(&f.reader, ULV_VIEW_DEVICE, 0, &memory,
+                                   sizeof(memory)),
+                     ULV_E_NOT_FOUND);
+    end(&f);
+}
+
+static void
+test_view__old_generations_stay_readable(void **state)
+{
+    struct fixture f;
+    struct ulv_view_memory memory;
+    uint64_t generation;
+
+    (void)state;
+    begin(&f);
+    (void)publish(&f, 10, 0);
+    assert_int_equal(ulv_view_refresh(&f.reader, &generation), ULV_OK);
+    ulv_view_acknowledge(&f.publisher, 1);
+    for (uint64_t n = 1; n < 200; n++) {
+        ulv_status status;
+        uint64_t now = publish(&f, 10, n * 100);
+
+        assert_int_equal(now, n + 1);
+        status = ulv_view_read(&f.reader, ULV_VIEW_MEMORY, 3, &memory,
+                               sizeof(memory));
+        /* the acknowledged one for ever, whatever is published */
+        assert_int_equal(status, ULV_OK);
+        assert_int_equal(memory.guest_address, 3);
+        if (n == 20)
+            break;
+    }
+    ulv_view_acknowledge(&f.publisher, f.publisher.generation);
+    for (uint64_t n = 0; n < 100; n++) {
+        assert_int_not_equal(publish(&f, 10, n), 0);
+        ulv_view_acknowledge(&f.publisher, f.publisher.generation);
+    }
+    assert_int_equal(ulv_view_read(&f.reader, ULV_VIEW_MEMORY, 3, &memory,
+                                   sizeof(memory)),
+                     ULV_E_AGAIN);
+    assert_true(f.reader.retries > 0);
+    end(&f);
+}
+
+static void
+test_view__says_limit_and_changes_nothing(void **state)
+{
+    struct fixture f;
+    struct ulv_view_memory memory;
+    uint64_t generation, published = 0;
+
+    (void)state;
+    begin(&f);
+    assert_int_equal(publish(&f, 4096, 1), 1);
+    while (publish(&f, 500, published * 7) != 0)
+        published++; /* nobody acknowledges: pages run out */
+    assert_true(published > 0);
+    assert_int_equal(ulv_view_refresh(&f.reader, &generation), ULV_OK);
+    assert_int_equal(generation, published + 1);
+    assert_int_equal(ulv_view_read(&f.reader, ULV_VIEW_MEMORY, 0, &memory,
+                                   sizeof(memory)),
+                     ULV_OK);
+    assert_int_equal(memory.guest_address, (published - 1) * 7);
+    ulv_view_acknowledge(&f.publisher, generation);
+    end(&f);
+}
+
+static void
+test_view__any_bytes_yield_a_value_or_an_error(void **state)
+{
+    struct fixture f;
+    uint64_t seed = 3, generation;
+
+    (void)state;
+    begin(&f);
+    (void)publish(&f, 300, 1);
+    for (uint32_t n = 0; n < MUTATIONS; n++) {
+        uint8_t record[4096];
+        uint64_t at;
+        uint8_t was;
+
+        seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407;
+        at = (seed >> 20) % (6 * 4096);
+        was = f.segment[at];
+        f.segment[at] = (uint8_t)(seed >> 50);
+        if (ulv_view_refresh(&f.reader, &generation) == ULV_OK) {
+            for (uint32_t kind = 0; kind < 8; kind++)
+                (void)ulv_view_read(&f.reader, kind, (uint32_t)(seed >> 60),
+                                    record, kind * 8 + 8);
+            (void)ulv_view_read(&f.reader, ULV_VIEW_MEMORY, UINT32_MAX,
+                                record, sizeof(struct ulv_view_memory));
+        }
+        if (n % 8 != 0)
+            f.segment[at] = was; /* sometimes they add up */
+    }
+    end(&f);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_view__round_trip),
+        cmocka_unit_test(test_view__old_generations_stay_readable),
+        cmocka_unit_test(test_view__says_limit_and_changes_nothing),
+        cmocka_unit_test(test_view__any_bytes_yield_a_value_or_an_error),
+    };
+
+    return cmocka_run_group_tests_name("view", tests, NULL, NULL);
+}
