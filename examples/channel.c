@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * A channel between a guest and this program: records go there and come back,
+ * without a copy by the library and without anybody in between.
+ *
+ * usage: channel ECHO.elf
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <ultravisor/ultravisor.h>
+
+#define RECORDS 1000u
+
+static const struct ulv_guid type_echo = { "ultravisor echo" };
+
+static void
+die(const char *what, const struct ulv_diag *diag)
+{
+    fprintf(stderr, "channel: %s: %s\n", what, diag->text);
+    exit(1);
+}
+
+/* The n-th record: its bytes and how many. */
+static size_t
+make_record(uint32_t n, uint8_t bytes[2048])
+{
+    size_t len = n * 37u % 2048;
+
+    for (size_t i = 0; i < len; i++)
+        bytes[i] = (uint8_t)(n + i);
+    return len;
+}
+
+/* Whether the record that came back is the n-th one. */
+static int
+is_right(uint32_t n, uint32_t type, const struct ulv_bytes *data)
+{
+    uint8_t bytes[2048];
+    size_t len = make_record(n, bytes);
+
+    return type == n + 1 && data->len == len &&
+           memcmp(data->p, bytes, len) == 0;
+}
+
+static uint32_t
+exchange(ulv_system *system, ulv_channel *channel)
+{
+    uint32_t sent = 0, received = 0;
+
+    while (received < RECORDS) {
+        struct ulv_bytes data;
+        uint8_t bytes[2048];
+        uint32_t type;
+        size_t len = make_record(sent, bytes);
+
+        if (sent < RECORDS &&
+            ulv_channel_send(channel, sent + 1, bytes, len) == ULV_OK) {
+            sent++;
+            continue;
+        }
+        if (ulv_channel_peek(channel, &type, &data) == ULV_OK) {
+            if (!is_right(received, type, &data))
+                return received;
+            ulv_channel_release(channel);
+            received++;
+            continue;
+        }
+        /* neither room nor data: let the guest run */
+        (void)ulv_system_step(system, ulv_system_now(system) + 100000000);
+    }
+    return received;
+}
+
+int
+main(int argc, char **argv)
+{
+    struct ulv_system_opts opts = ULV_SYSTEM_OPTS_INIT;
+    struct ulv_diag diag = ULV_DIAG_INIT;
+    struct ulv_image image;
+    struct ulv_end end;
+    ulv_channel *channel;
+    ulv_system *system;
+    ulv_transaction *t;
+    ulv_id echo, line;
+    uint32_t right;
+
+    if (argc != 2)
+        return fprintf(stderr, "usage: channel ECHO.elf\n"), 2;
+    opts.launcher_program = getenv("ULTRAVISOR_LAUNCHER"); /* or installed */
+    if (ulv_system_create(ulv_posix_host(), &opts, &system, &diag) != ULV_OK)
+        die("create", &diag);
+    t = ulv_transaction_begin(system);
+    echo = ulv_transaction_partition(t, "echo", ULV_PARTITION_GUEST);
+    ulv_transaction_memory(t, echo, ULV_MIB(4), ULV_ANY_NODE);
+    ulv_transaction_processors(t, echo, 1, ULV_SHARED);
+    line = ulv_transaction_connect(t, echo, ULV_SELF, &type_echo);
+    if (ulv_transaction_commit(t, &diag) != ULV_OK)
+        die("commit", &diag);
+    image = (struct ulv_image){ .kernel = ULV_SOURCE_PATH(argv[1]) };
+    if (ulv_partition_start(system, echo, &image, &diag) != ULV_OK ||
+        ulv_channel_open(system, line, &channel, &diag) != ULV_OK)
+        die("start", &diag);
+    right = exchange(system, channel);
+    printf("%u of %u records came back as they were sent\n", right, RECORDS);
+    (void)ulv_channel_send(channel, 0, "", 0);
+    if (ulv_partition_wait(system, echo, &end, ULV_FOREVER, &diag) != ULV_OK)
+        die("wait", &diag);
+    printf("echo: %s\n", end.text);
+    ulv_system_destroy(system);
+    return right == RECORDS && end.code == 0 ? 0 : 1;
+}

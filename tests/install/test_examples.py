@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""The examples as an outsider builds them: against the installed library,
+shared and static, and with the project as a Meson subproject."""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+SOURCE, BUILD = (pathlib.Path(a).resolve() for a in sys.argv[1:3])
+IMAGES = BUILD / "lib/guest"
+LAUNCHER = BUILD / "lib/backend/process/ultravisor-launcher"
+DISK = "/usr/lib/ipxe/ipxe.iso"
+ARGUMENTS = {"vmm": [str(IMAGES / "digest.elf"), DISK],
+             "channel": [str(IMAGES / "echo.elf")], "database": []}
+OUTER = """project('outer', 'c')
+executable('vmm', 'vmm.c', dependencies: dependency('libultravisor',
+  fallback: 'libultravisor', default_options: ['tests=false']))
+"""
+
+
+def run(*words, **options):
+    result = subprocess.run([str(w) for w in words], check=False, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            **options)
+    if result.returncode != 0:
+        raise AssertionError(f"{words}: {result.stdout}")
+    return result.stdout
+
+
+class Examples(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder)
+
+    def start(self, program, name, **environment):
+        said = run(program, *ARGUMENTS[name], timeout=120,
+                   env={"ULTRAVISOR_LAUNCHER": str(LAUNCHER), **environment})
+        self.assertTrue(said)
+
+    def test_installed(self):
+        run("/usr/bin/meson", "install", "-C", BUILD, "--no-rebuild",
+            "--destdir", self.folder)
+        pc = next(self.folder.rglob("libultravisor.pc"))
+        prefix = re.search(r"^prefix=(.*)", pc.read_text(), re.M)[1]
+
+        def flags(*options):
+            return run("pkg-config", "--cflags", "--libs", *options,
+                       f"--define-variable=prefix={self.folder}{prefix}",
+                       "libultravisor",
+                       env={**os.environ,
+                            "PKG_CONFIG_PATH": str(pc.parent)}).split()
+
+        for name in ARGUMENTS:
+            for static in ((), ("--static",)):
+                with self.subTest(example=name, static=bool(static)):
+                    program = self.folder / name
+                    run("gcc", "-std=c11", "-D_POSIX_C_SOURCE=200809L",
+                        "-Wall", "-Wextra", "-Werror", "-o", program,
+                        *(["-static"] if static else []),
+                        SOURCE / f"examples/{name}.c", *flags(*static))
+                    self.start(program, name,
+                               LD_LIBRARY_PATH=str(pc.parent.parent))
+
+    def test_subproject(self):
+        (self.folder / "meson.build").write_text(OUTER)
+        shutil.copy(SOURCE / "examples/vmm.c", self.folder)
+        (self.folder / "subprojects").mkdir()
+        (self.folder / "subprojects/libultravisor").symlink_to(SOURCE)
+        run("/usr/bin/meson", "setup", "build", cwd=self.folder)
+        run("ninja", "-C", "build", cwd=self.folder)
+        self.start(self.folder / "build/vmm", "vmm")
