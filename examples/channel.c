@@ -15,7 +15,7 @@
 
 static const struct ulv_guid type_echo = { "ultravisor echo" };
 
-static void
+_Noreturn static void
 die(const char *what, const struct ulv_diag *diag)
 {
     fprintf(stderr, "channel: %s: %s\n", what, diag->text);

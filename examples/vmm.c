@@ -11,7 +11,7 @@
 
 #include <ultravisor/ultravisor.h>
 
-static void
+_Noreturn static void
 die(const char *what, const struct ulv_diag *diag)
 {
     fprintf(stderr, "vmm: %s: %s\n", what, diag->text);

@@ -352,7 +352,9 @@ def main(arguments):
     except (Error, OSError, ValueError) as error:
         if demo.host is not None:
             demo.take_events()
-        return report.end(False, f"demo: {error}")
+        why = (f"{error.filename}: {error.strerror}"
+               if getattr(error, "filename", None) else error)
+        return report.end(False, f"demo: {why}")
     except KeyboardInterrupt:
         return report.end(False, "demo: interrupted")
     finally:
