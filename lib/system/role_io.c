@@ -25,6 +25,7 @@ struct served {
     struct ulv_takeover_region *region;
     struct wire wire; /* of its channel, once there is one */
     bool serving;     /* the server below runs */
+    bool busy;        /* there may be more to do without a doorbell */
     bool wanted;      /* the view says so */
     bool broken;      /* the client broke the protocol: never again */
     uint32_t epoch;   /* of the channel, as the view says */
@@ -375,7 +376,7 @@ take_up(struct io_role *r, struct served *d, struct role_need *need)
         need->deadline = ULV_MIN(need->deadline, retry);
         return;
     }
-    d->serving = status == ULV_OK;
+    d->serving = d->busy = status == ULV_OK;
     if (!d->serving)
         give_up(r, d);
     ulv_role_tell(&r->role,
@@ -411,7 +412,8 @@ serve(struct io_role *r, struct served *d, struct role_need *need)
     bool ring = false, more;
     ulv_status failed;
 
-    (void)ulv_wire_take(&d->wire);
+    if (!ulv_wire_take(&d->wire) && !d->busy && !d->flush_asked)
+        return;
     if (d->kind == ULV_DEVICE_CONSOLE) {
         more = ulv_console_server_step(&d->u.console, TURN, &ring);
         failed = d->u.console.failed;
@@ -422,6 +424,7 @@ serve(struct io_role *r, struct served *d, struct role_need *need)
     }
     if (ring)
         ulv_wire_ring(&d->wire);
+    d->busy = more;
     if (more)
         need->again = true;
     if (d->flush_asked && !more) {

@@ -14,9 +14,12 @@
 #define IN_FLIGHT         32u
 #define LINES             20u /* of progress */
 #define HOLD_NS           UINT64_C(300000000)
+#define REST_NS           UINT64_C(5000000)
 
 /* The disk, cut into pieces that are read at once. */
 static uint64_t sectors, chunks, chunk;
+static uint64_t hashed; /* sectors */
+static bool held; /* half way; see hold() */
 static bool arrived[IN_FLIGHT];
 
 static uint32_t
@@ -33,10 +36,24 @@ area_offset(uint64_t idx)
     return idx % IN_FLIGHT * chunk * ULV_BLOCK_SECTOR_BYTES;
 }
 
+static void
+say_progress(void)
+{
+    static uint64_t said;
+
+    if (!held && 2 * hashed >= sectors)
+        return; /* half is said when the next reads are open */
+    if (hashed == sectors || hashed >= said + sectors / LINES) {
+        said = hashed;
+        guest_print("progress %u %u\n", hashed, sectors);
+    }
+}
+
 /*
- * Half way: a batch of reads lies in the ring and the server is not rung until
- * somebody else serves, or HOLD_NS are over. Whoever wants to see a take-over
- * of open reads has the time to cause one, however small the disk.
+ * Half way: a batch of reads lies in the ring, half is said, and the server is
+ * not rung until somebody else serves, or HOLD_NS are over. Whoever wants to
+ * see a take-over of open reads has the time to cause one, however small the
+ * disk.
  */
 static void
 hold(void)
@@ -44,27 +61,38 @@ hold(void)
     uint64_t until = guest_time() + HOLD_NS;
     uint32_t epoch = guest_block_epoch();
 
+    held = true;
     (void)guest_block_show();
+    say_progress();
     while (guest_block_epoch() == epoch && guest_wait_until(until))
         continue;
+}
+
+/* Long enough for a server without work to go to sleep. */
+static void
+rest(void)
+{
+    uint64_t until = guest_time() + REST_NS;
+
+    while (guest_time() < until)
+        (void)guest_wait_until(until);
 }
 
 static void
 ask(uint64_t *next, uint64_t done)
 {
-    static bool held;
     bool half = !held && 2 * done >= chunks;
 
     if (half && *next != done)
         return; /* first let the answers come that are under way */
+    if (half)
+        rest();
     while (*next < chunks && *next < done + IN_FLIGHT &&
            guest_block_read(*next, *next * chunk, chunk_sectors(*next),
                             area_offset(*next)))
         (*next)++;
-    if (half) {
-        held = true;
+    if (half)
         hold();
-    }
     guest_block_submit();
 }
 
@@ -82,21 +110,10 @@ say_server(void)
                 (uint64_t)epoch);
 }
 
-static void
-say_progress(uint64_t done)
-{
-    static uint64_t said;
-
-    if (done == sectors || done >= said + sectors / LINES) {
-        said = done;
-        guest_print("progress %u %u\n", done, sectors);
-    }
-}
-
 static int
 hash_disk(struct guest_sha256 *hash, const uint8_t *area)
 {
-    uint64_t next = 0, done = 0, hashed = 0;
+    uint64_t next = 0, done = 0;
 
     while (done < chunks) {
         struct guest_block_answer answer;
@@ -119,7 +136,7 @@ hash_disk(struct guest_sha256 *hash, const uint8_t *area)
                                  (size_t)ULV_BLOCK_SECTOR_BYTES);
             arrived[done % IN_FLIGHT] = false;
             hashed += chunk_sectors(done);
-            say_progress(hashed);
+            say_progress();
         }
     }
     return 0;
