@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * The main job in this process, with real backends: a guest hashes a disk, its
- * server is dropped half way. For the sanitizers, which see all roles here.
- * Arguments: launcher, digest.elf.
+ * The main job with real backends, in this process and one process a role: a
+ * guest hashes a disk, its server is killed half way. For the sanitizers, which
+ * see all roles here. Arguments: launcher, digest.elf, ultravisor-role.
  */
 #include "../port/port_test.h"
 
@@ -15,7 +15,7 @@
 
 #define DISK_BYTES (3u << 20)
 
-static const char *launcher, *digest;
+static const char *launcher, *digest, *role_program;
 
 /* A disk of pseudo-random bytes and its digest in hexadecimal. */
 static void
@@ -96,7 +96,8 @@ assign(ulv_system *system, const char *path, struct ulv_diag *diag)
 }
 
 static void
-run(const char *backend, const char *path, const char *hex)
+run(const char *backend, uint32_t placement, const char *path,
+    const char *hex)
 {
     struct ulv_system_opts opts = ULV_SYSTEM_OPTS_INIT;
     struct ulv_diag diag = ULV_DIAG_INIT;
@@ -108,6 +109,8 @@ run(const char *backend, const char *path, const char *hex)
     ulv_status status = ULV_E_TIMEOUT;
 
     opts.backend = backend;
+    opts.placement = placement;
+    opts.role_program = role_program;
     opts.memory = ULV_MIB(32);
     opts.launcher_program = launcher;
     memset(&image, 0, sizeof(image));
@@ -132,7 +135,7 @@ run(const char *backend, const char *path, const char *hex)
 }
 
 static void
-test_system_in_process__main_job(void **state)
+test_system_main_job__both_placements(void **state)
 {
     char path[32], hex[65];
     const char *name;
@@ -153,7 +156,8 @@ test_system_in_process__main_job(void **state)
             print_message("%s is left out: %s\n", name, diag.text);
             continue;
         }
-        run(name, path, hex);
+        run(name, ULV_PLACEMENT_IN_PROCESS, path, hex);
+        run(name, ULV_PLACEMENT_PROCESSES, path, hex);
         ran++;
     }
     (void)unlink(path);
@@ -164,12 +168,13 @@ int
 main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_system_in_process__main_job),
+        cmocka_unit_test(test_system_main_job__both_placements),
     };
 
-    if (argc != 3)
+    if (argc != 4)
         return 2;
     launcher = argv[1];
     digest = argv[2];
+    role_program = argv[3];
     return cmocka_run_group_tests_name("system", tests, NULL, NULL);
 }

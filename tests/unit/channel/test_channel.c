@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* Rings and ends one by one, and what a hostile peer can do to them. */
+#include "../port/port_test.h"
+
+#include <sys/mman.h>
+
+#include "channel/channel.h"
+
+#define RING UINT64_C(4096)
+
+static const uint8_t type[16] = "a type of tests";
+
+struct fixture {
+    uint8_t *p; /* between guard pages */
+    uint64_t bytes;
+    struct ulv_channel_end server, client;
+};
+
+static void
+begin(struct fixture *f)
+{
+    struct ulv_channel_layout layout = { .id = 9,
+                                         .ring_bytes = RING,
+                                         .bulk_bytes = 8192 };
+    uint8_t *p;
+
+    f->bytes = ulv_channel_bytes(RING, 8192);
+    p = mmap(NULL, f->bytes + 8192, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+             0);
+    assert_true(p != MAP_FAILED);
+    f->p = p + 4096;
+    assert_int_equal(mprotect(f->p, f->bytes, PROT_READ | PROT_WRITE), 0);
+    memcpy(layout.type, type, 16);
+    assert_int_equal(ulv_channel_format(f->p, &layout), ULV_OK);
+    assert_int_equal(
+        ulv_channel_attach(&f->server, f->p, f->bytes, ULV_END_SERVER, type),
+        ULV_OK);
+    assert_int_equal(
+        ulv_channel_attach(&f->client, f->p, f->bytes, ULV_END_CLIENT, type),
+        ULV_OK);
+}
+
+static void
+end(struct fixture *f)
+{
+    (void)munmap(f->p - 4096, f->bytes + 8192);
+}
+
+static ulv_status
+put(struct ulv_ring_tx *tx, uint32_t n, uint32_t len)
+{
+    void *slot;
+    ulv_status status = ulv_ring_tx_reserve(tx, n, len, &slot);
+
+    if (status == ULV_OK) {
+        memset(slot, (int)(n & 0xff), len);
+        (void)ulv_ring_tx_submit(tx);
+    }
+    return status;
+}
+
+static void
+take(struct ulv_ring_rx *rx, uint32_t n, uint32_t len)
+{
+    struct ulv_ring_record record;
+
+    assert_int_equal(ulv_ring_rx_peek(rx, &record), ULV_OK);
+    assert_int_equal(record.type, n);
+    assert_int_equal(record.len, len);
+    for (uint32_t i = 0; i < len; i++)
+        assert_int_equal(((const uint8_t *)record.data)[i], n & 0xff);
+    (void)ulv_ring_rx_release(rx);
+}
+
+static void
+test_channel_ring__wraps_at_every_place(void **state)
+{
+    struct fixture f;
+    struct ulv_ring_record record;
+
+    (void)state;
+    begin(&f);
+    for (uint32_t n = 0; n < 3000; n++) {
+        uint32_t len = n * 7 % (uint32_t)ulv_ring_record_max(RING);
+
+        assert_int_equal(put(&f.server.tx, n, len), ULV_OK);
+        take(&f.client.rx, n, len);
+    }
+    assert_int_equal(ulv_ring_rx_peek(&f.client.rx, &record), ULV_E_EMPTY);
+    end(&f);
+}
+
+static void
+test_channel_ring__full_and_too_long(void **state)
+{
+    struct fixture f;
+    uint32_t n = 0, longest = (uint32_t)ulv_ring_record_max(RING);
+    void *slot;
+
+    (void)state;
+    begin(&f);
+    assert_int_equal(put(&f.server.tx, 1, longest + 1), ULV_E_LIMIT);
+    assert_int_equal(
+        ulv_ring_tx_reserve(&f.server.tx, ULV_RECORD_PAD, 8, &slot),
+        ULV_E_LIMIT);
+    while (put(&f.server.tx, n, 56) == ULV_OK)
+        n++;
+    assert_int_equal(n, RING / 64);
+    assert_int_equal(put(&f.server.tx, n, 0), ULV_E_FULL);
+    assert_false(ulv_ring_tx_wait(&f.server.tx, 56));
+    /* the consumer is told that somebody waits, once */
+    assert_int_equal(f.server.tx.closed, ULV_OK);
+    {
+        struct ulv_ring_record record;
+
+        assert_int_equal(ulv_ring_rx_peek(&f.client.rx, &record), ULV_OK);
+        assert_true(ulv_ring_rx_release(&f.client.rx));
+        assert_int_equal(ulv_ring_rx_peek(&f.client.rx, &record), ULV_OK);
+        assert_false(ulv_ring_rx_release(&f.client.rx));
+    }
+    assert_int_equal(put(&f.server.tx, n, 56), ULV_OK);
+    end(&f);
+}
+
+static void
+test_channel_ring__doorbells_only_for_who_sleeps(void **state)
+{
+    struct fixture f;
+    void *slot;
+
+    (void)state;
+    begin(&f);
+    assert_int_equal(ulv_ring_tx_reserve(&f.server.tx, 1, 8, &slot), ULV_OK);
+    memset(slot, 1, 8);
+    assert_false(ulv_ring_tx_submit(&f.server.tx)); /* nobody sleeps */
+    assert_true(ulv_ring_rx_wait(&f.client.rx));    /* data is there */
+    take(&f.client.rx, 1, 8);
+    assert_false(ulv_ring_rx_wait(&f.client.rx));
+    assert_int_equal(ulv_ring_tx_reserve(&f.server.tx, 2, 8, &slot), ULV_OK);
+    assert_true(ulv_ring_tx_submit(&f.server.tx));
+    assert_int_equal(ulv_ring_tx_reserve(&f.server.tx, 3, 8, &slot), ULV_OK);
+    assert_false(ulv_ring_tx_submit(&f.server.tx)); /* rung once */
+    end(&f);
+}
+
+static void
+test_channel__a_successor_goes_on(void **state)
+{
+    struct fixture f;
+    struct ulv_channel_end next;
+
+    (void)state;
+    begin(&f);
+    for (uint32_t n = 0; n < 400; n++) {
+        assert_int_equal(put(&f.client.tx, n, 24), ULV_OK);
+        assert_int_equal(put(&f.server.tx, n, 40), ULV_OK);
+        /* the server is dropped as it stands */
+        assert_int_equal(ulv_channel_attach(&next, f.p, f.bytes,
+                                            ULV_END_SERVER, type),
+                         ULV_OK);
+        take(&next.rx, n, 24);
+        take(&f.client.rx, n, 40);
+        f.server = next;
+    }
+    end(&f);
+}
+
+static void
+test_channel__states_follow_the_table(void **state)
+{
+    /* from detached, disabled, attaching, attached, failed, revoked */
+    static const char table[6][7] = {
+        "001100", /* to detached */
+        "111100", /* to disabled */
+        "101100", /* to attaching */
+        "001000", /* to attached */
+        "111110", /* to failed */
+        "111110", /* to revoked */
+    };
+
+    (void)state;
+    for (uint32_t to = 0; to < 6; to++) {
+        for (uint32_t from = 0; from < 6; from++)
+            assert_int_equal(ulv_end_may_become(from, to),
+                             table[to][from] == '1');
+    }
+    assert_false(ulv_end_may_become(0, 6));
+}
+
+static void
+test_channel__impossible_geometry_is_refused(void **state)
+{
+    struct fixture f;
+    struct ulv_channel_header *h, good;
+    struct ulv_channel_end e;
+
+    (void)state;
+    begin(&f);
+    h = (void *)f.p;
+    good = *h;
+    for (uint32_t i = 0; i < 2; i++) {
+        const uint64_t bad[] = { 0, 1, 4095, f.bytes, f.bytes - 8,
+                                 UINT64_MAX, UINT64_MAX - 4095 };
+
+        for (size_t b = 0; b < ULV_COUNT_OF(bad); b++) {
+            h->ring[i].control_offset = bad[b];
+            assert_int_equal(ulv_channel_attach(&e, f.p, f.bytes,
+                                                ULV_END_CLIENT, type),
+                             ULV_E_PEER_PROTOCOL);
+            *h = good;
+            h->ring[i].data_offset = bad[b];
+            assert_int_equal(ulv_channel_attach(&e, f.p, f.bytes,
+                                                ULV_END_CLIENT, type),
+                             ULV_E_PEER_PROTOCOL);
+            *h = good;
+            h->ring[i].data_bytes = bad[b] + 8;
+            assert_int_equal(ulv_channel_attach(&e, f.p, f.bytes,
+                                                ULV_END_CLIENT, type),
+                             ULV_E_PEER_PROTOCOL);
+            *h = good;
+        }
+    }
+    h->bytes = f.bytes + 4096;
+    assert_int_equal(
+        ulv_channel_attach(&e, f.p, f.bytes, ULV_END_CLIENT, type),
+        ULV_E_PEER_PROTOCOL);
+    *h = good;
+    h->bulk_bytes = f.bytes;
+    assert_int_equal(
+        ulv_channel_attach(&e, f.p, f.bytes, ULV_END_CLIENT, type),
+        ULV_E_PEER_PROTOCOL);
+    end(&f);
+}
+
+/* The peer writes what it likes between our calls: a value or an error, never
+ * a byte outside the channel, never without end. */
+static void
+test_channel__survives_a_hostile_peer(void **state)
+{
+    uint64_t seed = 11, closed = 0;
+
+    (void)state;
+    for (uint32_t round = 0; round < 2000; round++) {
+        struct fixture f;
+        struct ulv_ring_record record;
+
+        begin(&f);
+        for (uint32_t n = 0; n < 30; n++) {
+            uint64_t at;
+            uint32_t sum = 0;
+
+            (void)put(&f.client.tx, n, 40);
+            (void)put(&f.server.tx, n, 40);
+            seed = seed * UINT64_C(6364136223846793005) + 1;
+            at = 4096 + (seed >> 24) % (4096 + 2 * RING);
+            f.p[(seed >> 60) < 8 ? 4096 + at % 256 : at] =
+                (uint8_t)(seed >> 52);
+            for (uint32_t i = 0;
+                 i < 8 && ulv_ring_rx_peek(&f.server.rx, &record) == ULV_OK;
+                 i++) {
+                for (uint32_t b = 0; b < record.len; b++)
+                    sum += ((const uint8_t *)record.data)[b];
+                (void)ulv_ring_rx_release(&f.server.rx);
+            }
+            (void)ulv_ring_rx_wait(&f.server.rx);
+            (void)ulv_ring_tx_wait(&f.server.tx, sum % 64);
+        }
+        closed += f.server.rx.closed != ULV_OK || f.server.tx.closed != ULV_OK;
+        end(&f);
+    }
+    assert_true(closed > 100); /* it is noticed */
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_channel_ring__wraps_at_every_place),
+        cmocka_unit_test(test_channel_ring__full_and_too_long),
+        cmocka_unit_test(test_channel_ring__doorbells_only_for_who_sleeps),
+        cmocka_unit_test(test_channel__a_successor_goes_on),
+        cmocka_unit_test(test_channel__states_follow_the_table),
+        cmocka_unit_test(test_channel__impossible_geometry_is_refused),
+        cmocka_unit_test(test_channel__survives_a_hostile_peer),
+    };
+
+    return cmocka_run_group_tests_name("channel", tests, NULL, NULL);
+}
