@@ -57,6 +57,7 @@ main(int argc, char **argv)
     struct ulv_image image;
     struct ulv_end end;
     ulv_system *system;
+    ulv_status status;
     ulv_id web;
 
     if (argc != 3)
@@ -70,13 +71,18 @@ main(int argc, char **argv)
         die("start", &diag);
 
     /* The loop is ours: other descriptors would stand beside this one. */
-    while (ulv_partition_wait(system, web, &end, 0, &diag) == ULV_E_TIMEOUT) {
+    for (;;) {
         struct pollfd fd = { .fd = ulv_posix_fd(system), .events = POLLIN };
 
-        if (ulv_system_step(system, 0) == ULV_E_TIMEOUT)
+        status = ulv_partition_wait(system, web, &end, 0, &diag);
+        if (status != ULV_E_TIMEOUT)
+            break;
+        if (ulv_system_step(system, 0) != ULV_OK) /* nothing to do now */
             (void)poll(&fd, 1, 100);
         print_events(system);
     }
+    if (status != ULV_OK)
+        die("wait", &diag);
     print_events(system);
     ulv_system_destroy(system);
     return end.reason == ULV_END_REASON_STOP ? (int)end.code : 1;

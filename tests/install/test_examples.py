@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
 """The examples as an outsider builds them: against the installed library,
-shared and static, and with the project as a Meson subproject."""
+shared and static, and with the project as a Meson subproject; and a guest
+built against the installed runtime. What is installed finds its own parts."""
 
+import hashlib
 import os
 import pathlib
 import re
@@ -17,6 +19,9 @@ LAUNCHER = BUILD / "lib/backend/process/ultravisor-launcher"
 DISK = "/usr/lib/ipxe/ipxe.iso"
 ARGUMENTS = {"vmm": [str(IMAGES / "digest.elf"), DISK],
              "channel": [str(IMAGES / "echo.elf")], "database": []}
+SAYS = {"vmm": "sha256 " + hashlib.sha256(
+            pathlib.Path(DISK).read_bytes()).hexdigest(),
+        "channel": "1000 of 1000 records", "database": "ULV_E_POLICY"}
 OUTER = """project('outer', 'c')
 executable('vmm', 'vmm.c', dependencies: dependency('libultravisor',
   fallback: 'libultravisor', default_options: ['tests=false']))
@@ -40,7 +45,7 @@ class Examples(unittest.TestCase):
     def start(self, program, name, **environment):
         said = run(program, *ARGUMENTS[name], timeout=120,
                    env={"ULTRAVISOR_LAUNCHER": str(LAUNCHER), **environment})
-        self.assertTrue(said)
+        self.assertIn(SAYS[name], said)
 
     def test_installed(self):
         run("/usr/bin/meson", "install", "-C", BUILD, "--no-rebuild",
@@ -65,6 +70,36 @@ class Examples(unittest.TestCase):
                         SOURCE / f"examples/{name}.c", *flags(*static))
                     self.start(program, name,
                                LD_LIBRARY_PATH=str(pc.parent.parent))
+
+    def test_prefix(self):
+        """Installed where it was configured for, nothing has to be named."""
+        prefix = self.folder / "prefix"
+        run("/usr/bin/meson", "setup", self.folder / "build", SOURCE,
+            "-Dtests=false", f"--prefix={prefix}")
+        run("/usr/bin/meson", "install", "-C", self.folder / "build")
+        pc = next(prefix.rglob("libultravisor.pc")).parent
+        environment = {**os.environ, "PKG_CONFIG_PATH": str(pc),
+                       "LD_LIBRARY_PATH": str(pc.parent)}
+        for name in [n for n in environment if n.startswith("ULTRAVISOR_")]:
+            del environment[name]
+
+        def flags(package, *options):
+            return run("pkg-config", *options, package,
+                       env=environment).split()
+
+        guest, vmm = self.folder / "guest.elf", self.folder / "vmm"
+        script = pathlib.Path(*flags("ultravisor-guest", "--variable=script"))
+        self.assertTrue(script.is_file())
+        run("gcc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-o", guest,
+            SOURCE / "lib/guest/images/digest.c",
+            *flags("ultravisor-guest", "--cflags", "--libs"))
+        run("gcc", "-std=c11", "-D_POSIX_C_SOURCE=200809L", "-o", vmm,
+            SOURCE / "examples/vmm.c",
+            *flags("libultravisor", "--cflags", "--libs"))
+        for image in (guest, prefix / "share/ultravisor/guests/digest.elf"):
+            with self.subTest(image=image.name):
+                self.assertIn(SAYS["vmm"], run(vmm, image, DISK, timeout=120,
+                                               env=environment))
 
     def test_subproject(self):
         (self.folder / "meson.build").write_text(OUTER)
