@@ -20,7 +20,7 @@
 #define PAGE         UINT64_C(4096)
 #define READY_MS     20000 /* until the launcher must be ready */
 #define DESCRIPTORS  (FD_MEMORY + (int)REGIONS_MAX)
-#define HIGH_FD      1024 /* where descriptors wait to be put in their places */
+#define HIGH_FD      256 /* where descriptors wait to be put in their places */
 
 #ifndef ULV_LAUNCHER_PATH
 #define ULV_LAUNCHER_PATH "ultravisor-launcher"
