@@ -3,11 +3,12 @@
  * A custom VMM with its own event loop: runs a guest on a disk, prints what it
  * says. The library works only while ulv_system_step() is called.
  *
- * usage: vmm GUEST.elf DISK
+ * usage: vmm [--processes] GUEST.elf DISK
  */
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <ultravisor/ultravisor.h>
 
@@ -60,8 +61,13 @@ main(int argc, char **argv)
     ulv_status status;
     ulv_id web;
 
+    if (argc == 4 && strcmp(argv[1], "--processes") == 0) {
+        opts.placement = ULV_PLACEMENT_PROCESSES; /* each role in its own */
+        argc--;
+        argv++;
+    }
     if (argc != 3)
-        return fprintf(stderr, "usage: vmm GUEST.elf DISK\n"), 2;
+        return fprintf(stderr, "usage: vmm [--processes] GUEST.elf DISK\n"), 2;
     opts.launcher_program = getenv("ULTRAVISOR_LAUNCHER"); /* or installed */
     if (ulv_system_create(ulv_posix_host(), &opts, &system, &diag) != ULV_OK)
         die("create", &diag);

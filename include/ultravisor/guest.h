@@ -56,6 +56,52 @@ void guest_signal(uint32_t slot);
 /* One record of the partition's view; false: there is none. */
 bool guest_view(uint32_t kind, uint32_t idx, void *ret, size_t bytes);
 
+/* ---- channels: records in both directions, without copying --------------- */
+
+/* One end of a channel; what is in it belongs to the runtime. */
+struct guest_channel {
+    uint64_t opaque_[32];
+};
+/* A record that arrived, in place until guest_channel_release(). The peer can
+ * write data at any time: copy before you check. */
+struct guest_record {
+    uint32_t type;
+    uint32_t len; /* [bytes] */
+    const void *data;
+};
+
+/* Attach the nth channel of a type. false: the view has none, or what its
+ * header says cannot be. */
+bool guest_channel_open(struct guest_channel *channel, const uint8_t type[16],
+                        uint32_t nth);
+/* Detach: the end may be opened again. */
+void guest_channel_close(struct guest_channel *channel);
+/* Send one record, a copy of data; waits while there is no room. Returns 0,
+ * ULV_E_LIMIT (more than a quarter of the ring) or ULV_E_PEER_INDEX (the peer
+ * broke the channel: it is closed for good). */
+int32_t guest_channel_send(struct guest_channel *channel, uint32_t type,
+                           const void *data, uint32_t len);
+/* Room for one record, to be written in place; several may be reserved before
+ * one submit. As guest_channel_send(), and ULV_E_FULL. */
+int32_t guest_channel_reserve(struct guest_channel *channel, uint32_t type,
+                              uint32_t len, void **ret_data);
+/* Let the peer see what was reserved, and wake it if it sleeps. */
+void guest_channel_submit(struct guest_channel *channel);
+/* The next record. Returns 0, ULV_E_EMPTY, ULV_E_PEER_INDEX or
+ * ULV_E_PEER_LENGTH (the peer broke the channel). */
+int32_t guest_channel_peek(struct guest_channel *channel,
+                           struct guest_record *ret);
+/* Give the record back that peek showed. */
+void guest_channel_release(struct guest_channel *channel);
+/* Sleep unless a record is there; look again afterwards, in a loop. */
+void guest_channel_wait(struct guest_channel *channel);
+/* The channel's bulk area, for protocols that have one; NULL and 0: none. */
+uint8_t *guest_channel_area(struct guest_channel *channel,
+                            uint64_t *ret_bytes);
+/* The epoch as the channel's header says it now: grows when the ultravisor
+ * names another peer, before that one has announced itself. */
+uint32_t guest_channel_epoch(struct guest_channel *channel);
+
 /* ---- console: buffered; flushed by a newline ----------------------------- */
 
 /* Finds and attaches the partition's console. false: it has none. */

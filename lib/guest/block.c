@@ -6,8 +6,7 @@
 
 static const uint8_t type_block[16] = ULV_CHANNEL_TYPE_BLOCK;
 
-static struct ulv_channel_end end;
-static uint32_t slot;
+static struct guest_channel channel;
 static struct ulv_block_medium medium;
 /* Ids asked for and not yet answered: any other answer is a repetition. */
 static uint64_t open_id[ULV_BLOCK_IN_FLIGHT_MAX];
@@ -17,9 +16,9 @@ static bool open_used[ULV_BLOCK_IN_FLIGHT_MAX];
 static ulv_status
 take(struct guest_block_answer *ret)
 {
-    struct ulv_ring_record record;
+    struct guest_record record;
     struct ulv_block_answer answer;
-    ulv_status status = ulv_ring_rx_peek(&end.rx, &record);
+    ulv_status status = guest_channel_peek(&channel, &record);
 
     if (status != ULV_OK)
         return status;
@@ -41,8 +40,7 @@ take(struct guest_block_answer *ret)
             break;
         }
     }
-    if (ulv_ring_rx_release(&end.rx))
-        guest_signal(slot);
+    guest_channel_release(&channel);
     return status;
 }
 
@@ -52,14 +50,13 @@ guest_block_open(uint64_t *ret_sector_count)
     struct guest_block_answer answer;
     ulv_status status = ULV_E_AGAIN;
 
-    if (!guest_channel_open(&end, type_block, 0, &slot))
+    if (!guest_channel_open(&channel, type_block, 0))
         return ULV_E_NOT_FOUND;
     while (medium.epoch == 0) {
         status = take(&answer);
-        if (status == ULV_E_EMPTY && !ulv_ring_rx_wait(&end.rx))
-            guest_wait();
-        else if (status != ULV_E_EMPTY && status != ULV_E_AGAIN &&
-                 status != ULV_OK)
+        if (status == ULV_E_EMPTY)
+            guest_channel_wait(&channel);
+        else if (status != ULV_E_AGAIN && status != ULV_OK)
             return status;
     }
     *ret_sector_count = medium.sector_count;
@@ -69,8 +66,7 @@ guest_block_open(uint64_t *ret_sector_count)
 uint8_t *
 guest_block_area(uint64_t *ret_bytes)
 {
-    *ret_bytes = end.bulk_bytes;
-    return end.bulk;
+    return guest_channel_area(&channel, ret_bytes);
 }
 
 bool
@@ -84,8 +80,8 @@ guest_block_ask(uint64_t id, const struct ulv_block_request *request)
     while (free < ULV_BLOCK_IN_FLIGHT_MAX && open_used[free])
         free++;
     if (free == ULV_BLOCK_IN_FLIGHT_MAX ||
-        ulv_ring_tx_reserve(&end.tx, ULV_BLOCK_REQUEST, sizeof(copy),
-                            &record) != ULV_OK)
+        guest_channel_reserve(&channel, ULV_BLOCK_REQUEST, sizeof(copy),
+                              &record) != ULV_OK)
         return false;
     memcpy(record, &copy, sizeof(copy));
     open_id[free] = id;
@@ -110,7 +106,7 @@ static bool server_sleeps;
 bool
 guest_block_show(void)
 {
-    if (ulv_ring_tx_submit(&end.tx))
+    if (ulv_ring_tx_submit(&line_of(&channel)->end.tx))
         server_sleeps = true;
     return server_sleeps;
 }
@@ -119,14 +115,14 @@ void
 guest_block_submit(void)
 {
     if (guest_block_show())
-        guest_signal(slot);
+        guest_signal(line_of(&channel)->slot);
     server_sleeps = false;
 }
 
 uint32_t
 guest_block_epoch(void)
 {
-    return ulv_channel_epoch(&end);
+    return guest_channel_epoch(&channel);
 }
 
 int32_t
@@ -135,12 +131,10 @@ guest_block_wait(struct guest_block_answer *ret)
     for (;;) {
         ulv_status status = take(ret);
 
-        if (status == ULV_E_EMPTY) {
-            if (!ulv_ring_rx_wait(&end.rx))
-                guest_wait();
-        } else if (status != ULV_E_AGAIN) {
+        if (status == ULV_E_EMPTY)
+            guest_channel_wait(&channel);
+        else if (status != ULV_E_AGAIN)
             return status;
-        }
     }
 }
 

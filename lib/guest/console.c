@@ -7,8 +7,7 @@
 
 static const uint8_t type_console[16] = ULV_CHANNEL_TYPE_CONSOLE;
 
-static struct ulv_channel_end end;
-static uint32_t slot;
+static struct guest_channel channel;
 static bool is_open;
 static uint64_t offset; /* of the next byte in the stream */
 static char line[512];
@@ -17,29 +16,21 @@ static size_t line_len;
 bool
 guest_console_open(void)
 {
-    is_open = guest_channel_open(&end, type_console, 0, &slot);
+    is_open = guest_channel_open(&channel, type_console, 0);
     return is_open;
 }
 
 static void
 flush(void)
 {
-    uint32_t len = (uint32_t)(sizeof(offset) + line_len);
-    void *record;
-    ulv_status status = ULV_E_FULL;
+    uint8_t record[sizeof(offset) + sizeof(line)];
 
-    while (is_open && line_len > 0 && status == ULV_E_FULL) {
-        status = ulv_ring_tx_reserve(&end.tx, ULV_CONSOLE_OUTPUT, len, &record);
-        if (status == ULV_E_FULL && !ulv_ring_tx_wait(&end.tx, len))
-            guest_wait();
-    }
-    if (is_open && status == ULV_OK) {
-        memcpy(record, &offset, sizeof(offset));
-        memcpy((uint8_t *)record + sizeof(offset), line, line_len);
+    memcpy(record, &offset, sizeof(offset));
+    memcpy(record + sizeof(offset), line, line_len);
+    if (is_open && line_len > 0 &&
+        guest_channel_send(&channel, ULV_CONSOLE_OUTPUT, record,
+                           (uint32_t)(sizeof(offset) + line_len)) == 0)
         offset += line_len;
-        if (ulv_ring_tx_submit(&end.tx))
-            guest_signal(slot);
-    }
     line_len = 0;
 }
 

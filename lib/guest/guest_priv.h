@@ -2,11 +2,25 @@
 #ifndef GUEST_GUEST_PRIV_H
 #define GUEST_GUEST_PRIV_H
 
+#include <ultravisor/guest.h>
+
 #include "channel/channel.h"
 
+/* What a struct guest_channel holds. */
+struct line {
+    struct ulv_channel_end end;
+    uint32_t slot; /* of the doorbell */
+};
+
+_Static_assert(sizeof(struct line) <= sizeof(struct guest_channel),
+               "a line fits its opaque bytes");
+
+static inline struct line *
+line_of(struct guest_channel *channel)
+{
+    return (struct line *)(void *)channel->opaque_;
+}
+
 void guest_view_init(const void *view);
-/* Attach the client end of the nth channel of a type. */
-bool guest_channel_open(struct ulv_channel_end *end, const uint8_t type[16],
-                        uint32_t nth, uint32_t *ret_slot);
 
 #endif

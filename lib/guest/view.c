@@ -32,22 +32,3 @@ guest_view(uint32_t kind, uint32_t idx, void *ret, size_t bytes)
     }
     return false;
 }
-
-bool
-guest_channel_open(struct ulv_channel_end *end, const uint8_t type[16],
-                   uint32_t nth, uint32_t *ret_slot)
-{
-    struct ulv_view_channel channel;
-
-    for (uint32_t i = 0;
-         guest_view(ULV_VIEW_CHANNEL, i, &channel, sizeof(channel)); i++) {
-        if (!ulv_guid_equal(channel.type, type) || nth-- > 0)
-            continue;
-        *ret_slot = channel.slot;
-        (void)guest_call(ULV_CALL_ATTACH, channel.slot, 0, 0);
-        return ulv_channel_attach(
-                   end, (void *)(uintptr_t)channel.guest_address,
-                   channel.bytes, channel.end, type) == ULV_OK;
-    }
-    return false;
-}

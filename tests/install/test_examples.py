@@ -87,19 +87,26 @@ class Examples(unittest.TestCase):
             return run("pkg-config", *options, package,
                        env=environment).split()
 
-        guest, vmm = self.folder / "guest.elf", self.folder / "vmm"
-        script = pathlib.Path(*flags("ultravisor-guest", "--variable=script"))
-        self.assertTrue(script.is_file())
-        run("gcc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-o", guest,
-            SOURCE / "lib/guest/images/digest.c",
-            *flags("ultravisor-guest", "--cflags", "--libs"))
-        run("gcc", "-std=c11", "-D_POSIX_C_SOURCE=200809L", "-o", vmm,
-            SOURCE / "examples/vmm.c",
-            *flags("libultravisor", "--cflags", "--libs"))
-        for image in (guest, prefix / "share/ultravisor/guests/digest.elf"):
-            with self.subTest(image=image.name):
-                self.assertIn(SAYS["vmm"], run(vmm, image, DISK, timeout=120,
-                                               env=environment))
+        def variable(name):
+            return pathlib.Path(*flags("ultravisor-guest",
+                                       f"--variable={name}"))
+
+        self.assertTrue(variable("script").is_file())
+        for name, image in (("vmm", "digest.elf"), ("channel", "echo.elf")):
+            program, guest = self.folder / name, self.folder / image
+            run("gcc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-o", guest,
+                (SOURCE / "lib/guest/images" / image).with_suffix(".c"),
+                *flags("ultravisor-guest", "--cflags", "--libs"))
+            run("gcc", "-std=c11", "-D_POSIX_C_SOURCE=200809L", "-o", program,
+                SOURCE / f"examples/{name}.c",
+                *flags("libultravisor", "--cflags", "--libs"))
+            for path in (guest, variable("guests") / image):
+                # as processes, the installed role program is started too
+                for flag in ([], ["--processes"])[:2 if name == "vmm" else 1]:
+                    with self.subTest(image=path, flag=flag):
+                        said = run(program, *flag, path, *ARGUMENTS[name][1:],
+                                   timeout=120, env=environment)
+                        self.assertIn(SAYS[name], said)
 
     def test_subproject(self):
         (self.folder / "meson.build").write_text(OUTER)

@@ -5,58 +5,31 @@
  */
 #include <ultravisor/guest.h>
 
-#include "channel/channel.h"
-#include "guest/guest_priv.h"
-
-static const uint8_t type_echo[16] = "ultravisor echo";
-
-static struct ulv_channel_end end;
-static uint32_t slot;
-
-/* Send one record; waits while the other side does not read. */
-static bool
-send(const struct ulv_ring_record *record)
-{
-    void *to;
-    ulv_status status;
-
-    do {
-        status =
-            ulv_ring_tx_reserve(&end.tx, record->type, record->len, &to);
-        if (status == ULV_E_FULL && !ulv_ring_tx_wait(&end.tx, record->len))
-            guest_wait();
-    } while (status == ULV_E_FULL);
-    if (status != ULV_OK)
-        return false;
-    for (uint32_t i = 0; i < record->len; i++)
-        ((uint8_t *)to)[i] = ((const uint8_t *)record->data)[i];
-    if (ulv_ring_tx_submit(&end.tx))
-        guest_signal(slot);
-    return true;
-}
-
 int
 guest_main(void)
 {
-    struct ulv_ring_record record;
+    static const uint8_t type_echo[16] = "ultravisor echo";
+    struct guest_channel channel;
+    struct guest_record record;
 
-    if (!guest_channel_open(&end, type_echo, 0, &slot))
+    if (!guest_channel_open(&channel, type_echo, 0))
         return 1;
     for (;;) {
-        ulv_status status = ulv_ring_rx_peek(&end.rx, &record);
+        int32_t status = guest_channel_peek(&channel, &record);
 
         if (status == ULV_E_EMPTY) {
-            if (!ulv_ring_rx_wait(&end.rx))
-                guest_wait();
+            guest_channel_wait(&channel);
             continue;
         }
-        if (status != ULV_OK)
+        if (status != 0)
             return 2;
         if (record.type == 0)
-            return 0;
-        if (!send(&record))
+            break;
+        if (guest_channel_send(&channel, record.type, record.data,
+                               record.len) != 0)
             return 3;
-        if (ulv_ring_rx_release(&end.rx))
-            guest_signal(slot);
+        guest_channel_release(&channel);
     }
+    guest_channel_close(&channel);
+    return 0;
 }
