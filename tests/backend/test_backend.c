@@ -7,7 +7,9 @@
 
 #include <dirent.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include <ultravisor/posix.h>
 #include <ultravisor/sys/backend.h>
@@ -143,9 +145,16 @@ struct fault_row {
 
 static const struct fault_row faults[] = {
     { "ud2", { 0x0f, 0x0b }, ULV_FAULT_INSTRUCTION, RAM },
-    { "cli", { 0xfa }, ULV_FAULT_PROTECTION, RAM },
-    { "hlt", { 0xf4 }, ULV_FAULT_PROTECTION, RAM },
-    { "out", { 0xe6, 0x80 }, ULV_FAULT_PROTECTION, RAM },
+    { "cli", { 0xfa }, ULV_FAULT_INSTRUCTION, RAM },
+    { "hlt", { 0xf4 }, ULV_FAULT_INSTRUCTION, RAM },
+    { "mov %rax,%cr3", { 0x0f, 0x22, 0xd8 }, ULV_FAULT_INSTRUCTION, RAM },
+    { "rdmsr", { 0x0f, 0x32 }, ULV_FAULT_INSTRUCTION, RAM },
+    { "int3", { 0xcc }, ULV_FAULT_INSTRUCTION, RAM + 1 },
+    { "out", { 0xe6, 0x80 }, ULV_FAULT_PORT, 0x80 },
+    { "rep insb", { 0x66, 0xba, 0x34, 0x12, 0xf3, 0x6c }, ULV_FAULT_PORT,
+      0x1234 },
+    { "not canonical", { 0x48, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0x80, 0x8a, 0x00 },
+      ULV_FAULT_PROTECTION, RAM + 10 },
     { "read nothing", { 0x8a, 0x04, 0x25, 0, 0, 0, 0x10 }, ULV_FAULT_READ,
       0x10000000 },
     { "write nothing", { 0x88, 0x04, 0x25, 0, 0, 0, 0x10 }, ULV_FAULT_WRITE,
@@ -240,6 +249,195 @@ test_backend__kick_from_another_thread(void **state)
     }
 }
 
+/* A kick that finds no run counts for the next one, and for that one only. */
+static void
+test_backend__kick_before_a_run(void **state)
+{
+    (void)state;
+    for (uint32_t b = 0; b < backend_count; b++) {
+        struct machine m;
+        struct ulv_exit out;
+
+        begin(&m, backends[b], calls, sizeof(calls));
+        m.ops->vcpu_kick(m.vcpu);
+        m.ops->vcpu_kick(m.vcpu);
+        assert_int_equal(m.ops->vcpu_run(m.vcpu, 3600 * SECOND, &out), ULV_OK);
+        if (out.reason == ULV_EXIT_INTERRUPTED)
+            assert_int_equal(m.ops->vcpu_run(m.vcpu, 3600 * SECOND, &out),
+                             ULV_OK);
+        assert_int_equal(out.reason, ULV_EXIT_CALL);
+        end(&m);
+    }
+}
+
+/* A signal that the caller blocks after the start, and that is pending, does
+ * not end every run. */
+static void
+test_backend__a_blocked_signal_is_not_taken(void **state)
+{
+    sigset_t blocked, before;
+
+    (void)state;
+    (void)sigemptyset(&blocked);
+    (void)sigaddset(&blocked, SIGUSR1);
+    for (uint32_t b = 0; b < backend_count; b++) {
+        struct machine m;
+        struct ulv_exit out;
+
+        begin(&m, backends[b], calls, sizeof(calls));
+        assert_int_equal(pthread_sigmask(SIG_BLOCK, &blocked, &before), 0);
+        assert_int_equal(raise(SIGUSR1), 0);
+        run(&m, &out);
+        assert_int_equal(out.reason, ULV_EXIT_CALL);
+        assert_int_equal(sigwaitinfo(&blocked, NULL), SIGUSR1);
+        assert_int_equal(pthread_sigmask(SIG_SETMASK, &before, NULL), 0);
+        end(&m);
+    }
+}
+
+static void
+test_backend__registers(void **state)
+{
+    (void)state;
+    for (uint32_t b = 0; b < backend_count; b++) {
+        struct machine m;
+        struct ulv_exit out;
+        struct ulv_registers registers;
+
+        if (backends[b]->vcpu_registers == NULL)
+            continue;
+        begin(&m, backends[b], calls, sizeof(calls));
+        assert_int_equal(m.ops->vcpu_registers(m.vcpu, &registers), ULV_OK);
+        assert_int_equal(registers.rip, RAM);
+        assert_int_equal(registers.rsp, RAM + BYTES - 8);
+        assert_int_equal(registers.rdi, 77);
+        run(&m, &out);
+        assert_int_equal(m.ops->vcpu_registers(m.vcpu, &registers), ULV_OK);
+        assert_int_equal(registers.rdi, 0x1122);
+        assert_int_equal(registers.rbx, 6);
+        end(&m);
+    }
+}
+
+static void *
+make_machine(const struct ulv_backend_ops *ops, uint64_t gate,
+             ulv_status *ret_status, struct ulv_diag *diag)
+{
+    struct ulv_machine_cfg cfg = { .size = sizeof(cfg),
+                                   .vcpu_count = 1,
+                                   .host = ulv_posix_host(),
+                                   .gate = gate,
+                                   .launcher = launcher };
+    void *machine = calloc(1, ops->machine_bytes);
+
+    *ret_status = ops->machine_init(machine, &cfg, diag);
+    return machine;
+}
+
+/* Regions come and go in thousands of places, small ones and large ones over
+ * one another: nothing is used up, and the last one is there. */
+static void
+test_backend__maps_and_unmaps(void **state)
+{
+    const uint32_t access = ULV_GUEST_WRITE | ULV_GUEST_EXECUTE;
+
+    (void)state;
+    for (uint32_t b = 0; b < backend_count; b++) {
+        const struct ulv_backend_ops *ops = backends[b];
+        const struct ulv_host *host = ulv_posix_host();
+        ulv_status status;
+        void *machine = make_machine(ops, GATE, &status, NULL);
+        ulv_handle memory;
+        void *p;
+
+        assert_int_equal(status, ULV_OK);
+        assert_int_equal(host->memory_create(NULL, "ram", BYTES, 0, &memory),
+                         ULV_OK);
+        assert_int_equal(host->memory_map(NULL, memory, 0, BYTES,
+                                          ULV_MAP_READ | ULV_MAP_WRITE, NULL,
+                                          &p),
+                         ULV_OK);
+        for (uint64_t i = 0; i < 3000; i++) {
+            /* another gigabyte every time; small, then large at one place */
+            ulv_gpa at = { RAM + (i / 2 % 60) * ULV_GIB(1) };
+            uint64_t bytes = i % 2 == 0 ? 4096 : BYTES;
+
+            assert_int_equal(ops->map(machine, at, bytes, memory, 0, p,
+                                      access), ULV_OK);
+            assert_int_equal(ops->unmap(machine, at, bytes), ULV_OK);
+            assert_int_equal(ops->unmap(machine, at, bytes), ULV_E_NOT_FOUND);
+        }
+        ops->machine_fini(machine);
+        host->memory_unmap(NULL, p, BYTES);
+        host->handle_close(NULL, memory);
+        free(machine);
+    }
+}
+
+/* What a backend keeps for itself, and what is no gate. */
+static void
+test_backend__refuses(void **state)
+{
+    static const uint64_t no_gates[] = { 0, GATE + 1, RAM, RAM - 1,
+                                         UINT64_MAX - 4095 };
+    struct ulv_diag diag = ULV_DIAG_INIT;
+    ulv_status status;
+    uint8_t p[1];
+
+    (void)state;
+    for (uint32_t b = 0; b < backend_count; b++) {
+        const struct ulv_backend_ops *ops = backends[b];
+        void *machine = make_machine(ops, GATE, &status, &diag);
+
+        assert_int_equal(status, ULV_OK);
+        for (uint64_t low = 0; low < RAM; low += 4096 * 255)
+            assert_int_equal(ops->map(machine, (ulv_gpa){ low }, 4096,
+                                      ULV_NO_HANDLE, 0, p, 0),
+                             ULV_E_EXISTS);
+        assert_int_equal(ops->map(machine, (ulv_gpa){ RAM }, 0, ULV_NO_HANDLE,
+                                  0, p, 0),
+                         ULV_E_ARG);
+        assert_int_equal(ops->map(machine, (ulv_gpa){ UINT64_MAX - 4095 },
+                                  8192, ULV_NO_HANDLE, 0, p, 0),
+                         ULV_E_ARG);
+        assert_int_equal(ops->map(machine, (ulv_gpa){ UINT64_C(1) << 62 },
+                                  4096, ULV_NO_HANDLE, 0, p, 0),
+                         ULV_E_LIMIT);
+        ops->machine_fini(machine);
+        free(machine);
+        for (size_t i = 0; i < ULV_COUNT_OF(no_gates); i++) {
+            machine = make_machine(ops, no_gates[i], &status, &diag);
+            assert_int_equal(status, ULV_E_ARG);
+            assert_int_equal(diag.value, no_gates[i]);
+            ops->machine_fini(machine);
+            free(machine);
+        }
+    }
+}
+
+/* Under a limit of descriptors that only just suffices. */
+static void
+test_backend__few_descriptors(void **state)
+{
+    struct rlimit before, few;
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = before;
+    few.rlim_cur = 32;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    for (uint32_t b = 0; b < backend_count; b++) {
+        struct machine m;
+        struct ulv_exit out;
+
+        begin(&m, backends[b], calls, sizeof(calls));
+        run(&m, &out);
+        assert_int_equal(out.reason, ULV_EXIT_CALL);
+        end(&m);
+    }
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
 static uint32_t
 count_entries(const char *path)
 {
@@ -283,6 +481,12 @@ main(int argc, char **argv)
         cmocka_unit_test(test_backend__faults),
         cmocka_unit_test(test_backend__budget_interrupts),
         cmocka_unit_test(test_backend__kick_from_another_thread),
+        cmocka_unit_test(test_backend__kick_before_a_run),
+        cmocka_unit_test(test_backend__a_blocked_signal_is_not_taken),
+        cmocka_unit_test(test_backend__registers),
+        cmocka_unit_test(test_backend__maps_and_unmaps),
+        cmocka_unit_test(test_backend__refuses),
+        cmocka_unit_test(test_backend__few_descriptors),
         cmocka_unit_test(test_backend__leaves_nothing_behind),
     };
     struct ulv_backend_caps caps;

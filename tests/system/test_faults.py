@@ -21,8 +21,8 @@ FAULTS = {
     "write_past_memory": (C.ULV_FAULT_WRITE, "write"),
     "read_nothing": (C.ULV_FAULT_READ, "read"),
     "undefined": (C.ULV_FAULT_INSTRUCTION, "0f 0b"),
-    "privileged": (C.ULV_FAULT_PROTECTION, "protection"),
-    "port": (C.ULV_FAULT_PROTECTION, "protection"),
+    "privileged": (C.ULV_FAULT_INSTRUCTION, "not allowed"),
+    "port": (C.ULV_FAULT_PORT, "I/O port"),
     "divide": (C.ULV_FAULT_ARITHMETIC, "arithmetic"),
 }
 

@@ -14,6 +14,7 @@
 #ifndef ULTRAVISOR_SYS_BACKEND_H
 #define ULTRAVISOR_SYS_BACKEND_H
 
+#include <ultravisor/abi/system_call.h>
 #include <ultravisor/sys/host.h>
 
 #ifdef __cplusplus
@@ -120,9 +121,11 @@ struct ulv_backend_ops {
     void (*machine_fini)(void *machine);
 
     /* Required. Back [guest, guest + bytes) by memory at offset; p is where
-     * the monitor has mapped the same bytes. Multiples of 4096; regions never
-     * overlap (EXISTS). LIMIT: regions_max or guest_address_max. May be
-     * called before the first run and between runs. */
+     * the monitor has mapped the same bytes; memory is borrowed for the call,
+     * p until unmap. Multiples of 4096 (ARG); regions never overlap, nor do
+     * they begin below ULV_GUEST_RAM_BASE, which is the backend's (EXISTS).
+     * LIMIT: regions_max or guest_address_max. May be called before the first
+     * run and between runs. */
     ulv_status (*map)(void *machine, ulv_gpa guest, uint64_t bytes,
                       ulv_handle memory, uint64_t offset, void *p,
                       uint32_t access);
@@ -140,13 +143,15 @@ struct ulv_backend_ops {
     void (*vcpu_fini)(void *vcpu);
 
     /* Required. Run until an exit, a kick, or budget_ns (0: only look whether
-     * an exit is there). Returns ULV_OK with *ret_exit filled, or HOST. */
+     * an exit is there). Returns ULV_OK with *ret_exit filled, or HOST. After
+     * a FAULT or ENDED every further run is ENDED. */
     ulv_status (*vcpu_run)(void *vcpu, ulv_nsec budget_ns,
                            struct ulv_exit *ret_exit);
     /* Required. Answer the ULV_EXIT_CALL just returned: rax, rdx. Takes effect
      * when the vcpu runs again. */
     void (*vcpu_answer)(void *vcpu, int64_t status, uint64_t value);
-    /* Required. Make a vcpu_run in progress come back soon. Context: any. */
+    /* Required. Make the vcpu_run in progress come back soon, or, if there is
+     * none, the next one at once. Context: any. */
     void (*vcpu_kick)(void *vcpu);
     /* Optional. Registers of a vcpu that is not running. */
     ulv_status (*vcpu_registers)(void *vcpu, struct ulv_registers *ret);

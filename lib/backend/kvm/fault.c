@@ -4,12 +4,7 @@
 #include <sys/ioctl.h>
 
 #include "backend/kvm/kvm_priv.h"
-
-#define VECTOR_DIVIDE     0
-#define VECTOR_BREAKPOINT 3
-#define VECTOR_OPCODE     6
-#define VECTOR_PROTECTION 13
-#define VECTOR_PAGE       14
+#include "monitor/exception.h"
 
 void
 ulv_kvm_take_registers(const struct kvm_regs *from, struct ulv_registers *to)
@@ -42,42 +37,12 @@ pushes_error(uint32_t vector)
            vector == 21 || vector == 29 || vector == 30;
 }
 
-static uint32_t
-kind_of(uint32_t vector, uint64_t error)
-{
-    switch (vector) {
-    case VECTOR_DIVIDE:
-    case 16: /* x87 */
-    case 19: /* SIMD */
-        return ULV_FAULT_ARITHMETIC;
-    case VECTOR_BREAKPOINT:
-    case 1:
-    case VECTOR_OPCODE:
-    case 7:
-        return ULV_FAULT_INSTRUCTION;
-    case VECTOR_PAGE:
-        /* SDM vol. 3A 4.7: I/D is bit 4, W/R bit 1 */
-        if ((error & 16) != 0)
-            return ULV_FAULT_EXECUTE;
-        return (error & 2) != 0 ? ULV_FAULT_WRITE : ULV_FAULT_READ;
-    default:
-        return ULV_FAULT_PROTECTION;
-    }
-}
-
 static void
-copy_instruction(const struct machine *m, struct ulv_exit_fault *fault)
+take_instruction(const struct machine *m, struct ulv_exit_fault *fault)
 {
-    for (uint32_t i = 0; i < m->region_count; i++) {
-        const struct region *r = &m->region[i];
-        uint64_t offset = fault->registers.rip - r->guest;
-
-        if (offset >= r->bytes)
-            continue;
-        fault->instruction_bytes =
-            (uint32_t)ULV_MIN(r->bytes - offset, (uint64_t)15);
-        memcpy(fault->instruction, r->p + offset, fault->instruction_bytes);
-    }
+    for (uint32_t i = 0; i < m->region_count; i++)
+        ulv_fault_take_instruction(fault, m->region[i].guest,
+                                   m->region[i].bytes, m->region[i].p);
 }
 
 /* The frame lies at the top of the exception stack; SDM vol. 3A 6.14.2. */
@@ -95,16 +60,15 @@ ulv_kvm_exception(struct vcpu *v, struct ulv_exit *out)
     memcpy(frame, m->low + STACK + PAGE - sizeof(frame), sizeof(frame));
     fault->vector = (uint32_t)(regs->rip - STUBS - 1) & 255;
     fault->error_code = pushes_error(fault->vector) ? frame[0] : 0;
-    fault->kind = kind_of(fault->vector, fault->error_code);
     ulv_kvm_take_registers(regs, &fault->registers);
     fault->registers.rip = frame[1];
     fault->registers.rflags = frame[3];
     fault->registers.rsp = frame[4];
-    fault->address = fault->registers.rip;
-    if (fault->vector == VECTOR_PAGE &&
+    if (fault->vector == ULV_VECTOR_PAGE &&
         ioctl(v->fd, KVM_GET_SREGS, &sregs) == 0)
         fault->address = sregs.cr2;
-    copy_instruction(m, fault);
+    take_instruction(m, fault);
+    ulv_fault_classify(fault);
 }
 
 void
@@ -140,5 +104,5 @@ ulv_kvm_other_exit(struct vcpu *v, struct ulv_exit *out)
         fault->kind = ULV_FAULT_BACKEND;
         fault->error_code = run->exit_reason;
     }
-    copy_instruction(v->machine, fault);
+    take_instruction(v->machine, fault);
 }

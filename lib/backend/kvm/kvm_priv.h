@@ -3,6 +3,7 @@
 #define BACKEND_KVM_KVM_PRIV_H
 
 #include <linux/kvm.h>
+#include <signal.h>
 #include <sys/types.h>
 #include <time.h>
 
@@ -13,7 +14,7 @@
  * Guest-physical memory below 4 MiB is the backend's own: supervisor-only but
  * for the gate page. Everything the processor needs to come back from a fault.
  */
-#define LOW_BYTES   UINT64_C(0x400000)
+#define LOW_BYTES   ULV_GUEST_RAM_BASE
 #define PML4        UINT64_C(0x1000)
 #define GDT         UINT64_C(0x3000)
 #define TSS         UINT64_C(0x4000)
@@ -48,7 +49,8 @@ struct machine {
     int kvm_fd, vm_fd;
     int run_bytes;
     uint8_t *low;        /* LOW_BYTES */
-    uint64_t next_table; /* offset in low */
+    uint64_t next_table; /* offset in low; never used from here on */
+    uint64_t free_table; /* offset of the first of a list, or 0 */
     struct region region[REGIONS_MAX];
     uint32_t region_count;
     uint64_t slots_used[(REGIONS_MAX + 64) / 64];
@@ -63,6 +65,7 @@ struct vcpu {
     pid_t thread; /* that the timer belongs to */
     uint32_t running; /* RUN_*: hand-shake with kick */
     uint32_t kicked;
+    sigset_t run_mask; /* the thread's mask that KVM_RUN was told of */
     bool ended;
 };
 

@@ -71,8 +71,10 @@ make_gates(struct machine *m)
     memset(m->low + STUBS, 0xf4, 256);
     for (uint64_t vector = 0; vector < 256; vector++) {
         uint64_t target = STUBS + vector;
+        /* int3 and into come from the guest's own level */
+        uint64_t dpl = vector == 3 || vector == 4 ? 3 : 0;
         uint64_t low = (target & 0xffff) | (uint64_t)SELECTOR_CODE0 << 16 |
-                       UINT64_C(1) << 32 | UINT64_C(0x8e) << 40 |
+                       UINT64_C(1) << 32 | (0x8e | dpl << 5) << 40 |
                        (target >> 16 & 0xffff) << 48;
 
         put64(m, IDT + vector * 16, low);
@@ -82,6 +84,41 @@ make_gates(struct machine *m)
 
 /* ---- page tables --------------------------------------------------------- */
 
+/* A table of zeroes; 0: no room. */
+static uint64_t
+take_table(struct machine *m)
+{
+    uint64_t table = m->free_table;
+
+    if (table != 0) {
+        m->free_table = get64(m, table);
+    } else {
+        if (m->next_table == TABLES_END)
+            return 0;
+        table = m->next_table;
+        m->next_table += PAGE;
+    }
+    memset(m->low + table, 0, PAGE);
+    return table;
+}
+
+static void
+give_table(struct machine *m, uint64_t table)
+{
+    put64(m, table, m->free_table);
+    m->free_table = table;
+}
+
+static bool
+is_empty(const struct machine *m, uint64_t table)
+{
+    for (uint64_t i = 0; i < PAGE; i += 8) {
+        if (get64(m, table + i) != 0)
+            return false;
+    }
+    return true;
+}
+
 /* The table below entry, made if it is not there; 0: no room. */
 static uint64_t
 table_below(struct machine *m, uint64_t entry)
@@ -90,12 +127,9 @@ table_below(struct machine *m, uint64_t entry)
 
     if ((value & PTE_PRESENT) != 0)
         return value & PTE_ADDRESS;
-    if (m->next_table == TABLES_END)
-        return 0;
-    value = m->next_table;
-    m->next_table += PAGE;
-    memset(m->low + value, 0, PAGE);
-    put64(m, entry, value | PTE_TABLE);
+    value = take_table(m);
+    if (value != 0)
+        put64(m, entry, value | PTE_TABLE);
     return value;
 }
 
@@ -158,23 +192,37 @@ ulv_kvm_page_map(struct machine *m, uint64_t guest, uint64_t bytes,
     return ULV_OK;
 }
 
+/* Clear what lies in [start, end) below table, and give tables back that
+ * become empty. */
+static void
+unmap_below(struct machine *m, uint64_t table, uint32_t level, uint64_t start,
+            uint64_t end)
+{
+    const uint64_t span = PAGE << 9 * level;
+
+    while (start < end) {
+        uint64_t entry = entry_at(table, start, level);
+        uint64_t value = get64(m, entry);
+        uint64_t next = ULV_MIN((start & ~(span - 1)) + span, end);
+        uint64_t below = value & PTE_ADDRESS;
+
+        if (level == 0 || (value & PTE_LARGE) != 0) {
+            put64(m, entry, 0);
+        } else if ((value & PTE_PRESENT) != 0) {
+            unmap_below(m, below, level - 1, start, next);
+            if (is_empty(m, below)) {
+                put64(m, entry, 0);
+                give_table(m, below);
+            }
+        }
+        start = next;
+    }
+}
+
 void
 ulv_kvm_page_unmap(struct machine *m, uint64_t guest, uint64_t bytes)
 {
-    while (bytes > 0) {
-        uint64_t entry = directory_entry(m, guest);
-        uint64_t value = entry == 0 ? 0 : get64(m, entry);
-        uint64_t some = PAGE;
-
-        if ((value & PTE_LARGE) != 0) {
-            put64(m, entry, 0);
-            some = ULV_MIN(LARGE, bytes);
-        } else if ((value & PTE_PRESENT) != 0) {
-            put64(m, entry_at(value & PTE_ADDRESS, guest, 0), 0);
-        }
-        guest += some;
-        bytes -= some;
-    }
+    unmap_below(m, PML4, 3, guest, guest + bytes);
 }
 
 void

@@ -96,20 +96,20 @@ set_cpuid(const struct vcpu *v, struct ulv_diag *diag)
 /* The mask inside KVM_RUN: the thread's own, with the kick let through. The
  * kernel's sigset has 8 bytes; api.rst 4.19. */
 static ulv_status
-set_run_mask(const struct vcpu *v, struct ulv_diag *diag)
+set_run_mask(struct vcpu *v, const sigset_t *of_thread, struct ulv_diag *diag)
 {
     struct {
         struct kvm_signal_mask head;
         uint8_t bits[8];
     } mask;
-    sigset_t current;
+    sigset_t inside = *of_thread;
 
-    (void)pthread_sigmask(SIG_SETMASK, NULL, &current);
-    (void)sigdelset(&current, KICK_SIGNAL);
+    (void)sigdelset(&inside, KICK_SIGNAL);
     mask.head.len = 8;
-    memcpy(mask.head.sigset, &current, 8);
+    memcpy(mask.head.sigset, &inside, 8);
     if (ioctl(v->fd, KVM_SET_SIGNAL_MASK, &mask) != 0)
         return ulv_kvm_error(diag, "KVM_SET_SIGNAL_MASK");
+    v->run_mask = *of_thread;
     return ULV_OK;
 }
 
@@ -123,7 +123,9 @@ ulv_kvm_vcpu_init(void *vcpu, void *machine, uint32_t idx, ulv_gpa entry,
                              .rdi = argument,
                              .rflags = 2 };
     ulv_status status;
+    sigset_t mask;
 
+    (void)pthread_sigmask(SIG_SETMASK, NULL, &mask);
     v->machine = machine;
     v->made = true;
     v->fd = ioctl(v->machine->vm_fd, KVM_CREATE_VCPU, (long)idx);
@@ -139,10 +141,11 @@ ulv_kvm_vcpu_init(void *vcpu, void *machine, uint32_t idx, ulv_gpa entry,
     if (status == ULV_OK)
         status = set_system_registers(v, diag);
     if (status == ULV_OK)
-        status = set_run_mask(v, diag);
+        status = set_run_mask(v, &mask, diag);
     if (status == ULV_OK && ioctl(v->fd, KVM_SET_REGS, &regs) != 0)
         status = ulv_kvm_error(diag, "KVM_SET_REGS");
     v->run->kvm_valid_regs = KVM_SYNC_X86_REGS;
+    v->run->s.regs.regs = regs; /* for who asks before the first run */
     return status;
 }
 
@@ -209,6 +212,8 @@ leave(struct vcpu *v)
             (void)syscall(SYS_sched_yield);
         __atomic_store_n(&v->running, RUN_OUT, __ATOMIC_RELEASE);
     }
+    /* this run comes back: a kick has done its work */
+    (void)__atomic_exchange_n(&v->kicked, 0, __ATOMIC_SEQ_CST);
     (void)sigemptyset(&kick);
     (void)sigaddset(&kick, KICK_SIGNAL);
     while (sigtimedwait(&kick, NULL, &now) > 0)
@@ -224,6 +229,12 @@ stay(struct vcpu *v, ulv_nsec budget_ns)
     (void)sigemptyset(&kick);
     (void)sigaddset(&kick, KICK_SIGNAL);
     (void)pthread_sigmask(SIG_BLOCK, &kick, &before);
+    /* what the caller has blocked since must not end the run for ever */
+    if (memcmp(&before, &v->run_mask, 8) != 0 &&
+        set_run_mask(v, &before, NULL) != ULV_OK) {
+        (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+        return ULV_E_HOST;
+    }
     __atomic_store_n(&v->running, RUN_IN, __ATOMIC_SEQ_CST);
     /* pairs with kick: it sets kicked, then looks at running */
     v->run->immediate_exit =

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -16,11 +17,13 @@
 
 #include "backend/process/table.h"
 #include "base/base.h"
+#include "monitor/exception.h"
 
 #define PAGE         UINT64_C(4096)
 #define READY_MS     20000 /* until the launcher must be ready */
-#define DESCRIPTORS  (FD_MEMORY + (int)REGIONS_MAX)
-#define HIGH_FD      256 /* where descriptors wait to be put in their places */
+/* Lowest gate: vm.mmap_min_addr, as the kernel's manual advises it, and the
+ * call page. */
+#define LOWEST       (UINT64_C(65536) + PAGE)
 
 #ifndef ULV_LAUNCHER_PATH
 #define ULV_LAUNCHER_PATH "ultravisor-launcher"
@@ -74,9 +77,20 @@ launcher_path(const struct ulv_machine_cfg *cfg)
 }
 
 static ulv_status
+lacks(struct ulv_diag *diag, const char *what)
+{
+    int code = errno;
+
+    return ulv_fail(diag, ULV_E_UNSUPPORTED, 0, (uint64_t)code, 0,
+                    "the kernel has no %s: %s", what, strerror(code));
+}
+
+static ulv_status
 process_probe(const struct ulv_host *host, struct ulv_backend_caps *ret_caps,
               struct ulv_diag *diag)
 {
+    int fd;
+
     (void)host;
     memset(ret_caps, 0, sizeof(*ret_caps));
     ret_caps->size = sizeof(*ret_caps);
@@ -84,11 +98,16 @@ process_probe(const struct ulv_host *host, struct ulv_backend_caps *ret_caps,
     ret_caps->guest_address_max = UINT64_C(0x500000000000);
     ret_caps->regions_max = REGIONS_MAX;
     ulv_string_copy(ret_caps->version, sizeof(ret_caps->version), "seccomp");
-    /* SECCOMP_GET_ACTION_AVAIL for SECCOMP_RET_TRAP; seccomp(2) */
-    if (syscall(SYS_seccomp, 2, 0, &(uint32_t){ 0x00030000 }) != 0)
-        return ulv_fail(diag, ULV_E_UNSUPPORTED, 0, (uint64_t)errno, 0,
-                        "the kernel has no seccomp filters: %s",
-                        strerror(errno));
+    if (syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0,
+                &(uint32_t){ SECCOMP_RET_TRAP }) != 0)
+        return lacks(diag, "seccomp filters");
+    fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    if (fd < 0)
+        return lacks(diag, "pidfd_open");
+    (void)close(fd);
+    /* of the last number there can be: closes nothing */
+    if (syscall(SYS_close_range, UINT32_MAX, UINT32_MAX, 0) != 0)
+        return lacks(diag, "close_range");
     return ULV_OK;
 }
 
@@ -156,6 +175,13 @@ process_machine_init(void *machine, const struct ulv_machine_cfg *cfg,
         return ulv_fail(diag, ULV_E_UNSUPPORTED, cfg->partition,
                         cfg->vcpu_count, 1,
                         "the process backend has one processor");
+    /* the call page lies one page below the gate; neither may be page 0 */
+    if (cfg->gate % PAGE != 0 || cfg->gate < LOWEST ||
+        cfg->gate >= ULV_GUEST_RAM_BASE)
+        return ulv_fail(diag, ULV_E_ARG, cfg->partition, cfg->gate,
+                        ULV_GUEST_RAM_BASE,
+                        "a gate page from %x to below %x is needed, not %x",
+                        LOWEST, ULV_GUEST_RAM_BASE, cfg->gate);
     if (access(launcher_path(cfg), X_OK) != 0)
         return host_error(diag, launcher_path(cfg));
     status = make_pages(m, diag);
@@ -208,20 +234,20 @@ process_map(void *machine, ulv_gpa guest, uint64_t bytes, ulv_handle memory,
     uint64_t end;
 
     if (bytes == 0 || bytes % PAGE != 0 || guest.value % PAGE != 0 ||
-        guest.value < 65536 || !ulv_add_u64(guest.value, bytes, &end))
+        !ulv_add_u64(guest.value, bytes, &end))
         return ULV_E_ARG;
     if (end > UINT64_C(0x500000000000) || m->region_count == REGIONS_MAX)
         return ULV_E_LIMIT;
     if (m->pages_fd < 0)
         return ULV_E_UNSUPPORTED; /* the guest has started */
-    if (ulv_ranges_overlap(guest.value, bytes, m->cfg.gate - PAGE, 2 * PAGE))
+    if (guest.value < ULV_GUEST_RAM_BASE) /* pages of the gate lie there */
         return ULV_E_EXISTS;
     for (uint32_t i = 0; i < m->region_count; i++) {
         if (ulv_ranges_overlap(guest.value, bytes, m->region[i].guest,
                                m->region[i].bytes))
             return ULV_E_EXISTS;
     }
-    r->fd = fcntl((int)memory, F_DUPFD_CLOEXEC, HIGH_FD);
+    r->fd = fcntl((int)memory, F_DUPFD_CLOEXEC, 0);
     if (r->fd < 0)
         return host_error(NULL, "");
     r->guest = guest.value;
@@ -274,25 +300,42 @@ fill_table(const struct machine *m, struct table *t, const uint64_t start[3])
     }
 }
 
-/* Our descriptors go to their numbers in the launcher; they all come from
- * above HIGH_FD, so that none is overwritten before it was moved. */
+/*
+ * Our descriptors go to their numbers in the launcher: fixed ones, then memory.
+ * They are copied above all of these first, so that none is overwritten before
+ * it was moved.
+ */
+#define PLACES_MAX (4 + REGIONS_MAX)
+
 static int
-place_descriptors(const struct machine *m, const int fixed[4],
+copy_descriptors(const struct machine *m, const int fixed[4],
+                 int copies[PLACES_MAX])
+{
+    const int above = FD_TABLE + 4 + (int)m->region_count;
+
+    for (uint32_t i = 0; i < 4 + m->region_count; i++) {
+        copies[i] = fcntl(i < 4 ? fixed[i] : m->region[i - 4].fd,
+                          F_DUPFD_CLOEXEC, above);
+        if (copies[i] < 0) /* EINVAL: above the limit of descriptors */
+            return errno == EINVAL ? EMFILE : errno;
+    }
+    return 0;
+}
+
+static int
+place_descriptors(const int copies[PLACES_MAX],
                   posix_spawn_file_actions_t *actions)
 {
     int error = 0;
 
-    for (int i = 0; i < 4 && error == 0; i++)
-        error = posix_spawn_file_actions_adddup2(actions, fixed[i],
+    for (int i = 0; i < (int)PLACES_MAX && copies[i] >= 0 && error == 0; i++)
+        error = posix_spawn_file_actions_adddup2(actions, copies[i],
                                                  FD_TABLE + i);
-    for (uint32_t i = 0; i < m->region_count && error == 0; i++)
-        error = posix_spawn_file_actions_adddup2(
-            actions, m->region[i].fd, FD_MEMORY + (int)i);
     return error;
 }
 
 static int
-spawn(const struct machine *m, const int fixed[4], pid_t *ret)
+spawn(const struct machine *m, const int copies[PLACES_MAX], pid_t *ret)
 {
     const char *path = launcher_path(&m->cfg);
     char name[] = "ulv-guest";
@@ -304,7 +347,7 @@ spawn(const struct machine *m, const int fixed[4], pid_t *ret)
 
     if (error != 0)
         return error;
-    error = place_descriptors(m, fixed, &actions);
+    error = place_descriptors(copies, &actions);
     if (error == 0)
         error = posix_spawnattr_init(&attributes);
     if (error == 0) {
@@ -326,18 +369,17 @@ static ulv_status
 launch(struct vcpu *v, int table_fd, struct ulv_diag *diag)
 {
     struct machine *m = v->machine;
-    const int low[4] = { table_fd, m->call_fd, m->answer_fd, m->pages_fd };
-    int fixed[4] = { -1, -1, -1, -1 };
-    int error = 0;
+    const int fixed[4] = { table_fd, m->call_fd, m->answer_fd, m->pages_fd };
+    int copies[PLACES_MAX];
+    int error;
 
-    for (int i = 0; i < 4 && error == 0; i++) {
-        fixed[i] = fcntl(low[i], F_DUPFD_CLOEXEC, HIGH_FD);
-        error = fixed[i] < 0 ? errno : 0;
-    }
+    for (uint32_t i = 0; i < PLACES_MAX; i++)
+        copies[i] = -1;
+    error = copy_descriptors(m, fixed, copies);
     if (error == 0)
-        error = spawn(m, fixed, &v->pid);
-    for (int i = 0; i < 4; i++)
-        close_fd(&fixed[i]);
+        error = spawn(m, copies, &v->pid);
+    for (uint32_t i = 0; i < PLACES_MAX; i++)
+        close_fd(&copies[i]);
     if (error == 0) {
         v->pidfd = (int)syscall(SYS_pidfd_open, v->pid, 0);
         if (v->pidfd >= 0)
@@ -454,50 +496,44 @@ process_vcpu_fini(void *vcpu)
 
 /* ---- run ----------------------------------------------------------------- */
 
-static uint32_t
-fault_kind(const struct call_page *page)
+/* The guest can write the page at any time: each word is read once. */
+static void
+copy_page(const struct call_page *from, struct call_page *to)
 {
-    switch (page->signal) {
-    case SIGILL:
-    case SIGTRAP:
-    case SIGSYS:
-        return ULV_FAULT_INSTRUCTION;
-    case SIGFPE:
-        return ULV_FAULT_ARITHMETIC;
-    case SIGSEGV:
-        break;
-    default:
-        return ULV_FAULT_PROTECTION;
-    }
-    if (page->trap != 14)
-        return ULV_FAULT_PROTECTION;
-    /* Page-fault error code; SDM vol. 3A 4.7 */
-    if ((page->error_code & 16) != 0)
-        return ULV_FAULT_EXECUTE;
-    return (page->error_code & 2) != 0 ? ULV_FAULT_WRITE : ULV_FAULT_READ;
+    const uint64_t *shared = (const void *)from;
+    uint64_t words[sizeof(*to) / 8];
+
+    for (size_t i = 0; i < ULV_COUNT_OF(words); i++)
+        words[i] = __atomic_load_n(&shared[i], __ATOMIC_RELAXED);
+    memcpy(to, words, sizeof(words));
 }
 
 static void
-copy_instruction(const struct machine *m, struct ulv_exit_fault *fault)
+take_fault(const struct machine *m, const struct call_page *page,
+           struct ulv_exit_fault *fault)
 {
-    for (uint32_t i = 0; i < m->region_count; i++) {
-        const struct region *r = &m->region[i];
-        uint64_t offset = fault->registers.rip - r->guest;
-
-        if (offset >= r->bytes)
-            continue;
-        fault->instruction_bytes =
-            (uint32_t)ULV_MIN(r->bytes - offset, (uint64_t)15);
-        memcpy(fault->instruction, r->p + offset, fault->instruction_bytes);
+    fault->error_code = page->error_code;
+    fault->address = page->address;
+    memcpy(&fault->registers, page->registers, sizeof(page->registers));
+    for (uint32_t i = 0; i < m->region_count; i++)
+        ulv_fault_take_instruction(fault, m->region[i].guest,
+                                   m->region[i].bytes, m->region[i].p);
+    if (page->signal == SIGSYS) { /* no exception: a call of the kernel */
+        fault->kind = ULV_FAULT_INSTRUCTION;
+        fault->vector = SIGSYS;
+        fault->address = fault->registers.rip;
+        return;
     }
+    fault->vector = page->trap;
+    ulv_fault_classify(fault);
 }
 
 static void
 take_exit(struct vcpu *v, struct ulv_exit *out)
 {
-    struct call_page page = *v->machine->page; /* the guest's: once */
-    struct ulv_exit_fault *fault = &out->u.fault;
+    struct call_page page;
 
+    copy_page(v->machine->page, &page);
     if (page.kind != CALL_KIND_FAULT) {
         out->reason = ULV_EXIT_CALL;
         out->u.call.number = page.number;
@@ -506,14 +542,7 @@ take_exit(struct vcpu *v, struct ulv_exit *out)
     }
     v->ended = true;
     out->reason = ULV_EXIT_FAULT;
-    fault->kind = fault_kind(&page);
-    fault->vector = page.trap;
-    fault->error_code = page.error_code;
-    memcpy(&fault->registers, page.registers, sizeof(page.registers));
-    fault->address = page.signal == SIGSEGV && page.trap == 14
-                         ? page.address
-                         : fault->registers.rip;
-    copy_instruction(v->machine, fault);
+    take_fault(v->machine, &page, &out->u.fault);
 }
 
 static ulv_status
