@@ -59,9 +59,4 @@ ulv_status ulv_role_step(struct role **role, struct role_need *need);
 void ulv_role_tell(struct role *role, uint32_t event, ulv_id partition,
                    uint64_t value, const char *text);
 
-/* The backend of that name among those built in, or NULL. */
-struct ulv_backend_ops;
-const struct ulv_backend_ops *ulv_backend_find(const char *name);
-const struct ulv_backend_ops *ulv_backend_at(uint32_t idx);
-
 #endif

@@ -21,7 +21,7 @@ CORE_NEEDS = {"memcpy", "memmove", "memset", "memcmp", "_GLOBAL_OFFSET_TABLE_",
 
 
 def library(build):
-    return os.path.realpath(os.path.join(build, "libultravisor.so.0"))
+    return os.path.realpath(os.path.join(build, "lib/libultravisor.so.0"))
 
 
 def run(*command, check=True):

@@ -14,7 +14,6 @@
 #include <ultravisor/posix.h>
 #include <ultravisor/sys/backend.h>
 
-#include "backend/process/process.h"
 #include "system/role.h"
 
 #define RAM    ULV_MIB(4)
@@ -504,6 +503,10 @@ main(int argc, char **argv)
             backends[backend_count++] = ops;
         else
             print_message("# %s is left out: %s\n", ops->name, diag.text);
+    }
+    if (backend_count == 0) {
+        print_message("1..0 # SKIP no backend can run code here\n");
+        return 0;
     }
     return cmocka_run_group_tests_name("backend", tests, NULL, NULL);
 }

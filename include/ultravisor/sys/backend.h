@@ -160,6 +160,14 @@ struct ulv_backend_ops {
     ulv_handle (*vcpu_event)(void *vcpu);
 };
 
+/*
+ * The backends of a program, in the order in which they are tried: NULL past
+ * the end, or if none has that name. The library defines both; a program that
+ * links the core alone (firmware) defines them itself.
+ */
+const struct ulv_backend_ops *ulv_backend_at(uint32_t idx);
+const struct ulv_backend_ops *ulv_backend_find(const char *name);
+
 /**
  * The words for a ULV_FAULT_* kind; "unknown fault" for anything else.
  *

@@ -106,9 +106,6 @@ _start(void)
 }
 
 /* Firmware brings its own list of backends. */
-const struct ulv_backend_ops *ulv_backend_at(uint32_t idx);
-const struct ulv_backend_ops *ulv_backend_find(const char *name);
-
 const struct ulv_backend_ops *
 ulv_backend_at(uint32_t idx)
 {

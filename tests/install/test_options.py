@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""Each backend and port can be left out, and what is left works."""
+
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+SOURCE = pathlib.Path(sys.argv[1]).resolve()
+# what is left out -> tests of the rest
+LEFT_OUT = {("kvm",): ["backend", "example-vmm", "example-channel"],
+            ("process",): ["backend", "example-database"],
+            ("kvm", "process"): ["example-database"],
+            ("posix",): ["port-freestanding"]}
+
+
+def run(*words):
+    result = subprocess.run([str(w) for w in words], check=False, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if result.returncode != 0:
+        raise AssertionError(f"{words}: {result.stdout}")
+    return result.stdout
+
+
+class Options(unittest.TestCase):
+    def test_left_out(self):
+        for names, tests in LEFT_OUT.items():
+            with self.subTest(without=names), \
+                    tempfile.TemporaryDirectory() as folder:
+                run("/usr/bin/meson", "setup", folder, SOURCE,
+                    *[f"-D{name}=false" for name in names])
+                run("ninja", "-C", folder)
+                said = run("/usr/bin/meson", "test", "-C", folder, *tests)
+                passed = re.search(r"^Ok: +([0-9]+)", said, re.M)[1]
+                self.assertEqual(int(passed), len(tests), said)
+
+    def test_core_alone_installs(self):
+        """Without the port, firmware gets headers, core and guest runtime."""
+        folder = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, folder)
+        run("/usr/bin/meson", "setup", folder / "build", SOURCE,
+            "-Dposix=false", "-Dtests=false", f"--prefix={folder}/prefix")
+        run("/usr/bin/meson", "install", "-C", folder / "build")
+        installed = {p.name for p in (folder / "prefix").rglob("*")}
+        self.assertLessEqual({"libultravisor-core.a", "ultravisor-core.pc",
+                              "libultravisor-guest.a", "digest.elf",
+                              "backend.h", "host.h"}, installed)
+        self.assertFalse({"libultravisor.so", "libultravisor.a",
+                          "ultravisor-role"} & installed)
