@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
 """The main job: a whole disk through the guest, and a server that dies."""
 
+import asyncio
 import os
 import subprocess
 import tempfile
 import unittest
 
-from common import (BACKENDS, DIGEST, SystemTest, demo, digest, disk,
-                    each_kind)
+from common import (BACKENDS, DIGEST, PATIENCE, SystemTest, demo, digest,
+                    disk, each_kind)
 
 import ultravisor
 
@@ -24,6 +25,36 @@ class MainJob(SystemTest):
             self.assertEqual((end.reason, end.code),
                              (ultravisor.C.ULV_END_REASON_STOP, 0))
             self.assertIn("sha256 " + digest(path), said)
+
+    @each_kind
+    def test_async_events(self, backend, in_process):
+        """Events come by `async for`, and other tasks go on meanwhile."""
+        ticks = 0
+
+        async def tick():
+            nonlocal ticks
+            while True:
+                ticks += 1
+                await asyncio.sleep(0)
+
+        async def watch(host, guest):
+            ticking, said = asyncio.ensure_future(tick()), b""
+            async for event in host.events():
+                if event.kind == ultravisor.C.ULV_EVENT_CONSOLE:
+                    said += event.data
+                if event.kind == ultravisor.C.ULV_EVENT_ENDED:
+                    break
+            ticking.cancel()
+            self.assertEqual(guest.wait().code, 0)
+            return said.decode()
+
+        with disk(3000) as path, ultravisor.open(
+                backend=backend, in_process=in_process, memory="64M") as host:
+            guest = self.guest(host, "web", path)
+            guest.start(DIGEST)
+            said = asyncio.run(asyncio.wait_for(watch(host, guest), PATIENCE))
+            self.assertIn("sha256 " + digest(path), said)
+            self.assertGreater(ticks, 1)
 
     @each_kind
     def test_two_guests_at_once(self, backend, in_process):

@@ -10,18 +10,12 @@
             print(event)
 """
 
+import asyncio
 import collections
 import os
-import re
 
-import cffi
-
-from . import _abi
-
-ffi = cffi.FFI()
-ffi.cdef(_abi.DECLARATIONS)
-lib = ffi.dlopen(os.environ.get("ULTRAVISOR_LIBRARY", "libultravisor.so.0"))
-C = collections.namedtuple("C", _abi.CONSTANTS)(**_abi.CONSTANTS)
+from ._library import (C, Error, backends, checked, compile_policy, ffi, lib,
+                       size, text)
 
 QUERIES = {
     "partitions": (C.ULV_QUERY_PARTITIONS, "struct ulv_partition_record"),
@@ -31,59 +25,6 @@ QUERIES = {
     "memory": (C.ULV_QUERY_MEMORY, "struct ulv_memory_record"),
     "log": (C.ULV_QUERY_LOG, "struct ulv_log_record"),
 }
-
-
-class Error(Exception):
-    """What the library refused: status (negative), object, value, bound."""
-
-    def __init__(self, status, diag):
-        super().__init__(text(diag.text) or f"status {status}")
-        self.status = status
-        self.object, self.value, self.bound = (diag.object, diag.value,
-                                               diag.bound)
-
-
-def text(array):
-    return ffi.string(array).decode("utf-8", "replace")
-
-
-def size(value):
-    """Bytes of "256M", "1GiB" or a number."""
-    match = re.fullmatch(r"(\d+)\s*([KMGT]?)(?:i?B)?", str(value).strip())
-    if not match:
-        raise ValueError(f"not a size: {value!r}")
-    return int(match.group(1)) << 10 * " KMGT".index(match.group(2) or " ")
-
-
-def _checked(function, *arguments):
-    """Call with a diagnostic as the last argument; raise what it says."""
-    diag = ffi.new("struct ulv_diag *", {"size": ffi.sizeof("struct ulv_diag")})
-    status = function(*arguments, diag)
-    if status != 0:
-        raise Error(status, diag)
-
-
-def backends():
-    """(name, None or why it cannot be used) of each backend built in."""
-    found, name = [], ffi.new("const char **")
-    while True:
-        diag = ffi.new("struct ulv_diag *",
-                       {"size": ffi.sizeof("struct ulv_diag")})
-        status = lib.ulv_backend_probe(lib.ulv_posix_host(), len(found), name,
-                                       diag)
-        if status == C.ULV_E_NOT_FOUND:
-            return found
-        found.append((text(name[0]), None if status == 0 else text(diag.text)))
-
-
-def compile_policy(path):
-    """A compiled policy from a JSON file."""
-    with __builtins__["open"](path, "rb") as file:
-        source = file.read()
-    policy = ffi.new("struct ulv_policy *")
-    _checked(lib.ulv_policy_compile, os.fsencode(path), source, len(source),
-             policy)
-    return policy
 
 
 Event = collections.namedtuple("Event", "kind time partition value data")
@@ -99,17 +40,17 @@ class Partition:
         image = ffi.new("struct ulv_image *")
         image.kernel.kind, image.kernel.path = C.ULV_SOURCE_KIND_PATH, path
         image.kernel.handle = -1
-        _checked(lib.ulv_partition_start, self.host._system, self.id, image)
+        checked(lib.ulv_partition_start, self.host._system, self.id, image)
 
     def stop(self):
-        _checked(lib.ulv_partition_stop, self.host._system, self.id)
+        checked(lib.ulv_partition_stop, self.host._system, self.id)
 
     def wait(self, seconds=None):
         """How it ended, or None when the time is over first."""
         end = ffi.new("struct ulv_end *")
         deadline = self.host._deadline(seconds)
         try:
-            _checked(lib.ulv_partition_wait, self.host._system, self.id, end,
+            checked(lib.ulv_partition_wait, self.host._system, self.id, end,
                      deadline)
         except Error as error:
             if error.status == C.ULV_E_TIMEOUT:
@@ -119,7 +60,7 @@ class Partition:
 
     def read(self, address, length):
         data = ffi.new("char[]", length)
-        _checked(lib.ulv_partition_read, self.host._system, self.id,
+        checked(lib.ulv_partition_read, self.host._system, self.id,
                  {"value": address}, data, length)
         return ffi.unpack(data, length)
 
@@ -141,7 +82,7 @@ class Transaction:
         if kind is not None:
             lib.ulv_transaction_abort(handle)
         else:
-            _checked(lib.ulv_transaction_commit, handle)
+            checked(lib.ulv_transaction_commit, handle)
 
     def partition(self, name, memory=None, processors=1):
         number = lib.ulv_transaction_partition(
@@ -178,6 +119,37 @@ class Transaction:
         lib.ulv_transaction_destroy(self._handle, partition.id)
 
 
+class Events:
+    def __init__(self, host):
+        self._host = host
+
+    def __iter__(self):
+        while True:
+            yield from self._host.pending()
+            self._host.step()
+
+    async def __aiter__(self):
+        """Lets the system work when its descriptor says so, and between the
+        other tasks of the loop."""
+        loop, ready = asyncio.get_running_loop(), asyncio.Event()
+        descriptor = lib.ulv_posix_fd(self._host._system)
+        loop.add_reader(descriptor, ready.set)
+        try:
+            while True:
+                for event in self._host.pending():
+                    yield event
+                if self._host.step(0):
+                    await asyncio.sleep(0)
+                    continue
+                ready.clear()
+                try:
+                    await asyncio.wait_for(ready.wait(), 0.1)
+                except asyncio.TimeoutError:
+                    pass
+        finally:
+            loop.remove_reader(descriptor)
+
+
 class Host:
     def __init__(self, in_process=True, backend=None, memory=0, policy=None):
         options = ffi.new("struct ulv_system_opts *")
@@ -194,7 +166,7 @@ class Host:
             options.policy_bytes = ffi.sizeof("struct ulv_policy")
         system = ffi.new("ulv_system **")
         self._paths = keep
-        _checked(lib.ulv_system_create, lib.ulv_posix_host(), options, system)
+        checked(lib.ulv_system_create, lib.ulv_posix_host(), options, system)
         self._system = system[0]
 
     def __enter__(self):
@@ -232,7 +204,7 @@ class Host:
         return number[0]
 
     def kill(self, name):
-        _checked(lib.ulv_system_kill, self._system, self.find(name))
+        checked(lib.ulv_system_kill, self._system, self.find(name))
 
     def roles(self):
         """(name, alive, process number or 0) of each role and monitor."""
@@ -254,10 +226,8 @@ class Host:
                         ffi.unpack(event.data, event.bytes))
 
     def events(self):
-        """Every event from now on; never ends."""
-        while True:
-            yield from self.pending()
-            self.step()
+        """Every event from now on, by `for` or `async for`; never ends."""
+        return Events(self)
 
     def query(self, what, room=1024):
         """Records of the resource database as dictionaries."""
