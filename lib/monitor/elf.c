@@ -37,6 +37,16 @@ machine_name(uint16_t machine)
     return "unknown";
 }
 
+/* Where [offset, offset + bytes) ends, for a diag. */
+static uint64_t
+end_of(uint64_t offset, uint64_t bytes)
+{
+    uint64_t end = UINT64_MAX;
+
+    (void)ulv_add_u64(offset, bytes, &end);
+    return end;
+}
+
 static ulv_status
 check_header(const uint8_t h[EHDR_BYTES], struct ulv_diag *diag)
 {
@@ -52,7 +62,8 @@ check_header(const uint8_t h[EHDR_BYTES], struct ulv_diag *diag)
                         "needed",
                         machine_name(machine), (uint64_t)machine);
     if (h[4] != 2 || h[5] != 1)
-        return ulv_fail(diag, ULV_E_FORMAT, 0, h[4], 2,
+        return ulv_fail(diag, ULV_E_FORMAT, 0, h[4] != 2 ? h[4] : h[5],
+                        h[4] != 2 ? 2 : 1,
                         "ELF class %u, byte order %u: 64-bit (2) and "
                         "little-endian (1) are needed",
                         (uint64_t)h[4], (uint64_t)h[5]);
@@ -87,26 +98,28 @@ static ulv_status
 check_place(const struct ulv_elf_source *source,
             const struct program_header *p, struct ulv_diag *diag)
 {
-    uint64_t end = 0;
+    uint64_t ram_end = source->ram_base + source->ram_bytes, end = 0;
 
     if (!ulv_add_u64(p->address, p->memory_bytes, &end))
-        return ulv_fail(diag, ULV_E_FORMAT, 0, p->address, 0,
-                        "segment at %x wraps around", p->address);
+        return ulv_fail(diag, ULV_E_FORMAT, 0, p->address,
+                        UINT64_MAX - p->memory_bytes,
+                        "segment at %x, %u bytes, wraps around", p->address,
+                        p->memory_bytes);
     if (ulv_ranges_overlap(p->address, p->memory_bytes, source->view,
                            source->view_bytes))
         return ulv_fail(diag, ULV_E_FORMAT, 0, p->address, source->view,
                         "segment at %x, %u bytes, overlaps the partition's "
                         "own view at %x",
                         p->address, p->memory_bytes, source->view);
-    if (p->address < source->ram_base ||
-        !ulv_range_inside(p->address - source->ram_base, p->memory_bytes,
-                          source->ram_bytes))
-        return ulv_fail(diag, ULV_E_FORMAT, 0, p->address,
-                        source->ram_base + source->ram_bytes,
+    if (p->address < source->ram_base || end > ram_end)
+        return ulv_fail(diag, ULV_E_FORMAT, 0,
+                        p->address < source->ram_base ? p->address : end,
+                        p->address < source->ram_base ? source->ram_base
+                                                      : ram_end,
                         "segment at %x, %u bytes, is outside the memory "
                         "from %x to %x",
                         p->address, p->memory_bytes, source->ram_base,
-                        source->ram_base + source->ram_bytes);
+                        ram_end);
     return ULV_OK;
 }
 
@@ -117,9 +130,14 @@ check_segment(const struct ulv_elf_source *source,
 {
     ulv_status status;
 
-    if (p->file_bytes > p->memory_bytes ||
-        !ulv_range_inside(p->offset, p->file_bytes, source->bytes))
-        return ulv_fail(diag, ULV_E_FORMAT, 0, p->offset, source->bytes,
+    if (p->file_bytes > p->memory_bytes)
+        return ulv_fail(diag, ULV_E_FORMAT, 0, p->file_bytes, p->memory_bytes,
+                        "segment at %x: %u bytes of the image in %u bytes of "
+                        "memory",
+                        p->address, p->file_bytes, p->memory_bytes);
+    if (!ulv_range_inside(p->offset, p->file_bytes, source->bytes))
+        return ulv_fail(diag, ULV_E_FORMAT, 0,
+                        end_of(p->offset, p->file_bytes), source->bytes,
                         "segment at %x: %u bytes at offset %u of an image of "
                         "%u bytes",
                         p->address, p->file_bytes, p->offset, source->bytes);
@@ -136,7 +154,7 @@ check_segment(const struct ulv_elf_source *source,
                             p->address, other->guest);
     }
     if (image->segment_count == ULV_ELF_SEGMENTS_MAX)
-        return ulv_fail(diag, ULV_E_FORMAT, 0, image->segment_count,
+        return ulv_fail(diag, ULV_E_FORMAT, 0, ULV_ELF_SEGMENTS_MAX + 1,
                         ULV_ELF_SEGMENTS_MAX, "more than %u segments",
                         (uint64_t)ULV_ELF_SEGMENTS_MAX);
     return ULV_OK;
@@ -157,9 +175,9 @@ take_program_header(const struct ulv_elf_source *source, uint64_t offset,
                         "the image cannot be read at offset %u", offset);
     decode_header(raw, &p);
     if (p.type == PT_INTERP)
-        return ulv_fail(diag, ULV_E_FORMAT, 0, offset, 0,
+        return ulv_fail(diag, ULV_E_FORMAT, 0, PT_INTERP, PT_LOAD,
                         "the image is dynamically linked");
-    if (p.type != PT_LOAD || p.memory_bytes == 0)
+    if (p.type != PT_LOAD || (p.memory_bytes == 0 && p.file_bytes == 0))
         return ULV_OK;
     status = check_segment(source, &p, ret, diag);
     if (status != ULV_OK)
@@ -191,7 +209,7 @@ ulv_elf_check(const struct ulv_elf_source *source, struct ulv_elf_image *ret,
               struct ulv_diag *diag)
 {
     uint8_t h[EHDR_BYTES];
-    uint64_t table;
+    uint64_t table, table_bytes;
     uint16_t count;
     ulv_status status;
 
@@ -209,9 +227,14 @@ ulv_elf_check(const struct ulv_elf_source *source, struct ulv_elf_image *ret,
     ret->entry = ulv_get_le64(h + 24);
     table = ulv_get_le64(h + 32);
     count = ulv_get_le16(h + 56);
-    if (count == 0 || count > PHDRS_MAX ||
-        !ulv_range_inside(table, (uint64_t)count * PHDR_BYTES, source->bytes))
+    if (count == 0 || count > PHDRS_MAX)
         return ulv_fail(diag, ULV_E_FORMAT, 0, count, PHDRS_MAX,
+                        "%u program headers, 1 to %u are needed",
+                        (uint64_t)count, (uint64_t)PHDRS_MAX);
+    table_bytes = (uint64_t)count * PHDR_BYTES;
+    if (!ulv_range_inside(table, table_bytes, source->bytes))
+        return ulv_fail(diag, ULV_E_FORMAT, 0, end_of(table, table_bytes),
+                        source->bytes,
                         "%u program headers at offset %u of %u bytes",
                         (uint64_t)count, table, source->bytes);
     for (uint16_t i = 0; i < count && status == ULV_OK; i++)
