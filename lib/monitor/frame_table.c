@@ -27,9 +27,12 @@ check_range(uint64_t frame, uint64_t bytes, struct ulv_diag *diag)
     if (bytes == 0 || bytes % PAGE != 0)
         return ulv_fail(diag, ULV_E_ARG, 0, bytes, PAGE,
                         "%u bytes is not a whole number of pages", bytes);
-    if (frame % PAGE != 0 || !ulv_add_u64(frame, bytes, &end))
+    if (frame % PAGE != 0)
         return ulv_fail(diag, ULV_E_ARG, 0, frame, PAGE,
                         "frame %x does not start a page", frame);
+    if (!ulv_add_u64(frame, bytes, &end))
+        return ulv_fail(diag, ULV_E_ARG, 0, frame, UINT64_MAX - bytes,
+                        "frames at %x, %u bytes, wrap around", frame, bytes);
     return ULV_OK;
 }
 
@@ -82,11 +85,13 @@ insert_run(struct ulv_frame_table *t, uint32_t at,
     t->count++;
 }
 
+/* What is granted stays a run of its own, so that giving it back splits
+ * nothing and needs no memory. */
 static bool
-same_holder(const struct ulv_frame_run *a, const struct ulv_frame_run *b)
+is_one_run(const struct ulv_frame_run *a, const struct ulv_frame_run *b)
 {
-    return a->state == b->state && a->object == b->object &&
-           memcmp(a->end, b->end, sizeof(a->end)) == 0;
+    return a->frame + a->bytes == b->frame && a->state == b->state &&
+           (a->state == ULV_FRAME_FREE || a->state == ULV_FRAME_NEVER);
 }
 
 /* Join run at and the one after it if they are one. */
@@ -95,8 +100,7 @@ merge_after(struct ulv_frame_table *t, uint32_t at)
 {
     struct ulv_frame_run *a = &t->run[at], *b = a + 1;
 
-    if (at + 1 >= t->count || a->frame + a->bytes != b->frame ||
-        !same_holder(a, b))
+    if (at + 1 >= t->count || !is_one_run(a, b))
         return;
     a->bytes += b->bytes;
     t->count--;
@@ -129,6 +133,9 @@ ulv_frame_table_add(struct ulv_frame_table *t, uint64_t frame, uint64_t bytes,
 
     if (status != ULV_OK)
         return status;
+    if (state != ULV_FRAME_FREE && state != ULV_FRAME_NEVER)
+        return ulv_fail(diag, ULV_E_ARG, 0, state, 0,
+                        "frames cannot be added in state %u", (uint64_t)state);
     at = find_run(t, frame);
     if (at < t->count && t->run[at].frame < frame + bytes)
         return ulv_fail(diag, ULV_E_EXISTS, 0, frame, t->run[at].frame,
@@ -145,125 +152,75 @@ ulv_frame_table_add(struct ulv_frame_table *t, uint64_t frame, uint64_t bytes,
 }
 
 /*
- * Give [frame, frame + bytes), which lies inside one run, another holder.
- * Splitting before merging needs two more runs at most.
+ * Give [frame, frame + bytes), all of which is in runs, another holder.
+ * Splitting before joining needs two more runs at most.
  */
 static ulv_status
 change_holder(struct ulv_frame_table *t, const struct ulv_frame_run *to,
               struct ulv_diag *diag)
 {
-    const struct ulv_frame_run *old = &t->run[find_run(t, to->frame)];
-    bool below = old->frame != to->frame;
-    bool above = old->frame + old->bytes != to->frame + to->bytes;
+    uint64_t end = to->frame + to->bytes;
+    uint32_t first = find_run(t, to->frame), last = find_run(t, end - 1);
+    bool below = t->run[first].frame != to->frame;
+    bool above = t->run[last].frame + t->run[last].bytes != end;
     uint32_t more = (below ? 1U : 0U) + (above ? 1U : 0U);
     ulv_status status = ensure_room(t, more, diag);
-    uint32_t at;
 
     if (status != ULV_OK)
         return status;
     split_at(t, to->frame);
-    split_at(t, to->frame + to->bytes);
-    at = find_run(t, to->frame);
-    t->run[at] = *to;
-    merge_after(t, at);
-    if (at > 0)
-        merge_after(t, at - 1);
+    split_at(t, end);
+    first = find_run(t, to->frame);
+    last = find_run(t, end - 1);
+    t->run[first] = *to;
+    memmove(&t->run[first + 1], &t->run[last + 1],
+            (t->count - last - 1) * sizeof(*to));
+    t->count -= last - first;
+    merge_after(t, first);
+    if (first > 0)
+        merge_after(t, first - 1);
     return ULV_OK;
 }
 
-/* The run that holds all of the range, or NULL: neighbours are merged, so a
- * range with one holder lies inside one run. */
-static const struct ulv_frame_run *
-covering_run(const struct ulv_frame_table *t, uint64_t frame, uint64_t bytes)
+/* Whether [frame, frame + bytes) is all in runs that fit. */
+static bool
+all_fit(const struct ulv_frame_table *t, uint64_t frame, uint64_t bytes,
+        bool (*fits)(const struct ulv_frame_run *run, uint64_t who),
+        uint64_t who)
 {
-    uint32_t at = find_run(t, frame);
-    const struct ulv_frame_run *run = &t->run[at];
+    uint64_t end = frame + bytes;
 
-    if (at == t->count || run->frame > frame ||
-        !ulv_range_inside(frame - run->frame, bytes, run->bytes))
-        return NULL;
-    return run;
-}
+    for (uint32_t at = find_run(t, frame); frame < end; at++) {
+        const struct ulv_frame_run *run;
 
-ulv_status
-ulv_frame_table_grant(struct ulv_frame_table *t,
-                      const struct ulv_frame_run *wanted,
-                      struct ulv_diag *diag)
-{
-    const struct ulv_frame_run *run;
-    uint64_t frame = wanted->frame;
-    ulv_status status = check_range(frame, wanted->bytes, diag);
-
-    if (status != ULV_OK)
-        return status;
-    if (wanted->state != ULV_FRAME_OWNED && wanted->state != ULV_FRAME_CHANNEL)
-        return ulv_fail(diag, ULV_E_ARG, wanted->object, wanted->state, 0,
-                        "frames cannot be granted to state %u",
-                        (uint64_t)wanted->state);
-    run = covering_run(t, frame, wanted->bytes);
-    if (run != NULL && run->state == ULV_FRAME_FREE)
-        return change_holder(t, wanted, diag);
-    if (run == NULL)
-        run = &t->run[find_run(t, frame)];
-    if (run == t->run + t->count || run->frame > frame ||
-        run->state == ULV_FRAME_NEVER)
-        return ulv_fail(diag, ULV_E_DENIED, wanted->object, frame, 0,
-                        "frame %x may never be granted", frame);
-    return ulv_fail(diag, ULV_E_DENIED, wanted->object, frame, 0,
-                    "frames at %x, %z: not all free", frame, wanted->bytes);
-}
-
-ulv_status
-ulv_frame_table_release(struct ulv_frame_table *t, uint64_t frame,
-                        uint64_t bytes, uint64_t object,
-                        struct ulv_diag *diag)
-{
-    struct ulv_frame_run freed = { .frame = frame, .bytes = bytes };
-    const struct ulv_frame_run *run;
-    ulv_status status = check_range(frame, bytes, diag);
-
-    if (status != ULV_OK)
-        return status;
-    run = covering_run(t, frame, bytes);
-    if (run == NULL || run->object != object ||
-        (run->state != ULV_FRAME_OWNED && run->state != ULV_FRAME_CHANNEL))
-        return ulv_fail(diag, ULV_E_DENIED, object, frame, 0,
-                        "frames at %x, %z: %u does not have all of them",
-                        frame, bytes, object);
-    return change_holder(t, &freed, diag);
-}
-
-ulv_status
-ulv_frame_table_move_end(struct ulv_frame_table *t, uint64_t channel,
-                         uint64_t from, uint64_t to)
-{
-    for (uint32_t i = 0; i < t->count; i++) {
-        struct ulv_frame_run *run = &t->run[i];
-
-        if (run->state != ULV_FRAME_CHANNEL || run->object != channel)
-            continue;
-        for (uint32_t e = 0; e < ULV_FRAME_ENDS_MAX; e++) {
-            if (run->end[e] == from) {
-                run->end[e] = to;
-                return ULV_OK;
-            }
-        }
-        return ULV_E_DENIED;
+        if (at == t->count)
+            return false;
+        run = &t->run[at];
+        if (run->frame > frame || !fits(run, who))
+            return false;
+        frame = run->frame + run->bytes;
     }
-    return ULV_E_NOT_FOUND;
+    return true;
 }
 
-bool
-ulv_frame_table_may_map(const struct ulv_frame_table *t, uint64_t frame,
-                        uint64_t bytes, uint64_t partition)
+static bool
+is_free(const struct ulv_frame_run *run, uint64_t who)
 {
-    const struct ulv_frame_run *run;
+    (void)who;
+    return run->state == ULV_FRAME_FREE;
+}
 
-    if (check_range(frame, bytes, NULL) != ULV_OK || partition == 0)
-        return false;
-    run = covering_run(t, frame, bytes);
-    if (run == NULL)
-        return false;
+static bool
+is_had_by(const struct ulv_frame_run *run, uint64_t object)
+{
+    return (run->state == ULV_FRAME_OWNED ||
+            run->state == ULV_FRAME_CHANNEL) &&
+           run->object == object;
+}
+
+static bool
+is_open_to(const struct ulv_frame_run *run, uint64_t partition)
+{
     if (run->state == ULV_FRAME_OWNED)
         return run->object == partition;
     if (run->state != ULV_FRAME_CHANNEL)
@@ -273,6 +230,102 @@ ulv_frame_table_may_map(const struct ulv_frame_table *t, uint64_t frame,
             return true;
     }
     return false;
+}
+
+/* Say which of the frames is not free, and who has it. */
+static ulv_status
+refuse_grant(const struct ulv_frame_table *t,
+             const struct ulv_frame_run *wanted, struct ulv_diag *diag)
+{
+    uint64_t frame = wanted->frame;
+    uint32_t at = find_run(t, frame);
+
+    if (at < t->count && t->run[at].frame <= frame &&
+        t->run[at].state == ULV_FRAME_FREE) {
+        frame = t->run[at].frame + t->run[at].bytes;
+        at++;
+    }
+    if (at == t->count || t->run[at].frame > frame ||
+        t->run[at].state == ULV_FRAME_NEVER)
+        return ulv_fail(diag, ULV_E_DENIED, wanted->object, frame, 0,
+                        "frame %x may never be granted", frame);
+    return ulv_fail(diag, ULV_E_DENIED, wanted->object, frame,
+                    t->run[at].object, "frame %x is not free: %u has it",
+                    frame, t->run[at].object);
+}
+
+ulv_status
+ulv_frame_table_grant(struct ulv_frame_table *t,
+                      const struct ulv_frame_run *wanted,
+                      struct ulv_diag *diag)
+{
+    ulv_status status = check_range(wanted->frame, wanted->bytes, diag);
+
+    if (status != ULV_OK)
+        return status;
+    if (wanted->state != ULV_FRAME_OWNED && wanted->state != ULV_FRAME_CHANNEL)
+        return ulv_fail(diag, ULV_E_ARG, wanted->object, wanted->state, 0,
+                        "frames cannot be granted to state %u",
+                        (uint64_t)wanted->state);
+    if (!all_fit(t, wanted->frame, wanted->bytes, is_free, 0))
+        return refuse_grant(t, wanted, diag);
+    return change_holder(t, wanted, diag);
+}
+
+ulv_status
+ulv_frame_table_release(struct ulv_frame_table *t, uint64_t frame,
+                        uint64_t bytes, uint64_t object,
+                        struct ulv_diag *diag)
+{
+    struct ulv_frame_run freed = { .frame = frame, .bytes = bytes };
+    ulv_status status = check_range(frame, bytes, diag);
+
+    if (status != ULV_OK)
+        return status;
+    if (!all_fit(t, frame, bytes, is_had_by, object))
+        return ulv_fail(diag, ULV_E_DENIED, object, frame, 0,
+                        "frames at %x, %z: %u does not have all of them",
+                        frame, bytes, object);
+    return change_holder(t, &freed, diag);
+}
+
+static bool
+move_end_of(struct ulv_frame_run *run, uint64_t from, uint64_t to)
+{
+    for (uint32_t e = 0; e < ULV_FRAME_ENDS_MAX; e++) {
+        if (run->end[e] == from) {
+            run->end[e] = to;
+            return true;
+        }
+    }
+    return false;
+}
+
+ulv_status
+ulv_frame_table_move_end(struct ulv_frame_table *t, uint64_t channel,
+                         uint64_t from, uint64_t to)
+{
+    ulv_status status = ULV_E_NOT_FOUND;
+
+    for (uint32_t i = 0; i < t->count; i++) {
+        struct ulv_frame_run *run = &t->run[i];
+
+        if (run->state != ULV_FRAME_CHANNEL || run->object != channel)
+            continue;
+        if (move_end_of(run, from, to))
+            status = ULV_OK;
+        else if (status != ULV_OK)
+            status = ULV_E_DENIED;
+    }
+    return status;
+}
+
+bool
+ulv_frame_table_may_map(const struct ulv_frame_table *t, uint64_t frame,
+                        uint64_t bytes, uint64_t partition)
+{
+    return check_range(frame, bytes, NULL) == ULV_OK && partition != 0 &&
+           all_fit(t, frame, bytes, is_open_to, partition);
 }
 
 ulv_status
@@ -287,7 +340,7 @@ ulv_frame_table_check(const struct ulv_frame_table *t, struct ulv_diag *diag)
             run->frame < above || run->state > ULV_FRAME_NEVER)
             return ulv_fail(diag, ULV_E_INTERNAL, run->object, run->frame,
                             above, "frame table: bad run at %x", run->frame);
-        if (i > 0 && run->frame == above && same_holder(run, run - 1))
+        if (i > 0 && is_one_run(run - 1, run))
             return ulv_fail(diag, ULV_E_INTERNAL, run->object, run->frame,
                             above, "frame table: unmerged run at %x",
                             run->frame);

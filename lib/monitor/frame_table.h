@@ -33,7 +33,8 @@ struct ulv_frame_run {
 
 struct ulv_frame_table {
     const struct ulv_host *host;
-    struct ulv_frame_run *run; /* ascending, gap = never, neighbours merged */
+    struct ulv_frame_run *run; /* ascending, gap = never; free ones and
+                                  nevers are merged, grants are not */
     uint32_t count, capacity;
 };
 
@@ -43,7 +44,7 @@ void ulv_frame_table_fini(struct ulv_frame_table *t);
 
 /**
  * Frames that exist, free or never.
- * Errors: EXISTS (overlaps), ARG (alignment, empty, wraps), NO_MEMORY.
+ * Errors: EXISTS (overlaps), ARG (alignment, empty, wraps, state), NO_MEMORY.
  */
 ulv_status ulv_frame_table_add(struct ulv_frame_table *t, uint64_t frame,
                                uint64_t bytes, uint32_t state,
@@ -69,7 +70,7 @@ ulv_status ulv_frame_table_release(struct ulv_frame_table *t, uint64_t frame,
                                    struct ulv_diag *diag);
 
 /**
- * Replace one end of a channel by another partition.
+ * Replace one end of a channel by another partition, in all its frames.
  * Errors: NOT_FOUND (no such channel), DENIED (from is no end of it).
  */
 ulv_status ulv_frame_table_move_end(struct ulv_frame_table *t,
