@@ -6,7 +6,7 @@
 #include "monitor/monitor.h"
 #include "view/read.h"
 
-/* Lines of LOG a guest may have in a row, and how fast it earns new ones. */
+/* Lines in the log a guest may have in a row, and how fast it earns more. */
 #define LOG_BURST      64u
 #define LOG_EARN_NS    UINT64_C(10000000) /* one line in 10 ms */
 /* How often a guest that runs beside us is looked at for its silence. */

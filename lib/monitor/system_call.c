@@ -150,6 +150,24 @@ call_channel_state(struct ulv_monitor *m, const uint64_t argument[4],
         a->status = ULV_E_NOT_FOUND;
 }
 
+/* Whether the guest may have another line in the log; takes it. */
+static bool
+take_log_credit(struct ulv_monitor *m)
+{
+    ulv_nsec now = m->cfg.host->now(m->cfg.host->self);
+    uint64_t earned = (now - m->log_time) / LOG_EARN_NS;
+
+    if (earned > 0) {
+        m->log_credit =
+            (uint32_t)ULV_MIN(m->log_credit + earned, (uint64_t)LOG_BURST);
+        m->log_time = now;
+    }
+    if (m->log_credit == 0)
+        return false;
+    m->log_credit--;
+    return true;
+}
+
 static void
 call_failed(struct ulv_monitor *m, const uint64_t argument[4],
             struct answer *a)
@@ -158,7 +176,7 @@ call_failed(struct ulv_monitor *m, const uint64_t argument[4],
     struct ulv_text line;
 
     call_channel_state(m, argument, a);
-    if (a->status != ULV_OK)
+    if (a->status != ULV_OK || !take_log_credit(m))
         return;
     ulv_text_init(&line, text, sizeof(text));
     ulv_text_format(&line, "channel %u: the guest gave it up, status %i",
@@ -178,22 +196,13 @@ static void
 call_log(struct ulv_monitor *m, const uint64_t argument[4], struct answer *a)
 {
     char text[ULV_CALL_TEXT_MAX + 1];
-    ulv_nsec now = m->cfg.host->now(m->cfg.host->self);
-    uint64_t earned = (now - m->log_time) / LOG_EARN_NS;
 
-    if (earned > 0) {
-        m->log_credit =
-            (uint32_t)ULV_MIN(m->log_credit + earned, (uint64_t)LOG_BURST);
-        m->log_time = now;
-    }
-    if (!copy_text(m, argument[0], argument[1], text)) {
+    if (!copy_text(m, argument[0], argument[1], text))
         a->status = ULV_E_ARG;
-    } else if (m->log_credit == 0) {
+    else if (!take_log_credit(m))
         a->status = ULV_E_AGAIN;
-    } else {
-        m->log_credit--;
+    else
         m->cfg.log(m->cfg.self, text);
-    }
 }
 
 static void
