@@ -148,7 +148,7 @@ test_system_whole__each_call_fails_in_turn(void **state)
         if (!reached)
             assert_int_equal(status, ULV_OK);
     }
-    print_message("%llu calls failed in turn, %llu of them did no harm\n",
+    print_message("# %llu calls failed in turn, %llu of them did no harm\n",
                   (unsigned long long)(n - 2),
                   (unsigned long long)(survived - 1));
     assert_true(n > 100);
