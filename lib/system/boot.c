@@ -10,7 +10,7 @@
 #include "system/system_priv.h"
 
 /* Frame addresses of a node's pool start at (node + 1) * this: they are the
- * pool's own numbers, not the machine's. */
+ * pool's own numbers, not the machine's, unless the host knows those. */
 #define NODE_SPAN UINT64_C(0x10000000000)
 
 #define PROCESSORS_MAX 256u
@@ -85,13 +85,14 @@ add_processors(struct boot *b, struct ulv_diag *diag)
 }
 
 static ulv_status
-add_pool(struct boot *b, uint32_t node, uint64_t bytes, struct ulv_diag *diag)
+add_pool(struct boot *b, uint32_t node, uint64_t base, uint64_t bytes,
+         struct ulv_diag *diag)
 {
     struct ulv_op_add_memory *op = &add(b, ULV_OP_ADD_MEMORY)->u.add_memory;
 
     op->id = b->next++;
     op->node = node;
-    op->base = (node + UINT64_C(1)) * NODE_SPAN;
+    op->base = base;
     op->bytes = bytes;
     return ulv_frame_table_add(&b->system->keeper.frames, op->base, bytes,
                                ULV_FRAME_FREE, diag);
@@ -121,11 +122,66 @@ share_out(struct boot *b, const struct ulv_host_node *node, uint32_t count,
         ulv_status status = ULV_OK;
 
         if (share[i] != 0)
-            status = add_pool(b, node[i].number, share[i], diag);
+            status = add_pool(b, node[i].number,
+                              (node[i].number + UINT64_C(1)) * NODE_SPAN,
+                              share[i], diag);
         if (status != ULV_OK)
             return status;
     }
     return ULV_OK;
+}
+
+static ulv_status
+refuse_pool(uint64_t wanted, uint64_t all, struct ulv_diag *diag)
+{
+    return ulv_fail(diag, ULV_E_NO_MEMORY, 0, wanted, all,
+                    "a pool of %u MiB is asked, the host has %u MiB free",
+                    wanted >> 20, all >> 20);
+}
+
+/* One range of the machine: so much of it as is wanted, the rest never. */
+static ulv_status
+add_range(struct boot *b, const struct ulv_host_frames *range,
+          uint64_t *wanted, struct ulv_diag *diag)
+{
+    uint64_t some = range->usable != 0 ? ULV_MIN(range->bytes, *wanted) : 0;
+    ulv_status status = ULV_OK;
+
+    *wanted -= some;
+    if (some != 0)
+        status = add_pool(b, range->node, range->base, some, diag);
+    if (status == ULV_OK && some < range->bytes)
+        status = ulv_frame_table_add(&b->system->keeper.frames,
+                                     range->base + some, range->bytes - some,
+                                     ULV_FRAME_NEVER, diag);
+    return status;
+}
+
+/* The machine's own memory: all that is usable, or as much as is wanted. */
+static ulv_status
+add_frames(struct boot *b, uint64_t wanted, struct ulv_diag *diag)
+{
+    const struct ulv_host *host = b->system->host;
+    struct ulv_host_frames range[NODES_MAX];
+    uint64_t all = 0;
+    uint32_t count = 0;
+    ulv_status status = host->frames(host->self, range, NODES_MAX, &count);
+
+    if (status == ULV_OK && count > NODES_MAX)
+        status = ULV_E_LIMIT;
+    if (status != ULV_OK)
+        return ulv_fail(diag, status, 0, count, NODES_MAX,
+                        "the machine's memory has %u ranges, %u can be used",
+                        (uint64_t)count, (uint64_t)NODES_MAX);
+    for (uint32_t i = 0; i < count; i++)
+        all += range[i].usable != 0 ? range[i].bytes : 0;
+    if (wanted == 0)
+        wanted = all;
+    if (wanted > all || all == 0)
+        return refuse_pool(wanted, all, diag);
+    for (uint32_t i = 0; i < count && status == ULV_OK; i++)
+        status = add_range(b, &range[i], &wanted, diag);
+    return status;
 }
 
 static ulv_status
@@ -145,9 +201,7 @@ add_memory(struct boot *b, uint64_t wanted, struct ulv_diag *diag)
     if (wanted == 0)
         wanted = ulv_round_down(all / 4, ULV_MIB(2));
     if (wanted > all || wanted == 0 || all >> 20 == 0)
-        return ulv_fail(diag, ULV_E_NO_MEMORY, 0, wanted, all,
-                        "a pool of %u MiB is asked, the host has %u MiB free",
-                        wanted >> 20, all >> 20);
+        return refuse_pool(wanted, all, diag);
     return share_out(b, node, count, wanted, diag);
 }
 
@@ -169,7 +223,9 @@ describe(struct boot *b, const struct ulv_system_opts *opts,
     (void)add_partition(b, ULV_PARTITION_IO, "io-b");
     status = add_processors(b, diag);
     if (status == ULV_OK)
-        status = add_memory(b, opts->memory, diag);
+        status = b->system->host->frames != NULL
+                     ? add_frames(b, opts->memory, diag)
+                     : add_memory(b, opts->memory, diag);
     add_channel(b, operations, command, type_policy);
     add_channel(b, ultravisor, command, type_command);
     add_channel(b, command, boot, type_command);

@@ -167,6 +167,19 @@ prepare_partition(struct keeper *k, const struct ulv_effect *e,
     return ULV_OK;
 }
 
+/* Memory that the frame table has granted: those frames, where they are the
+ * machine's own. */
+static ulv_status
+make_memory(struct keeper *k, const char *name, uint64_t frame, uint64_t bytes,
+            ulv_handle *ret)
+{
+    const struct ulv_host *host = k->host;
+
+    if (host->memory_at != NULL)
+        return host->memory_at(host->self, frame, bytes, ret);
+    return host->memory_create(host->self, name, bytes, 0, ret);
+}
+
 static ulv_status
 prepare_extent(struct keeper *k, const struct ulv_effect *effect,
                struct ulv_diag *diag)
@@ -194,8 +207,7 @@ prepare_extent(struct keeper *k, const struct ulv_effect *effect,
     }
     e->next = k->extents;
     k->extents = e;
-    status = host->memory_create(host->self, "ulv-memory", e->bytes, 0,
-                                 &e->memory);
+    status = make_memory(k, "ulv-memory", e->frame, e->bytes, &e->memory);
     if (status != ULV_OK) {
         ulv_keeper_extent_remove(k, e);
         return ulv_fail(diag, status, run.object, run.bytes, 0,
@@ -211,8 +223,8 @@ make_channel(struct keeper *k, struct keeper_channel *c)
 {
     const struct ulv_host *host = k->host;
     struct say say = { .kind = SAY_CHANNEL };
-    ulv_status status = host->memory_create(host->self, "ulv-channel",
-                                            c->bytes, 0, &c->memory);
+    ulv_status status =
+        make_memory(k, "ulv-channel", c->frame, c->bytes, &c->memory);
 
     if (status == ULV_OK)
         status = host->memory_seal(host->self, c->memory,

@@ -70,6 +70,14 @@ struct ulv_host_node {
     uint64_t free_bytes; /* what could be had now */
 };
 
+/* A range of the machine's own memory, for a host that is given all of it. */
+struct ulv_host_frames {
+    uint64_t base;  /* physical address, and */
+    uint64_t bytes; /* multiples of 2 MiB where usable, of 4096 otherwise */
+    uint32_t node;
+    uint32_t usable; /* 1: memory_at makes objects of it; 0: the host's own */
+};
+
 struct ulv_platform;
 
 struct ulv_host {
@@ -182,6 +190,22 @@ struct ulv_host {
 
     /* Roles as processes; <ultravisor/sys/platform.h>. */
     const struct ulv_platform *platform;
+
+    /* ---- A host that is the machine's only program --------------------- */
+
+    /* Physical address of the byte at p, which alloc or memory_map returned;
+     * NULL: the host has none (a program of an operating system). */
+    uint64_t (*physical)(void *self, const void *p);
+    /* All memory of the machine, as nodes fills its array; ranges are disjoint.
+     * Where it is there, memory_at is too, and a frame of the database is a
+     * frame of the machine; otherwise a pool has numbers of its own. */
+    ulv_status (*frames)(void *self, struct ulv_host_frames *ret,
+                         uint32_t capacity, uint32_t *ret_count);
+    /* The object that is exactly these bytes, zeroed; multiples of 4096.
+     * Errors: DENIED (not inside one usable range), EXISTS (part of an object
+     * that is still open), NO_MEMORY, ARG. */
+    ulv_status (*memory_at)(void *self, uint64_t physical, uint64_t bytes,
+                            ulv_handle *ret);
 };
 
 /*

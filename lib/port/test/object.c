@@ -23,7 +23,8 @@ drop(struct ulv_test_object *object)
 {
     if (--object->holders > 0)
         return;
-    free(object->p);
+    if (!object->is_at)
+        free(object->p);
     free(object->watched);
     free(object);
 }
@@ -160,6 +161,87 @@ test_memory_create(void *self, const char *name, uint64_t bytes, uint32_t flags,
     object->p = p;
     object->bytes = bytes;
     return ULV_OK;
+}
+
+#define OWN_BYTES UINT64_C(0x200000)
+
+static ulv_status
+test_frames(void *self, struct ulv_host_frames *ret, uint32_t capacity,
+            uint32_t *ret_count)
+{
+    const struct ulv_test_host *t = self;
+    const struct ulv_host_frames all[] = {
+        { .base = t->frames_base - OWN_BYTES, .bytes = OWN_BYTES },
+        { .base = t->frames_base, .bytes = t->frames_bytes, .usable = 1 },
+    };
+
+    *ret_count = ULV_COUNT_OF(all);
+    for (uint32_t i = 0; i < ULV_COUNT_OF(all) && i < capacity; i++)
+        ret[i] = all[i];
+    return ULV_OK;
+}
+
+/* Whether an object that is open has a byte of [p, p + bytes). */
+static bool
+is_taken(const struct ulv_test_host *t, const uint8_t *p, uint64_t bytes)
+{
+    for (uint32_t i = 0; i < ULV_TEST_HANDLES_MAX; i++) {
+        const struct ulv_test_object *object = t->slots[i].object;
+
+        if (object != NULL && object->is_at &&
+            ulv_ranges_overlap((uintptr_t)p, bytes, (uintptr_t)object->p,
+                               object->bytes))
+            return true;
+    }
+    return false;
+}
+
+static ulv_status
+test_memory_at(void *self, uint64_t physical, uint64_t bytes, ulv_handle *ret)
+{
+    struct ulv_test_host *t = self;
+    struct ulv_test_object *object = NULL;
+    uint64_t offset = physical - t->frames_base;
+    ulv_status status;
+
+    if (bytes == 0 || bytes % PAGE_BYTES != 0 || physical % PAGE_BYTES != 0)
+        return ULV_E_ARG;
+    if (physical < t->frames_base ||
+        !ulv_range_inside(offset, bytes, t->frames_bytes))
+        return ULV_E_DENIED;
+    if (is_taken(t, t->frames + offset, bytes)) {
+        ulv_test_misuse(t, "memory_at: those frames are in use");
+        return ULV_E_EXISTS;
+    }
+    status = ulv_test_object(t, ULV_TEST_MEMORY, &object, ret);
+    if (status != ULV_OK)
+        return status;
+    object->p = t->frames + offset;
+    object->bytes = bytes;
+    object->is_at = true;
+    memset(object->p, 0, bytes);
+    return ULV_OK;
+}
+
+static uint64_t
+test_physical(void *self, const void *p)
+{
+    const struct ulv_test_host *t = self;
+
+    return t->frames_base + (uint64_t)((const uint8_t *)p - t->frames);
+}
+
+void
+ulv_test_host_frames(struct ulv_test_host *t, uint64_t base, uint64_t bytes)
+{
+    t->frames = aligned_alloc(PAGE_BYTES, bytes);
+    if (t->frames == NULL)
+        abort();
+    t->frames_base = base;
+    t->frames_bytes = bytes;
+    t->host.frames = test_frames;
+    t->host.memory_at = test_memory_at;
+    t->host.physical = test_physical;
 }
 
 static bool

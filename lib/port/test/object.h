@@ -23,6 +23,7 @@ struct ulv_test_object {
     uint32_t holders;         /* handles and maps */
     uint8_t *p;               /* MEMORY */
     uint64_t bytes;           /* MEMORY, MEDIUM */
+    bool is_at;               /* MEMORY: p lies in the host's frames */
     uint32_t seals;           /* MEMORY */
     bool signalled;           /* EVENT */
     struct ulv_source source; /* MEDIUM: MEMORY or READ */

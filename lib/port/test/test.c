@@ -141,6 +141,8 @@ ulv_test_host_fini(struct ulv_test_host *t)
     ulv_test_object_fini(t);
     free(t->slots);
     t->slots = NULL;
+    free(t->frames);
+    t->frames = NULL;
     return wrong;
 }
 

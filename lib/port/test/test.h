@@ -60,6 +60,10 @@ struct ulv_test_host {
     uint64_t medium_end_offset; /* UINT64_MAX: at the real end */
     ulv_status medium_open_status;
 
+    /* Memory with addresses of its own: ulv_test_host_frames(). */
+    uint8_t *frames;
+    uint64_t frames_base, frames_bytes;
+
     struct ulv_test_medium media[ULV_TEST_MEDIA_MAX];
     uint32_t media_count;
 
@@ -81,6 +85,10 @@ void ulv_test_host_fail_at(struct ulv_test_host *t, uint64_t n);
 bool ulv_test_host_failed(const struct ulv_test_host *t);
 /* Allocations + handles + maps that are open now. */
 uint64_t ulv_test_host_live(const struct ulv_test_host *t);
+/* Make the host one that is given all memory of a machine: bytes from base on
+ * are usable, the 2 MiB before them are its own. */
+void ulv_test_host_frames(struct ulv_test_host *t, uint64_t base,
+                          uint64_t bytes);
 /* Make a medium known by name; memory stays the caller's. */
 void ulv_test_host_medium(struct ulv_test_host *t, const char *name,
                           const void *p, uint64_t bytes);

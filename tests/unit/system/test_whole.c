@@ -120,6 +120,42 @@ test_system_whole__runs(void **state)
     assert_int_equal(ulv_test_host_fini(&t), 0);
 }
 
+/* The database's frames are the machine's: what a guest gets is memory there,
+ * and nothing outside of what is usable is ever asked for. */
+static void
+test_system_whole__on_the_frames_of_a_machine(void **state)
+{
+    struct ulv_test_host t;
+    struct ulv_system_opts opts = ULV_SYSTEM_OPTS_INIT;
+    struct ulv_memory_record memory[4];
+    struct ulv_diag diag = ULV_DIAG_INIT;
+    struct ulv_end end = { 0 };
+    ulv_system *system;
+    uint32_t count;
+
+    (void)state;
+    make_host(&t);
+    ulv_test_host_frames(&t, ULV_MIB(512), ULV_MIB(64));
+    assert_int_equal(scenario(&t.host, &end), ULV_OK);
+    assert_int_equal(end.code, 42);
+    opts.backend = "mock";
+    assert_int_equal(ulv_system_create(&t.host, &opts, &system, &diag),
+                     ULV_OK);
+    assert_int_equal(ulv_system_query(system, ULV_QUERY_MEMORY, 0, memory,
+                                      sizeof(memory), &count),
+                     ULV_OK);
+    assert_int_equal(count, 1);
+    assert_int_equal(memory[0].base, ULV_MIB(512));
+    assert_int_equal(memory[0].bytes, ULV_MIB(64)); /* all that is usable */
+    ulv_system_destroy(system);
+    opts.memory = ULV_MIB(66);
+    assert_int_equal(ulv_system_create(&t.host, &opts, &system, &diag),
+                     ULV_E_NO_MEMORY);
+    assert_int_equal(diag.value, ULV_MIB(66));
+    assert_int_equal(diag.bound, ULV_MIB(64));
+    assert_int_equal(ulv_test_host_fini(&t), 0);
+}
+
 static void
 test_system_whole__each_call_fails_in_turn(void **state)
 {
@@ -159,6 +195,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_system_whole__runs),
+        cmocka_unit_test(test_system_whole__on_the_frames_of_a_machine),
         cmocka_unit_test(test_system_whole__each_call_fails_in_turn),
     };
 
