@@ -168,6 +168,14 @@ prepare_views(struct ultravisor_role *r, struct ulv_diag *diag)
     return ULV_OK;
 }
 
+/* What was prepared for a transaction that is given up is never shown. */
+static void
+forget_prepared(struct ultravisor_role *r)
+{
+    for (struct published *v = r->views; v != NULL; v = v->next)
+        v->prepared = false;
+}
+
 static void
 publish_views(struct ultravisor_role *r)
 {
@@ -351,6 +359,7 @@ commit(struct ultravisor_role *r)
 
     diag.status = prepare_views(r, &diag);
     if (diag.status != ULV_OK) {
+        forget_prepared(r);
         tell_keeper(r, SAY_ABORTED, 0);
         ulv_database_abort(r->db, r->plan);
         finish(r, &diag, UINT32_MAX, 0);
