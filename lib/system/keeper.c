@@ -229,12 +229,37 @@ static const struct {
     { SAY_EVENT, ULV_PARTITION_GUEST },
 };
 
+/* The events that each may tell: nobody can make up another's end. */
+static const struct {
+    uint32_t event, from;
+} events[] = {
+    { ULV_EVENT_DECISION, ULV_PARTITION_COMMAND },
+    { ULV_EVENT_FAULT, ULV_PARTITION_ULTRAVISOR },
+    { ULV_EVENT_FAULT, ULV_PARTITION_COMMAND },
+    { ULV_EVENT_FAULT, ULV_PARTITION_IO },
+    { ULV_EVENT_SERVING, ULV_PARTITION_IO },
+    { ULV_EVENT_TAKEOVER, ULV_PARTITION_IO },
+    { ULV_EVENT_FAULT, ULV_PARTITION_GUEST },
+    { ULV_EVENT_LOG, ULV_PARTITION_GUEST },
+};
+
 static bool
-may_say(uint32_t kind, uint32_t say)
+may_tell(uint32_t kind, uint32_t event)
+{
+    for (size_t i = 0; i < ULV_COUNT_OF(events); i++) {
+        if (events[i].event == event && events[i].from == kind)
+            return true;
+    }
+    return false;
+}
+
+static bool
+may_say(uint32_t kind, const struct say *say)
 {
     for (size_t i = 0; i < ULV_COUNT_OF(permissions); i++) {
-        if (permissions[i].say == say && permissions[i].from == kind)
-            return true;
+        if (permissions[i].say == say->kind && permissions[i].from == kind)
+            return say->kind != SAY_EVENT ||
+                   may_tell(kind, say->u.event.kind);
     }
     return false;
 }
@@ -300,7 +325,11 @@ hear_event(struct keeper *k, const struct keeper_partition *from,
 
     memcpy(text, say->text, sizeof(text));
     text[sizeof(text) - 1] = '\0';
-    k->tell(k->self, say->kind, say->partition != 0 ? say->partition : from->id,
+    /* nobody but the ultravisor speaks of others */
+    k->tell(k->self, say->kind,
+            say->partition != 0 && from->kind == ULV_PARTITION_ULTRAVISOR
+                ? say->partition
+                : from->id,
             say->value, text, ulv_string_length(text, sizeof(text)));
 }
 
@@ -381,7 +410,7 @@ hear(struct keeper *k, struct keeper_partition *from, struct role_need *need)
         for (uint32_t h = 0; h < heard.handle_count; h++)
             k->host->handle_close(k->host->self, heard.handle[h]);
         need->again = true;
-        if (may_say(from->kind, heard.say.kind))
+        if (may_say(from->kind, &heard.say))
             hear_one(k, from, &heard);
         else
             ulv_keeper_tell(k, ULV_EVENT_FAULT, from->id, heard.say.kind,

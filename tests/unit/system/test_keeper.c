@@ -13,6 +13,8 @@ struct asked {
     struct keeper keeper;
     struct post far; /* the role's end of the link */
     uint32_t faults;
+    uint32_t events;    /* by kind: bits */
+    ulv_id spoken_of;   /* partition of the last event */
     struct ulv_diag answer;
     bool answered;
 };
@@ -23,11 +25,12 @@ note(void *self, uint32_t event, ulv_id partition, uint64_t value,
 {
     struct asked *a = self;
 
-    (void)partition;
     (void)value;
     (void)data;
     (void)bytes;
     a->faults += event == ULV_EVENT_FAULT ? 1 : 0;
+    a->events |= UINT32_C(1) << event;
+    a->spoken_of = partition;
 }
 
 /* A keeper with one role of a kind, whose link we hold. */
@@ -160,12 +163,103 @@ test_system_keeper__a_wrong_database_is_refused(void **state)
     assert_int_equal(ulv_test_host_fini(&t), 0);
 }
 
+/* What each kind of role may at most make a program hear of. */
+static const struct {
+    uint32_t kind, events;
+} hostile[] = {
+    { ULV_PARTITION_GUEST, 1u << ULV_EVENT_LOG | 1u << ULV_EVENT_FAULT },
+    { ULV_PARTITION_COMMAND,
+      1u << ULV_EVENT_DECISION | 1u << ULV_EVENT_FAULT },
+    { ULV_PARTITION_OPERATIONS, 1u << ULV_EVENT_FAULT },
+    { ULV_PARTITION_IO, 1u << ULV_EVENT_SERVING | 1u << ULV_EVENT_TAKEOVER |
+                            1u << ULV_EVENT_FAULT },
+};
+
+/* One message of random bytes, of a kind that there is or not. */
+static void
+say_anything(struct asked *a, struct ulv_test_host *t)
+{
+    static uint8_t tail[4096];
+    struct role_need need = { false, ULV_FOREVER };
+    struct heard heard;
+    struct say say;
+
+    t->host.entropy(t->host.self, &say, sizeof(say));
+    t->host.entropy(t->host.self, tail, sizeof(tail));
+    say.kind %= SAY_FLUSHED + 3;
+    say.tail_bytes %= sizeof(tail);
+    if (say.kind == SAY_EVENT)
+        say.u.event.kind %= ULV_EVENT_SERVING + 3;
+    (void)ulv_post_send(&a->far, &say, tail, NULL, 0);
+    ulv_keeper_step(&a->keeper, &need);
+    while (ulv_post_receive(&a->far, &heard) == ULV_OK)
+        continue;
+}
+
+static void
+test_system_keeper__any_bytes_from_a_role(void **state)
+{
+    struct ulv_test_host t;
+    ulv_handle waits;
+
+    (void)state;
+    for (size_t i = 0; i < ULV_COUNT_OF(hostile); i++) {
+        ulv_test_host_init(&t);
+        assert_int_equal(t.host.wait_create(t.host.self, &waits), ULV_OK);
+        for (int round = 0; round < 20; round++) {
+            struct asked a;
+
+            begin(&a, &t, waits, hostile[i].kind);
+            for (int n = 0; n < 500 && a.keeper.partitions->alive; n++) {
+                say_anything(&a, &t);
+                assert_true(a.events == 0 || a.spoken_of == 7);
+            }
+            /* the keeper's own word when it ends a role */
+            a.events &= ~(1u << ULV_EVENT_DIED);
+            assert_int_equal(a.events & ~hostile[i].events, 0);
+            assert_null(a.keeper.extents);
+            assert_null(a.keeper.channels);
+            assert_int_equal(ulv_frame_table_check(&a.keeper.frames, NULL),
+                             ULV_OK);
+            end(&a);
+        }
+        t.host.handle_close(t.host.self, waits);
+        assert_int_equal(ulv_test_host_fini(&t), 0);
+    }
+}
+
+/* The ultravisor itself: whatever it orders, the frame table holds. */
+static void
+test_system_keeper__any_bytes_from_the_ultravisor(void **state)
+{
+    struct ulv_test_host t;
+    ulv_handle waits;
+
+    (void)state;
+    ulv_test_host_init(&t);
+    assert_int_equal(t.host.wait_create(t.host.self, &waits), ULV_OK);
+    for (int round = 0; round < 50; round++) {
+        struct asked a;
+
+        begin(&a, &t, waits, ULV_PARTITION_ULTRAVISOR);
+        for (int n = 0; n < 500 && a.keeper.partitions->alive; n++)
+            say_anything(&a, &t);
+        assert_int_equal(ulv_frame_table_check(&a.keeper.frames, NULL),
+                         ULV_OK);
+        end(&a);
+    }
+    t.host.handle_close(t.host.self, waits);
+    assert_int_equal(ulv_test_host_fini(&t), 0);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_system_keeper__only_the_ultravisor_orders),
         cmocka_unit_test(test_system_keeper__a_wrong_database_is_refused),
+        cmocka_unit_test(test_system_keeper__any_bytes_from_a_role),
+        cmocka_unit_test(test_system_keeper__any_bytes_from_the_ultravisor),
     };
 
     return cmocka_run_group_tests_name("system", tests, NULL, NULL);
