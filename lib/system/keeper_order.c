@@ -133,6 +133,19 @@ make_view(struct keeper *k, struct keeper_partition *p, uint32_t part)
     return send_to_ultravisor(k, &say, view->writable);
 }
 
+/* A partition that was not committed, whole or half made. */
+static void
+undo_partition(struct keeper *k, ulv_id id)
+{
+    struct keeper_partition *p = ulv_keeper_partition(k, id);
+    struct say say = { .kind = SAY_PARTITION_GONE };
+
+    say.u.state.partition = id;
+    ulv_keeper_inform(k, &say);
+    if (p != NULL && !p->committed && p != k->ultravisor && id != k->boot)
+        ulv_keeper_partition_remove(k, p);
+}
+
 /* Boot and ultravisor are there before there is a database. */
 static ulv_status
 prepare_partition(struct keeper *k, const struct ulv_effect *e,
@@ -160,11 +173,12 @@ prepare_partition(struct keeper *k, const struct ulv_effect *e,
         say.u.view.partition = p->id;
         status = send_to_ultravisor(k, &say, p->bell);
     }
-    if (status != ULV_OK)
-        return ulv_fail(diag, status, e->u.partition_create.id, 0, 0,
-                        "%s: no memory for its view",
-                        e->u.partition_create.name);
-    return ULV_OK;
+    if (status == ULV_OK)
+        return ULV_OK;
+    undo_partition(k, e->u.partition_create.id);
+    return ulv_fail(diag, status, e->u.partition_create.id, 0, 0,
+                    "%s: no memory for its view",
+                    e->u.partition_create.name);
 }
 
 /* Memory that the frame table has granted: those frames, where they are the
@@ -455,18 +469,6 @@ prepare_effect(struct keeper *k, const struct ulv_effect *effect,
 /* ---- undo ---------------------------------------------------------------- */
 
 static void
-undo_partition(struct keeper *k, ulv_id id)
-{
-    struct keeper_partition *p = ulv_keeper_partition(k, id);
-    struct say say = { .kind = SAY_PARTITION_GONE };
-
-    say.u.state.partition = id;
-    ulv_keeper_inform(k, &say);
-    if (p != NULL && !p->committed && p != k->ultravisor && id != k->boot)
-        ulv_keeper_partition_remove(k, p);
-}
-
-static void
 undo_effect(struct keeper *k, const struct ulv_effect *effect)
 {
     switch (effect->kind) {
@@ -585,6 +587,12 @@ ulv_keeper_order_receive(struct keeper *k, const struct heard *heard)
     }
     memcpy(&order->effects[order->received], heard->tail,
            some * sizeof(*order->effects));
+    for (uint32_t i = 0; i < some; i++) {
+        struct ulv_effect *e = &order->effects[order->received + i];
+
+        if (e->kind == ULV_EFFECT_PARTITION_CREATE)
+            e->u.partition_create.name[ULV_NAME_MAX] = '\0';
+    }
     order->received += some;
     if (order->received == order->count)
         prepare_order(k);
