@@ -72,6 +72,22 @@ class MainJob(SystemTest):
                               self.console(host, guest))
 
     @each_kind
+    def test_two_guests_talk(self, backend, in_process):
+        """A channel between two guests, with nobody in between."""
+        with ultravisor.open(backend=backend, in_process=in_process,
+                             memory="64M") as host:
+            with host.transaction() as t:
+                ping = t.partition("ping", memory="4M")
+                echo = t.partition("echo", memory="4M")
+                t.console(ping)
+                t.connect(ping, echo, b"ultravisor echo")
+            echo.start(DIGEST.with_name("echo.elf"))
+            ping.start(DIGEST.with_name("ping.elf"))
+            self.assertEqual(self.wait(host, ping).code, 0)
+            self.assertEqual(self.wait(host, echo).code, 0)
+            self.assertIn("10000 of 10000", self.console(host, ping))
+
+    @each_kind
     def test_start_again(self, backend, in_process):
         """A stopped guest is started again, destroyed, and its name free."""
         with disk(256) as path, ultravisor.open(

@@ -115,6 +115,12 @@ class Transaction:
         return lib.ulv_transaction_console(self._handle, partition.id,
                                            *self._pair(via))
 
+    def connect(self, client, server, kind):
+        """A channel between two partitions; kind: its type, up to 16 bytes."""
+        guid = ffi.new("struct ulv_guid *", {"bytes": kind.ljust(16, b"\0")})
+        return lib.ulv_transaction_connect(self._handle, client.id, server.id,
+                                           guid)
+
     def destroy(self, partition):
         lib.ulv_transaction_destroy(self._handle, partition.id)
 
