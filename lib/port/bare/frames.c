@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* The frames of node 0: free runs in order of address, and their mapping. */
+#include "port/bare/bare_priv.h"
+
+#define MAPPED_AT_ENTRY UINT64_C(0x100000000) /* entry.S */
+#define GIB             UINT64_C(0x40000000)
+#define POINTERS        512 /* of 1 GiB each: SDM 3A 4.5 */
+#define PAGE_TABLE      UINT64_C(0x03)
+#define PAGE_LARGE      UINT64_C(0x83)
+
+extern uint64_t bare_pointers[POINTERS];
+
+/* Identity map one GiB more by large pages. */
+static ulv_status
+map_gib(struct ulv_bare *b, uint64_t gib)
+{
+    uint64_t *directory = bare_alloc(b, BARE_PAGE, BARE_PAGE);
+
+    if (directory == NULL)
+        return ULV_E_NO_MEMORY;
+    for (uint64_t i = 0; i < 512; i++)
+        directory[i] = (gib * GIB + i * BARE_LARGE_PAGE) | PAGE_LARGE;
+    bare_pointers[gib] = (uint64_t)(uintptr_t)directory | PAGE_TABLE;
+    return ULV_OK;
+}
+
+static ulv_status
+map_all(struct ulv_bare *b)
+{
+    uint64_t end = bare_ranges_end(b), limit = POINTERS * GIB;
+    ulv_status status = ULV_OK;
+
+    for (uint32_t i = 0; i < b->range_count; i++) {
+        struct ulv_bare_range *range = &b->ranges[i];
+
+        if (range->type != ULV_BARE_RANGE_RAM ||
+            range->start + range->bytes <= limit)
+            continue;
+        status = bare_ranges_set(
+            b, ULV_MAX(range->start, limit),
+            ULV_MIN(range->bytes, range->start + range->bytes - limit),
+            ULV_BARE_RANGE_UNREACHABLE);
+        if (status != ULV_OK)
+            return status;
+    }
+    for (uint64_t at = MAPPED_AT_ENTRY;
+         at < ULV_MIN(end, limit) && status == ULV_OK; at += GIB)
+        status = map_gib(b, at / GIB);
+    return status;
+}
+
+ulv_status
+bare_frames_init(struct ulv_bare *b)
+{
+    struct ulv_bare_run **tail = &b->runs;
+    ulv_status status = map_all(b);
+
+    for (uint32_t i = 0; i < b->range_count && status == ULV_OK; i++) {
+        struct ulv_bare_run *run;
+
+        if (b->ranges[i].type != ULV_BARE_RANGE_RAM)
+            continue;
+        run = bare_alloc(b, sizeof(*run), _Alignof(struct ulv_bare_run));
+        if (run == NULL)
+            return ULV_E_NO_MEMORY;
+        run->start = b->ranges[i].start;
+        run->bytes = b->ranges[i].bytes;
+        b->frames_bytes += run->bytes;
+        *tail = run;
+        tail = &run->next;
+    }
+    b->frames_free = b->frames_bytes;
+    return status;
+}
+
+static struct ulv_bare_run *
+new_run(struct ulv_bare *b, uint64_t start, uint64_t bytes)
+{
+    struct ulv_bare_run *run =
+        bare_alloc(b, sizeof(*run), _Alignof(struct ulv_bare_run));
+
+    if (run != NULL) {
+        run->start = start;
+        run->bytes = bytes;
+    }
+    return run;
+}
+
+/* Cut [start, start + bytes) out of the run that *link points to. */
+static ulv_status
+cut(struct ulv_bare *b, struct ulv_bare_run **link, uint64_t start,
+    uint64_t bytes, struct ulv_bare_run **ret)
+{
+    struct ulv_bare_run *run = *link, *taken, *rest = NULL;
+    uint64_t before = start - run->start;
+    uint64_t after = run->bytes - before - bytes;
+
+    if (before == 0 && after == 0) {
+        *link = run->next;
+        *ret = run;
+        b->frames_free -= bytes;
+        return ULV_OK;
+    }
+    taken = new_run(b, start, bytes);
+    if (before != 0 && after != 0)
+        rest = new_run(b, start + bytes, after);
+    if (taken == NULL || (before != 0 && after != 0 && rest == NULL)) {
+        bare_free(b, taken, sizeof(*taken));
+        bare_free(b, rest, sizeof(*rest));
+        return ULV_E_NO_MEMORY;
+    }
+    if (rest != NULL) {
+        rest->next = run->next;
+        run->next = rest;
+    }
+    if (before == 0)
+        run->start = start + bytes;
+    run->bytes = before != 0 ? before : after;
+    b->frames_free -= bytes;
+    *ret = taken;
+    return ULV_OK;
+}
+
+ulv_status
+bare_frames_take(struct ulv_bare *b, uint64_t bytes, uint64_t align,
+                 struct ulv_bare_run **ret)
+{
+    for (struct ulv_bare_run **link = &b->runs; *link != NULL;
+         link = &(*link)->next) {
+        uint64_t start = ulv_round_up((*link)->start, align);
+
+        if (ulv_range_inside(start - (*link)->start, bytes, (*link)->bytes))
+            return cut(b, link, start, bytes, ret);
+    }
+    return ULV_E_NO_MEMORY;
+}
+
+ulv_status
+bare_frames_take_at(struct ulv_bare *b, uint64_t start, uint64_t bytes,
+                    struct ulv_bare_run **ret)
+{
+    for (struct ulv_bare_run **link = &b->runs;
+         *link != NULL && (*link)->start <= start; link = &(*link)->next) {
+        if (ulv_range_inside(start - (*link)->start, bytes, (*link)->bytes))
+            return cut(b, link, start, bytes, ret);
+    }
+    return ULV_E_EXISTS;
+}
+
+void
+bare_frames_give(struct ulv_bare *b, struct ulv_bare_run *run)
+{
+    struct ulv_bare_run *previous = NULL, *next = b->runs;
+
+    b->frames_free += run->bytes;
+    while (next != NULL && next->start < run->start) {
+        previous = next;
+        next = next->next;
+    }
+    run->next = next;
+    if (next != NULL && run->start + run->bytes == next->start) {
+        run->bytes += next->bytes;
+        run->next = next->next;
+        bare_free(b, next, sizeof(*next));
+    }
+    if (previous == NULL) {
+        b->runs = run;
+    } else if (previous->start + previous->bytes == run->start) {
+        previous->bytes += run->bytes;
+        previous->next = run->next;
+        bare_free(b, run, sizeof(*run));
+    } else {
+        previous->next = run;
+    }
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* Media in memory or behind a function, and fences. */
+#include "port/bare/bare_priv.h"
+
+#define SECTOR_BYTES 512
+
+static ulv_status
+bare_medium_open(void *self, const struct ulv_source *source, uint32_t flags,
+                 ulv_handle *ret, struct ulv_diag *diag)
+{
+    struct ulv_bare *b = self;
+    struct ulv_bare_object *object = NULL;
+    ulv_status status;
+
+    if (source->kind != ULV_SOURCE_KIND_MEMORY &&
+        source->kind != ULV_SOURCE_KIND_READ)
+        return ulv_fail(
+            diag, ULV_E_UNSUPPORTED, 0, source->kind, ULV_SOURCE_KIND_MEMORY,
+            "medium: no files here: source of kind %u", (uint64_t)source->kind);
+    if ((flags & ~ULV_MEDIUM_FLAGS) != 0)
+        return ulv_fail(diag, ULV_E_ARG, 0, flags, ULV_MEDIUM_FLAGS,
+                        "medium: flags %x", (uint64_t)flags);
+    if (source->bytes == 0 || ((flags & ULV_MEDIUM_ANY_SIZE) == 0 &&
+                               source->bytes % SECTOR_BYTES != 0))
+        return ulv_fail(diag, ULV_E_FORMAT, 0, source->bytes, SECTOR_BYTES,
+                        "medium: %u bytes, not a multiple of %u", source->bytes,
+                        (uint64_t)SECTOR_BYTES);
+    status = bare_object(b, BARE_MEDIUM, &object, ret);
+    if (status != ULV_OK)
+        return ulv_fail(diag, status, 0, 0, 0, "medium: no memory");
+    object->source = *source;
+    object->bytes = source->bytes;
+    return ULV_OK;
+}
+
+static ulv_status
+bare_medium_bytes(void *self, ulv_handle medium, uint64_t *ret)
+{
+    struct ulv_bare_slot *slot = bare_slot(self, medium, BARE_MEDIUM);
+
+    if (slot == NULL)
+        return ULV_E_ARG;
+    *ret = slot->object->bytes;
+    return ULV_OK;
+}
+
+static ulv_status
+bare_medium_read(void *self, ulv_handle medium, uint64_t offset, void *buf,
+                 size_t len, size_t *ret_len)
+{
+    struct ulv_bare *b = self;
+    struct ulv_bare_slot *slot = bare_slot(b, medium, BARE_MEDIUM);
+    const struct ulv_source *source;
+    uint64_t end;
+
+    if (slot == NULL || !ulv_range_inside(offset, len, INT64_MAX))
+        return ULV_E_ARG;
+    source = &slot->object->source;
+    end = source->bytes;
+    *ret_len = 0;
+    if (offset >= end)
+        return ULV_OK;
+    len = (size_t)ULV_MIN(len, end - offset);
+    if (source->kind == ULV_SOURCE_KIND_READ)
+        return source->read(source->opaque, offset, buf, len, ret_len);
+    memcpy(buf, (const uint8_t *)source->memory + offset, len);
+    *ret_len = len;
+    return ULV_OK;
+}
+
+static ulv_status
+bare_medium_lock(void *self, ulv_handle medium)
+{
+    return bare_slot(self, medium, BARE_MEDIUM) == NULL ? ULV_E_ARG : ULV_OK;
+}
+
+static ulv_status
+bare_fence_create(void *self, ulv_handle *ret)
+{
+    struct ulv_bare_object *object = NULL;
+
+    return bare_object(self, BARE_FENCE, &object, ret);
+}
+
+static ulv_status
+bare_fence_open(void *self, ulv_handle fence, ulv_handle *ret)
+{
+    struct ulv_bare *b = self;
+    struct ulv_bare_slot *slot = bare_slot(b, fence, BARE_FENCE);
+    struct bare_opening *opening;
+    ulv_status status;
+
+    if (slot == NULL)
+        return ULV_E_ARG;
+    opening = bare_alloc(b, sizeof(*opening), _Alignof(struct bare_opening));
+    if (opening == NULL)
+        return ULV_E_NO_MEMORY;
+    status = bare_handle(b, slot->object, ret);
+    if (status != ULV_OK) {
+        bare_free(b, opening, sizeof(*opening));
+        return status;
+    }
+    opening->handles = 1;
+    bare_slot(b, *ret, BARE_FENCE)->opening = opening;
+    return ULV_OK;
+}
+
+static ulv_status
+bare_fence_try_take(void *self, ulv_handle fence)
+{
+    struct ulv_bare *b = self;
+    struct ulv_bare_slot *slot = bare_slot(b, fence, BARE_FENCE);
+
+    if (slot == NULL)
+        return ULV_E_ARG;
+    if (slot->opening == NULL) {
+        bare_misuse(b, "fence: taken by the keeper's own handle");
+        return ULV_E_ARG;
+    }
+    if (slot->object->holder != NULL && slot->object->holder != slot->opening)
+        return ULV_E_AGAIN;
+    slot->object->holder = slot->opening;
+    return ULV_OK;
+}
+
+void
+bare_medium_members(struct ulv_host *host)
+{
+    host->medium_open = bare_medium_open;
+    host->medium_bytes = bare_medium_bytes;
+    host->medium_read = bare_medium_read;
+    host->medium_lock = bare_medium_lock;
+    host->fence_create = bare_fence_create;
+    host->fence_open = bare_fence_open;
+    host->fence_try_take = bare_fence_try_take;
+}
