@@ -17,22 +17,22 @@ static const char *const source_name[SOURCES] = {
     [EPT_VPID] = "IA32_VMX_EPT_VPID_CAP",
 };
 
-/* Bits that must be 1. Of controls that is "may be 1": the upper half; SDM
- * vol. 3D A.3 to A.5. The backend runs no guest without paging of its own
- * yet, but a processor on which it never could is not taken. */
+/* Bits that must be 1, the most telling first. Of controls that is "may be
+ * 1": the upper half; SDM vol. 3D A.3 to A.5. The backend runs no guest
+ * without paging yet, but takes no processor on which it never could. */
 static const struct {
     enum source source;
     uint64_t bit;
     const char *what;
 } needed[] = {
+    { SECONDARY, 32 + SECONDARY_EPT, "EPT" },
+    { SECONDARY, 32 + SECONDARY_UNRESTRICTED, "unrestricted guest" },
     { PIN, 32 + PIN_INTERRUPT, "exit on external interrupts" },
     { PIN, 32 + PIN_NMI, "exit on NMIs" },
     { PIN, 32 + PIN_TIMER, "VMX-preemption timer" },
     { PRIMARY, 32 + PRIMARY_HLT, "exit on HLT" },
     { PRIMARY, 32 + PRIMARY_PORT, "exit on I/O instructions" },
     { PRIMARY, 32 + PRIMARY_SECONDARY, "secondary controls" },
-    { SECONDARY, 32 + SECONDARY_EPT, "EPT" },
-    { SECONDARY, 32 + SECONDARY_UNRESTRICTED, "unrestricted guest" },
     { EXIT, 32 + EXIT_HOST_64, "exit to 64-bit code" },
     { EXIT, 32 + EXIT_LOAD_EFER, "load of IA32_EFER on exit" },
     { ENTRY, 32 + ENTRY_GUEST_64, "entry to 64-bit code" },
@@ -61,13 +61,15 @@ missing_bits(const struct ulv_vtx_capabilities *c, struct ulv_text *text,
         [EXIT] = c->exit,   [ENTRY] = c->entry,     [EPT_VPID] = c->ept_vpid,
     };
 
+    const char *who = "this processor has ";
+
     for (size_t i = 0; i < ULV_COUNT_OF(needed); i++) {
         if ((value[needed[i].source] & BIT(needed[i].bit)) != 0)
             continue;
         count = missing(text, count);
-        ulv_text_format(text, "this processor has no %s (%s bit %u is 0)",
-                        needed[i].what, source_name[needed[i].source],
-                        needed[i].bit);
+        ulv_text_format(text, "%sno %s (%s bit %u is 0)", who, needed[i].what,
+                        source_name[needed[i].source], needed[i].bit);
+        who = "";
     }
     return count;
 }

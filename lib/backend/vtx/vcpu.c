@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+#include "backend/vtx/vtx_priv.h"
+
+/*
+ * A stay is cut into slices by the preemption timer, and kick is looked at
+ * after each: that is how soon a kick takes effect.
+ */
+#define SLICE_NS     UINT64_C(1000000)
+#define LEARN_NS     UINT64_C(1000000)
+#define FIRST_TICKS  UINT64_C(0x10000) /* until it is known how fast */
+#define NS_A_US      UINT64_C(1000)
+#define FLAGS_RESET  UINT64_C(2) /* SDM vol. 1 3.4.3 */
+
+/* run.S knows these */
+_Static_assert(offsetof(struct ulv_registers, rdi) == 40, "run.S");
+_Static_assert(offsetof(struct ulv_registers, rbp) == 48, "run.S");
+_Static_assert(offsetof(struct ulv_registers, r8) == 64, "run.S");
+_Static_assert(offsetof(struct ulv_registers, r15) == 120, "run.S");
+
+static void
+log_stay(const struct vcpu *v, const struct stay *stay)
+{
+    const struct ulv_host *host = v->machine->cfg.host;
+    struct ulv_text text;
+    char buf[160];
+
+    if (host->log == NULL)
+        return;
+    ulv_text_init(&text, buf, sizeof(buf));
+    ulv_text_format(&text, "vtx: partition %u: ", v->machine->cfg.partition);
+    ulv_vtx_stay_text(stay, &text);
+    host->log(host->self, ULV_LOG_ERROR, buf);
+}
+
+static void
+log_exit(const struct vcpu *v, const struct ulv_vtx_exit *exit)
+{
+    const struct ulv_host *host = v->machine->cfg.host;
+    const char *name = ulv_vtx_exit_text(exit->reason);
+    struct ulv_text text;
+    char buf[160];
+
+    if (host->log == NULL)
+        return;
+    ulv_text_init(&text, buf, sizeof(buf));
+    ulv_text_format(&text, "vtx: partition %u: %s (exit reason %x, "
+                           "qualification %x)",
+                    v->machine->cfg.partition,
+                    name != NULL ? name : "unknown exit",
+                    (uint64_t)exit->reason, exit->qualification);
+    host->log(host->self, ULV_LOG_ERROR, buf);
+}
+
+/* ---- begin and end ------------------------------------------------------- */
+
+ulv_status
+ulv_vtx_vcpu_init(void *vcpu, void *machine, uint32_t idx, ulv_gpa entry,
+                  ulv_gpa stack, uint64_t argument, struct ulv_diag *diag)
+{
+    struct vcpu *v = vcpu;
+    struct machine *m = machine;
+    const struct ulv_host *host = m->cfg.host;
+    struct ulv_vtx_field fields[ULV_VTX_FIELDS_MAX];
+    uint32_t count, revision = (uint32_t)(m->capabilities.basic &
+                                          BASIC_REVISION);
+    struct stay stay;
+
+    (void)idx;
+    v->machine = m;
+    v->made = true;
+    v->vmcs = host->alloc(host->self, ULV_VTX_PAGE, ULV_VTX_PAGE);
+    if (v->vmcs == NULL)
+        return ulv_fail(diag, ULV_E_NO_MEMORY, m->cfg.partition, ULV_VTX_PAGE,
+                        0, "no memory for a VMCS");
+    memcpy(v->vmcs, &revision, sizeof(revision));
+    v->registers.rdi = argument;
+    v->registers.rip = entry.value;
+    v->registers.rsp = stack.value - 8;
+    v->registers.rflags = FLAGS_RESET;
+    v->first_time = cpu_time();
+    v->first_now = host->now(host->self);
+    if (ulv_vtx_stay_begin(&stay, v) == ULV_OK) {
+        count = ulv_vtx_guest_fields(&m->controls,
+                                     ulv_vtx_ept_pointer(&m->ept),
+                                     (stay.efer & EFER_NXE) != 0, fields);
+        for (uint32_t i = 0; i < count; i++)
+            ulv_vtx_stay_write(&stay, fields[i].field, fields[i].value);
+    }
+    ulv_vtx_stay_end(&stay, v);
+    if (stay.status != ULV_OK) {
+        struct ulv_text text;
+        char buf[160];
+
+        ulv_text_init(&text, buf, sizeof(buf));
+        ulv_vtx_stay_text(&stay, &text);
+        return ulv_fail(diag, ULV_E_HOST, m->cfg.partition, stay.error, 0,
+                        "%s", buf);
+    }
+    return ULV_OK;
+}
+
+void
+ulv_vtx_vcpu_fini(void *vcpu)
+{
+    struct vcpu *v = vcpu;
+
+    if (!v->made)
+        return;
+    v->made = false;
+    v->machine->cfg.host->free(v->machine->cfg.host->self, v->vmcs,
+                               ULV_VTX_PAGE);
+    v->vmcs = NULL;
+}
+
+/* ---- run ----------------------------------------------------------------- */
+
+/* SDM vol. 3C 25.5.1: the timer counts down every 2^n ticks. */
+static uint64_t
+timer_value(const struct vcpu *v, ulv_nsec now, ulv_nsec remaining)
+{
+    uint64_t shift = v->machine->capabilities.misc & 31;
+    uint64_t ticks = FIRST_TICKS;
+    ulv_nsec known = now - v->first_now;
+
+    remaining = ULV_MIN(remaining, SLICE_NS);
+    if (known >= LEARN_NS) {
+        uint64_t a_microsecond =
+            (cpu_time() - v->first_time) / (known / NS_A_US);
+
+        ticks = (a_microsecond + 1) * (remaining / NS_A_US + 1);
+    }
+    return ULV_MIN((ticks >> shift) + 1, (uint64_t)UINT32_MAX);
+}
+
+static void
+read_exit(struct vcpu *v, struct ulv_vtx_exit *exit)
+{
+    v->registers.rip = vmx_read(FIELD_GUEST_RIP);
+    v->registers.rsp = vmx_read(FIELD_GUEST_RSP);
+    v->registers.rflags = vmx_read(FIELD_GUEST_RFLAGS);
+    exit->reason = (uint32_t)vmx_read(FIELD_REASON);
+    exit->event = (uint32_t)vmx_read(FIELD_EVENT);
+    exit->event_error = (uint32_t)vmx_read(FIELD_EVENT_ERROR);
+    exit->instruction_bytes = (uint32_t)vmx_read(FIELD_INSTRUCTION_BYTES);
+    exit->qualification = vmx_read(FIELD_QUALIFICATION);
+    exit->guest_physical = vmx_read(FIELD_GUEST_PHYSICAL);
+}
+
+/* Once into the guest and back; false: the entry failed. */
+static bool
+enter(struct vcpu *v, struct stay *stay, uint64_t timer,
+      struct ulv_vtx_exit *exit)
+{
+    ulv_vtx_stay_write(stay, FIELD_TIMER, timer);
+    ulv_vtx_stay_write(stay, FIELD_GUEST_RIP, v->registers.rip);
+    ulv_vtx_stay_write(stay, FIELD_GUEST_RSP, v->registers.rsp);
+    ulv_vtx_stay_write(stay, FIELD_GUEST_RFLAGS, v->registers.rflags);
+    if (stay->status == ULV_OK)
+        ulv_vtx_stay_failed(stay, v->resume ? "VMRESUME" : "VMLAUNCH",
+                            ulv_vtx_enter(&v->registers, v->resume));
+    if (stay->status != ULV_OK)
+        return false;
+    read_exit(v, exit);
+    v->resume = (exit->reason & REASON_ENTRY_FAILED) == 0;
+    return true;
+}
+
+static void
+answer_cpuid(struct ulv_registers *r)
+{
+    uint32_t leaf = (uint32_t)r->rax, host[4], ret[4];
+
+    cpu_id(ulv_vtx_cpuid_leaf(leaf), host);
+    ulv_vtx_cpuid(leaf, host, ret);
+    r->rax = ret[0];
+    r->rbx = ret[1];
+    r->rcx = ret[2];
+    r->rdx = ret[3];
+}
+
+/* What an exit asks of us; whether the guest goes on. */
+static bool
+follow(struct vcpu *v, const struct ulv_vtx_exit *exit, struct ulv_exit *out)
+{
+    switch (ulv_vtx_exit_decode(exit, &v->registers, out)) {
+    case ULV_VTX_CALL:
+        v->registers.rip += exit->instruction_bytes;
+        return false;
+    case ULV_VTX_CPUID:
+        v->registers.rip += exit->instruction_bytes;
+        answer_cpuid(&v->registers);
+        return true;
+    case ULV_VTX_ON:
+        return true;
+    case ULV_VTX_INTERRUPT:
+        return false;
+    case ULV_VTX_NMI:
+        __asm__ volatile("int $2" ::: "memory");
+        return false;
+    case ULV_VTX_MACHINE_CHECK:
+        __asm__ volatile("int $18" ::: "memory");
+        v->ended = true;
+        return false;
+    default:
+        v->ended = true;
+        if (out->u.fault.kind == ULV_FAULT_BACKEND)
+            log_exit(v, exit);
+        return false;
+    }
+}
+
+/* Slices until something is to tell. */
+static void
+stay_in(struct vcpu *v, struct stay *stay, ulv_nsec budget_ns,
+        struct ulv_exit *out)
+{
+    const struct ulv_host *host = v->machine->cfg.host;
+    ulv_nsec begin = host->now(host->self), now = begin;
+    struct ulv_vtx_exit exit;
+
+    v->resume = false;
+    do {
+        uint64_t timer = timer_value(v, now, budget_ns - (now - begin));
+
+        if (!enter(v, stay, timer, &exit) || !follow(v, &exit, out))
+            return;
+        now = host->now(host->self);
+        /* pairs with vcpu_kick */
+    } while (now - begin < budget_ns &&
+             __atomic_exchange_n(&v->kicked, 0, __ATOMIC_SEQ_CST) == 0);
+    memset(out, 0, sizeof(*out));
+    out->reason = ULV_EXIT_INTERRUPTED;
+}
+
+static void
+copy_instruction(const struct machine *m, struct ulv_exit_fault *fault)
+{
+    for (uint32_t i = 0; i < m->region_count; i++) {
+        const struct region *r = &m->region[i];
+        uint64_t offset = fault->registers.rip - r->guest;
+
+        if (offset >= r->bytes)
+            continue;
+        fault->instruction_bytes =
+            (uint32_t)ULV_MIN(r->bytes - offset, (uint64_t)15);
+        memcpy(fault->instruction, r->p + offset, fault->instruction_bytes);
+    }
+}
+
+ulv_status
+ulv_vtx_vcpu_run(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *out)
+{
+    struct vcpu *v = vcpu;
+    struct stay stay;
+
+    memset(out, 0, sizeof(*out));
+    if (v->ended) {
+        out->reason = ULV_EXIT_ENDED;
+        out->u.fault.kind = ULV_FAULT_KILLED;
+        return ULV_OK;
+    }
+    out->reason = ULV_EXIT_INTERRUPTED;
+    /* pairs with vcpu_kick */
+    if (__atomic_exchange_n(&v->kicked, 0, __ATOMIC_SEQ_CST) != 0 ||
+        budget_ns == 0)
+        return ULV_OK;
+    if (ulv_vtx_stay_begin(&stay, v) == ULV_OK) {
+        ulv_vtx_stay_fields_of_host(&stay);
+        stay_in(v, &stay, budget_ns, out);
+    }
+    ulv_vtx_stay_end(&stay, v);
+    if (stay.status != ULV_OK) {
+        v->ended = true;
+        log_stay(v, &stay);
+        return ULV_E_HOST;
+    }
+    if (out->reason == ULV_EXIT_FAULT)
+        copy_instruction(v->machine, &out->u.fault);
+    return ULV_OK;
+}
+
+void
+ulv_vtx_vcpu_answer(void *vcpu, int64_t status, uint64_t value)
+{
+    struct vcpu *v = vcpu;
+
+    v->registers.rax = (uint64_t)status;
+    v->registers.rdx = value;
+}
+
+void
+ulv_vtx_vcpu_kick(void *vcpu)
+{
+    struct vcpu *v = vcpu;
+
+    /* pairs with vcpu_run: before a stay and after each slice */
+    __atomic_store_n(&v->kicked, 1, __ATOMIC_SEQ_CST);
+}
+
+ulv_status
+ulv_vtx_vcpu_registers(void *vcpu, struct ulv_registers *ret)
+{
+    *ret = ((struct vcpu *)vcpu)->registers;
+    return ULV_OK;
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* Probe, machines, memory. */
+#include "backend/vtx/vtx_priv.h"
+
+static ulv_status
+vtx_probe(const struct ulv_host *host, struct ulv_backend_caps *ret_caps,
+          struct ulv_diag *diag)
+{
+    struct ulv_vtx_capabilities capabilities;
+    struct ulv_vtx_controls controls;
+    struct ulv_text version;
+    ulv_status status = ulv_vtx_processor(host, &capabilities, diag);
+
+    memset(ret_caps, 0, sizeof(*ret_caps));
+    if (status == ULV_OK)
+        status = ulv_vtx_controls(&capabilities, &controls, diag);
+    if (status != ULV_OK)
+        return status;
+    ret_caps->size = sizeof(*ret_caps);
+    ret_caps->vcpus_max = 1;
+    ret_caps->guest_address_max = ulv_vtx_guest_address_max(&capabilities);
+    ret_caps->regions_max = REGIONS_MAX;
+    ret_caps->can_save_registers = 1;
+    ulv_text_init(&version, ret_caps->version, sizeof(ret_caps->version));
+    ulv_text_format(&version, "VMX revision %x",
+                    capabilities.basic & BASIC_REVISION);
+    return ULV_OK;
+}
+
+/* ---- memory -------------------------------------------------------------- */
+
+/* Map runs of physically contiguous pages. */
+static ulv_status
+map_runs(struct machine *m, uint64_t guest, uint64_t bytes, const uint8_t *p,
+         uint64_t rights)
+{
+    const struct ulv_host *host = m->cfg.host;
+    uint64_t done = 0;
+    ulv_status status = ULV_OK;
+
+    while (done < bytes && status == ULV_OK) {
+        uint64_t first = host->physical(host->self, p + done);
+        uint64_t run = ULV_VTX_PAGE;
+
+        while (done + run < bytes &&
+               host->physical(host->self, p + done + run) == first + run)
+            run += ULV_VTX_PAGE;
+        status = ulv_vtx_ept_map(&m->ept, guest + done, first, run, rights);
+        if (status == ULV_OK)
+            done += run;
+    }
+    /* runs were mapped whole: nothing lies across the end */
+    if (status != ULV_OK && done > 0)
+        (void)ulv_vtx_ept_unmap(&m->ept, guest, done);
+    return status;
+}
+
+static ulv_status
+vtx_map(void *machine, ulv_gpa guest, uint64_t bytes, ulv_handle memory,
+        uint64_t offset, void *p, uint32_t access)
+{
+    struct machine *m = machine;
+    struct region *r = &m->region[m->region_count];
+    uint64_t end, rights = ULV_VTX_EPT_READ;
+    ulv_status status;
+
+    (void)memory;
+    (void)offset;
+    if (bytes == 0 || bytes % ULV_VTX_PAGE != 0 ||
+        guest.value % ULV_VTX_PAGE != 0 ||
+        !ulv_add_u64(guest.value, bytes, &end))
+        return ULV_E_ARG;
+    if (end > ulv_vtx_guest_address_max(&m->capabilities) ||
+        m->region_count == REGIONS_MAX)
+        return ULV_E_LIMIT;
+    if (guest.value < ULV_VTX_LOW_BYTES)
+        return ULV_E_EXISTS;
+    for (uint32_t i = 0; i < m->region_count; i++) {
+        if (ulv_ranges_overlap(guest.value, bytes, m->region[i].guest,
+                               m->region[i].bytes))
+            return ULV_E_EXISTS;
+    }
+    rights |= (access & ULV_GUEST_WRITE) != 0 ? ULV_VTX_EPT_WRITE : 0;
+    rights |= (access & ULV_GUEST_EXECUTE) != 0 ? ULV_VTX_EPT_EXECUTE : 0;
+    status = ulv_vtx_identity_cover(&m->identity, guest.value, bytes);
+    if (status == ULV_OK)
+        status = map_runs(m, guest.value, bytes, p, rights);
+    if (status != ULV_OK)
+        return status;
+    r->guest = guest.value;
+    r->bytes = bytes;
+    r->p = p;
+    m->region_count++;
+    return ULV_OK;
+}
+
+/* The next stay begins with INVEPT, and there is none under way. */
+static ulv_status
+vtx_unmap(void *machine, ulv_gpa guest, uint64_t bytes)
+{
+    struct machine *m = machine;
+
+    for (uint32_t i = 0; i < m->region_count; i++) {
+        struct region *r = &m->region[i];
+        ulv_status status;
+
+        if (r->guest != guest.value || r->bytes != bytes)
+            continue;
+        status = ulv_vtx_ept_unmap(&m->ept, r->guest, r->bytes);
+        if (status == ULV_OK)
+            *r = m->region[--m->region_count];
+        return status;
+    }
+    return ULV_E_NOT_FOUND;
+}
+
+/* ---- machines ------------------------------------------------------------ */
+
+static void *
+new_page(const struct machine *m)
+{
+    return m->cfg.host->alloc(m->cfg.host->self, ULV_VTX_PAGE, ULV_VTX_PAGE);
+}
+
+static ulv_status
+make_memory(struct machine *m)
+{
+    const struct ulv_host *host = m->cfg.host;
+    uint32_t revision = (uint32_t)(m->capabilities.basic & BASIC_REVISION);
+    bool giant = (m->capabilities.ept_vpid & BIT(EPT_GIANT)) != 0;
+    ulv_status status;
+
+    m->vmxon = new_page(m);
+    m->gate = new_page(m);
+    if (m->vmxon == NULL || m->gate == NULL)
+        return ULV_E_NO_MEMORY;
+    memcpy(m->vmxon, &revision, sizeof(revision)); /* SDM vol. 3C 24.11.5 */
+    memcpy(m->gate, ulv_vtx_gate, sizeof(ulv_vtx_gate));
+    status = ulv_vtx_ept_init(&m->ept, host, TABLES_MAX, giant);
+    if (status == ULV_OK)
+        status = ulv_vtx_identity_init(&m->identity, &m->ept);
+    if (status == ULV_OK)
+        status = ulv_vtx_ept_map(&m->ept, m->cfg.gate,
+                                 host->physical(host->self, m->gate),
+                                 ULV_VTX_PAGE,
+                                 ULV_VTX_EPT_READ | ULV_VTX_EPT_EXECUTE);
+    return status;
+}
+
+static ulv_status
+vtx_machine_init(void *machine, const struct ulv_machine_cfg *cfg,
+                 struct ulv_diag *diag)
+{
+    struct machine *m = machine;
+    ulv_status status;
+
+    m->made = true;
+    m->cfg = *cfg;
+    if (cfg->vcpu_count != 1 || cfg->gate % ULV_VTX_PAGE != 0 ||
+        cfg->gate < ULV_VTX_LARGE || cfg->gate >= ULV_VTX_LOW_BYTES)
+        return ulv_fail(diag, ULV_E_ARG, cfg->partition, cfg->gate,
+                        ULV_VTX_LOW_BYTES,
+                        "one processor and a gate page from 2 to 4 MiB are "
+                        "needed, not %u and %x",
+                        (uint64_t)cfg->vcpu_count, cfg->gate);
+    status = ulv_vtx_processor(cfg->host, &m->capabilities, diag);
+    if (status == ULV_OK)
+        status = ulv_vtx_controls(&m->capabilities, &m->controls, diag);
+    if (status != ULV_OK)
+        return status;
+    status = make_memory(m);
+    if (status != ULV_OK)
+        return ulv_fail(diag, status, cfg->partition, 0, 0,
+                        "no memory for the guest's page tables");
+    return ULV_OK;
+}
+
+static void
+vtx_machine_fini(void *machine)
+{
+    struct machine *m = machine;
+
+    if (!m->made)
+        return;
+    m->made = false;
+    ulv_vtx_identity_fini(&m->identity);
+    ulv_vtx_ept_fini(&m->ept);
+    m->cfg.host->free(m->cfg.host->self, m->gate, ULV_VTX_PAGE);
+    m->cfg.host->free(m->cfg.host->self, m->vmxon, ULV_VTX_PAGE);
+    m->gate = m->vmxon = NULL;
+}
+
+const struct ulv_backend_ops ulv_backend_vtx = {
+    .size = sizeof(struct ulv_backend_ops),
+    .name = "vtx",
+    .machine_bytes = sizeof(struct machine),
+    .vcpu_bytes = sizeof(struct vcpu),
+    .probe = vtx_probe,
+    .machine_init = vtx_machine_init,
+    .machine_fini = vtx_machine_fini,
+    .map = vtx_map,
+    .unmap = vtx_unmap,
+    .vcpu_init = ulv_vtx_vcpu_init,
+    .vcpu_fini = ulv_vtx_vcpu_fini,
+    .vcpu_run = ulv_vtx_vcpu_run,
+    .vcpu_answer = ulv_vtx_vcpu_answer,
+    .vcpu_kick = ulv_vtx_vcpu_kick,
+    .vcpu_registers = ulv_vtx_vcpu_registers,
+};

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * The VT-x backend, for a port that is the machine's only program: CPL0, in
+ * 64-bit mode, with a task register loaded and host->physical. Source: Intel
+ * SDM vol. 3C, chapters 23 to 30.
+ *
+ * A stay in the guest (vcpu_run) begins with VMXON and ends with VMXOFF: no
+ * state is shared between machines, none stays in the processor, and CR0,
+ * CR4, the descriptor tables and the interrupt flag are as they were. During
+ * a stay interrupts are off; one that comes ends it and is served when the
+ * caller's flag is back. Without VMX the processor is left with DR7 reset and
+ * LDTR empty after a stay (SDM vol. 3C 27.5).
+ *
+ * Guests use general registers only: x87, MMX, SSE and what came later fault
+ * as undefined instructions.
+ */
+#ifndef BACKEND_VTX_VTX_H
+#define BACKEND_VTX_VTX_H
+
+#include <ultravisor/sys/backend.h>
+
+extern const struct ulv_backend_ops ulv_backend_vtx;
+
+#endif
