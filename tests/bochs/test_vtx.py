@@ -14,7 +14,7 @@ import unittest
 BIOS = "/usr/share/bochs/BIOS-bochs-latest"
 VIDEO_BIOS = "/usr/share/vgabios/vgabios.bin"
 ROM_BYTES = 2048
-CASES = 58  # lines "ok" of vtx_main.c
+CASES = 59  # lines "ok" of vtx_main.c
 
 CONFIGURATION = """\
 config_interface: textconfig
@@ -78,7 +78,7 @@ def run(model):
             ["bochs", "-q", "-unlock", "-f", configuration, "-rc", commands],
             check=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, env={**os.environ, "TERM": "dumb"},
-            timeout=100)
+            timeout=60)
         serial, log = "", ""
         for name in ("serial", "log"):
             path = os.path.join(folder, name)

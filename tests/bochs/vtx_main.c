@@ -246,9 +246,13 @@ test_memory(void)
     finish("memory comes and goes");
 }
 
-/* mov OTHER,%eax; mov %eax,OTHER + 4; ud2 */
+/* mov OTHER,%eax; mov %eax,OTHER + 4 */
 static const uint8_t reader[] = {
-    0x8b, 0x04, 0x25, 0, 0, 0,    0x20, 0x89,
+    0x8b, 0x04, 0x25, 0, 0, 0, 0x20, 0x89, 0x04, 0x25, 4, 0, 0, 0x20,
+};
+/* mov OTHER + 0x3000,%eax; mov %eax,OTHER + 4; ud2 */
+static const uint8_t reader_of_last[] = {
+    0x8b, 0x04, 0x25, 0, 0x30, 0, 0x20, 0x89,
     0x04, 0x25, 4,    0, 0, 0x20, 0x0f, 0x0b,
 };
 /* mov $OTHER,%eax; jmp *%rax */
@@ -296,8 +300,9 @@ test_scattered_pages(uint8_t *pages)
     struct ulv_exit out;
 
     scattered = pages;
-    pages[3 * 4096] = 43; /* the first that the guest sees */
-    begin(reader, sizeof(reader));
+    for (uint8_t i = 0; i < 4; i++)
+        pages[i * 4096] = i + 40;
+    begin(reader_of_last, sizeof(reader_of_last));
     bare_host.physical = backwards;
     check(ops->map(machine, (ulv_gpa){ OTHER }, 4 * 4096, 0, 0, pages,
                    ULV_GUEST_WRITE) == ULV_OK,
@@ -305,8 +310,8 @@ test_scattered_pages(uint8_t *pages)
     bare_host.physical = physical;
     run(&out);
     check_fault(&out, ULV_FAULT_INSTRUCTION, RAM + 14);
-    check(out.u.fault.registers.rax == 43, "rax", out.u.fault.registers.rax);
-    check(pages[3 * 4096 + 4] == 43, "written", pages[3 * 4096 + 4]);
+    check(out.u.fault.registers.rax == 40, "rax", out.u.fault.registers.rax);
+    check(pages[3 * 4096 + 4] == 40, "written", pages[3 * 4096 + 4]);
     end();
     finish("scattered pages");
 }
@@ -326,6 +331,48 @@ test_interrupts(void)
     check(bare_interrupts >= 10, "interrupts", bare_interrupts);
     end();
     finish("interrupts of the host");
+}
+
+/* registers.S: counts, and faults if a register is not what it was */
+extern const uint8_t guest_registers[], guest_registers_end[];
+
+/* Two machines in turn, often and anywhere interrupted. */
+static void
+test_two_machines(void)
+{
+    uint8_t *rams[2] = { ram, bare_host.alloc(NULL, BYTES, BYTES) };
+    void *machines[2] = { machine, bare_host.alloc(NULL, ops->machine_bytes,
+                                                   16) };
+    void *vcpus[2] = { vcpu, bare_host.alloc(NULL, ops->vcpu_bytes, 16) };
+    uint64_t count, before[2] = { 0, 0 };
+    struct ulv_exit out;
+
+    for (int i = 1; i >= 0; i--) {
+        ram = rams[i];
+        machine = machines[i];
+        vcpu = vcpus[i];
+        begin(guest_registers,
+              (size_t)(guest_registers_end - guest_registers));
+    }
+    bare_start_timer();
+    for (int i = 0; i < 60; i++) {
+        ulv_nsec budget = (ulv_nsec)(i % 7 + 1) * MS;
+
+        check(ops->vcpu_run(vcpus[i % 2], budget, &out) == ULV_OK, "run", 0);
+        check(out.reason == ULV_EXIT_INTERRUPTED, "reason", out.reason);
+        memcpy(&count, rams[1 - i % 2] + 0x800, sizeof(count));
+        check(count == before[1 - i % 2], "the other one ran", count);
+        memcpy(&before[i % 2], rams[i % 2] + 0x800, sizeof(count));
+    }
+    bare_stop_timer();
+    check(before[0] > 100 && before[1] > 100, "counted", before[0]);
+    end();
+    ops->vcpu_fini(vcpus[1]);
+    ops->machine_fini(machines[1]);
+    bare_host.free(NULL, rams[1], BYTES);
+    bare_host.free(NULL, machines[1], ops->machine_bytes);
+    bare_host.free(NULL, vcpus[1], ops->vcpu_bytes);
+    finish("two machines");
 }
 
 /* mov $0x40000000,%eax; cpuid; ud2 */
@@ -428,6 +475,7 @@ bare_main(void)
     test_rights(scattered);
     test_scattered_pages(scattered);
     test_interrupts();
+    test_two_machines();
     test_cpuid();
     test_every_allocation_fails();
     check_state_of_host();

@@ -8,8 +8,9 @@
  * state is shared between machines, none stays in the processor, and CR0,
  * CR4, the descriptor tables and the interrupt flag are as they were. During
  * a stay interrupts are off; one that comes ends it and is served when the
- * caller's flag is back. Without VMX the processor is left with DR7 reset and
- * LDTR empty after a stay (SDM vol. 3C 27.5).
+ * caller's flag is back: a caller that keeps its flag off and leaves one
+ * pending gets no further. A kick takes effect after a millisecond or so.
+ * After a stay DR7 is reset and LDTR is empty (SDM vol. 3C 27.5).
  *
  * Guests use general registers only: x87, MMX, SSE and what came later fault
  * as undefined instructions.
