@@ -19,6 +19,7 @@
 #define ULV_VECTOR_PAGE       14u
 #define ULV_VECTOR_X87        16u
 #define ULV_VECTOR_ALIGNMENT  17u
+#define ULV_VECTOR_MACHINE    18u
 #define ULV_VECTOR_SIMD       19u
 
 /**

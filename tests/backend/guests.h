@@ -11,6 +11,7 @@
 #define RAM   ULV_MIB(4)
 #define BYTES ULV_MIB(2)
 #define GATE  UINT64_C(0x3ff000)
+#define ANYWHERE UINT64_MAX
 
 /* mov $GATE,%rax; mov %rdi,%rsi; mov $0x1122,%edi; mov $3,%edx; mov $4,%ecx;
  * mov $5,%r8d; mov $6,%ebx; call *%rax; mov %rax,0x400800; mov %rdx,0x400808;
@@ -28,7 +29,7 @@ struct fault_row {
     const char *what;
     uint8_t code[12];
     uint32_t kind;
-    uint64_t address;
+    uint64_t address; /* or ANYWHERE */
 };
 
 static const struct fault_row faults[] = {
@@ -37,7 +38,8 @@ static const struct fault_row faults[] = {
     { "hlt", { 0xf4 }, ULV_FAULT_INSTRUCTION, RAM },
     { "mov %rax,%cr3", { 0x0f, 0x22, 0xd8 }, ULV_FAULT_INSTRUCTION, RAM },
     { "rdmsr", { 0x0f, 0x32 }, ULV_FAULT_INSTRUCTION, RAM },
-    { "int3", { 0xcc }, ULV_FAULT_INSTRUCTION, RAM + 1 },
+    /* rip is that of the instruction, or behind it where it was carried out */
+    { "int3", { 0xcc }, ULV_FAULT_INSTRUCTION, ANYWHERE },
     { "out", { 0xe6, 0x80 }, ULV_FAULT_PORT, 0x80 },
     { "rep insb", { 0x66, 0xba, 0x34, 0x12, 0xf3, 0x6c }, ULV_FAULT_PORT,
       0x1234 },

@@ -137,7 +137,8 @@ test_backend__faults(void **state)
                 print_message("%s on %s\n", row->what, backends[b]->name);
             assert_int_equal(out.reason, ULV_EXIT_FAULT);
             assert_int_equal(out.u.fault.kind, row->kind);
-            assert_int_equal(out.u.fault.address, row->address);
+            if (row->address != ANYWHERE)
+                assert_int_equal(out.u.fault.address, row->address);
             if (row->kind != ULV_FAULT_EXECUTE &&
                 row->address == out.u.fault.registers.rip) {
                 assert_true(out.u.fault.instruction_bytes > 2);

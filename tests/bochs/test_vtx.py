@@ -14,7 +14,7 @@ import unittest
 BIOS = "/usr/share/bochs/BIOS-bochs-latest"
 VIDEO_BIOS = "/usr/share/vgabios/vgabios.bin"
 ROM_BYTES = 2048
-CASES = 59  # lines "ok" of vtx_main.c
+CASES = 64
 
 CONFIGURATION = """\
 config_interface: textconfig

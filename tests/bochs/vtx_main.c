@@ -91,7 +91,8 @@ check_fault(const struct ulv_exit *out, uint32_t kind, uint64_t address)
 {
     check(out->reason == ULV_EXIT_FAULT, "reason", out->reason);
     check(out->u.fault.kind == kind, "kind", out->u.fault.kind);
-    check(out->u.fault.address == address, "address", out->u.fault.address);
+    check(address == ANYWHERE || out->u.fault.address == address, "address",
+          out->u.fault.address);
 }
 
 static void
@@ -123,7 +124,7 @@ test_calls(void)
 /* Beside those of every backend. Most are exceptions because there is nothing
  * for the guest to name: no descriptors, no task, no state but its own. */
 static const struct fault_row more_faults[] = {
-    { "in", { 0xec }, ULV_FAULT_PROTECTION, RAM },
+    { "in", { 0x31, 0xd2, 0xec }, ULV_FAULT_PORT, 0 },
     { "read the far", { 0x48, 0xb8, 0, 0, 0, 0, 2, 0, 0, 0, 0x8a, 0 },
       ULV_FAULT_READ, UINT64_C(0x200000000) },
     { "write the far", { 0x48, 0xb8, 0, 0, 0, 0, 2, 0, 0, 0, 0x88, 0 },
@@ -151,21 +152,21 @@ static const struct fault_row more_faults[] = {
     { "int1", { 0xf1 }, ULV_FAULT_INSTRUCTION, RAM },
     { "trap flag", { 0x9c, 0x80, 0x4c, 0x24, 1, 1, 0x9d, 0x90 },
       ULV_FAULT_INSTRUCTION, RAM + 8 },
-    { "rdmsr", { 0x0f, 0x32 }, ULV_FAULT_PROTECTION, RAM },
-    { "wrmsr", { 0x0f, 0x30 }, ULV_FAULT_PROTECTION, RAM },
-    { "mov cr3", { 0x0f, 0x22, 0xd8 }, ULV_FAULT_PROTECTION, RAM },
-    { "mov dr7", { 0x0f, 0x23, 0xf8 }, ULV_FAULT_PROTECTION, RAM },
+    { "rdmsr", { 0x0f, 0x32 }, ULV_FAULT_INSTRUCTION, RAM },
+    { "wrmsr", { 0x0f, 0x30 }, ULV_FAULT_INSTRUCTION, RAM },
+    { "mov cr3", { 0x0f, 0x22, 0xd8 }, ULV_FAULT_INSTRUCTION, RAM },
+    { "mov dr7", { 0x0f, 0x23, 0xf8 }, ULV_FAULT_INSTRUCTION, RAM },
     { "vmlaunch", { 0x0f, 0x01, 0xc2 }, ULV_FAULT_INSTRUCTION, RAM },
     { "vmxoff", { 0x0f, 0x01, 0xc4 }, ULV_FAULT_INSTRUCTION, RAM },
     { "vmwrite", { 0x0f, 0x79, 0xc0 }, ULV_FAULT_INSTRUCTION, RAM },
-    { "invd", { 0x0f, 0x08 }, ULV_FAULT_PROTECTION, RAM },
-    { "rdpmc", { 0x0f, 0x33 }, ULV_FAULT_PROTECTION, RAM },
+    { "invd", { 0x0f, 0x08 }, ULV_FAULT_INSTRUCTION, RAM },
+    { "rdpmc", { 0x0f, 0x33 }, ULV_FAULT_INSTRUCTION, RAM },
     { "rdtscp", { 0x0f, 0x01, 0xf9 }, ULV_FAULT_INSTRUCTION, RAM },
     { "monitor", { 0x0f, 0x01, 0xc8 }, ULV_FAULT_INSTRUCTION, RAM },
     { "xgetbv", { 0x0f, 0x01, 0xd0 }, ULV_FAULT_INSTRUCTION, RAM },
-    { "swapgs", { 0x0f, 0x01, 0xf8 }, ULV_FAULT_PROTECTION, RAM },
-    { "lgdt", { 0x0f, 0x01, 0x10 }, ULV_FAULT_PROTECTION, RAM },
-    { "lidt", { 0x0f, 0x01, 0x18 }, ULV_FAULT_PROTECTION, RAM },
+    { "swapgs", { 0x0f, 0x01, 0xf8 }, ULV_FAULT_INSTRUCTION, RAM },
+    { "lgdt", { 0x0f, 0x01, 0x10 }, ULV_FAULT_INSTRUCTION, RAM },
+    { "lidt", { 0x0f, 0x01, 0x18 }, ULV_FAULT_INSTRUCTION, RAM },
     { "load ss", { 0x31, 0xc0, 0x8e, 0xd0 }, ULV_FAULT_PROTECTION, RAM + 2 },
     { "load ds", { 0xb8, 0x1b, 0, 0, 0, 0x8e, 0xd8 }, ULV_FAULT_PROTECTION,
       RAM + 5 },

@@ -170,18 +170,6 @@
 #define FIELD_HOST_SYSENTER_IP  UINT64_C(0x6c12)
 /* HOST_RSP 0x6c14 and HOST_RIP 0x6c16 are written by run.S. */
 
-/* Exception vectors; SDM vol. 3A table 6-1 */
-#define VECTOR_DIVIDE        0
-#define VECTOR_DEBUG         1
-#define VECTOR_NMI           2
-#define VECTOR_BREAKPOINT    3
-#define VECTOR_OPCODE        6
-#define VECTOR_NO_DEVICE     7
-#define VECTOR_PAGE          14
-#define VECTOR_X87           16
-#define VECTOR_MACHINE_CHECK 18
-#define VECTOR_SIMD          19
-
 /* Exit-interruption information; SDM vol. 3C 24.9.2 */
 #define EVENT_VECTOR    UINT32_C(0xff)
 #define EVENT_TYPE(e)   ((e) >> 8 & 7)

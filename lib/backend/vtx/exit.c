@@ -3,6 +3,7 @@
 
 #include "backend/vtx/architecture.h"
 #include "base/base.h"
+#include "monitor/exception.h"
 
 /* What a row of the table decides. */
 enum decision {
@@ -10,8 +11,8 @@ enum decision {
     SPECIAL, /* decided by code below */
     INTERRUPT,
     SLICE,
-    INSTRUCTION, /* not one for a guest */
-    PROTECTION,  /* privileged */
+    INSTRUCTION, /* not one for a guest, or privileged */
+    PROTECTION,
     PORT,
     TRIPLE,
     BROKEN, /* cannot come with our controls, or an entry failed */
@@ -34,11 +35,11 @@ static const struct {
     [9] = { PROTECTION, "task switch" },
     [10] = { SPECIAL, "CPUID" },
     [11] = { INSTRUCTION, "GETSEC" },
-    [12] = { PROTECTION, "HLT" },
-    [13] = { PROTECTION, "INVD" },
-    [14] = { PROTECTION, "INVLPG" },
-    [15] = { PROTECTION, "RDPMC" },
-    [16] = { PROTECTION, "RDTSC" },
+    [12] = { INSTRUCTION, "HLT" },
+    [13] = { INSTRUCTION, "INVD" },
+    [14] = { INSTRUCTION, "INVLPG" },
+    [15] = { INSTRUCTION, "RDPMC" },
+    [16] = { INSTRUCTION, "RDTSC" },
     [17] = { INSTRUCTION, "RSM" },
     [18] = { SPECIAL, "VMCALL" },
     [19] = { INSTRUCTION, "VMCLEAR" },
@@ -50,31 +51,31 @@ static const struct {
     [25] = { INSTRUCTION, "VMWRITE" },
     [26] = { INSTRUCTION, "VMXOFF" },
     [27] = { INSTRUCTION, "VMXON" },
-    [28] = { PROTECTION, "control-register access" },
-    [29] = { PROTECTION, "MOV DR" },
+    [28] = { INSTRUCTION, "control-register access" },
+    [29] = { INSTRUCTION, "MOV DR" },
     [30] = { PORT, "I/O instruction" },
-    [31] = { PROTECTION, "RDMSR" },
-    [32] = { PROTECTION, "WRMSR" },
+    [31] = { INSTRUCTION, "RDMSR" },
+    [32] = { INSTRUCTION, "WRMSR" },
     [33] = { BROKEN, "VM-entry failure: invalid guest state" },
     [34] = { BROKEN, "VM-entry failure: MSR loading" },
-    [36] = { PROTECTION, "MWAIT" },
+    [36] = { INSTRUCTION, "MWAIT" },
     [37] = { BROKEN, "monitor trap flag" },
-    [39] = { PROTECTION, "MONITOR" },
+    [39] = { INSTRUCTION, "MONITOR" },
     [40] = { BROKEN, "PAUSE" },
     [41] = { BROKEN, "VM-entry failure: machine check" },
     [43] = { BROKEN, "TPR below threshold" },
     [44] = { BROKEN, "APIC access" },
     [45] = { BROKEN, "virtualized EOI" },
-    [46] = { PROTECTION, "access to GDTR or IDTR" },
-    [47] = { PROTECTION, "access to LDTR or TR" },
+    [46] = { INSTRUCTION, "access to GDTR or IDTR" },
+    [47] = { INSTRUCTION, "access to LDTR or TR" },
     [48] = { SPECIAL, "EPT violation" },
     [49] = { BROKEN, "EPT misconfiguration" },
     [50] = { INSTRUCTION, "INVEPT" },
     [51] = { INSTRUCTION, "RDTSCP" },
     [52] = { SLICE, "VMX-preemption timer" },
     [53] = { INSTRUCTION, "INVVPID" },
-    [54] = { PROTECTION, "WBINVD" },
-    [55] = { PROTECTION, "XSETBV" },
+    [54] = { INSTRUCTION, "WBINVD" },
+    [55] = { INSTRUCTION, "XSETBV" },
     [56] = { BROKEN, "APIC write" },
     [57] = { INSTRUCTION, "RDRAND" },
     [58] = { INSTRUCTION, "INVPCID" },
@@ -156,31 +157,6 @@ fault(struct ulv_exit *out, uint32_t kind, uint64_t error_code)
     return ULV_VTX_RETURN;
 }
 
-static uint32_t
-kind_of_exception(uint32_t vector, uint32_t error)
-{
-    switch (vector) {
-    case VECTOR_DIVIDE:
-    case VECTOR_X87:
-    case VECTOR_SIMD:
-        return ULV_FAULT_ARITHMETIC;
-    case VECTOR_DEBUG:
-    case VECTOR_BREAKPOINT:
-    case VECTOR_OPCODE:
-    case VECTOR_NO_DEVICE:
-        return ULV_FAULT_INSTRUCTION;
-    case VECTOR_PAGE:
-        /* SDM vol. 3A 4.7: W/R is bit 1, I/D bit 4 */
-        if ((error & 16) != 0)
-            return ULV_FAULT_EXECUTE;
-        return (error & 2) != 0 ? ULV_FAULT_WRITE : ULV_FAULT_READ;
-    case VECTOR_MACHINE_CHECK:
-        return ULV_FAULT_BACKEND;
-    default:
-        return ULV_FAULT_PROTECTION;
-    }
-}
-
 static enum ulv_vtx_next
 exception(const struct ulv_vtx_exit *exit, struct ulv_exit *out)
 {
@@ -194,14 +170,15 @@ exception(const struct ulv_vtx_exit *exit, struct ulv_exit *out)
         out->reason = ULV_EXIT_INTERRUPTED;
         return ULV_VTX_NMI;
     }
-    (void)fault(out, kind_of_exception(vector, error), error);
+    (void)fault(out, ULV_FAULT_BACKEND, error);
     out->u.fault.vector = vector;
-    if (vector == VECTOR_MACHINE_CHECK)
+    if (vector == ULV_VECTOR_MACHINE)
         return ULV_VTX_MACHINE_CHECK;
-    if (vector != VECTOR_PAGE)
-        return ULV_VTX_RETURN;
-    /* SDM vol. 3C 27.2.1: the qualification is the linear address */
+    /* SDM vol. 3C 27.2.1: of a page fault it is the linear address */
     out->u.fault.address = exit->qualification;
+    ulv_fault_classify(&out->u.fault);
+    if (vector != ULV_VECTOR_PAGE)
+        return ULV_VTX_RETURN;
     /* where the firmware has switched NX off, I/D is never set */
     if (exit->qualification == out->u.fault.registers.rip && (error & 2) == 0)
         out->u.fault.kind = ULV_FAULT_EXECUTE;
@@ -222,7 +199,7 @@ violation(const struct ulv_vtx_exit *exit, struct ulv_exit *out)
     if ((exit->qualification & both) != both)
         kind = ULV_FAULT_BACKEND;
     (void)fault(out, kind, exit->qualification);
-    out->u.fault.vector = kind == ULV_FAULT_BACKEND ? 0 : VECTOR_PAGE;
+    out->u.fault.vector = kind == ULV_FAULT_BACKEND ? 0 : ULV_VECTOR_PAGE;
     out->u.fault.address = exit->guest_physical;
     return ULV_VTX_RETURN;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 #include "backend/vtx/vtx_priv.h"
 
+#include "monitor/exception.h"
+
 /*
  * A stay is cut into slices by the preemption timer, and kick is looked at
  * after each: that is how soon a kick takes effect.
@@ -233,18 +235,11 @@ stay_in(struct vcpu *v, struct stay *stay, ulv_nsec budget_ns,
 }
 
 static void
-copy_instruction(const struct machine *m, struct ulv_exit_fault *fault)
+take_instruction(const struct machine *m, struct ulv_exit_fault *fault)
 {
-    for (uint32_t i = 0; i < m->region_count; i++) {
-        const struct region *r = &m->region[i];
-        uint64_t offset = fault->registers.rip - r->guest;
-
-        if (offset >= r->bytes)
-            continue;
-        fault->instruction_bytes =
-            (uint32_t)ULV_MIN(r->bytes - offset, (uint64_t)15);
-        memcpy(fault->instruction, r->p + offset, fault->instruction_bytes);
-    }
+    for (uint32_t i = 0; i < m->region_count; i++)
+        ulv_fault_take_instruction(fault, m->region[i].guest,
+                                   m->region[i].bytes, m->region[i].p);
 }
 
 ulv_status
@@ -274,8 +269,11 @@ ulv_vtx_vcpu_run(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *out)
         log_stay(v, &stay);
         return ULV_E_HOST;
     }
-    if (out->reason == ULV_EXIT_FAULT)
-        copy_instruction(v->machine, &out->u.fault);
+    if (out->reason == ULV_EXIT_FAULT) {
+        take_instruction(v->machine, &out->u.fault);
+        if (out->u.fault.vector == ULV_VECTOR_PROTECTION)
+            ulv_fault_classify(&out->u.fault); /* now it is known which */
+    }
     return ULV_OK;
 }
 
