@@ -72,6 +72,8 @@ ulv_command_decode_answer(const void *bytes, size_t len,
     memcpy(ret, bytes, sizeof(*ret));
     if (ret->bytes != len)
         return ULV_E_PEER_LENGTH;
+    if (ret->version != ULV_COMMAND_VERSION)
+        return ULV_E_PEER_PROTOCOL;
     switch (ret->kind) {
     case ULV_MESSAGE_HELLO | ULV_MESSAGE_ANSWER:
         least = sizeof(struct ulv_message_hello_answer);

@@ -41,7 +41,8 @@ struct ulv_command_request {
  */
 ulv_status ulv_command_decode(const void *bytes, size_t len,
                               struct ulv_command_request *ret);
-/* Decode an answer's common part: bytes agree with len, kind is an answer. */
+/* Decode an answer's common part: bytes agree with len, the version is ours,
+ * kind is an answer that long. Errors as above. */
 ulv_status ulv_command_decode_answer(const void *bytes, size_t len,
                                      struct ulv_message *ret);
 

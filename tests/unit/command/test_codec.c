@@ -365,6 +365,20 @@ test_command_decode_answer__knows_each_kind(void **state)
     }
 }
 
+static void
+test_command_decode_answer__refuses_other_versions(void **state)
+{
+    uint8_t bytes[40] = { 0 };
+
+    (void)state;
+    for (uint64_t version = 0; version < 65536; version++) {
+        put_header(bytes, sizeof(bytes), 0x101);
+        put(bytes + AT_VERSION, version, 2);
+        assert_int_equal(decode_answer_copy(bytes, sizeof(bytes)),
+                         version == 1 ? ULV_OK : ULV_E_PEER_PROTOCOL);
+    }
+}
+
 int
 main(void)
 {
@@ -377,6 +391,7 @@ main(void)
         cmocka_unit_test(test_command_decode__takes_every_kind_or_none),
         cmocka_unit_test(test_command_decode__survives_random_bytes),
         cmocka_unit_test(test_command_decode_answer__knows_each_kind),
+        cmocka_unit_test(test_command_decode_answer__refuses_other_versions),
     };
 
     return cmocka_run_group_tests_name("codec", tests, NULL, NULL);
