@@ -73,16 +73,19 @@ static bool
 send_answer(struct ulv_command_session *session, bool *ret_ring)
 {
     const struct ulv_message *m = session->answer;
+    uint32_t len = (uint32_t)session->answer_len;
     void *slot;
     ulv_status status;
 
     if (session->answer_len == 0)
         return true;
-    status = ulv_ring_tx_reserve(&session->end.tx, m->kind,
-                                 (uint32_t)session->answer_len, &slot);
-    if (status == ULV_E_FULL)
-        return ulv_ring_tx_wait(&session->end.tx,
-                                (uint32_t)session->answer_len);
+    status = ulv_ring_tx_reserve(&session->end.tx, m->kind, len, &slot);
+    if (status == ULV_E_FULL) {
+        if (!ulv_ring_tx_wait(&session->end.tx, len))
+            return false;
+        /* room appeared meanwhile, and nobody will ring for it */
+        status = ulv_ring_tx_reserve(&session->end.tx, m->kind, len, &slot);
+    }
     if (status != ULV_OK) {
         disconnect(session, status);
         return false;

@@ -485,6 +485,52 @@ test_command_session__a_full_ring_waits(void **state)
     end(&s);
 }
 
+/* The channel whose client takes an answer just before the server waits: when
+ * it does so with nothing else to do, the second time. */
+static struct service *racing;
+static uint32_t waits;
+
+bool __real_ulv_ring_tx_wait(struct ulv_ring_tx *tx, uint32_t len);
+bool __wrap_ulv_ring_tx_wait(struct ulv_ring_tx *tx, uint32_t len);
+
+bool
+__wrap_ulv_ring_tx_wait(struct ulv_ring_tx *tx, uint32_t len)
+{
+    static uint8_t page[ULV_COMMAND_MESSAGE_MAX];
+
+    if (racing != NULL && ++waits == 2) {
+        assert_true(end_take(&racing->client, page, sizeof(page)) > 0);
+        racing = NULL;
+    }
+    return __real_ulv_ring_tx_wait(tx, len);
+}
+
+static void
+test_command_session__room_appears_before_it_waits(void **state)
+{
+    static uint8_t page[ULV_COMMAND_MESSAGE_MAX];
+    struct service s;
+    uint32_t taken = 0;
+
+    (void)state;
+    begin(&s);
+    greet(&s);
+    s.record_count = 500;
+    for (uint64_t n = 2; n < 8; n++)
+        assert_int_equal(send_query(&s, n), ULV_OK);
+    racing = &s;
+    waits = 0;
+    step(&s);
+    assert_null(racing);
+    /* nobody asked for a doorbell, so no answer may be left behind */
+    assert_int_equal(control_of(&s, ULV_END_SERVER)->want_space, 0);
+    while (end_take(&s.client, page, sizeof(page)) > 0)
+        taken++;
+    assert_int_equal(taken, 5);
+    assert_int_equal(s.session.failed, ULV_OK);
+    end(&s);
+}
+
 static void
 test_command_session__impossible_indices(void **state)
 {
@@ -595,6 +641,7 @@ main(void)
         cmocka_unit_test(test_command_session__garbage_disconnects),
         cmocka_unit_test(test_command_session__an_answer_after_the_end),
         cmocka_unit_test(test_command_session__a_full_ring_waits),
+        cmocka_unit_test(test_command_session__room_appears_before_it_waits),
         cmocka_unit_test(test_command_session__impossible_indices),
         cmocka_unit_test(test_command_session__survives_random_clients),
         cmocka_unit_test(test_command_session__leaves_nothing_behind),
