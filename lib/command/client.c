@@ -9,14 +9,19 @@ ulv_status
 ulv_command_client_init(struct ulv_command_client *client,
                         const struct ulv_host *host, void *p, uint64_t bytes)
 {
+    ulv_status status;
+
     memset(client, 0, sizeof(*client));
     client->answer = host->alloc(host->self, ULV_COMMAND_MESSAGE_MAX, 8);
     if (client->answer == NULL)
         return ULV_E_NO_MEMORY;
     client->host = host;
     client->next_request = 1;
-    return ulv_channel_attach(&client->end, p, bytes, ULV_END_CLIENT,
-                              type_command);
+    status = ulv_channel_attach(&client->end, p, bytes, ULV_END_CLIENT,
+                                type_command);
+    if (status != ULV_OK)
+        ulv_command_client_fini(client);
+    return status;
 }
 
 void

@@ -22,7 +22,8 @@ struct ulv_command_client {
     void *answer; /* ULV_COMMAND_MESSAGE_MAX, private */
 };
 
-/* Errors: NO_MEMORY, PEER_PROTOCOL, PEER_INDEX. */
+/* An error leaves nothing behind.
+ * Errors: NO_MEMORY, PEER_PROTOCOL, PEER_INDEX, STATE. */
 ulv_status ulv_command_client_init(struct ulv_command_client *client,
                                    const struct ulv_host *host, void *p,
                                    uint64_t bytes);

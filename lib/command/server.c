@@ -31,19 +31,21 @@ ulv_command_session_init(struct ulv_command_session *session,
                          const struct ulv_command_handlers *handlers, void *p,
                          uint64_t bytes)
 {
+    ulv_status status = ULV_E_NO_MEMORY;
+
     memset(session, 0, sizeof(*session));
     session->host = host;
     session->handlers = handlers;
     session->message = host->alloc(host->self, ULV_COMMAND_MESSAGE_MAX, 8);
     session->answer = host->alloc(host->self, ULV_COMMAND_MESSAGE_MAX, 8);
     session->remembered = host->alloc(host->self, REMEMBERED_BYTES, 8);
-    if (session->message == NULL || session->answer == NULL ||
-        session->remembered == NULL) {
+    if (session->message != NULL && session->answer != NULL &&
+        session->remembered != NULL)
+        status = ulv_channel_attach(&session->end, p, bytes, ULV_END_SERVER,
+                                    type_command);
+    if (status != ULV_OK)
         ulv_command_session_fini(session);
-        return ULV_E_NO_MEMORY;
-    }
-    return ulv_channel_attach(&session->end, p, bytes, ULV_END_SERVER,
-                              type_command);
+    return status;
 }
 
 void

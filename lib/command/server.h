@@ -47,7 +47,8 @@ struct ulv_command_session {
     struct ulv_message_transaction_answer *remembered;
 };
 
-/* p, bytes: the channel as mapped. Errors: NO_MEMORY, PEER_PROTOCOL, ... */
+/* p, bytes: the channel as mapped. An error leaves nothing behind.
+ * Errors: NO_MEMORY, PEER_PROTOCOL, PEER_INDEX, STATE. */
 ulv_status ulv_command_session_init(struct ulv_command_session *session,
                                     const struct ulv_host *host,
                                     const struct ulv_command_handlers *handlers,

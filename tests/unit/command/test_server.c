@@ -628,6 +628,44 @@ test_command_session__leaves_nothing_behind(void **state)
     end(&s);
 }
 
+static void
+test_command_session__needs_a_channel_of_its_kind(void **state)
+{
+    const uint64_t bytes = ulv_channel_bytes(RING, 0);
+    struct service s;
+    struct ulv_channel_header *h;
+
+    (void)state;
+    begin(&s);
+    ulv_command_session_fini(&s.session);
+    h = (void *)s.p;
+    for (uint32_t i = 0; i < 5; i++) {
+        ulv_status status, expected = ULV_E_PEER_PROTOCOL;
+        struct ulv_channel_header right = *h;
+
+        h->type[15] ^= i == 0 ? 2 : 0;
+        h->magic ^= i == 1 ? 2 : 0;
+        h->ring[1].data_offset += i == 2 ? RING : 0;
+        if (i == 3) {
+            control_of(&s, ULV_END_CLIENT)->tail = 12;
+            expected = ULV_E_PEER_INDEX;
+        }
+        if (i == 4) {
+            h->end[0].state = ULV_END_REVOKED;
+            expected = ULV_E_STATE;
+        }
+        status = ulv_command_session_init(&s.session, &s.t.host, &s.handlers,
+                                          s.p, bytes);
+        assert_int_equal(status, expected);
+        assert_int_equal(ulv_test_host_live(&s.t), 0);
+        *h = right;
+        control_of(&s, ULV_END_CLIENT)->tail = 0;
+    }
+    session_begin(&s);
+    greet(&s);
+    end(&s);
+}
+
 int
 main(void)
 {
@@ -645,6 +683,7 @@ main(void)
         cmocka_unit_test(test_command_session__impossible_indices),
         cmocka_unit_test(test_command_session__survives_random_clients),
         cmocka_unit_test(test_command_session__leaves_nothing_behind),
+        cmocka_unit_test(test_command_session__needs_a_channel_of_its_kind),
     };
 
     return cmocka_run_group_tests_name("server", tests, NULL, NULL);
