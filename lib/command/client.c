@@ -52,6 +52,7 @@ begin(struct ulv_command_client *client, uint16_t kind, size_t len,
     memset(*ret_slot, 0, len);
     memcpy(*ret_slot, &header, sizeof(header));
     client->next_request++;
+    client->asked = kind;
     return ULV_OK;
 }
 
@@ -149,6 +150,9 @@ ulv_command_receive(struct ulv_command_client *client,
     if (status == ULV_OK &&
         m.kind == (ULV_MESSAGE_QUERY | ULV_MESSAGE_ANSWER))
         status = check_query_answer(client->answer);
+    if (status == ULV_OK && m.request == client->next_request - 1 &&
+        m.kind != (client->asked | ULV_MESSAGE_ANSWER))
+        status = ULV_E_PEER_PROTOCOL;
     if (status != ULV_OK)
         return status;
     if (m.kind == (ULV_MESSAGE_HELLO | ULV_MESSAGE_ANSWER)) {

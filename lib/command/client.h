@@ -18,6 +18,7 @@ struct ulv_command_client {
     const struct ulv_host *host;
     struct ulv_channel_end end;
     uint64_t next_request;
+    uint16_t asked; /* kind of the latest request */
     uint64_t lease_next, lease_end; /* ids that are ours */
     void *answer; /* ULV_COMMAND_MESSAGE_MAX, private */
 };
@@ -45,7 +46,8 @@ ulv_status ulv_command_send_query(struct ulv_command_client *client,
                                   bool *ret_ring);
 
 /**
- * The next answer, copied out and checked; the lease of a HELLO is taken.
+ * The next answer, copied out and checked; the lease of a HELLO is taken. An
+ * answer to the latest request is of its kind; compare the number.
  * @param ret  borrowed until the next call
  * Errors: EMPTY (the doorbell was asked for), PEER_*.
  */

@@ -87,5 +87,14 @@ ulv_command_decode_answer(const void *bytes, size_t len,
     default:
         return ULV_E_PEER_PROTOCOL;
     }
-    return len >= least ? ULV_OK : ULV_E_PEER_LENGTH;
+    if (len < least)
+        return ULV_E_PEER_LENGTH;
+    if (ret->kind == (ULV_MESSAGE_TRANSACTION | ULV_MESSAGE_ANSWER)) {
+        const struct ulv_message_transaction_answer *answer = bytes;
+
+        if (ulv_string_length(answer->text, sizeof(answer->text)) ==
+            sizeof(answer->text))
+            return ULV_E_PEER_PROTOCOL;
+    }
+    return ULV_OK;
 }

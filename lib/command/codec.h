@@ -42,7 +42,7 @@ struct ulv_command_request {
 ulv_status ulv_command_decode(const void *bytes, size_t len,
                               struct ulv_command_request *ret);
 /* Decode an answer's common part: bytes agree with len, the version is ours,
- * kind is an answer that long. Errors as above. */
+ * kind is an answer that long, a text ends. Errors as above. */
 ulv_status ulv_command_decode_answer(const void *bytes, size_t len,
                                      struct ulv_message *ret);
 

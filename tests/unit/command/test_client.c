@@ -249,6 +249,56 @@ test_command_receive__hands_out_the_number(void **state)
 }
 
 static void
+test_command_receive__refuses_another_kind(void **state)
+{
+    static const size_t least[] = { 40, 248, 48 };
+    struct fixture f;
+    bool ring = false;
+
+    (void)state;
+    begin(&f, RING);
+    for (uint32_t asked = 0; asked < 3; asked++) {
+        if (asked == 0)
+            assert_int_equal(ulv_command_send_hello(&f.client, &ring), ULV_OK);
+        else if (asked == 1)
+            assert_int_equal(ulv_command_send_transaction(&f.client, 0, NULL, 0,
+                                                          &ring),
+                             ULV_OK);
+        else
+            assert_int_equal(ulv_command_send_query(&f.client, 1, 0, &ring),
+                             ULV_OK);
+        for (uint32_t got = 0; got < 3; got++) {
+            uint64_t words[31] = { 0 };
+
+            /* by its number it is the answer: it would be read as one */
+            assert_int_equal(answer(&f, words, least[got],
+                                    (uint16_t)(0x101 + got)),
+                             got == asked ? ULV_OK : ULV_E_PEER_PROTOCOL);
+        }
+    }
+    end(&f);
+}
+
+static void
+test_command_receive__refuses_a_text_without_end(void **state)
+{
+    struct fixture f;
+    struct ulv_message_transaction_answer full = { .status = ULV_E_POLICY };
+    bool ring = false;
+
+    (void)state;
+    begin(&f, RING);
+    assert_int_equal(ulv_command_send_transaction(&f.client, 0, NULL, 0, &ring),
+                     ULV_OK);
+    memset(full.text, 'x', sizeof(full.text));
+    assert_int_equal(answer(&f, &full, sizeof(full), 0x102),
+                     ULV_E_PEER_PROTOCOL);
+    full.text[sizeof(full.text) - 1] = '\0';
+    assert_int_equal(answer(&f, &full, sizeof(full), 0x102), ULV_OK);
+    end(&f);
+}
+
+static void
 test_command_client_id__is_of_the_lease(void **state)
 {
     struct fixture f;
@@ -461,6 +511,8 @@ main(void)
         cmocka_unit_test(test_command_receive__refuses_wrong_lengths),
         cmocka_unit_test(test_command_receive__counts_the_records),
         cmocka_unit_test(test_command_receive__hands_out_the_number),
+        cmocka_unit_test(test_command_receive__refuses_another_kind),
+        cmocka_unit_test(test_command_receive__refuses_a_text_without_end),
         cmocka_unit_test(test_command_client_id__is_of_the_lease),
         cmocka_unit_test(test_command_receive__a_server_that_is_gone),
         cmocka_unit_test(test_command_receive__impossible_rings),
