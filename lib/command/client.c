@@ -17,6 +17,8 @@ ulv_command_client_init(struct ulv_command_client *client,
         return ULV_E_NO_MEMORY;
     client->host = host;
     client->next_request = 1;
+    if (host->entropy != NULL)
+        host->entropy(host->self, client->session, sizeof(client->session));
     status = ulv_channel_attach(&client->end, p, bytes, ULV_END_CLIENT,
                                 type_command);
     if (status != ULV_OK)
@@ -73,8 +75,7 @@ ulv_command_send_hello(struct ulv_command_client *client, bool *ret_ring)
     if (status != ULV_OK)
         return status;
     hello = slot;
-    if (client->host->entropy != NULL)
-        client->host->entropy(client->host->self, hello->session, 16);
+    memcpy(hello->session, client->session, sizeof(hello->session));
     finish(client, ret_ring);
     return ULV_OK;
 }

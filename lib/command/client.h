@@ -19,6 +19,7 @@ struct ulv_command_client {
     struct ulv_channel_end end;
     uint64_t next_request;
     uint16_t asked; /* kind of the latest request */
+    uint8_t session[16]; /* our GUID, the same in every HELLO */
     uint64_t lease_next, lease_end; /* ids that are ours */
     void *answer; /* ULV_COMMAND_MESSAGE_MAX, private */
 };

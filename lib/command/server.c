@@ -15,6 +15,9 @@
  *    carried out, and it is not carried out again.
  * 4. What must fail: R9 A9 R7 (never seen) with 7 < newest - 1024: EXPIRED
  *    though it never ran. To run it would be to run a forgotten duplicate too.
+ *
+ * All numbers are of one client, known by the GUID of its HELLO. With another
+ * GUID another client goes on in its place, and all is forgotten.
  */
 #include "command/server.h"
 
@@ -181,6 +184,12 @@ static void
 greet(struct ulv_command_session *session,
       const struct ulv_message_hello *hello)
 {
+    if (session->greeted && !ulv_guid_equal(session->client, hello->session)) {
+        /* a successor: it numbers from 1 again, and none of it is a retry */
+        session->newest = 0;
+        memset(session->remembered, 0, REMEMBERED_BYTES);
+    }
+    memcpy(session->client, hello->session, sizeof(session->client));
     session->number = ulv_get_le64(hello->session);
     session->greeted = true;
     session->handlers->hello(session->handlers->self, session);

@@ -36,6 +36,7 @@ struct ulv_command_session {
     const struct ulv_command_handlers *handlers;
     struct ulv_channel_end end;
     uint64_t number;   /* of the session, for the log: from its GUID */
+    uint8_t client[16]; /* the GUID of its last HELLO */
     bool greeted;
     bool busy;         /* a request awaits its answer */
     uint64_t request;  /* its number */

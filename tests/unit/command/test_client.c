@@ -484,6 +484,8 @@ test_command_client__leaves_nothing_behind(void **state)
         assert_int_equal(ulv_test_host_live(&t), 0);
     }
     assert_true(t.calls >= 4);
+    assert_true(guids[0] != 0);
+    assert_int_equal(guids[0], guids[1]); /* retries are known by it */
     ulv_test_host_fail_at(&t, 0);
     /* a host without entropy: no GUID, but it works */
     t.host.entropy = NULL;

@@ -339,6 +339,44 @@ test_command_session__numbers_out_of_order(void **state)
     end(&s);
 }
 
+/* Greet the server with that GUID once more. */
+static void
+greet_again(struct service *s, uint64_t guid)
+{
+    struct ulv_message_hello_answer answer;
+
+    send_hello(s, 1, guid);
+    step(s);
+    assert_int_equal(end_take(&s->client, &answer, sizeof(answer)),
+                     sizeof(answer));
+}
+
+static void
+test_command_session__knows_a_client_by_its_guid(void **state)
+{
+    struct service s;
+
+    (void)state;
+    begin(&s);
+    greet(&s);
+    for (uint64_t n = 2; n < 1500; n++)
+        assert_int_equal(ask(&s, n), ULV_E_POLICY);
+    assert_int_equal(s.transactions, 1498);
+    greet_again(&s, 99); /* for a new lease: it is the same client */
+    assert_int_equal(ask(&s, 1499), ULV_E_POLICY);
+    assert_int_equal(ask(&s, 2), ULV_E_EXPIRED);
+    assert_int_equal(s.transactions, 1498);
+    greet_again(&s, 100); /* a successor, which counts from 1 */
+    assert_int_equal(ask(&s, 2), ULV_E_POLICY);
+    assert_int_equal(ask(&s, 1499), ULV_E_POLICY);
+    assert_int_equal(s.transactions, 1500);
+    assert_int_equal(ask(&s, 1499), ULV_E_POLICY);
+    assert_int_equal(ask(&s, 2), ULV_E_POLICY);
+    assert_int_equal(ask(&s, 3), ULV_E_EXPIRED);
+    assert_int_equal(s.transactions, 1500);
+    end(&s);
+}
+
 /* ---- garbage ------------------------------------------------------------- */
 
 static void
@@ -675,6 +713,7 @@ main(void)
         cmocka_unit_test(test_command_session__one_request_is_under_way),
         cmocka_unit_test(test_command_session__forgets_after_1024),
         cmocka_unit_test(test_command_session__numbers_out_of_order),
+        cmocka_unit_test(test_command_session__knows_a_client_by_its_guid),
         cmocka_unit_test(test_command_session__nothing_before_hello),
         cmocka_unit_test(test_command_session__garbage_disconnects),
         cmocka_unit_test(test_command_session__an_answer_after_the_end),
