@@ -148,6 +148,8 @@ ulv_command_receive(struct ulv_command_client *client,
     if (ulv_ring_rx_release(&client->end.rx))
         *ret_ring = true;
     status = ulv_command_decode_answer(client->answer, record.len, &m);
+    if (status == ULV_OK && m.kind != record.type)
+        status = ULV_E_PEER_PROTOCOL;
     if (status == ULV_OK &&
         m.kind == (ULV_MESSAGE_QUERY | ULV_MESSAGE_ANSWER))
         status = check_query_answer(client->answer);

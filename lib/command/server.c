@@ -232,12 +232,15 @@ ulv_command_session_step(struct ulv_command_session *session, bool *ret_ring)
     if (status == ULV_OK && record.len > ULV_COMMAND_MESSAGE_MAX)
         status = ULV_E_PEER_LENGTH;
     if (status == ULV_OK) {
+        uint32_t type = record.type;
         size_t len = record.len;
 
         memcpy(session->message, record.data, len);
         if (ulv_ring_rx_release(&session->end.rx))
             *ret_ring = true;
         status = ulv_command_decode(session->message, len, &request);
+        if (status == ULV_OK && request.kind != type)
+            status = ULV_E_PEER_PROTOCOL;
     }
     if (status != ULV_OK) {
         disconnect(session, status);

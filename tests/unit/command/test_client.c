@@ -248,6 +248,19 @@ test_command_receive__hands_out_the_number(void **state)
     end(&f);
 }
 
+/* A message of the kind asked for, in a record of another type. */
+static void
+refuse_record(struct fixture *f, uint32_t asked, uint32_t record_type)
+{
+    struct ulv_message_query_answer q = { .m = { 48, 0, 1, asked + 1 } };
+    const struct ulv_message *got;
+    bool ring = false;
+
+    q.m.kind = (uint16_t)(0x101 + asked);
+    assert_int_equal(end_put(&f->server, record_type, &q, 48), ULV_OK);
+    assert_int_not_equal(ulv_command_receive(&f->client, &got, &ring), ULV_OK);
+}
+
 static void
 test_command_receive__refuses_another_kind(void **state)
 {
@@ -270,6 +283,8 @@ test_command_receive__refuses_another_kind(void **state)
         for (uint32_t got = 0; got < 3; got++) {
             uint64_t words[31] = { 0 };
 
+            if (got != asked)
+                refuse_record(&f, asked, 0x101 + got);
             /* by its number it is the answer: it would be read as one */
             assert_int_equal(answer(&f, words, least[got],
                                     (uint16_t)(0x101 + got)),

@@ -431,6 +431,8 @@ test_command_session__garbage_disconnects(void **state)
         { { 40, 4, 1, 2 }, 4, 40, ULV_E_PEER_PROTOCOL },
         { { 40, 0x102, 1, 2 }, 0x102, 40, ULV_E_PEER_PROTOCOL },
         { { 65528, 2, 1, 2 }, 2, 65528, ULV_E_PEER_LENGTH },
+        { { 40, 2, 1, 2 }, 3, 40, ULV_E_PEER_PROTOCOL }, /* record's type */
+        { { 40, 2, 1, 2 }, 0x10002, 40, ULV_E_PEER_PROTOCOL },
     };
     static uint8_t message[65536];
     struct service s, other;
