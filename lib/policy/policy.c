@@ -23,6 +23,15 @@ is_terminated(const char s[32])
     return ulv_string_length(s, 32) < 32;
 }
 
+static ulv_status
+out_of_range(struct ulv_diag *diag, const char *field, uint64_t value,
+             uint64_t bound)
+{
+    return ulv_fail(diag, ULV_E_FORMAT, 0, value, bound,
+                    "policy: %s is %u, at most %u allowed", field, value,
+                    bound);
+}
+
 ulv_status
 ulv_policy_check(const void *bytes, size_t len, struct ulv_diag *diag)
 {
@@ -36,13 +45,13 @@ ulv_policy_check(const void *bytes, size_t len, struct ulv_diag *diag)
     if (p.magic != ULV_POLICY_MAGIC)
         return ulv_fail(diag, ULV_E_FORMAT, 0, p.magic, ULV_POLICY_MAGIC,
                         "not a compiled policy: it starts with %x", p.magic);
-    if (p.node > ULV_POLICY_NODE_FIRST || p.side > ULV_POLICY_SIDE_FIRST ||
-        p.rule_count > ULV_POLICY_RULES_MAX)
-        return ulv_fail(diag, ULV_E_FORMAT, 0, p.rule_count,
-                        ULV_POLICY_RULES_MAX,
-                        "policy: node %u, side %u, %u rules: out of range",
-                        (uint64_t)p.node, (uint64_t)p.side,
-                        (uint64_t)p.rule_count);
+    if (p.node > ULV_POLICY_NODE_FIRST)
+        return out_of_range(diag, "node", p.node, ULV_POLICY_NODE_FIRST);
+    if (p.side > ULV_POLICY_SIDE_FIRST)
+        return out_of_range(diag, "side", p.side, ULV_POLICY_SIDE_FIRST);
+    if (p.rule_count > ULV_POLICY_RULES_MAX)
+        return out_of_range(diag, "rule_count", p.rule_count,
+                            ULV_POLICY_RULES_MAX);
     for (uint32_t i = 0; i < p.rule_count; i++) {
         if (!is_terminated(p.rule[i].device) ||
             !is_terminated(p.rule[i].primary) ||

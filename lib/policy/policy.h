@@ -15,7 +15,7 @@
 /* 1 GiB and 4 processors a guest, 64 guests, any device by io-a and io-b. */
 void ulv_policy_default(struct ulv_policy *ret);
 
-/* Total on any bytes. Errors: FORMAT (diag: field, value, bound). */
+/* Total on any bytes. Errors: FORMAT (text: field; diag: value, bound). */
 ulv_status ulv_policy_check(const void *bytes, size_t len,
                             struct ulv_diag *diag);
 

@@ -115,7 +115,19 @@ test_policy_check__refuses_each_wrong_field(void **state)
     assert_int_equal(check_copy(&p, BYTES, &diag), ULV_E_FORMAT);
     assert_int_equal(diag.value, 33);
     assert_int_equal(diag.bound, 32);
-    assert_non_null(strstr(diag.text, "33"));
+    assert_non_null(strstr(diag.text, "rule_count is 33, at most 32"));
+    fill(&p);
+    p.node = 7;
+    assert_int_equal(check_copy(&p, BYTES, &diag), ULV_E_FORMAT);
+    assert_int_equal(diag.value, 7);
+    assert_int_equal(diag.bound, 1);
+    assert_non_null(strstr(diag.text, "node is 7, at most 1"));
+    fill(&p);
+    p.side = 9;
+    assert_int_equal(check_copy(&p, BYTES, &diag), ULV_E_FORMAT);
+    assert_int_equal(diag.value, 9);
+    assert_int_equal(diag.bound, 1);
+    assert_non_null(strstr(diag.text, "side is 9, at most 1"));
 }
 
 static void
