@@ -73,7 +73,7 @@ disconnect(struct ulv_command_session *session, ulv_status why)
 }
 
 /* Send the waiting answer; false: no room yet, and the client was asked to ring
- * when there is. True with an answer still waiting: there is room now. */
+ * when there is. */
 static bool
 send_answer(struct ulv_command_session *session, bool *ret_ring)
 {
@@ -220,11 +220,8 @@ ulv_command_session_step(struct ulv_command_session *session, bool *ret_ring)
     struct ulv_command_request request;
     ulv_status status;
 
-    if (session->failed != ULV_OK || !send_answer(session, ret_ring))
-        return false;
-    if (session->answer_len != 0)
-        return true;
-    if (session->busy)
+    if (session->failed != ULV_OK || !send_answer(session, ret_ring) ||
+        session->busy)
         return false;
     status = ulv_ring_rx_peek(&session->end.rx, &record);
     if (status == ULV_E_EMPTY)
