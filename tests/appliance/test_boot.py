@@ -60,6 +60,15 @@ class Boot(BochsTest):
         """From RAM, without a disk."""
         self.each(FLAT, "option ROM, E820")
 
+    def test_option_rom_without_e820(self):
+        """Where no BIOS answers, sizes come from CMOS."""
+        image = bochs.Image(flat=FLAT.flat,
+                            rom=os.environ["ULTRAVISOR_SILENT_ROM"])
+        for megabytes in (12, 16, 128):
+            with self.subTest(megabytes=megabytes):
+                lines = self.boot(image, megabytes=megabytes)
+                self.assertEqual(lines[0], "entered by option ROM, CMOS")
+
     def test_iso(self):
         """From an ISO, by GRUB."""
         if not os.path.exists(ISO.iso):

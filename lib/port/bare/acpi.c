@@ -46,8 +46,8 @@ sums_to_zero(const uint8_t *p, uint32_t bytes)
     return sum == 0;
 }
 
-static bool
-take_root(struct ulv_bare *b, const uint8_t *p, uint32_t bytes)
+bool
+bare_acpi_root(struct ulv_bare *b, const uint8_t *p, uint32_t bytes)
 {
     if (bytes < ROOT_BYTES_OLD || memcmp(p, "RSD PTR ", 8) != 0 ||
         !sums_to_zero(p, ROOT_BYTES_OLD))
@@ -67,7 +67,7 @@ static bool
 search(struct ulv_bare *b, uint64_t start, uint64_t bytes)
 {
     for (uint64_t at = 0; at + ROOT_BYTES_NEW <= bytes; at += SEARCH_STRIDE) {
-        if (take_root(b, bare_at(start + at), ROOT_BYTES_NEW))
+        if (bare_acpi_root(b, bare_at(start + at), ROOT_BYTES_NEW))
             return true;
     }
     return false;
@@ -97,7 +97,7 @@ bare_acpi_init(struct ulv_bare *b, const struct ulv_bare_boot *boot)
 {
     uint64_t ebda;
 
-    if (take_root(b, boot->root, boot->root_bytes))
+    if (bare_acpi_root(b, boot->root, boot->root_bytes))
         return;
     ebda = (uint64_t)ulv_get_le16(bare_at(EBDA_SEGMENT)) << 4;
     if (ebda >= 0x80000 && ebda < 0xa0000 && search(b, ebda, 1024))
@@ -105,26 +105,70 @@ bare_acpi_init(struct ulv_bare *b, const struct ulv_bare_boot *boot)
     (void)search(b, BIOS_START, BIOS_BYTES);
 }
 
+/* The table that entry i of the root table names, or NULL. */
+static const uint8_t *
+table_of(const struct ulv_bare *b, uint32_t i, uint32_t *ret_bytes)
+{
+    const uint8_t *entry =
+        (const uint8_t *)bare_at(b->root_table) + HEADER_BYTES;
+
+    return table_at(b->root_is_wide ? ulv_get_le64(entry + 8ul * i)
+                                    : ulv_get_le32(entry + 4ul * i),
+                    ret_bytes);
+}
+
+/* Entries of the root table; *ret_bytes: its own length. */
+static uint32_t
+count_tables(const struct ulv_bare *b, uint32_t *ret_bytes)
+{
+    const uint8_t *root = table_at(b->root_table, ret_bytes);
+
+    if (root == NULL || memcmp(root, b->root_is_wide ? "XSDT" : "RSDT", 4) != 0)
+        return 0;
+    return ULV_MIN((*ret_bytes - HEADER_BYTES) / (b->root_is_wide ? 8 : 4),
+                   TABLES_MAX);
+}
+
 const uint8_t *
 bare_acpi_table(const struct ulv_bare *b, const char signature[4],
                 uint32_t *ret_bytes)
 {
-    uint32_t root_bytes, width = b->root_is_wide ? 8 : 4, count;
-    const uint8_t *root = table_at(b->root_table, &root_bytes);
+    uint32_t bytes, count = count_tables(b, &bytes);
 
-    if (root == NULL || memcmp(root, b->root_is_wide ? "XSDT" : "RSDT", 4) != 0)
-        return NULL;
-    count = ULV_MIN((root_bytes - HEADER_BYTES) / width, TABLES_MAX);
     for (uint32_t i = 0; i < count; i++) {
-        const uint8_t *entry = root + HEADER_BYTES + (uint64_t)i * width;
-        const uint8_t *table = table_at(b->root_is_wide ? ulv_get_le64(entry)
-                                                        : ulv_get_le32(entry),
-                                        ret_bytes);
+        const uint8_t *table = table_of(b, i, ret_bytes);
 
         if (table != NULL && memcmp(table, signature, 4) == 0)
             return table;
     }
     return NULL;
+}
+
+/* Where these bytes lie in RAM, their pages are ACPI's. */
+static ulv_status
+keep(struct ulv_bare *b, uint64_t address, uint32_t bytes)
+{
+    uint64_t start = ulv_round_down(address, BARE_PAGE);
+    uint64_t end = ulv_round_up(address + bytes, BARE_PAGE);
+
+    if (!bare_ranges_are(b, start, end - start, ULV_BARE_RANGE_RAM))
+        return ULV_OK;
+    return bare_ranges_set(b, start, end - start, ULV_BARE_RANGE_ACPI);
+}
+
+ulv_status
+bare_acpi_keep(struct ulv_bare *b)
+{
+    uint32_t bytes = 0, count = count_tables(b, &bytes);
+    ulv_status status = count == 0 ? ULV_OK : keep(b, b->root_table, bytes);
+
+    for (uint32_t i = 0; i < count && status == ULV_OK; i++) {
+        const uint8_t *table = table_of(b, i, &bytes);
+
+        if (table != NULL)
+            status = keep(b, (uint64_t)(uintptr_t)table, bytes);
+    }
+    return status;
 }
 
 /* ---- processors ---------------------------------------------------------- */

@@ -231,7 +231,11 @@ ulv_status bare_clock_init(struct ulv_bare *b);
 ulv_nsec bare_now(void *self);
 void bare_delay(struct ulv_bare *b, ulv_nsec time);
 
+/* Whether these bytes are a root pointer; then b knows the root table. */
+bool bare_acpi_root(struct ulv_bare *b, const uint8_t *p, uint32_t bytes);
 void bare_acpi_init(struct ulv_bare *b, const struct ulv_bare_boot *boot);
+/* Take the tables out of RAM, where a map of memory does not tell of them. */
+ulv_status bare_acpi_keep(struct ulv_bare *b);
 /* A table whose length and checksum are right, or NULL. */
 const uint8_t *bare_acpi_table(const struct ulv_bare *b,
                                const char signature[4], uint32_t *ret_bytes);

@@ -119,6 +119,10 @@ ulv_bare_host_init(struct ulv_bare *b, const struct ulv_bare_boot *boot,
                         "the memory map of %u entries cannot be",
                         (uint64_t)boot->map_entries);
     bare_acpi_init(b, boot);
+    status = bare_acpi_keep(b);
+    if (status != ULV_OK)
+        return ulv_fail(diag, status, 0, b->range_count, ULV_BARE_RANGES_MAX,
+                        "too many ranges of memory");
     status = heap_init(b, boot, diag);
     if (status != ULV_OK)
         return status;

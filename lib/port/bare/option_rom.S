@@ -44,6 +44,9 @@ rom_start:
     xor %ebx, %ebx
     xor %esi, %esi              /* entries so far */
     mov $ENTRIES, %di
+#ifdef ROM_WITHOUT_E820         /* as where no BIOS answers */
+    jmp asked
+#endif
 ask:
     movl $1, 20(%di)            /* attributes: in use */
     mov $0xe820, %eax
