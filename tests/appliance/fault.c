@@ -5,7 +5,13 @@
 bool
 ulv_bare_main(const struct ulv_bare_boot *boot)
 {
-    (void)boot;
+    static const uint32_t constant = 1;
+    uint64_t address = (uint64_t)(uintptr_t)&constant;
+    struct ulv_bare bare;
+
+    if (ulv_bare_host_init(&bare, boot, NULL) != ULV_OK)
+        return false;
+        /* the compiler is not told what is wrong with an address */
 #if FAULT == 0
     __asm__ volatile("mov $0x1234, %%r15\n"
                      "    ud2" ::
@@ -22,8 +28,19 @@ ulv_bare_main(const struct ulv_bare_boot *boot)
                      :
                      : "r"(UINT64_C(0x7f0000001000))
                      : "memory");
+#elif FAULT == 3
+    address = 8;
+    __asm__ volatile("movb (%0), %%al" : : "r"(address) : "memory", "rax");
+#elif FAULT == 4
+    __asm__ volatile("1: push %%rax\n"
+                     "    jmp 1b"
+                     :
+                     :
+                     : "memory");
+#elif FAULT == 5
+    __asm__ volatile("movl $2, (%0)" : : "r"(address) : "memory");
 #else
     return false;
 #endif
-    return true;
+    return address != 0;
 }

@@ -117,9 +117,23 @@ class Faults(BochsTest):
         self.assertIn("error: exception 8 (double fault)", said)
         self.assertIn("rsp 0x7f0000001000\n", said)
 
+    def test_null_pointer(self):
+        self.assertIn("error: it is a read at 0x8: nothing is mapped there\n",
+                      self.fails(3))
+
+    def test_stack_overflow(self):
+        """The page below the stack is not mapped."""
+        said = self.fails(4)
+        self.assertIn("error: exception 8 (double fault)", said)
+        self.assertRegex(said, "cr2 0x1[0-9a-f]{5} ")
+
+    def test_constants_are_read_only(self):
+        self.assertRegex(self.fails(5), "it is a write at 0x10[0-9a-f]{4}: "
+                                        "not allowed\n")
+
     def test_failure(self):
         """A program that returns false ends with failure, and silently."""
-        self.assertEqual(self.fails(3), "")
+        self.assertEqual(self.fails(6), "")
 
 
 class Harness(BochsTest):

@@ -214,7 +214,6 @@ bool bare_ranges_are(const struct ulv_bare *b, uint64_t start, uint64_t bytes,
 void bare_heap_init(struct ulv_bare *b, uint64_t start, uint64_t bytes);
 void *bare_alloc(void *self, size_t bytes, size_t align);
 void bare_free(void *self, void *p, size_t bytes);
-/* Map what lies above 4 GiB; what cannot be becomes UNREACHABLE. */
 ulv_status bare_frames_init(struct ulv_bare *b);
 /* A run of bytes, aligned; or exactly the one at start. The caller owns the
  * run. NO_MEMORY; EXISTS: some of it is not free. */
@@ -224,6 +223,13 @@ ulv_status bare_frames_take_at(struct ulv_bare *b, uint64_t start,
                                uint64_t bytes, struct ulv_bare_run **ret);
 /* Never fails: the run becomes the node of what is free, or is freed. */
 void bare_frames_give(struct ulv_bare *b, struct ulv_bare_run *run);
+
+/* ---- paging.c ------------------------------------------------------------ */
+
+/* Map what lies above 4 GiB (what cannot be becomes UNREACHABLE), take away
+ * the page at 0 and the one below the stack, make code and constants
+ * read-only. */
+ulv_status bare_paging_init(struct ulv_bare *b);
 
 /* ---- clock.c, acpi.c, park.c --------------------------------------------- */
 

@@ -252,7 +252,10 @@ bare_directories:
     .skip 4 * 4096
 tables:                     /* struct bare_tables */
     .skip 4 * 4096
-stack:
+    .balign 4096
+    .globl bare_stack_guard
+bare_stack_guard:           /* not mapped after the start */
+    .skip 4096
     .skip 65536
 stack_top:
 

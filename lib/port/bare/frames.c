@@ -1,61 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* The frames of node 0: free runs in order of address, and their mapping. */
+/* The frames of node 0: free runs in order of address. */
 #include "port/bare/bare_priv.h"
-
-#define MAPPED_AT_ENTRY UINT64_C(0x100000000) /* entry.S */
-#define GIB             UINT64_C(0x40000000)
-#define POINTERS        512 /* of 1 GiB each: SDM 3A 4.5 */
-#define PAGE_TABLE      UINT64_C(0x03)
-#define PAGE_LARGE      UINT64_C(0x83)
-
-extern uint64_t bare_pointers[POINTERS];
-
-/* Identity map one GiB more by large pages. */
-static ulv_status
-map_gib(struct ulv_bare *b, uint64_t gib)
-{
-    uint64_t *directory = bare_alloc(b, BARE_PAGE, BARE_PAGE);
-
-    if (directory == NULL)
-        return ULV_E_NO_MEMORY;
-    for (uint64_t i = 0; i < 512; i++)
-        directory[i] = (gib * GIB + i * BARE_LARGE_PAGE) | PAGE_LARGE;
-    bare_pointers[gib] = (uint64_t)(uintptr_t)directory | PAGE_TABLE;
-    return ULV_OK;
-}
-
-static ulv_status
-map_all(struct ulv_bare *b)
-{
-    uint64_t end = bare_ranges_end(b), limit = POINTERS * GIB;
-    ulv_status status = ULV_OK;
-
-    for (uint32_t i = 0; i < b->range_count; i++) {
-        struct ulv_bare_range *range = &b->ranges[i];
-
-        if (range->type != ULV_BARE_RANGE_RAM ||
-            range->start + range->bytes <= limit)
-            continue;
-        status = bare_ranges_set(
-            b, ULV_MAX(range->start, limit),
-            ULV_MIN(range->bytes, range->start + range->bytes - limit),
-            ULV_BARE_RANGE_UNREACHABLE);
-        if (status != ULV_OK)
-            return status;
-    }
-    for (uint64_t at = MAPPED_AT_ENTRY;
-         at < ULV_MIN(end, limit) && status == ULV_OK; at += GIB)
-        status = map_gib(b, at / GIB);
-    return status;
-}
 
 ulv_status
 bare_frames_init(struct ulv_bare *b)
 {
     struct ulv_bare_run **tail = &b->runs;
-    ulv_status status = map_all(b);
 
-    for (uint32_t i = 0; i < b->range_count && status == ULV_OK; i++) {
+    for (uint32_t i = 0; i < b->range_count; i++) {
         struct ulv_bare_run *run;
 
         if (b->ranges[i].type != ULV_BARE_RANGE_RAM)
@@ -70,7 +22,7 @@ bare_frames_init(struct ulv_bare *b)
         tail = &run->next;
     }
     b->frames_free = b->frames_bytes;
-    return status;
+    return ULV_OK;
 }
 
 static struct ulv_bare_run *

@@ -130,7 +130,9 @@ ulv_bare_host_init(struct ulv_bare *b, const struct ulv_bare_boot *boot,
     if (status != ULV_OK)
         return ulv_fail(diag, status, 0, b->ticks_per_second, 0,
                         "the interval timer does not measure the processor");
-    status = bare_frames_init(b);
+    status = bare_paging_init(b);
+    if (status == ULV_OK)
+        status = bare_frames_init(b);
     if (status == ULV_OK)
         status = bare_processors_init(b);
     if (status == ULV_OK)

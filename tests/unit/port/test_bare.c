@@ -13,8 +13,6 @@
 #define ROOM  ULV_MIB(16)
 #define PAGES 64
 
-uint64_t bare_pointers[512];
-
 static uint32_t lines;
 static ulv_nsec clock_now;
 
