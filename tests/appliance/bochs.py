@@ -10,6 +10,7 @@ The image ends it: "xchg %bx, %bx" (code 0), or "Shutdown" to port 0x8900
 
 import argparse
 import dataclasses
+import glob
 import os
 import shutil
 import signal
@@ -77,6 +78,8 @@ def missing():
     """Why Bochs cannot run here, or None."""
     if shutil.which("bochs") is None:
         return "bochs is not installed"
+    if not glob.glob("/usr/lib/*/bochs/plugins/libbx_term_gui.so"):
+        return "Bochs' display term is missing: package bochs-term"
     for file in (BIOS, VGA_BIOS):
         if not os.path.exists(file):
             return f"{file} is missing: packages bochsbios and vgabios"
