@@ -6,7 +6,7 @@
 #include "bare.h"
 
 #include "../backend/guests.h"
-#include "backend/vtx/vtx.h"
+#include <ultravisor/sys/vtx.h>
 
 #define MS     UINT64_C(1000000)
 #define SECOND (1000 * MS)

@@ -5,7 +5,7 @@
 #include "backend/vtx/exit.h"
 #include "backend/vtx/guest.h"
 #include "backend/vtx/vmx.h"
-#include "backend/vtx/vtx.h"
+#include <ultravisor/sys/vtx.h>
 
 #define REGIONS_MAX 256u
 #define TABLES_MAX  4096u /* of extended page tables, a machine */

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "backend/vtx/vtx.h"
+#include <ultravisor/sys/vtx.h>
 #include "port/test/test.h"
 
 static void

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * The VT-x backend, for a port that is the machine's only program: CPL0, in
+ * The VT-x backend, for a host that is the machine's only program: CPL0, in
  * 64-bit mode, with a task register loaded and host->physical. Source: Intel
  * SDM vol. 3C, chapters 23 to 30.
  *
@@ -15,11 +15,19 @@
  * Guests use general registers only: x87, MMX, SSE and what came later fault
  * as undefined instructions.
  */
-#ifndef BACKEND_VTX_VTX_H
-#define BACKEND_VTX_VTX_H
+#ifndef ULTRAVISOR_SYS_VTX_H
+#define ULTRAVISOR_SYS_VTX_H
 
 #include <ultravisor/sys/backend.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 extern const struct ulv_backend_ops ulv_backend_vtx;
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
