@@ -1,303 +1,107 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * An image that boots on a bare machine, says what is there and tries what
- * the host offers. tests/appliance boots it in an emulator.
+ * An appliance: this image is all that the machine runs. It divides it into
+ * partitions and lets two guests, the very images that run on Linux, talk to
+ * one another over a memory channel.
+ *
+ * The machine's memory and processors fill the resource database; both guests
+ * and their channel come of one transaction; VT-x contains them.
  */
 #include <ultravisor/sys/bare.h>
+#include <ultravisor/sys/vtx.h>
+#include <ultravisor/ultravisor.h>
 
-#include "line.h"
+#include "appliance.h"
 
-#define PROCESSORS_MAX 64
-#define LARGE          ULV_MIB(2)
-
-static void
-print_memory(const struct ulv_bare *bare)
+/* Firmware brings its own list of backends. */
+const struct ulv_backend_ops *
+ulv_backend_at(uint32_t idx)
 {
-    const struct ulv_host *host = &bare->host;
-    struct ulv_bare_range ranges[ULV_BARE_RANGES_MAX];
-    struct ulv_host_node node;
-    struct line l = {.len = 0};
-    uint32_t count;
+    return idx == 0 ? &ulv_backend_vtx : NULL;
+}
 
-    ulv_bare_ranges(bare, ranges, ULV_BARE_RANGES_MAX, &count);
-    for (uint32_t i = 0; i < count; i++) {
-        line_word(&l, "memory ");
-        line_number(&l, ranges[i].start, 16);
-        line_word(&l, " ");
-        line_number(&l, ranges[i].bytes >> 10, 10);
-        line_word(&l, " KiB ");
-        line_word(&l, ulv_bare_range_name(ranges[i].type));
-        line_end(&l, host, ULV_LOG_INFO);
+const struct ulv_backend_ops *
+ulv_backend_find(const char *name)
+{
+    (void)name;
+    return &ulv_backend_vtx;
+}
+
+static const struct ulv_guid type_echo = { "ultravisor echo" };
+
+/* Both or none. */
+static ulv_status
+assign(ulv_system *system, ulv_id guest[2], struct ulv_diag *diag)
+{
+    ulv_transaction *t = ulv_transaction_begin(system);
+
+    guest[0] = ulv_transaction_partition(t, "ping", ULV_PARTITION_GUEST);
+    guest[1] = ulv_transaction_partition(t, "echo", ULV_PARTITION_GUEST);
+    for (int i = 0; i < 2; i++) {
+        ulv_transaction_memory(t, guest[i], ULV_MIB(4), ULV_ANY_NODE);
+        ulv_transaction_processors(t, guest[i], 1, ULV_SHARED);
     }
-    (void)host->nodes(host->self, &node, 1, &count, NULL);
-    line_word(&l, "node 0: ");
-    line_number(&l, node.free_bytes >> 10, 10);
-    line_word(&l, " KiB free of ");
-    line_number(&l, node.total_bytes >> 10, 10);
-    line_end(&l, host, ULV_LOG_INFO);
+    ulv_transaction_console(t, guest[0], 0, 0);
+    ulv_transaction_connect(t, guest[0], guest[1], &type_echo);
+    return ulv_transaction_commit(t, diag);
 }
 
+/* Until both have ended; whether both did so well. */
 static bool
-print_processors(struct ulv_bare *bare)
+run(ulv_system *system, const struct ulv_host *host, const ulv_id guest[2],
+    struct ulv_diag *diag)
 {
-    const struct ulv_host *host = &bare->host;
-    struct ulv_host_processor found[PROCESSORS_MAX];
-    struct line l = {.len = 0};
-    uint32_t count, parked;
+    static struct ulv_end end[2];
+    bool well = true;
 
-    (void)host->processors(host->self, found, PROCESSORS_MAX, &count, NULL);
-    for (uint32_t i = 0; i < count && i < PROCESSORS_MAX; i++) {
-        line_word(&l, "processor ");
-        line_number(&l, found[i].number, 10);
-        line_word(&l, " package ");
-        line_number(&l, found[i].package, 10);
-        line_word(&l, " core ");
-        line_number(&l, found[i].core, 10);
-        line_word(&l, " thread ");
-        line_number(&l, found[i].thread, 10);
-        line_end(&l, host, ULV_LOG_INFO);
+    for (int i = 0; i < 2; i++) {
+        while (ulv_partition_wait(system, guest[i], &end[i],
+                                  ulv_system_now(system) + 100000000,
+                                  diag) == ULV_E_TIMEOUT)
+            appliance_print_events(system, host);
+        well = well && end[i].reason == ULV_END_REASON_STOP &&
+               end[i].code == 0;
     }
-    if (ulv_bare_park_processors(bare, &parked) != ULV_OK)
-        return false;
-    line_word(&l, "processors ");
-    line_number(&l, count, 10);
-    line_word(&l, " parked ");
-    line_number(&l, parked, 10);
-    line_end(&l, host, ULV_LOG_INFO);
-    return parked == count - 1;
-}
-
-static uint64_t
-free_bytes(const struct ulv_host *host)
-{
-    struct ulv_host_node node = {.free_bytes = 0};
-    uint32_t count;
-
-    (void)host->nodes(host->self, &node, 1, &count, NULL);
-    return node.free_bytes;
+    appliance_print_events(system, host);
+    return well;
 }
 
 static bool
-check_heap(const struct ulv_host *host)
+divide(ulv_system *system, const struct ulv_host *host, struct ulv_diag *diag)
 {
-    static const size_t aligns[] = {1, 16, 64, 4096, LARGE};
-    uint8_t *p[sizeof(aligns) / sizeof(aligns[0])];
-    uint32_t count = sizeof(aligns) / sizeof(aligns[0]);
-    bool right = true;
+    const struct ulv_image image[2] = {
+        { .kernel = ULV_SOURCE_MEMORY(
+              appliance_ping, (size_t)(appliance_ping_end - appliance_ping)) },
+        { .kernel = ULV_SOURCE_MEMORY(
+              appliance_echo, (size_t)(appliance_echo_end - appliance_echo)) },
+    };
+    ulv_id guest[2];
 
-    for (uint32_t i = 0; i < count; i++) {
-        p[i] = host->alloc(host->self, 100 + i, aligns[i]);
-        if (p[i] == NULL)
-            return false;
-        right = right && (uintptr_t)p[i] % aligns[i] == 0 && p[i][0] == 0 &&
-                p[i][99 + i] == 0;
-        p[i][0] = p[i][99 + i] = 0xff;
-    }
-    for (uint32_t i = 0; i < count; i++)
-        host->free(host->self, p[i], 100 + i);
-    /* whole again: what was freed is found, and reads as zeroes */
-    p[0] = host->alloc(host->self, 100, 1);
-    right = right && p[0] != NULL && p[0][0] == 0 && p[0][99] == 0;
-    host->free(host->self, p[0], 100);
-    return right && host->alloc(host->self, SIZE_MAX, 1) == NULL;
-}
-
-/* An object through a writable and a read-only handle. */
-static bool
-check_rights(const struct ulv_host *host, ulv_handle memory)
-{
-    ulv_handle reader;
-    void *p;
-    bool right;
-
-    if (host->memory_read_only(host->self, memory, &reader) != ULV_OK)
+    if (assign(system, guest, diag) != ULV_OK ||
+        ulv_partition_start(system, guest[1], &image[1], diag) != ULV_OK ||
+        ulv_partition_start(system, guest[0], &image[0], diag) != ULV_OK)
         return false;
-    right = host->memory_map(host->self, reader, 0, 4096,
-                             ULV_MAP_READ | ULV_MAP_WRITE, NULL,
-                             &p) == ULV_E_DENIED &&
-            host->memory_map(host->self, reader, 0, 4096, ULV_MAP_READ, NULL,
-                             &p) == ULV_OK;
-    if (right)
-        host->memory_unmap(host->self, p, 4096);
-    host->handle_close(host->self, reader);
-    return right;
-}
-
-static bool
-check_memory(const struct ulv_host *host)
-{
-    uint64_t before = free_bytes(host), physical;
-    ulv_handle small, large, again;
-    void *p;
-    bool right;
-
-    if (host->memory_create(host->self, "small", 4096, 0, &small) != ULV_OK ||
-        host->memory_create(host->self, "large", LARGE, 0, &large) != ULV_OK ||
-        host->memory_map(host->self, large, 0, LARGE,
-                         ULV_MAP_READ | ULV_MAP_WRITE, NULL, &p) != ULV_OK)
-        return false;
-    physical = host->physical(host->self, p);
-    right =
-        physical % LARGE == 0 && *(uint64_t *)p == 0 &&
-        free_bytes(host) == before - 4096 - LARGE &&
-        check_rights(host, small) &&
-        host->memory_at(host->self, physical, LARGE, &again) == ULV_E_EXISTS &&
-        host->memory_at(host->self, 0x100000, 4096, &again) == ULV_E_DENIED &&
-        host->memory_at(host->self, 0, 4096, &again) == ULV_E_DENIED;
-    *(uint64_t *)p = 1;
-    host->handle_close(host->self, large); /* the map still holds it */
-    right = right && free_bytes(host) == before - 4096 - LARGE;
-    host->memory_unmap(host->self, p, LARGE);
-    host->handle_close(host->self, small);
-    right = right && free_bytes(host) == before;
-    if (host->memory_at(host->self, physical + 4096, 8192, &again) != ULV_OK ||
-        host->memory_map(host->self, again, 0, 8192, ULV_MAP_READ, NULL, &p) !=
-            ULV_OK)
-        return false;
-    right = right && host->physical(host->self, p) == physical + 4096;
-    host->memory_unmap(host->self, p, 8192);
-    host->handle_close(host->self, again);
-    return right && free_bytes(host) == before;
-}
-
-/* The highest page there is: it is mapped, and zeroed. */
-static bool
-check_last_page(const struct ulv_bare *bare)
-{
-    const struct ulv_host *host = &bare->host;
-    struct ulv_bare_range ranges[ULV_BARE_RANGES_MAX];
-    uint64_t last = 0, physical;
-    uint32_t count;
-    ulv_handle memory;
-    void *p;
-
-    ulv_bare_ranges(bare, ranges, ULV_BARE_RANGES_MAX, &count);
-    for (uint32_t i = 0; i < count; i++) {
-        if (ranges[i].type == ULV_BARE_RANGE_RAM)
-            last = ranges[i].start + ranges[i].bytes - 4096;
-    }
-    if (host->memory_at(host->self, last, 8192, &memory) != ULV_E_DENIED ||
-        host->memory_at(host->self, last, 4096, &memory) != ULV_OK ||
-        host->memory_map(host->self, memory, 0, 4096, ULV_MAP_READ, NULL, &p) !=
-            ULV_OK)
-        return false;
-    physical = host->physical(host->self, p);
-    host->memory_unmap(host->self, p, 4096);
-    host->handle_close(host->self, memory);
-    return physical == last;
-}
-
-static bool
-check_waiting(const struct ulv_host *host)
-{
-    ulv_handle event, set, outer;
-    ulv_nsec start;
-    bool right;
-
-    if (host->event_create(host->self, &event) != ULV_OK ||
-        host->wait_create(host->self, &set) != ULV_OK ||
-        host->wait_create(host->self, &outer) != ULV_OK ||
-        host->watch(host->self, set, event) != ULV_OK ||
-        host->watch(host->self, outer, set) != ULV_OK)
-        return false;
-    start = host->now(host->self);
-    right = host->watch(host->self, set, event) == ULV_E_EXISTS &&
-            host->wait(host->self, outer, start + 1000000) == ULV_E_TIMEOUT &&
-            host->now(host->self) >= start + 1000000;
-    host->event_signal(host->self, event);
-    right = right && host->wait(host->self, outer, ULV_FOREVER) == ULV_OK &&
-            host->event_take(host->self, event) &&
-            !host->event_take(host->self, event) &&
-            host->wait(host->self, outer, 0) == ULV_E_TIMEOUT;
-    host->unwatch(host->self, outer, set);
-    host->unwatch(host->self, set, event);
-    host->handle_close(host->self, outer);
-    host->handle_close(host->self, set);
-    host->handle_close(host->self, event);
-    return right;
-}
-
-static bool
-check_media(const struct ulv_host *host)
-{
-    static const char sector[512] = "a medium";
-    struct ulv_source source = ULV_SOURCE_MEMORY(sector, sizeof(sector));
-    ulv_handle medium, fence, one, two;
-    uint64_t bytes = 0;
-    char buf[8];
-    size_t len = 0;
-    bool right;
-
-    if (host->medium_open(host->self, &source, ULV_MEDIUM_READ_ONLY, &medium,
-                          NULL) != ULV_OK ||
-        host->fence_create(host->self, &fence) != ULV_OK ||
-        host->fence_open(host->self, fence, &one) != ULV_OK ||
-        host->fence_open(host->self, fence, &two) != ULV_OK)
-        return false;
-    right = host->medium_bytes(host->self, medium, &bytes) == ULV_OK &&
-            bytes == sizeof(sector) &&
-            host->medium_read(host->self, medium, 2, buf, sizeof(buf), &len) ==
-                ULV_OK &&
-            len == sizeof(buf) && buf[0] == 'm' && buf[5] == 'm' &&
-            host->fence_try_take(host->self, one) == ULV_OK &&
-            host->fence_try_take(host->self, two) == ULV_E_AGAIN;
-    host->handle_close(host->self, one);
-    right = right && host->fence_try_take(host->self, two) == ULV_OK;
-    host->handle_close(host->self, two);
-    host->handle_close(host->self, fence);
-    host->handle_close(host->self, medium);
-    return right;
-}
-
-static bool
-check(const struct ulv_host *host)
-{
-    static const struct {
-        const char *name;
-        bool (*run)(const struct ulv_host *host);
-    } checks[] = {{"heap", check_heap},
-                  {"memory", check_memory},
-                  {"waiting", check_waiting},
-                  {"media", check_media}};
-    struct line l = {.len = 0};
-    bool right = true;
-
-    for (uint32_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
-        bool passed = checks[i].run(host);
-
-        line_word(&l, "check ");
-        line_word(&l, checks[i].name);
-        line_word(&l, passed ? ": ok" : ": failed");
-        line_end(&l, host, passed ? ULV_LOG_INFO : ULV_LOG_ERROR);
-        right = right && passed;
-    }
-    return right;
+    appliance_print_partitions(system, host);
+    return run(system, host, guest, diag);
 }
 
 bool
 ulv_bare_main(const struct ulv_bare_boot *boot)
 {
-    static const char *const entries[] = {"?", "Multiboot2", "option ROM, E820",
-                                          "option ROM, CMOS"};
+    static struct ulv_bare bare;
+    struct ulv_system_opts opts = ULV_SYSTEM_OPTS_INIT;
     struct ulv_diag diag = ULV_DIAG_INIT;
-    struct ulv_bare bare;
-    struct line l = {.len = 0};
-    ulv_status status = ulv_bare_host_init(&bare, boot, &diag);
-    const struct ulv_host *host = &bare.host;
-    bool right;
+    ulv_system *system = NULL;
+    bool well = false;
 
-    if (status != ULV_OK) {
-        host->log(host->self, ULV_LOG_ERROR, diag.text);
-        return false;
-    }
-    line_word(&l, "entered by ");
-    line_word(&l, entries[boot->entry & 3]);
-    line_end(&l, host, ULV_LOG_INFO);
-    print_memory(&bare);
-    right = print_processors(&bare);
-    right = check(host) && check_last_page(&bare) && bare.misuse == 0 &&
-            bare.live_handles == 0 && right;
-    if (right)
-        host->log(host->self, ULV_LOG_INFO, "ready");
-    return right;
+    if (ulv_bare_host_init(&bare, boot, &diag) == ULV_OK &&
+        appliance_print_machine(&bare) &&
+        ulv_system_create(&bare.host, &opts, &system, &diag) == ULV_OK)
+        well = divide(system, &bare.host, &diag);
+    if (diag.status != ULV_OK)
+        bare.host.log(bare.host.self, ULV_LOG_ERROR, diag.text);
+    ulv_system_destroy(system);
+    if (well)
+        bare.host.log(bare.host.self, ULV_LOG_INFO, "ready");
+    return well;
 }

@@ -25,6 +25,10 @@ BIOS = "/usr/share/bochs/BIOS-bochs-latest"
 VGA_BIOS = "/usr/share/vgabios/vgabios.bin"
 ROM_ADDRESS = 0xd0000
 IMAGE_ADDRESS = 0x100000
+# Of Bochs: it reads a RAM image into one of its blocks of memory, and would go
+# on behind its end; there can be four of them.
+BLOCK_BYTES = 128 << 10
+BLOCKS_MAX = 4
 HOST_MEGABYTES_MAX = 2048  # of Bochs; it keeps what is above in a file
 
 CONFIGURATION = """\
@@ -53,13 +57,22 @@ class Image:
     flat: str | None = None
     rom: str | None = None
 
-    def configuration(self):
+    def configuration(self, folder):
         if self.iso:
             return (f"ata0-master: type=cdrom, path={self.iso}, "
                     "status=inserted\nboot: cdrom\n")
-        return (f"optromimage1: file={self.rom}, address={ROM_ADDRESS:#x}\n"
-                f"optramimage1: file={self.flat}, "
-                f"address={IMAGE_ADDRESS:#x}\nboot: disk\n")
+        lines = [f"optromimage1: file={self.rom}, address={ROM_ADDRESS:#x}"]
+        with open(self.flat, "rb") as file:
+            for n, block in enumerate(iter(lambda: file.read(BLOCK_BYTES),
+                                           b"")):
+                if n == BLOCKS_MAX:
+                    raise ValueError(f"{self.flat}: over "
+                                     f"{BLOCKS_MAX * BLOCK_BYTES} bytes")
+                with open(f"{folder}/block{n}", "wb") as part:
+                    part.write(block)
+                lines.append(f"optramimage{n + 1}: file={folder}/block{n}, "
+                             f"address={IMAGE_ADDRESS + n * BLOCK_BYTES:#x}")
+        return "\n".join([*lines, "boot: disk\n"])
 
 
 @dataclasses.dataclass
@@ -113,7 +126,7 @@ def run(image, model=HASWELL, processors=1, megabytes=128, ips=4000000,
             host=min(megabytes, HOST_MEGABYTES_MAX), model=model,
             processors=processors, ips=ips, folder=folder)
         with open(f"{folder}/bochsrc", "w", encoding="utf-8") as file:
-            file.write(configuration + image.configuration())
+            file.write(configuration + image.configuration(folder))
         with open(f"{folder}/debugger", "w", encoding="ascii") as file:
             file.write("c\nquit\n")
         start = time.monotonic()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
-"""The appliance boots: both ways, on two models, with one and two processors;
-and what an image does wrong is told in words."""
+"""A bare-metal image boots: both ways, on two models, with one and two
+processors, and finds that the host keeps its contract; what an image does
+wrong is told in words."""
 
 import os
 import re
@@ -9,8 +10,8 @@ import unittest
 import bochs
 
 ROM = os.environ["ULTRAVISOR_OPTION_ROM"]
-FLAT = bochs.Image(flat=os.environ["ULTRAVISOR_APPLIANCE"], rom=ROM)
-ISO = bochs.Image(iso=os.environ["ULTRAVISOR_APPLIANCE_ISO"])
+FLAT = bochs.Image(flat=os.environ["ULTRAVISOR_SELF_CHECK"], rom=ROM)
+ISO = bochs.Image(iso=os.environ["ULTRAVISOR_SELF_CHECK_ISO"])
 FAULTS = os.environ["ULTRAVISOR_FAULTS"]
 MODELS = (bochs.HASWELL, bochs.ARRANDALE)
 

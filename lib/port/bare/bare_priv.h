@@ -80,7 +80,8 @@ struct ulv_bare_object {
     uint32_t holders;             /* handles and maps */
     uint32_t maps;                /* MEMORY */
     uint32_t seals;               /* MEMORY */
-    struct ulv_bare_run *run;     /* MEMORY: its frames */
+    struct ulv_bare_run *run;     /* MEMORY: its frames; NULL: of the heap */
+    uint64_t start;               /* MEMORY: where it lies */
     struct ulv_bare_object *next; /* MEMORY: in the list of all */
     uint64_t bytes;               /* MEMORY, MEDIUM */
     bool signalled;               /* EVENT */
@@ -215,10 +216,8 @@ void bare_heap_init(struct ulv_bare *b, uint64_t start, uint64_t bytes);
 void *bare_alloc(void *self, size_t bytes, size_t align);
 void bare_free(void *self, void *p, size_t bytes);
 ulv_status bare_frames_init(struct ulv_bare *b);
-/* A run of bytes, aligned; or exactly the one at start. The caller owns the
- * run. NO_MEMORY; EXISTS: some of it is not free. */
-ulv_status bare_frames_take(struct ulv_bare *b, uint64_t bytes, uint64_t align,
-                            struct ulv_bare_run **ret);
+/* Exactly the run at start; the caller owns it. NO_MEMORY; EXISTS: some of it
+ * is not free. */
 ulv_status bare_frames_take_at(struct ulv_bare *b, uint64_t start,
                                uint64_t bytes, struct ulv_bare_run **ret);
 /* Never fails: the run becomes the node of what is free, or is freed. */

@@ -256,7 +256,7 @@ tables:                     /* struct bare_tables */
     .globl bare_stack_guard
 bare_stack_guard:           /* not mapped after the start */
     .skip 4096
-    .skip 65536
+    .skip 262144
 stack_top:
 
     .section .note.GNU-stack, "", @progbits

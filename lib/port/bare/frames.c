@@ -74,20 +74,6 @@ cut(struct ulv_bare *b, struct ulv_bare_run **link, uint64_t start,
 }
 
 ulv_status
-bare_frames_take(struct ulv_bare *b, uint64_t bytes, uint64_t align,
-                 struct ulv_bare_run **ret)
-{
-    for (struct ulv_bare_run **link = &b->runs; *link != NULL;
-         link = &(*link)->next) {
-        uint64_t start = ulv_round_up((*link)->start, align);
-
-        if (ulv_range_inside(start - (*link)->start, bytes, (*link)->bytes))
-            return cut(b, link, start, bytes, ret);
-    }
-    return ULV_E_NO_MEMORY;
-}
-
-ulv_status
 bare_frames_take_at(struct ulv_bare *b, uint64_t start, uint64_t bytes,
                     struct ulv_bare_run **ret)
 {

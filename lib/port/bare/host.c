@@ -2,9 +2,10 @@
 /* The host of a bare machine, put together. */
 #include "port/bare/bare_priv.h"
 
-/* The heap: a sixteenth of what there is, within bounds. */
-#define HEAP_SHARE     16
-#define HEAP_MIN       ULV_MIB(2)
+/* The heap, which memory objects of the host's own come from too: an eighth of
+ * what there is, within bounds. */
+#define HEAP_SHARE     8
+#define HEAP_MIN       ULV_MIB(4)
 #define HEAP_MAX       ULV_MIB(128)
 #define MAPPED_AT_BOOT ULV_GIB(4)
 

@@ -1,49 +1,52 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* Memory objects: runs of frames, seen at their physical addresses. All parts
+/* Memory objects, seen at their physical addresses. All parts
  * share one address space: rights belong to handles, not to mappings. */
 #include "port/bare/bare_priv.h"
 
 #define SEALS (ULV_SEAL_SIZE | ULV_SEAL_WRITE | ULV_SEAL_SEALS)
 
-/* The run becomes an object, or is given back. */
-static ulv_status
-object_of(struct ulv_bare *b, struct ulv_bare_run *run, ulv_handle *ret)
+static void
+fill(struct ulv_bare *b, struct ulv_bare_object *object,
+     struct ulv_bare_run *run, uint64_t start, uint64_t bytes)
 {
-    struct ulv_bare_object *object = NULL;
-    ulv_status status = bare_object(b, BARE_MEMORY, &object, ret);
-
-    if (status != ULV_OK) {
-        bare_frames_give(b, run);
-        return status;
-    }
-    memset(bare_at(run->start), 0, run->bytes);
     object->run = run;
-    object->bytes = run->bytes;
+    object->start = start;
+    object->bytes = bytes;
     object->next = b->objects;
     b->objects = object;
-    return ULV_OK;
 }
 
+/* Of the heap: the frames of node 0 are for memory_at alone. */
 static ulv_status
 bare_memory_create(void *self, const char *name, uint64_t bytes, uint32_t flags,
                    ulv_handle *ret)
 {
     struct ulv_bare *b = self;
-    struct ulv_bare_run *run = NULL;
+    struct ulv_bare_object *object = NULL;
     ulv_status status;
+    void *p;
 
     (void)name;
     if (bytes == 0 || bytes % BARE_PAGE != 0 || (flags & ~ULV_MEMORY_LAZY) != 0)
         return ULV_E_ARG;
-    status = bare_frames_take(
-        b, bytes, bytes >= BARE_LARGE_PAGE ? BARE_LARGE_PAGE : BARE_PAGE, &run);
-    return status != ULV_OK ? status : object_of(b, run, ret);
+    p = bare_alloc(b, bytes,
+                   bytes >= BARE_LARGE_PAGE ? BARE_LARGE_PAGE : BARE_PAGE);
+    if (p == NULL)
+        return ULV_E_NO_MEMORY;
+    status = bare_object(b, BARE_MEMORY, &object, ret);
+    if (status != ULV_OK) {
+        bare_free(b, p, bytes);
+        return status;
+    }
+    fill(b, object, NULL, (uint64_t)(uintptr_t)p, bytes);
+    return ULV_OK;
 }
 
 static ulv_status
 bare_memory_at(void *self, uint64_t physical, uint64_t bytes, ulv_handle *ret)
 {
     struct ulv_bare *b = self;
+    struct ulv_bare_object *object = NULL;
     struct ulv_bare_run *run = NULL;
     ulv_status status;
 
@@ -52,7 +55,62 @@ bare_memory_at(void *self, uint64_t physical, uint64_t bytes, ulv_handle *ret)
     if (!bare_ranges_are(b, physical, bytes, ULV_BARE_RANGE_RAM))
         return ULV_E_DENIED;
     status = bare_frames_take_at(b, physical, bytes, &run);
-    return status != ULV_OK ? status : object_of(b, run, ret);
+    if (status != ULV_OK)
+        return status;
+    status = bare_object(b, BARE_MEMORY, &object, ret);
+    if (status != ULV_OK) {
+        bare_frames_give(b, run);
+        return status;
+    }
+    memset(bare_at(physical), 0, bytes);
+    fill(b, object, run, physical, bytes);
+    return ULV_OK;
+}
+
+/* Appends a range that is not empty; counts also what finds no room. */
+static void
+append(struct ulv_host_frames *ret, uint32_t capacity, uint32_t *count,
+       struct ulv_host_frames range)
+{
+    if (range.bytes == 0)
+        return;
+    if (*count < capacity)
+        ret[*count] = range;
+    (*count)++;
+}
+
+/* RAM in whole large pages is usable; what is left of it, and what else is RAM
+ * but taken, is not. What is no RAM is not there at all. */
+static ulv_status
+bare_frames(void *self, struct ulv_host_frames *ret, uint32_t capacity,
+            uint32_t *ret_count)
+{
+    const struct ulv_bare *b = self;
+
+    *ret_count = 0;
+    for (uint32_t i = 0; i < b->range_count; i++) {
+        const struct ulv_bare_range *range = &b->ranges[i];
+        uint64_t start = range->start, end = start + range->bytes;
+        uint64_t first = end, last = end;
+
+        if (range->type >= ULV_BARE_RANGE_RESERVED &&
+            range->type <= ULV_BARE_RANGE_BAD)
+            continue;
+        if (range->type == ULV_BARE_RANGE_RAM) {
+            first = ULV_MIN(ulv_round_up(start, BARE_LARGE_PAGE), end);
+            last = ULV_MAX(ulv_round_down(end, BARE_LARGE_PAGE), first);
+        }
+        append(ret, capacity, ret_count,
+               (struct ulv_host_frames){ .base = start,
+                                         .bytes = first - start });
+        append(ret, capacity, ret_count,
+               (struct ulv_host_frames){ .base = first,
+                                         .bytes = last - first,
+                                         .usable = 1 });
+        append(ret, capacity, ret_count,
+               (struct ulv_host_frames){ .base = last, .bytes = end - last });
+    }
+    return ULV_OK;
 }
 
 static bool
@@ -81,7 +139,7 @@ bare_memory_map(void *self, ulv_handle memory, uint64_t offset, uint64_t bytes,
         return ULV_E_DENIED;
     slot->object->holders++;
     slot->object->maps++;
-    *ret = bare_at(slot->object->run->start + offset);
+    *ret = bare_at(slot->object->start + offset);
     return ULV_OK;
 }
 
@@ -94,8 +152,8 @@ bare_memory_unmap(void *self, void *p, uint64_t bytes)
     if (p == NULL)
         return;
     for (struct ulv_bare_object *at = b->objects; at != NULL; at = at->next) {
-        if (at->maps == 0 || start < at->run->start ||
-            !is_range(at, start - at->run->start, bytes))
+        if (at->maps == 0 || start < at->start ||
+            !is_range(at, start - at->start, bytes))
             continue;
         at->maps--;
         bare_object_drop(b, at);
@@ -142,7 +200,7 @@ bare_memory_discard(void *self, ulv_handle memory, uint64_t offset,
         return ULV_E_ARG;
     if (!may_write(slot))
         return ULV_E_DENIED;
-    memset(bare_at(slot->object->run->start + offset), 0, bytes);
+    memset(bare_at(slot->object->start + offset), 0, bytes);
     return ULV_OK;
 }
 
@@ -169,6 +227,7 @@ bare_memory_members(struct ulv_host *host)
 {
     host->memory_create = bare_memory_create;
     host->memory_at = bare_memory_at;
+    host->frames = bare_frames;
     host->memory_map = bare_memory_map;
     host->memory_unmap = bare_memory_unmap;
     host->memory_seal = bare_memory_seal;

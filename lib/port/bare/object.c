@@ -77,6 +77,8 @@ bare_object_drop(struct ulv_bare *b, struct ulv_bare_object *object)
         *at = object->next;
     if (object->run != NULL)
         bare_frames_give(b, object->run);
+    else if (object->kind == BARE_MEMORY)
+        bare_free(b, bare_at(object->start), object->bytes);
     bare_free(b, object->watched,
               object->watched_room * sizeof(object->watched[0]));
     bare_free(b, object, sizeof(*object));

@@ -413,8 +413,9 @@ test_port_bare__frames(void **state)
                          ULV_OK);
         for (uint64_t byte = 0; byte < bytes[i]; byte += 8)
             assert_int_equal(*(uint64_t *)((char *)p[i] + byte), 0);
-        assert_true(bare_ranges_are(&b, address_of(p[i]), bytes[i],
-                                    ULV_BARE_RANGE_RAM));
+        assert_true(bare_ranges_are(
+            &b, address_of(p[i]), bytes[i],
+            n % 2 == 1 ? ULV_BARE_RANGE_RAM : ULV_BARE_RANGE_HEAP));
         if (n % 2 == 1)
             assert_int_equal(address_of(p[i]), at);
         else if (bytes[i] == BARE_LARGE_PAGE)

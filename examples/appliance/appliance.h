@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* What the appliance says, and the guests that are part of its image. */
+#ifndef APPLIANCE_H
+#define APPLIANCE_H
+
+#include <ultravisor/sys/bare.h>
+#include <ultravisor/ultravisor.h>
+
+/* guests.S */
+extern const uint8_t appliance_ping[], appliance_ping_end[];
+extern const uint8_t appliance_echo[], appliance_echo_end[];
+
+/* Parks the other processors too; false: one of them did not come. */
+bool appliance_print_machine(struct ulv_bare *bare);
+void appliance_print_partitions(ulv_system *system,
+                                const struct ulv_host *host);
+void appliance_print_events(ulv_system *system, const struct ulv_host *host);
+
+#endif
