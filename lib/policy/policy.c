@@ -104,7 +104,8 @@ name_of(const struct decision *d, ulv_id id)
         const struct ulv_operation *o = &d->operations[i];
 
         if (o->kind == ULV_OP_CREATE_PARTITION &&
-            o->u.create_partition.id == id)
+            o->u.create_partition.id == id &&
+            is_terminated(o->u.create_partition.name))
             return o->u.create_partition.name;
     }
     return p == NULL ? "?" : p->name;
@@ -116,11 +117,21 @@ reason(const struct decision *d, const char *line)
     d->reasons->add(d->reasons->self, line);
 }
 
+/* The client's names are no strings before they are looked at. */
+static ulv_status
+unnamed(const struct decision *d, ulv_id id)
+{
+    return ulv_fail(d->diag, ULV_E_ARG, id, 32, 31,
+                    "object %u: a name has at most 31 bytes and an end", id);
+}
+
 static ulv_status
 decide_create(const struct decision *d, struct ulv_op_create_partition *op)
 {
     uint32_t guests = 0;
 
+    if (!is_terminated(op->name))
+        return unnamed(d, op->id);
     if (op->kind != ULV_PARTITION_GUEST)
         return ulv_fail(d->diag, ULV_E_POLICY, op->id, op->kind, 0,
                         "%s: only guests are created by request", op->name);
@@ -289,6 +300,8 @@ choose_side(const struct decision *d, struct ulv_op_offer *op, ulv_id a,
 static ulv_status
 decide_offer(const struct decision *d, struct ulv_op_offer *op)
 {
+    if (!is_terminated(op->name))
+        return unnamed(d, op->id);
     for (uint32_t i = 0; i < d->policy->rule_count; i++) {
         const struct ulv_policy_rule *rule = &d->policy->rule[i];
         ulv_id a = partition_by_name(d, rule->primary);

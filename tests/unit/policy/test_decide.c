@@ -208,6 +208,41 @@ test_policy_decide__operations_that_are_not_for_clients(void **state)
     }
 }
 
+static void
+test_policy_decide__names_without_an_end(void **state)
+{
+    struct world w;
+    struct ulv_operation o[2];
+
+    (void)state;
+    world_begin(&w);
+    for (uint32_t limit = 0; limit < 2; limit++) {
+        /* refused by another rule or by none: nobody reads beyond the name */
+        w.policy.guests = limit * 64;
+        o[0] = op_create(FRESH, "");
+        memset(o[0].u.create_partition.name, 'N',
+               sizeof(o[0]) - offsetof(struct ulv_operation,
+                                       u.create_partition.name));
+        assert_int_equal(world_decide(&w, o, 1), ULV_E_ARG);
+        assert_int_equal(w.diag.object, FRESH);
+        assert_null(strstr(w.diag.text, "NN"));
+        o[1] = o[0];
+        o[0] = op_memory(FRESH, 4096, ULV_NODE_ANY);
+        assert_int_equal(world_decide(&w, o, 2), ULV_E_ARG);
+        assert_null(strstr(w.diag.text, "NN"));
+        assert_true(w.line_count == 0 || strstr(w.lines[0], "NN") == NULL);
+        o[0] = op_offer("", 0, 0);
+        memset(o[0].u.offer.name, 'N',
+               sizeof(o[0]) - offsetof(struct ulv_operation, u.offer.name));
+        assert_int_equal(world_decide(&w, o, 1), ULV_E_ARG);
+        assert_int_equal(w.diag.object, 50);
+        assert_null(strstr(w.diag.text, "NN"));
+    }
+    /* one byte less is a name */
+    o[0] = op_create(FRESH, "1234567890123456789012345678901");
+    assert_int_equal(world_decide(&w, o, 1), ULV_OK);
+}
+
 /* Whatever is asked: no crash, and what passes keeps to the limits. */
 static void
 test_policy_decide__survives_random_operations(void **state)
@@ -266,6 +301,7 @@ main(void)
         cmocka_unit_test(test_policy_decide__fills_in_the_silence_limit),
         cmocka_unit_test(
             test_policy_decide__operations_that_are_not_for_clients),
+        cmocka_unit_test(test_policy_decide__names_without_an_end),
         cmocka_unit_test(test_policy_decide__survives_random_operations),
     };
 
