@@ -217,12 +217,28 @@ decide_memory(const struct decision *d, struct ulv_op_assign_memory *op)
     return ULV_OK;
 }
 
+/* As memory_after(); 512 times 32 bits do not wrap. */
+static uint64_t
+processors_after(const struct decision *d, ulv_id id)
+{
+    const struct ulv_partition_record *p = find_partition(d, id);
+    uint64_t count = p == NULL ? 0 : p->processor_count;
+
+    for (uint32_t i = 0; i < d->count; i++) {
+        const struct ulv_operation *o = &d->operations[i];
+
+        if (o->kind == ULV_OP_ASSIGN_PROCESSORS &&
+            o->u.assign_processors.partition == id)
+            count += o->u.assign_processors.count;
+    }
+    return count;
+}
+
 static ulv_status
 decide_processors(const struct decision *d,
                   const struct ulv_op_assign_processors *op)
 {
-    const struct ulv_partition_record *p = find_partition(d, op->partition);
-    uint64_t count = op->count + (p == NULL ? 0 : p->processor_count);
+    uint64_t count = processors_after(d, op->partition);
 
     if (count > d->policy->processors_per_guest)
         return ulv_fail(d->diag, ULV_E_POLICY, op->partition, count,

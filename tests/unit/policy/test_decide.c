@@ -102,6 +102,32 @@ test_policy_decide__processors_per_guest(void **state)
 }
 
 static void
+test_policy_decide__processors_in_pieces(void **state)
+{
+    struct world w;
+    struct ulv_operation o[3];
+
+    (void)state;
+    world_begin(&w);
+    w.policy.processors_per_guest = 8;
+    for (uint32_t last = 1; last <= 3; last++) {
+        o[0] = op_processors(FRESH, 4);
+        o[1] = op_processors(GUEST, 6);
+        o[2] = op_processors(FRESH, 2 + last);
+        assert_int_equal(world_decide(&w, o, 3),
+                         last > 2 ? ULV_E_POLICY : ULV_OK);
+    }
+    assert_int_equal(w.diag.value, 9);
+    /* with those it has these are 1 in 32 bits */
+    o[0] = op_processors(GUEST, UINT32_MAX);
+    assert_int_equal(world_decide(&w, o, 1), ULV_E_POLICY);
+    assert_int_equal(w.diag.value, UINT64_C(2) + UINT32_MAX);
+    o[0] = op_processors(FRESH, UINT32_MAX);
+    o[1] = op_processors(FRESH, 1);
+    assert_int_equal(world_decide(&w, o, 2), ULV_E_POLICY);
+}
+
+static void
 test_policy_decide__guests(void **state)
 {
     struct world w;
@@ -296,6 +322,7 @@ main(void)
         cmocka_unit_test(test_policy_decide__as_the_document_says),
         cmocka_unit_test(test_policy_decide__memory_that_wraps),
         cmocka_unit_test(test_policy_decide__processors_per_guest),
+        cmocka_unit_test(test_policy_decide__processors_in_pieces),
         cmocka_unit_test(test_policy_decide__guests),
         cmocka_unit_test(test_policy_decide__only_guests_are_created),
         cmocka_unit_test(test_policy_decide__fills_in_the_silence_limit),
