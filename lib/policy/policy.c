@@ -84,11 +84,13 @@ find_partition(const struct decision *d, ulv_id id)
     return NULL;
 }
 
+/* A guest may have any name that is free: it does not become a server. */
 static ulv_id
-partition_by_name(const struct decision *d, const char name[32])
+io_by_name(const struct decision *d, const char name[32])
 {
     for (uint32_t i = 0; i < d->facts->partition_count; i++) {
-        if (ulv_string_equal(d->facts->partitions[i].name, name, 32))
+        if (d->facts->partitions[i].kind == ULV_PARTITION_IO &&
+            ulv_string_equal(d->facts->partitions[i].name, name, 32))
             return d->facts->partitions[i].id;
     }
     return 0;
@@ -286,23 +288,29 @@ serves(const struct decision *d, ulv_id io)
 }
 
 /* The side that serves first: one that runs, then as the policy prefers. */
-static void
+static ulv_status
 choose_side(const struct decision *d, struct ulv_op_offer *op, ulv_id a,
             ulv_id b)
 {
-    bool swap = !serves(d, a) ||
-                (serves(d, b) &&
-                 d->policy->side == ULV_POLICY_SIDE_LEAST_LOADED &&
-                 load_of(d, b) < load_of(d, a));
+    bool a_serves = serves(d, a), b_serves = serves(d, b);
+    bool b_is_better = d->policy->side == ULV_POLICY_SIDE_LEAST_LOADED &&
+                       load_of(d, b) < load_of(d, a);
+    bool swap = b_serves && (!a_serves || b_is_better);
     struct ulv_text line;
     char text[160];
 
+    if (!a_serves && !b_serves)
+        return ulv_fail(d->diag, ULV_E_NOT_FOUND, op->id, a, b,
+                        "%s: of its pair neither %s nor %s runs (io)",
+                        op->name, a == 0 ? "nobody" : name_of(d, a),
+                        b == 0 ? "nobody" : name_of(d, b));
     op->primary = swap ? b : a;
     op->standby = swap ? a : b;
     ulv_text_init(&line, text, sizeof(text));
     ulv_text_format(&line, "%s: %s serves first, %s stands by (", op->name,
-                    name_of(d, op->primary), name_of(d, op->standby));
-    if (!serves(d, a) || !serves(d, b))
+                    name_of(d, op->primary),
+                    op->standby == 0 ? "nobody" : name_of(d, op->standby));
+    if (!a_serves || !b_serves)
         ulv_text_string(&line, "the other is not running)");
     else if (d->policy->side == ULV_POLICY_SIDE_FIRST)
         ulv_text_string(&line, "first of its rule)");
@@ -311,6 +319,15 @@ choose_side(const struct decision *d, struct ulv_op_offer *op, ulv_id a,
                         load_of(d, op->primary) - 1,
                         load_of(d, op->standby));
     reason(d, text);
+    return ULV_OK;
+}
+
+/* Whether the pair a, b (0: there is none) may serve as was asked. */
+static bool
+lets(const struct ulv_op_offer *op, ulv_id a, ulv_id b)
+{
+    return op->primary != 0 && (op->primary == a || op->primary == b) &&
+           (op->standby == 0 || op->standby == a || op->standby == b);
 }
 
 static ulv_status
@@ -320,17 +337,14 @@ decide_offer(const struct decision *d, struct ulv_op_offer *op)
         return unnamed(d, op->id);
     for (uint32_t i = 0; i < d->policy->rule_count; i++) {
         const struct ulv_policy_rule *rule = &d->policy->rule[i];
-        ulv_id a = partition_by_name(d, rule->primary);
-        ulv_id b = partition_by_name(d, rule->standby);
+        ulv_id a = io_by_name(d, rule->primary);
+        ulv_id b = io_by_name(d, rule->standby);
 
-        if (!matches(rule->device, op->name) || a == 0)
+        if (!matches(rule->device, op->name) || (a == 0 && b == 0))
             continue;
-        if (op->primary == 0 && op->standby == 0) {
-            choose_side(d, op, a, b);
-            return ULV_OK;
-        }
-        if ((op->primary == a || op->primary == b) &&
-            (op->standby == 0 || op->standby == a || op->standby == b))
+        if (op->primary == 0 && op->standby == 0)
+            return choose_side(d, op, a, a == b ? 0 : b);
+        if (lets(op, a, b))
             return ULV_OK;
     }
     return ulv_fail(d->diag, ULV_E_POLICY, op->id, op->primary, op->standby,

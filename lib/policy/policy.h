@@ -36,8 +36,8 @@ struct ulv_policy_reasons {
 /**
  * Decide about a transaction: refuse it, or fill in its operations.
  * @param operations  changed in place
- * Errors: POLICY (diag: value, bound; text: rule), NOT_FOUND (no I/O pair), ARG
- * (a name without an end).
+ * Errors: POLICY (diag: value, bound; text: rule), NOT_FOUND (of the I/O pair
+ * neither runs), ARG (a name without an end).
  * Context: any
  */
 ulv_status ulv_policy_decide(const struct ulv_policy *policy,

@@ -167,6 +167,68 @@ test_policy_pair__one_side_is_down(void **state)
 }
 
 static void
+set_rule(struct world *w, const char *device, const char *primary,
+         const char *standby)
+{
+    struct ulv_policy_rule *rule = &w->policy.rule[w->policy.rule_count++];
+
+    ulv_string_copy(rule->device, 32, device);
+    ulv_string_copy(rule->primary, 32, primary);
+    ulv_string_copy(rule->standby, 32, standby);
+}
+
+static void
+test_policy_pair__neither_side_runs(void **state)
+{
+    struct world w;
+    ulv_id primary = 0, standby = 0;
+
+    (void)state;
+    world_begin(&w);
+    w.partitions[0].state = w.partitions[1].state = ULV_STATE_LOST;
+    assert_int_equal(offer(&w, "disk", &primary, &standby), ULV_E_NOT_FOUND);
+    assert_string_equal(w.diag.text, "disk: of its pair neither io-a nor io-b "
+                                     "runs (io)");
+    assert_int_equal(primary + standby, 0);
+    assert_int_equal(w.line_count, 0);
+}
+
+static void
+test_policy_pair__half_of_it_is_not_there(void **state)
+{
+    static const char *const names[][2] = { { "io-a", "io-c" },
+                                            { "io-c", "io-a" },
+                                            { "io-a", "io-a" },
+                                            { "io-a", "" },
+                                            { "io-a", "web" } };
+    struct world w;
+
+    (void)state;
+    for (size_t i = 0; i < ULV_COUNT_OF(names); i++) {
+        ulv_id primary = 0, standby = 0;
+
+        world_begin(&w);
+        w.policy.rule_count = 0;
+        set_rule(&w, "*", names[i][0], names[i][1]);
+        assert_int_equal(offer(&w, "disk", &primary, &standby), ULV_OK);
+        assert_int_equal(primary, IO_A);
+        assert_int_equal(standby, 0);
+        assert_non_null(strstr(w.lines[0], "io-a serves first, nobody"));
+        w.partitions[0].state = ULV_STATE_LOST;
+        primary = standby = 0;
+        assert_int_equal(offer(&w, "disk", &primary, &standby),
+                         ULV_E_NOT_FOUND);
+        assert_int_equal(primary, 0);
+        /* the side that is not there is not what "nobody" means */
+        standby = IO_A;
+        assert_int_equal(offer(&w, "disk", &primary, &standby), ULV_E_POLICY);
+        /* a guest of that name does not serve, asked for or not */
+        primary = GUEST;
+        assert_int_equal(offer(&w, "disk", &primary, &standby), ULV_E_POLICY);
+    }
+}
+
+static void
 test_policy_pair__as_a_rule_lets_it(void **state)
 {
     static const ulv_id right[][2] = { { IO_A, IO_B }, { IO_B, IO_A },
@@ -194,17 +256,6 @@ test_policy_pair__as_a_rule_lets_it(void **state)
         assert_int_equal(w.diag.bound, wrong[i][1]);
         assert_non_null(strstr(w.diag.text, "disk"));
     }
-}
-
-static void
-set_rule(struct world *w, const char *device, const char *primary,
-         const char *standby)
-{
-    struct ulv_policy_rule *rule = &w->policy.rule[w->policy.rule_count++];
-
-    ulv_string_copy(rule->device, 32, device);
-    ulv_string_copy(rule->primary, 32, primary);
-    ulv_string_copy(rule->standby, 32, standby);
 }
 
 static void
@@ -258,6 +309,8 @@ main(void)
         cmocka_unit_test(test_policy_pair__least_loaded_or_first),
         cmocka_unit_test(test_policy_pair__spreads_a_transaction),
         cmocka_unit_test(test_policy_pair__one_side_is_down),
+        cmocka_unit_test(test_policy_pair__neither_side_runs),
+        cmocka_unit_test(test_policy_pair__half_of_it_is_not_there),
         cmocka_unit_test(test_policy_pair__as_a_rule_lets_it),
         cmocka_unit_test(test_policy_rule__the_first_that_matches),
     };
