@@ -170,19 +170,38 @@ memory_after(const struct decision *d, ulv_id id)
     return bytes;
 }
 
+/* Free on a node when this transaction has what it asks for there. */
+static uint64_t
+free_after(const struct decision *d, const struct ulv_memory_record *node)
+{
+    uint64_t bytes = node->free_bytes;
+
+    for (uint32_t i = 0; i < d->count; i++) {
+        const struct ulv_operation *o = &d->operations[i];
+
+        if (o->kind == ULV_OP_ASSIGN_MEMORY &&
+            o->u.assign_memory.node == node->node)
+            bytes -= ULV_MIN(bytes, o->u.assign_memory.bytes);
+    }
+    return bytes;
+}
+
 static const struct ulv_memory_record *
-choose_node(const struct decision *d, uint64_t bytes)
+choose_node(const struct decision *d, uint64_t bytes, uint64_t *ret_free)
 {
     const struct ulv_memory_record *best = NULL;
 
     for (uint32_t i = 0; i < d->facts->node_count; i++) {
         const struct ulv_memory_record *node = &d->facts->nodes[i];
+        uint64_t free_bytes = free_after(d, node);
 
-        if (node->free_bytes < bytes)
+        if (free_bytes < bytes)
             continue;
         if (best == NULL || (d->policy->node == ULV_POLICY_NODE_MOST_FREE &&
-                             node->free_bytes > best->free_bytes))
+                             free_bytes > *ret_free)) {
             best = node;
+            *ret_free = free_bytes;
+        }
     }
     return best;
 }
@@ -190,7 +209,7 @@ choose_node(const struct decision *d, uint64_t bytes)
 static ulv_status
 decide_memory(const struct decision *d, struct ulv_op_assign_memory *op)
 {
-    uint64_t bytes = memory_after(d, op->partition);
+    uint64_t bytes = memory_after(d, op->partition), free_bytes = 0;
     const struct ulv_memory_record *node;
     const char *name = name_of(d, op->partition);
     struct ulv_text line;
@@ -204,7 +223,7 @@ decide_memory(const struct decision *d, struct ulv_op_assign_memory *op)
                         name, bytes, d->policy->memory_per_guest);
     if (op->node != ULV_NODE_ANY)
         return ULV_OK;
-    node = choose_node(d, op->bytes);
+    node = choose_node(d, op->bytes, &free_bytes);
     if (node == NULL)
         return ULV_OK; /* no single node has it: the ultravisor gathers */
     op->node = node->node;
@@ -214,7 +233,7 @@ decide_memory(const struct decision *d, struct ulv_op_assign_memory *op)
                     d->policy->node == ULV_POLICY_NODE_MOST_FREE
                         ? "which has most free"
                         : "the first that has enough",
-                    node->free_bytes);
+                    free_bytes);
     reason(d, text);
     return ULV_OK;
 }

@@ -39,6 +39,35 @@ test_policy_node__most_free_or_first(void **state)
 }
 
 static void
+test_policy_node__counts_what_it_gave_already(void **state)
+{
+    struct world w;
+    struct ulv_operation o[4];
+
+    (void)state;
+    world_begin(&w);
+    for (uint32_t i = 0; i < 4; i++)
+        o[i] = op_memory(FRESH + i, ULV_MIB(400), ULV_NODE_ANY);
+    assert_int_equal(world_decide(&w, o, 4), ULV_OK);
+    /* 1 GiB and 512 MiB are free */
+    assert_int_equal(o[0].u.assign_memory.node, 1);
+    assert_int_equal(o[1].u.assign_memory.node, 1);
+    assert_int_equal(o[2].u.assign_memory.node, 0);
+    assert_int_equal(o[3].u.assign_memory.node, ULV_NODE_ANY);
+    assert_int_equal(w.line_count, 3);
+    assert_non_null(strstr(w.lines[1], "(624 MiB free)"));
+    /* also what another operation, before or behind, names a node for */
+    o[0] = op_memory(FRESH, ULV_MIB(512), ULV_NODE_ANY);
+    o[1] = op_memory(FRESH + 1, ULV_MIB(1000), 1);
+    assert_int_equal(world_decide(&w, o, 2), ULV_OK);
+    assert_int_equal(o[0].u.assign_memory.node, 0);
+    o[0].u.assign_memory.node = ULV_NODE_ANY;
+    o[1].u.assign_memory.bytes = UINT64_MAX; /* will be refused */
+    assert_int_equal(world_decide(&w, o, 2), ULV_E_POLICY);
+    assert_int_equal(o[0].u.assign_memory.node, 0);
+}
+
+static void
 test_policy_node__none_has_enough(void **state)
 {
     struct world w;
@@ -304,6 +333,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_policy_node__most_free_or_first),
+        cmocka_unit_test(test_policy_node__counts_what_it_gave_already),
         cmocka_unit_test(test_policy_node__none_has_enough),
         cmocka_unit_test(test_policy_node__one_that_was_asked_for_stays),
         cmocka_unit_test(test_policy_pair__least_loaded_or_first),
