@@ -83,23 +83,30 @@ ulv_command_send_hello(struct ulv_command_client *client, bool *ret_ring)
 ulv_status
 ulv_command_send_transaction(struct ulv_command_client *client,
                              uint32_t options,
+                             const struct ulv_precondition *preconditions,
+                             uint32_t precondition_count,
                              const struct ulv_operation *operations,
-                             uint32_t count, bool *ret_ring)
+                             uint32_t operation_count, bool *ret_ring)
 {
+    size_t before = precondition_count * sizeof(*preconditions);
+    size_t bytes = operation_count * sizeof(*operations);
     struct ulv_message_transaction *t;
     void *slot;
     ulv_status status;
 
-    if (count > ULV_OPERATION_COUNT_MAX)
+    if (operation_count > ULV_OPERATION_COUNT_MAX ||
+        precondition_count > ULV_PRECONDITION_COUNT_MAX)
         return ULV_E_LIMIT;
     status = begin(client, ULV_MESSAGE_TRANSACTION,
-                   sizeof(*t) + count * sizeof(*operations), &slot);
+                   sizeof(*t) + before + bytes, &slot);
     if (status != ULV_OK)
         return status;
     t = slot;
     t->options = options;
-    t->operation_count = count;
-    memcpy(t + 1, operations, count * sizeof(*operations));
+    t->precondition_count = precondition_count;
+    t->operation_count = operation_count;
+    memcpy(t + 1, preconditions, before);
+    memcpy((uint8_t *)(t + 1) + before, operations, bytes);
     finish(client, ret_ring);
     return ULV_OK;
 }

@@ -33,15 +33,17 @@ void ulv_command_client_fini(struct ulv_command_client *client);
 
 /*
  * Send a request; *ret_ring: ring the server's doorbell.
- * Errors: FULL, LIMIT (too many operations), PEER_*.
+ * Errors: FULL, LIMIT (too many operations or preconditions), PEER_*.
  */
 ulv_status ulv_command_send_hello(struct ulv_command_client *client,
                                   bool *ret_ring);
 ulv_status
 ulv_command_send_transaction(struct ulv_command_client *client,
                              uint32_t options,
+                             const struct ulv_precondition *preconditions,
+                             uint32_t precondition_count,
                              const struct ulv_operation *operations,
-                             uint32_t count, bool *ret_ring);
+                             uint32_t operation_count, bool *ret_ring);
 ulv_status ulv_command_send_query(struct ulv_command_client *client,
                                   uint32_t kind, uint64_t after,
                                   bool *ret_ring);

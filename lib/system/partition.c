@@ -29,7 +29,8 @@ set_intent(ulv_system *system, ulv_id partition, uint32_t intent,
     o.u.set_intent.intent = intent;
     o.u.set_intent.image = image;
     status =
-        ulv_command_send_transaction(&system->client, 0, &o, 1, &ring);
+        ulv_command_send_transaction(&system->client, 0, NULL, 0, &o, 1,
+                                     &ring);
     status = ulv_system_await(system, status, ring, &m, diag);
     if (status != ULV_OK)
         return status;

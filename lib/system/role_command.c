@@ -34,8 +34,9 @@ struct command_role {
     struct ulv_policy policy;
 
     uint32_t state, facts_kind;
-    uint32_t options, operation_count;
+    uint32_t options, precondition_count, operation_count;
     uint64_t upstream; /* request number there */
+    struct ulv_precondition preconditions[ULV_PRECONDITION_COUNT_MAX];
     struct ulv_operation operations[ULV_OPERATION_COUNT_MAX];
     struct ulv_partition_record partitions[FACTS_MAX];
     struct ulv_memory_record nodes[FACTS_MAX];
@@ -137,9 +138,9 @@ decide(struct command_role *r)
         fail_request(r, &diag);
         return;
     }
-    status = ulv_command_send_transaction(&r->client, r->options,
-                                          r->operations, r->operation_count,
-                                          &ring);
+    status = ulv_command_send_transaction(
+        &r->client, r->options, r->preconditions, r->precondition_count,
+        r->operations, r->operation_count, &ring);
     sent(r, status, ring, STATE_WAIT);
 }
 
@@ -258,6 +259,9 @@ on_transaction(void *self, struct ulv_command_session *session,
 
     (void)session;
     r->options = request->u.transaction->options;
+    r->precondition_count = request->u.transaction->precondition_count;
+    memcpy(r->preconditions, request->preconditions,
+           r->precondition_count * sizeof(*r->preconditions));
     r->operation_count = request->u.transaction->operation_count;
     memcpy(r->operations, request->operations,
            r->operation_count * sizeof(*r->operations));

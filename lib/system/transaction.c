@@ -369,7 +369,7 @@ ask(ulv_transaction *t, struct ulv_diag *diag)
     const struct ulv_message_transaction_answer *answer;
     bool ring = false;
     ulv_status status =
-        ulv_command_send_transaction(&system->client, t->options,
+        ulv_command_send_transaction(&system->client, t->options, NULL, 0,
                                      t->operations, t->count, &ring);
 
     status = ulv_system_await(system, status, ring, &m, diag);

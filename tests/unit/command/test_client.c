@@ -40,6 +40,17 @@ end(struct fixture *f)
     channel_drop(f->p, f->ring_bytes);
 }
 
+/* Send one without preconditions. */
+static ulv_status
+send_transaction(struct fixture *f, uint32_t options,
+                 const struct ulv_operation *operations, uint32_t count)
+{
+    bool ring = false;
+
+    return ulv_command_send_transaction(&f->client, options, NULL, 0,
+                                        operations, count, &ring);
+}
+
 /* The next request as the server's decoder sees it; words holds it. */
 static struct ulv_command_request
 take_request(struct fixture *f, void *words, size_t room)
@@ -101,9 +112,7 @@ test_command_send__is_what_a_server_understands(void **state)
     assert_int_equal(r.u.query->after, 66);
     for (uint32_t i = 0; i <= ULV_OPERATION_COUNT_MAX; i++)
         operations[i].kind = i;
-    assert_int_equal(ulv_command_send_transaction(&f.client, 1, operations,
-                                                  512, &ring),
-                     ULV_OK);
+    assert_int_equal(send_transaction(&f, 1, operations, 512), ULV_OK);
     r = take_request(&f, words, sizeof(words));
     assert_int_equal(r.request, 3);
     assert_int_equal(r.u.transaction->options, ULV_TRANSACTION_DRY_RUN);
@@ -112,14 +121,48 @@ test_command_send__is_what_a_server_understands(void **state)
     assert_int_equal(r.u.transaction->deadline, 0);
     assert_memory_equal(r.operations, operations, 512 * 96);
     /* one more is refused, and no number is spent on it */
-    assert_int_equal(ulv_command_send_transaction(&f.client, 0, operations,
-                                                  513, &ring),
-                     ULV_E_LIMIT);
-    assert_int_equal(ulv_command_send_transaction(&f.client, 0, NULL, 0, &ring),
-                     ULV_OK);
+    assert_int_equal(send_transaction(&f, 0, operations, 513), ULV_E_LIMIT);
+    assert_int_equal(send_transaction(&f, 0, NULL, 0), ULV_OK);
     r = take_request(&f, words, sizeof(words));
     assert_int_equal(r.request, 4);
     assert_int_equal(r.u.transaction->operation_count, 0);
+    end(&f);
+}
+
+static void
+test_command_send__takes_preconditions_along(void **state)
+{
+    static uint64_t words[ULV_COMMAND_MESSAGE_MAX / 8];
+    static struct ulv_operation operations[ULV_OPERATION_COUNT_MAX];
+    static struct ulv_precondition conditions[ULV_PRECONDITION_COUNT_MAX + 1];
+    static const uint32_t counts[][2] = { { 1, 0 }, { 64, 0 }, { 3, 2 },
+                                          { 64, 512 } };
+    struct fixture f;
+    bool ring = false;
+
+    (void)state;
+    begin(&f, RING);
+    for (uint64_t i = 0; i < ULV_COUNT_OF(conditions); i++)
+        conditions[i] = (struct ulv_precondition){ i + 70, i + 900 };
+    for (uint32_t i = 0; i < ULV_COUNT_OF(operations); i++)
+        operations[i].kind = i;
+    for (size_t i = 0; i < ULV_COUNT_OF(counts); i++) {
+        struct ulv_command_request r;
+
+        assert_int_equal(ulv_command_send_transaction(
+                             &f.client, 0, conditions, counts[i][0], operations,
+                             counts[i][1], &ring),
+                         ULV_OK);
+        r = take_request(&f, words, sizeof(words));
+        assert_int_equal(r.u.transaction->precondition_count, counts[i][0]);
+        assert_int_equal(r.u.transaction->operation_count, counts[i][1]);
+        assert_memory_equal(r.preconditions, conditions, 16 * counts[i][0]);
+        if (counts[i][1] > 0)
+            assert_memory_equal(r.operations, operations, 96 * counts[i][1]);
+    }
+    assert_int_equal(ulv_command_send_transaction(&f.client, 0, conditions, 65,
+                                                  NULL, 0, &ring),
+                     ULV_E_LIMIT);
     end(&f);
 }
 
@@ -165,9 +208,7 @@ test_command_receive__refuses_wrong_lengths(void **state)
         if (i == 0)
             assert_int_equal(ulv_command_send_hello(&f.client, &ring), ULV_OK);
         else if (i == 1)
-            assert_int_equal(ulv_command_send_transaction(&f.client, 0, NULL, 0,
-                                                          &ring),
-                             ULV_OK);
+            assert_int_equal(send_transaction(&f, 0, NULL, 0), ULV_OK);
         else
             assert_int_equal(ulv_command_send_query(&f.client, 1, 0, &ring),
                              ULV_OK);
@@ -274,9 +315,7 @@ test_command_receive__refuses_another_kind(void **state)
         if (asked == 0)
             assert_int_equal(ulv_command_send_hello(&f.client, &ring), ULV_OK);
         else if (asked == 1)
-            assert_int_equal(ulv_command_send_transaction(&f.client, 0, NULL, 0,
-                                                          &ring),
-                             ULV_OK);
+            assert_int_equal(send_transaction(&f, 0, NULL, 0), ULV_OK);
         else
             assert_int_equal(ulv_command_send_query(&f.client, 1, 0, &ring),
                              ULV_OK);
@@ -299,12 +338,10 @@ test_command_receive__refuses_a_text_without_end(void **state)
 {
     struct fixture f;
     struct ulv_message_transaction_answer full = { .status = ULV_E_POLICY };
-    bool ring = false;
 
     (void)state;
     begin(&f, RING);
-    assert_int_equal(ulv_command_send_transaction(&f.client, 0, NULL, 0, &ring),
-                     ULV_OK);
+    assert_int_equal(send_transaction(&f, 0, NULL, 0), ULV_OK);
     memset(full.text, 'x', sizeof(full.text));
     assert_int_equal(answer(&f, &full, sizeof(full), 0x102),
                      ULV_E_PEER_PROTOCOL);
@@ -467,8 +504,8 @@ talk(struct ulv_test_host *t, uint8_t *p, uint64_t guids[2])
         assert_true(ulv_command_session_step(&session, &ring));
         guids[n] = session.number;
         assert_int_equal(ulv_command_receive(&client, &got, &ring), ULV_OK);
-        assert_int_equal(ulv_command_send_transaction(&client, 0, operations,
-                                                      7, &ring),
+        assert_int_equal(ulv_command_send_transaction(&client, 0, NULL, 0,
+                                                      operations, 7, &ring),
                          ULV_OK);
         assert_true(ulv_command_session_step(&session, &ring));
         assert_int_equal(ulv_command_receive(&client, &got, &ring), ULV_OK);
@@ -524,6 +561,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_command_send__is_what_a_server_understands),
+        cmocka_unit_test(test_command_send__takes_preconditions_along),
         cmocka_unit_test(test_command_send__a_full_ring_spends_no_number),
         cmocka_unit_test(test_command_receive__refuses_wrong_lengths),
         cmocka_unit_test(test_command_receive__counts_the_records),

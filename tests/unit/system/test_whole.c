@@ -13,6 +13,7 @@
 #include "base/base.h"
 #include "mock_image.h"
 #include "port/test/test.h"
+#include "system/system_priv.h"
 
 static ulv_status
 two_processors(void *self, struct ulv_host_processor *ret, uint32_t capacity,
@@ -120,6 +121,53 @@ test_system_whole__runs(void **state)
     assert_int_equal(ulv_test_host_fini(&t), 0);
 }
 
+/* A transaction without operations, if objects have these versions. */
+static int32_t
+ask_if(ulv_system *system, const struct ulv_precondition *preconditions,
+       uint32_t count)
+{
+    const struct ulv_message_transaction_answer *answer;
+    const struct ulv_message *m;
+    bool ring = false;
+    ulv_status status = ulv_command_send_transaction(
+        &system->client, 0, preconditions, count, NULL, 0, &ring);
+
+    assert_int_equal(ulv_system_await(system, status, ring, &m, NULL), ULV_OK);
+    answer = (const void *)m;
+    return answer->status;
+}
+
+static void
+test_system_whole__preconditions_reach_the_ultravisor(void **state)
+{
+    struct ulv_system_opts opts = ULV_SYSTEM_OPTS_INIT;
+    struct ulv_precondition conditions[2] = { { UINT64_C(1) << 50, 0 } };
+    struct ulv_partition_record first;
+    struct ulv_test_host t;
+    ulv_system *system;
+    uint32_t count = 0;
+
+    (void)state;
+    make_host(&t);
+    opts.backend = "mock";
+    opts.memory = ULV_MIB(32);
+    assert_int_equal(ulv_system_create(&t.host, &opts, &system, NULL), ULV_OK);
+    assert_int_equal(ulv_system_query(system, ULV_QUERY_PARTITIONS, 0, &first,
+                                      sizeof(first), &count),
+                     ULV_OK);
+    assert_int_equal(count, 1);
+    assert_int_equal(ask_if(system, NULL, 0), ULV_OK);
+    assert_int_equal(ask_if(system, conditions, 1), ULV_OK);
+    conditions[1].object = first.id;
+    conditions[1].version = first.version;
+    assert_int_equal(ask_if(system, conditions, 2), ULV_OK);
+    conditions[1].version++;
+    assert_int_not_equal(ask_if(system, conditions, 2), ULV_OK);
+    assert_int_equal(ask_if(system, conditions, 1), ULV_OK);
+    ulv_system_destroy(system);
+    assert_int_equal(ulv_test_host_fini(&t), 0);
+}
+
 /* The database's frames are the machine's: what a guest gets is memory there,
  * and nothing outside of what is usable is ever asked for. */
 static void
@@ -196,6 +244,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_system_whole__runs),
         cmocka_unit_test(test_system_whole__on_the_frames_of_a_machine),
+        cmocka_unit_test(test_system_whole__preconditions_reach_the_ultravisor),
         cmocka_unit_test(test_system_whole__each_call_fails_in_turn),
     };
 
