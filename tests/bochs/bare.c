@@ -160,6 +160,15 @@ host_log(void *self, uint32_t level, const char *text)
     bare_say("# %s", text);
 }
 
+static void **
+host_slot(void *self)
+{
+    static void *slot;
+
+    (void)self;
+    return &slot;
+}
+
 static uint64_t
 host_physical(void *self, const void *p)
 {
@@ -174,6 +183,7 @@ struct ulv_host bare_host = {
     .now = host_now,
     .log = host_log,
     .physical = host_physical,
+    .processor_slot = host_slot,
 };
 
 /* ---- what compilers call ------------------------------------------------- */

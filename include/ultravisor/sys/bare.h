@@ -94,6 +94,7 @@ struct ulv_bare {
     uint64_t root_table; /* ACPI RSDT or XSDT; 0: none */
     bool root_is_wide;   /* XSDT */
     uint32_t parked_count;
+    void *slot_of_backend;
 };
 
 /* Fill in the host: reads the memory map, sets up the heap, the clock and the

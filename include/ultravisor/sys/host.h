@@ -206,6 +206,9 @@ struct ulv_host {
      * that is still open), NO_MEMORY, ARG. */
     ulv_status (*memory_at)(void *self, uint64_t physical, uint64_t bytes,
                             ulv_handle *ret);
+    /* A pointer that belongs to the backend, one a processor: that of the
+     * processor which runs this; NULL at first. Context: any. */
+    void **(*processor_slot)(void *self);
 };
 
 /*

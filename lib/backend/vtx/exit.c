@@ -204,17 +204,15 @@ violation(const struct ulv_vtx_exit *exit, struct ulv_exit *out)
     return ULV_VTX_RETURN;
 }
 
-static enum ulv_vtx_next
-call(const struct ulv_registers *r, struct ulv_exit *out)
+void
+ulv_vtx_call(const struct ulv_registers *registers, struct ulv_exit *out)
 {
-    memset(out, 0, sizeof(*out));
     out->reason = ULV_EXIT_CALL;
-    out->u.call.number = r->rdi;
-    out->u.call.argument[0] = r->rsi;
-    out->u.call.argument[1] = r->rdx;
-    out->u.call.argument[2] = r->rcx;
-    out->u.call.argument[3] = r->r8;
-    return ULV_VTX_CALL;
+    out->u.call.number = registers->rdi;
+    out->u.call.argument[0] = registers->rsi;
+    out->u.call.argument[1] = registers->rdx;
+    out->u.call.argument[2] = registers->rcx;
+    out->u.call.argument[3] = registers->r8;
 }
 
 static enum ulv_vtx_next
@@ -225,7 +223,8 @@ special(const struct ulv_vtx_exit *exit, const struct ulv_registers *registers,
     case REASON_EXCEPTION:
         return exception(exit, out);
     case REASON_VMCALL:
-        return call(registers, out);
+        ulv_vtx_call(registers, out);
+        return ULV_VTX_CALL;
     case REASON_VIOLATION:
         return violation(exit, out);
     default:

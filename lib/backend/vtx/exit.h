@@ -30,6 +30,8 @@ enum ulv_vtx_next {
 enum ulv_vtx_next ulv_vtx_exit_decode(const struct ulv_vtx_exit *exit,
                                       const struct ulv_registers *registers,
                                       struct ulv_exit *out);
+/* VMCALL: what the guest asks; of *out, the reason and the call are set. */
+void ulv_vtx_call(const struct ulv_registers *registers, struct ulv_exit *out);
 /* The name of a basic exit reason; NULL: unknown. */
 const char *ulv_vtx_exit_text(uint32_t reason);
 /* VM-instruction errors in words; "unknown error" for others. */

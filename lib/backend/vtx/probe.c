@@ -60,9 +60,11 @@ ulv_vtx_processor(const struct ulv_host *host,
                         "VT-x is for a program without an operating system: "
                         "this one runs at CPL%u",
                         (uint64_t)cpu_cs() & CPL_MASK);
-    if (host->size < sizeof(*host) || host->physical == NULL)
+    if (host->size < sizeof(*host) || host->physical == NULL ||
+        host->processor_slot == NULL)
         return ulv_fail(diag, ULV_E_UNSUPPORTED, 0, host->size, sizeof(*host),
-                        "the host does not tell physical addresses");
+                        "the host has no physical addresses, or no slot for "
+                        "each processor");
     read_capabilities(ret);
     ulv_text_init(&text, buf, sizeof(buf));
     count = ulv_vtx_capabilities_missing(ret, &text);

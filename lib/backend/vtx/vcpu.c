@@ -11,6 +11,7 @@
 #define LEARN_NS     UINT64_C(1000000)
 #define FIRST_TICKS  UINT64_C(0x10000) /* until it is known how fast */
 #define NS_A_US      UINT64_C(1000)
+#define EXIT_NS      UINT64_C(1000) /* of the budget, for a CPUID */
 #define FLAGS_RESET  UINT64_C(2) /* SDM vol. 1 3.4.3 */
 
 /* run.S knows these */
@@ -20,7 +21,7 @@ _Static_assert(offsetof(struct ulv_registers, r8) == 64, "run.S");
 _Static_assert(offsetof(struct ulv_registers, r15) == 120, "run.S");
 
 static void
-log_stay(const struct vcpu *v, const struct stay *stay)
+log_failure(const struct vcpu *v, const struct failure *failure)
 {
     const struct ulv_host *host = v->machine->cfg.host;
     struct ulv_text text;
@@ -30,7 +31,7 @@ log_stay(const struct vcpu *v, const struct stay *stay)
         return;
     ulv_text_init(&text, buf, sizeof(buf));
     ulv_text_format(&text, "vtx: partition %u: ", v->machine->cfg.partition);
-    ulv_vtx_stay_text(stay, &text);
+    ulv_vtx_failure_text(failure, &text);
     host->log(host->self, ULV_LOG_ERROR, buf);
 }
 
@@ -55,6 +56,23 @@ log_exit(const struct vcpu *v, const struct ulv_vtx_exit *exit)
 
 /* ---- begin and end ------------------------------------------------------- */
 
+static void
+write_fields(struct failure *failure, const struct vcpu *v)
+{
+    const struct machine *m = v->machine;
+    struct ulv_vtx_field fields[ULV_VTX_FIELDS_MAX];
+    uint32_t count = ulv_vtx_guest_fields(
+        &m->controls, ulv_vtx_ept_pointer(&m->ept),
+        (m->root->efer & EFER_NXE) != 0, fields);
+
+    for (uint32_t i = 0; i < count; i++)
+        ulv_vtx_write(failure, fields[i].field, fields[i].value);
+    ulv_vtx_write(failure, FIELD_GUEST_RIP, v->registers.rip);
+    ulv_vtx_write(failure, FIELD_GUEST_RSP, v->registers.rsp);
+    ulv_vtx_write(failure, FIELD_GUEST_RFLAGS, v->registers.rflags);
+    ulv_vtx_fields_of_host(failure, m->root);
+}
+
 ulv_status
 ulv_vtx_vcpu_init(void *vcpu, void *machine, uint32_t idx, ulv_gpa entry,
                   ulv_gpa stack, uint64_t argument, struct ulv_diag *diag)
@@ -62,10 +80,10 @@ ulv_vtx_vcpu_init(void *vcpu, void *machine, uint32_t idx, ulv_gpa entry,
     struct vcpu *v = vcpu;
     struct machine *m = machine;
     const struct ulv_host *host = m->cfg.host;
-    struct ulv_vtx_field fields[ULV_VTX_FIELDS_MAX];
-    uint32_t count, revision = (uint32_t)(m->capabilities.basic &
-                                          BASIC_REVISION);
-    struct stay stay;
+    uint32_t revision = (uint32_t)(m->capabilities.basic & BASIC_REVISION);
+    struct failure failure = { .status = ULV_OK };
+    struct ulv_text text;
+    char buf[160];
 
     (void)idx;
     v->machine = m;
@@ -75,32 +93,26 @@ ulv_vtx_vcpu_init(void *vcpu, void *machine, uint32_t idx, ulv_gpa entry,
         return ulv_fail(diag, ULV_E_NO_MEMORY, m->cfg.partition, ULV_VTX_PAGE,
                         0, "no memory for a VMCS");
     memcpy(v->vmcs, &revision, sizeof(revision));
+    v->vmcs_physical = host->physical(host->self, v->vmcs);
     v->registers.rdi = argument;
     v->registers.rip = entry.value;
     v->registers.rsp = stack.value - 8;
     v->registers.rflags = FLAGS_RESET;
     v->first_time = cpu_time();
     v->first_now = host->now(host->self);
-    if (ulv_vtx_stay_begin(&stay, v) == ULV_OK) {
-        count = ulv_vtx_guest_fields(&m->controls,
-                                     ulv_vtx_ept_pointer(&m->ept),
-                                     (stay.efer & EFER_NXE) != 0, fields);
-        for (uint32_t i = 0; i < count; i++)
-            ulv_vtx_stay_write(&stay, fields[i].field, fields[i].value);
-    }
-    ulv_vtx_stay_end(&stay, v);
-    if (stay.status != ULV_OK) {
-        struct ulv_text text;
-        char buf[160];
-
-        ulv_text_init(&text, buf, sizeof(buf));
-        ulv_vtx_stay_text(&stay, &text);
-        return ulv_fail(diag, ULV_E_HOST, m->cfg.partition, stay.error, 0,
-                        "%s", buf);
-    }
-    return ULV_OK;
+    ulv_vtx_note(&failure, "VMCLEAR", vmx_clear(v->vmcs_physical));
+    ulv_vtx_make_current(&failure, v);
+    write_fields(&failure, v);
+    if (failure.status == ULV_OK)
+        return ULV_OK;
+    ulv_text_init(&text, buf, sizeof(buf));
+    ulv_vtx_failure_text(&failure, &text);
+    return ulv_fail(diag, ULV_E_HOST, m->cfg.partition, failure.error, 0, "%s",
+                    buf);
 }
 
+/* The processor may keep parts of a VMCS until it is cleared; SDM vol. 3C
+ * 24.11.3. */
 void
 ulv_vtx_vcpu_fini(void *vcpu)
 {
@@ -109,6 +121,10 @@ ulv_vtx_vcpu_fini(void *vcpu)
     if (!v->made)
         return;
     v->made = false;
+    if (v->vmcs_physical != 0)
+        (void)vmx_clear(v->vmcs_physical);
+    if (v->machine->root->current == v)
+        v->machine->root->current = NULL;
     v->machine->cfg.host->free(v->machine->cfg.host->self, v->vmcs,
                                ULV_VTX_PAGE);
     v->vmcs = NULL;
@@ -116,31 +132,38 @@ ulv_vtx_vcpu_fini(void *vcpu)
 
 /* ---- run ----------------------------------------------------------------- */
 
+static void
+learn(struct vcpu *v)
+{
+    const struct ulv_host *host = v->machine->cfg.host;
+    ulv_nsec known = host->now(host->self) - v->first_now;
+
+    if (known >= LEARN_NS)
+        v->ticks_a_microsecond =
+            (cpu_time() - v->first_time) / (known / NS_A_US) + 1;
+}
+
 /* SDM vol. 3C 25.5.1: the timer counts down every 2^n ticks. */
 static uint64_t
-timer_value(const struct vcpu *v, ulv_nsec now, ulv_nsec remaining)
+timer_value(struct vcpu *v, ulv_nsec slice)
 {
     uint64_t shift = v->machine->capabilities.misc & 31;
     uint64_t ticks = FIRST_TICKS;
-    ulv_nsec known = now - v->first_now;
 
-    remaining = ULV_MIN(remaining, SLICE_NS);
-    if (known >= LEARN_NS) {
-        uint64_t a_microsecond =
-            (cpu_time() - v->first_time) / (known / NS_A_US);
-
-        ticks = (a_microsecond + 1) * (remaining / NS_A_US + 1);
-    }
+    if (v->ticks_a_microsecond == 0)
+        learn(v);
+    if (v->ticks_a_microsecond != 0)
+        ticks = v->ticks_a_microsecond * (slice / NS_A_US + 1);
     return ULV_MIN((ticks >> shift) + 1, (uint64_t)UINT32_MAX);
 }
 
 static void
-read_exit(struct vcpu *v, struct ulv_vtx_exit *exit)
+read_exit(struct vcpu *v, uint32_t reason, struct ulv_vtx_exit *exit)
 {
     v->registers.rip = vmx_read(FIELD_GUEST_RIP);
     v->registers.rsp = vmx_read(FIELD_GUEST_RSP);
     v->registers.rflags = vmx_read(FIELD_GUEST_RFLAGS);
-    exit->reason = (uint32_t)vmx_read(FIELD_REASON);
+    exit->reason = reason;
     exit->event = (uint32_t)vmx_read(FIELD_EVENT);
     exit->event_error = (uint32_t)vmx_read(FIELD_EVENT_ERROR);
     exit->instruction_bytes = (uint32_t)vmx_read(FIELD_INSTRUCTION_BYTES);
@@ -148,23 +171,12 @@ read_exit(struct vcpu *v, struct ulv_vtx_exit *exit)
     exit->guest_physical = vmx_read(FIELD_GUEST_PHYSICAL);
 }
 
-/* Once into the guest and back; false: the entry failed. */
-static bool
-enter(struct vcpu *v, struct stay *stay, uint64_t timer,
-      struct ulv_vtx_exit *exit)
+/* Behind the instruction that exited. */
+static void
+step_over(void)
 {
-    ulv_vtx_stay_write(stay, FIELD_TIMER, timer);
-    ulv_vtx_stay_write(stay, FIELD_GUEST_RIP, v->registers.rip);
-    ulv_vtx_stay_write(stay, FIELD_GUEST_RSP, v->registers.rsp);
-    ulv_vtx_stay_write(stay, FIELD_GUEST_RFLAGS, v->registers.rflags);
-    if (stay->status == ULV_OK)
-        ulv_vtx_stay_failed(stay, v->resume ? "VMRESUME" : "VMLAUNCH",
-                            ulv_vtx_enter(&v->registers, v->resume));
-    if (stay->status != ULV_OK)
-        return false;
-    read_exit(v, exit);
-    v->resume = (exit->reason & REASON_ENTRY_FAILED) == 0;
-    return true;
+    (void)vmx_write(FIELD_GUEST_RIP, vmx_read(FIELD_GUEST_RIP) +
+                                         vmx_read(FIELD_INSTRUCTION_BYTES));
 }
 
 static void
@@ -180,19 +192,23 @@ answer_cpuid(struct ulv_registers *r)
     r->rdx = ret[3];
 }
 
-/* What an exit asks of us; whether the guest goes on. */
+/* What an exit asks of us; whether the guest goes on, and how much of its
+ * budget is over. */
 static bool
-follow(struct vcpu *v, const struct ulv_vtx_exit *exit, struct ulv_exit *out)
+follow(struct vcpu *v, const struct ulv_vtx_exit *exit, struct ulv_exit *out,
+       ulv_nsec slice, ulv_nsec *used)
 {
+    *used = EXIT_NS;
     switch (ulv_vtx_exit_decode(exit, &v->registers, out)) {
     case ULV_VTX_CALL:
-        v->registers.rip += exit->instruction_bytes;
+        step_over();
         return false;
     case ULV_VTX_CPUID:
-        v->registers.rip += exit->instruction_bytes;
+        step_over();
         answer_cpuid(&v->registers);
         return true;
     case ULV_VTX_ON:
+        *used = slice;
         return true;
     case ULV_VTX_INTERRUPT:
         return false;
@@ -211,26 +227,45 @@ follow(struct vcpu *v, const struct ulv_vtx_exit *exit, struct ulv_exit *out)
     }
 }
 
-/* Slices until something is to tell. */
+/*
+ * Slices until something is to tell. No clock is read: a slice that the timer
+ * ends has used its length, another exit a microsecond, so that a guest that
+ * does nothing but exit comes back too. A call, the common case, is told by
+ * three fields of the VMCS.
+ */
 static void
-stay_in(struct vcpu *v, struct stay *stay, ulv_nsec budget_ns,
+stay_in(struct vcpu *v, struct failure *failure, ulv_nsec budget_ns,
         struct ulv_exit *out)
 {
-    const struct ulv_host *host = v->machine->cfg.host;
-    ulv_nsec begin = host->now(host->self), now = begin;
     struct ulv_vtx_exit exit;
+    uint32_t reason;
+    ulv_nsec used;
 
-    v->resume = false;
-    do {
-        uint64_t timer = timer_value(v, now, budget_ns - (now - begin));
+    for (;; budget_ns -= used) {
+        ulv_nsec slice = ULV_MIN(budget_ns, SLICE_NS);
 
-        if (!enter(v, stay, timer, &exit) || !follow(v, &exit, out))
+        ulv_vtx_note(failure, "VMWRITE",
+                     vmx_write(FIELD_TIMER, timer_value(v, slice)));
+        ulv_vtx_note(failure, v->launched ? "VMRESUME" : "VMLAUNCH",
+                     ulv_vtx_enter(&v->registers, v->launched));
+        if (failure->status != ULV_OK)
             return;
-        now = host->now(host->self);
+        reason = (uint32_t)vmx_read(FIELD_REASON);
+        if (reason == REASON_VMCALL) {
+            v->launched = true;
+            step_over();
+            ulv_vtx_call(&v->registers, out);
+            return;
+        }
+        v->launched = (reason & REASON_ENTRY_FAILED) == 0;
+        read_exit(v, reason, &exit);
+        if (!follow(v, &exit, out, slice, &used))
+            return;
         /* pairs with vcpu_kick */
-    } while (now - begin < budget_ns &&
-             __atomic_exchange_n(&v->kicked, 0, __ATOMIC_SEQ_CST) == 0);
-    memset(out, 0, sizeof(*out));
+        if (used >= budget_ns ||
+            __atomic_exchange_n(&v->kicked, 0, __ATOMIC_SEQ_CST) != 0)
+            break;
+    }
     out->reason = ULV_EXIT_INTERRUPTED;
 }
 
@@ -246,10 +281,12 @@ ulv_status
 ulv_vtx_vcpu_run(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *out)
 {
     struct vcpu *v = vcpu;
-    struct stay stay;
+    const struct root *root = v->machine->root;
+    struct failure failure = { .status = ULV_OK };
+    uint64_t flags;
 
-    memset(out, 0, sizeof(*out));
     if (v->ended) {
+        memset(out, 0, sizeof(*out));
         out->reason = ULV_EXIT_ENDED;
         out->u.fault.kind = ULV_FAULT_KILLED;
         return ULV_OK;
@@ -259,14 +296,16 @@ ulv_vtx_vcpu_run(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *out)
     if (__atomic_exchange_n(&v->kicked, 0, __ATOMIC_SEQ_CST) != 0 ||
         budget_ns == 0)
         return ULV_OK;
-    if (ulv_vtx_stay_begin(&stay, v) == ULV_OK) {
-        ulv_vtx_stay_fields_of_host(&stay);
-        stay_in(v, &stay, budget_ns, out);
-    }
-    ulv_vtx_stay_end(&stay, v);
-    if (stay.status != ULV_OK) {
+    flags = cpu_interrupts_off();
+    ulv_vtx_make_current(&failure, v);
+    if (failure.status == ULV_OK)
+        stay_in(v, &failure, budget_ns, out);
+    /* an exit has set their limits to 64 KiB; SDM vol. 3C 27.5.2 */
+    cpu_load_tables(&root->gdt, &root->idt);
+    cpu_write_flags(flags);
+    if (failure.status != ULV_OK) {
         v->ended = true;
-        log_stay(v, &stay);
+        log_failure(v, &failure);
         return ULV_E_HOST;
     }
     if (out->reason == ULV_EXIT_FAULT) {
@@ -298,6 +337,18 @@ ulv_vtx_vcpu_kick(void *vcpu)
 ulv_status
 ulv_vtx_vcpu_registers(void *vcpu, struct ulv_registers *ret)
 {
-    *ret = ((struct vcpu *)vcpu)->registers;
-    return ULV_OK;
+    struct vcpu *v = vcpu;
+    struct failure failure = { .status = ULV_OK };
+    uint64_t flags;
+
+    if (!v->ended) {
+        flags = cpu_interrupts_off();
+        ulv_vtx_make_current(&failure, v);
+        v->registers.rip = vmx_read(FIELD_GUEST_RIP);
+        v->registers.rsp = vmx_read(FIELD_GUEST_RSP);
+        v->registers.rflags = vmx_read(FIELD_GUEST_RFLAGS);
+        cpu_write_flags(flags);
+    }
+    *ret = v->registers;
+    return failure.status;
 }

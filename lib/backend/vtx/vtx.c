@@ -50,8 +50,10 @@ map_runs(struct machine *m, uint64_t guest, uint64_t bytes, const uint8_t *p,
             done += run;
     }
     /* runs were mapped whole: nothing lies across the end */
-    if (status != ULV_OK && done > 0)
+    if (status != ULV_OK && done > 0) {
         (void)ulv_vtx_ept_unmap(&m->ept, guest, done);
+        m->stale = true;
+    }
     return status;
 }
 
@@ -94,7 +96,7 @@ vtx_map(void *machine, ulv_gpa guest, uint64_t bytes, ulv_handle memory,
     return ULV_OK;
 }
 
-/* The next stay begins with INVEPT, and there is none under way. */
+/* The next entry comes after INVEPT, and no guest of ours is running. */
 static ulv_status
 vtx_unmap(void *machine, ulv_gpa guest, uint64_t bytes)
 {
@@ -107,6 +109,7 @@ vtx_unmap(void *machine, ulv_gpa guest, uint64_t bytes)
         if (r->guest != guest.value || r->bytes != bytes)
             continue;
         status = ulv_vtx_ept_unmap(&m->ept, r->guest, r->bytes);
+        m->stale = true;
         if (status == ULV_OK)
             *r = m->region[--m->region_count];
         return status;
@@ -116,25 +119,16 @@ vtx_unmap(void *machine, ulv_gpa guest, uint64_t bytes)
 
 /* ---- machines ------------------------------------------------------------ */
 
-static void *
-new_page(const struct machine *m)
-{
-    return m->cfg.host->alloc(m->cfg.host->self, ULV_VTX_PAGE, ULV_VTX_PAGE);
-}
-
 static ulv_status
 make_memory(struct machine *m)
 {
     const struct ulv_host *host = m->cfg.host;
-    uint32_t revision = (uint32_t)(m->capabilities.basic & BASIC_REVISION);
     bool giant = (m->capabilities.ept_vpid & BIT(EPT_GIANT)) != 0;
     ulv_status status;
 
-    m->vmxon = new_page(m);
-    m->gate = new_page(m);
-    if (m->vmxon == NULL || m->gate == NULL)
+    m->gate = host->alloc(host->self, ULV_VTX_PAGE, ULV_VTX_PAGE);
+    if (m->gate == NULL)
         return ULV_E_NO_MEMORY;
-    memcpy(m->vmxon, &revision, sizeof(revision)); /* SDM vol. 3C 24.11.5 */
     memcpy(m->gate, ulv_vtx_gate, sizeof(ulv_vtx_gate));
     status = ulv_vtx_ept_init(&m->ept, host, TABLES_MAX, giant);
     if (status == ULV_OK)
@@ -154,7 +148,7 @@ vtx_machine_init(void *machine, const struct ulv_machine_cfg *cfg,
     struct machine *m = machine;
     ulv_status status;
 
-    m->made = true;
+    m->made = m->stale = true;
     m->cfg = *cfg;
     if (cfg->vcpu_count != 1 || cfg->gate % ULV_VTX_PAGE != 0 ||
         cfg->gate < ULV_VTX_LARGE || cfg->gate >= ULV_VTX_LOW_BYTES)
@@ -172,7 +166,7 @@ vtx_machine_init(void *machine, const struct ulv_machine_cfg *cfg,
     if (status != ULV_OK)
         return ulv_fail(diag, status, cfg->partition, 0, 0,
                         "no memory for the guest's page tables");
-    return ULV_OK;
+    return ulv_vtx_root_enter(m, diag);
 }
 
 static void
@@ -186,8 +180,8 @@ vtx_machine_fini(void *machine)
     ulv_vtx_identity_fini(&m->identity);
     ulv_vtx_ept_fini(&m->ept);
     m->cfg.host->free(m->cfg.host->self, m->gate, ULV_VTX_PAGE);
-    m->cfg.host->free(m->cfg.host->self, m->vmxon, ULV_VTX_PAGE);
-    m->gate = m->vmxon = NULL;
+    m->gate = NULL;
+    ulv_vtx_root_leave(m);
 }
 
 const struct ulv_backend_ops ulv_backend_vtx = {

@@ -15,39 +15,49 @@ struct region {
     uint8_t *p;
 };
 
+/* A step that went wrong; ULV_OK: none did. */
+struct failure {
+    ulv_status status;
+    const char *step;
+    uint32_t outcome; /* VMX_* */
+    uint32_t error;   /* VM-instruction error */
+};
+
+/* A processor in VMX operation. What an exit comes back to is as it was when
+ * the operation began. */
+struct root {
+    const struct ulv_host *host;
+    void *vmxon; /* a page */
+    uint32_t machines;
+    struct vcpu *current;   /* whose VMCS is loaded */
+    uint64_t cr0, cr4, efer; /* as they were */
+    struct ulv_vtx_descriptor gdt, idt;
+};
+
 struct machine {
-    bool made;
+    bool made, stale; /* stale: translations have to go before an entry */
     struct ulv_machine_cfg cfg;
     struct ulv_vtx_capabilities capabilities;
     struct ulv_vtx_controls controls;
     struct ulv_vtx_ept ept;
     struct ulv_vtx_identity identity;
-    void *vmxon, *gate; /* a page each */
+    struct root *root;
+    void *gate; /* a page */
     struct region region[REGIONS_MAX];
     uint32_t region_count;
 };
 
 struct vcpu {
-    bool made, ended, resume;
+    bool made, ended, launched;
     uint32_t kicked;
     struct machine *machine;
     void *vmcs; /* a page */
+    uint64_t vmcs_physical;
+    /* rip, rsp and rflags are in the VMCS until the guest has ended */
     struct ulv_registers registers;
-    /* when it was made, to learn how fast the time stamp counts */
-    uint64_t first_time;
+    /* how fast the time stamp counts; 0: not known yet, and since when */
+    uint64_t ticks_a_microsecond, first_time;
     ulv_nsec first_now;
-};
-
-/* Between VMXON and VMXOFF, on one processor. */
-struct stay {
-    const struct machine *machine;
-    uint64_t cr0, cr4, flags; /* as they were */
-    uint64_t efer;
-    struct ulv_vtx_descriptor gdt, idt;
-    ulv_status status; /* of the first step that failed; what it was: */
-    const char *step;
-    uint32_t outcome; /* VMX_* */
-    uint32_t error;   /* VM-instruction error */
 };
 
 /* probe.c. Why this program cannot run guests, or OK and *ret. */
@@ -55,17 +65,19 @@ ulv_status ulv_vtx_processor(const struct ulv_host *host,
                              struct ulv_vtx_capabilities *ret,
                              struct ulv_diag *diag);
 
-/* stay.c. Interrupts are off from begin to end, which follows in any case;
- * between them the VMCS is the current one. */
-ulv_status ulv_vtx_stay_begin(struct stay *stay, const struct vcpu *v);
-void ulv_vtx_stay_end(struct stay *stay, const struct vcpu *v);
-/* Both keep the first failure in stay. */
-void ulv_vtx_stay_write(struct stay *stay, uint64_t field, uint64_t value);
-void ulv_vtx_stay_fields_of_host(struct stay *stay);
-void ulv_vtx_stay_failed(struct stay *stay, const char *step,
-                         uint32_t outcome);
+/* root.c. The first machine begins VMX operation, the last ends it. Errors:
+ * HOST (with a diag that says what stands in the way), NO_MEMORY. */
+ulv_status ulv_vtx_root_enter(struct machine *m, struct ulv_diag *diag);
+void ulv_vtx_root_leave(struct machine *m);
+/* Each keeps the first failure, and does nothing after one. */
+void ulv_vtx_note(struct failure *failure, const char *step, uint32_t outcome);
+void ulv_vtx_write(struct failure *failure, uint64_t field, uint64_t value);
+void ulv_vtx_fields_of_host(struct failure *failure, const struct root *root);
+/* Load the VMCS unless it is, and drop translations that are stale. */
+void ulv_vtx_make_current(struct failure *failure, struct vcpu *v);
 /* The failure in words, for a diag or the log. */
-void ulv_vtx_stay_text(const struct stay *stay, struct ulv_text *text);
+void ulv_vtx_failure_text(const struct failure *failure,
+                          struct ulv_text *text);
 
 /* vcpu.c */
 ulv_status ulv_vtx_vcpu_init(void *vcpu, void *machine, uint32_t idx,

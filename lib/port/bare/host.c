@@ -88,6 +88,13 @@ heap_init(struct ulv_bare *b, const struct ulv_bare_boot *boot,
     return status;
 }
 
+/* The others are parked. */
+static void **
+bare_processor_slot(void *self)
+{
+    return &((struct ulv_bare *)self)->slot_of_backend;
+}
+
 static void
 set_members(struct ulv_bare *b)
 {
@@ -99,6 +106,7 @@ set_members(struct ulv_bare *b)
     b->host.log = bare_log;
     b->host.processors = bare_processors;
     b->host.nodes = bare_nodes;
+    b->host.processor_slot = bare_processor_slot;
     bare_memory_members(&b->host);
     bare_medium_members(&b->host);
 }

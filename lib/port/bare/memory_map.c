@@ -119,7 +119,7 @@ bare_ranges_set(struct ulv_bare *b, uint64_t start, uint64_t bytes,
 {
     uint32_t count = b->range_count, i = 0;
     uint64_t end = start + bytes;
-    struct ulv_bare_range old;
+    struct ulv_bare_range old = {.bytes = 0};
     ulv_status status = ULV_OK;
 
     /* In place: what was there moves to the end of the array, and comes back
