@@ -6,9 +6,9 @@
 #include <ultravisor/sys/bare.h>
 #include <ultravisor/ultravisor.h>
 
-/* guests.S */
-extern const uint8_t appliance_ping[], appliance_ping_end[];
-extern const uint8_t appliance_echo[], appliance_echo_end[];
+/* embed.py */
+extern const uint8_t embedded_ping[], embedded_ping_end[];
+extern const uint8_t embedded_echo[], embedded_echo_end[];
 
 /* Parks the other processors too; false: one of them did not come. */
 bool appliance_print_machine(struct ulv_bare *bare);

@@ -71,9 +71,9 @@ divide(ulv_system *system, const struct ulv_host *host, struct ulv_diag *diag)
 {
     const struct ulv_image image[2] = {
         { .kernel = ULV_SOURCE_MEMORY(
-              appliance_ping, (size_t)(appliance_ping_end - appliance_ping)) },
+              embedded_ping, (size_t)(embedded_ping_end - embedded_ping)) },
         { .kernel = ULV_SOURCE_MEMORY(
-              appliance_echo, (size_t)(appliance_echo_end - appliance_echo)) },
+              embedded_echo, (size_t)(embedded_echo_end - embedded_echo)) },
     };
     ulv_id guest[2];
 

@@ -218,7 +218,9 @@ make_machine(struct ulv_monitor *m, struct ulv_diag *diag)
                                    .host = host,
                                    .partition = m->cfg.partition,
                                    .gate = m->partition.gate,
-                                   .launcher = m->cfg.launcher };
+                                   .launcher = m->cfg.launcher,
+                                   .call = ulv_monitor_call_at_once,
+                                   .self = m };
 
     m->machine = host->alloc(host->self, backend->machine_bytes, 16);
     m->vcpu = host->alloc(host->self, backend->vcpu_bytes, 16);
@@ -400,14 +402,14 @@ backend_failed(struct ulv_monitor *m)
     ulv_monitor_fault(m, &fault);
 }
 
-/* One stay in the guest. Returns whether it used up its budget. */
+/* One stay in the guest, begun now. Returns whether it used up its budget. */
 static bool
-run_once(struct ulv_monitor *m, ulv_nsec budget)
+run_once(struct ulv_monitor *m, ulv_nsec now, ulv_nsec budget)
 {
     const struct ulv_host *host = m->cfg.host;
-    ulv_nsec before = host->now(host->self);
     struct ulv_exit out;
 
+    m->called = false;
     if (m->cfg.backend->vcpu_run(m->vcpu, budget, &out) != ULV_OK) {
         backend_failed(m);
         return false;
@@ -415,11 +417,14 @@ run_once(struct ulv_monitor *m, ulv_nsec budget)
     switch (out.reason) {
     case ULV_EXIT_CALL:
         m->silence = 0;
-        m->last_call = host->now(host->self);
+        if (m->vcpu_event != ULV_NO_HANDLE)
+            m->last_call = host->now(host->self);
         ulv_monitor_call(m, &out.u.call);
         return false;
     case ULV_EXIT_INTERRUPTED:
-        check_silence(m, host->now(host->self) - before);
+        if (m->called)
+            m->silence = 0;
+        check_silence(m, host->now(host->self) - now);
         return true;
     default:
         ulv_monitor_fault(m, &out.u.fault);
@@ -445,7 +450,7 @@ ulv_monitor_step(struct ulv_monitor *m, ulv_nsec budget_ns,
         }
         if (now >= end)
             return ULV_MONITOR_BUSY;
-        if (!run_once(m, beside ? 0 : end - now))
+        if (!run_once(m, now, beside ? 0 : end - now))
             continue;
         if (!beside)
             return ULV_MONITOR_BUSY;

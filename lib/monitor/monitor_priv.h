@@ -59,6 +59,7 @@ struct ulv_monitor {
     uint64_t pending; /* doorbells not yet told to the guest */
     ulv_nsec start_time;
     ulv_nsec last_call, silence; /* ns run since the last call */
+    bool called; /* in the stay under way, and answered there */
     uint32_t log_credit;
     ulv_nsec log_time;
     struct ulv_end end;
@@ -66,6 +67,9 @@ struct ulv_monitor {
 
 /* system_call.c */
 void ulv_monitor_call(struct ulv_monitor *m, const struct ulv_exit_call *call);
+/* For ulv_machine_cfg.call: those that need not end the stay. */
+bool ulv_monitor_call_at_once(void *self, const struct ulv_exit_call *call,
+                              int64_t *ret_status, uint64_t *ret_value);
 void ulv_monitor_collect_bells(struct ulv_monitor *m);
 /* fault end, in words */
 void ulv_monitor_fault(struct ulv_monitor *m,

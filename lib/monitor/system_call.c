@@ -220,42 +220,85 @@ call_time(struct ulv_monitor *m, const uint64_t argument[4], struct answer *a)
     a->value = m->cfg.host->now(m->cfg.host->self) - m->start_time;
 }
 
-static const struct {
+static const struct entry {
     uint64_t number;
     uint64_t capability;
     void (*handle)(struct ulv_monitor *m, const uint64_t argument[4],
                    struct answer *a);
+    bool at_once; /* touches nothing that a stay in the guest depends on */
 } calls[] = {
-    { ULV_CALL_STOP, ULV_CAP_PARTITION, call_stop },
-    { ULV_CALL_RESET, ULV_CAP_PARTITION, call_reset },
-    { ULV_CALL_FAULT, ULV_CAP_PARTITION, call_fault },
-    { ULV_CALL_SIGNAL, ULV_CAP_CHANNEL, call_signal },
-    { ULV_CALL_WAIT, ULV_CAP_CHANNEL, call_wait },
-    { ULV_CALL_ATTACH, ULV_CAP_CHANNEL, call_channel_state },
-    { ULV_CALL_DETACH, ULV_CAP_CHANNEL, call_channel_state },
-    { ULV_CALL_FAILED, ULV_CAP_CHANNEL, call_failed },
-    { ULV_CALL_DISCOVER, ULV_CAP_QUERY, call_discover },
-    { ULV_CALL_LOG, ULV_CAP_QUERY, call_log },
-    { ULV_CALL_YIELD, ULV_CAP_YIELD, call_yield },
-    { ULV_CALL_TIME, ULV_CAP_TIME, call_time },
+    { ULV_CALL_STOP, ULV_CAP_PARTITION, call_stop, false },
+    { ULV_CALL_RESET, ULV_CAP_PARTITION, call_reset, false },
+    { ULV_CALL_FAULT, ULV_CAP_PARTITION, call_fault, false },
+    { ULV_CALL_SIGNAL, ULV_CAP_CHANNEL, call_signal, true },
+    { ULV_CALL_WAIT, ULV_CAP_CHANNEL, call_wait, false },
+    { ULV_CALL_ATTACH, ULV_CAP_CHANNEL, call_channel_state, false },
+    { ULV_CALL_DETACH, ULV_CAP_CHANNEL, call_channel_state, false },
+    { ULV_CALL_FAILED, ULV_CAP_CHANNEL, call_failed, false },
+    { ULV_CALL_DISCOVER, ULV_CAP_QUERY, call_discover, true },
+    { ULV_CALL_LOG, ULV_CAP_QUERY, call_log, false },
+    { ULV_CALL_YIELD, ULV_CAP_YIELD, call_yield, false },
+    { ULV_CALL_TIME, ULV_CAP_TIME, call_time, true },
 };
+
+/* By class (bits 15:8) and method (7:0): where a call stands in calls, + 1. */
+#define PLACE(number) (((number) >> 8 & 15) * 8 + ((number) & 7))
+static const uint8_t place[16 * 8] = {
+    [PLACE(ULV_CALL_STOP)] = 1,     [PLACE(ULV_CALL_RESET)] = 2,
+    [PLACE(ULV_CALL_FAULT)] = 3,    [PLACE(ULV_CALL_SIGNAL)] = 4,
+    [PLACE(ULV_CALL_WAIT)] = 5,     [PLACE(ULV_CALL_ATTACH)] = 6,
+    [PLACE(ULV_CALL_DETACH)] = 7,   [PLACE(ULV_CALL_FAILED)] = 8,
+    [PLACE(ULV_CALL_DISCOVER)] = 9, [PLACE(ULV_CALL_LOG)] = 10,
+    [PLACE(ULV_CALL_YIELD)] = 11,   [PLACE(ULV_CALL_TIME)] = 12,
+};
+
+/* In the way of every call, also where the code is made small. */
+#define IN_THE_WAY static inline __attribute__((always_inline))
+
+IN_THE_WAY const struct entry *
+find(uint64_t number)
+{
+    uint32_t i = place[PLACE(number)];
+
+    return i != 0 && calls[i - 1].number == number ? &calls[i - 1] : NULL;
+}
+
+IN_THE_WAY void
+carry_out(struct ulv_monitor *m, const struct entry *entry,
+          const struct ulv_exit_call *call, struct answer *a)
+{
+    a->status = ULV_E_DENIED;
+    if ((m->partition.capabilities & entry->capability) == 0)
+        return;
+    a->status = ULV_OK;
+    entry->handle(m, call->argument, a);
+}
 
 void
 ulv_monitor_call(struct ulv_monitor *m, const struct ulv_exit_call *call)
 {
     struct answer a = { .status = ULV_E_UNSUPPORTED };
+    const struct entry *entry = find(call->number);
 
-    for (size_t i = 0; i < ULV_COUNT_OF(calls); i++) {
-        if (calls[i].number != call->number)
-            continue;
-        if ((m->partition.capabilities & calls[i].capability) == 0) {
-            a.status = ULV_E_DENIED;
-            break;
-        }
-        a.status = ULV_OK;
-        calls[i].handle(m, call->argument, &a);
-        break;
-    }
+    if (entry != NULL)
+        carry_out(m, entry, call, &a);
     if (!a.later)
         m->cfg.backend->vcpu_answer(m->vcpu, a.status, a.value);
+}
+
+bool
+ulv_monitor_call_at_once(void *self, const struct ulv_exit_call *call,
+                         int64_t *ret_status, uint64_t *ret_value)
+{
+    struct ulv_monitor *m = self;
+    const struct entry *entry = find(call->number);
+    struct answer a = { .status = ULV_OK };
+
+    if (entry == NULL || !entry->at_once)
+        return false;
+    m->called = true;
+    carry_out(m, entry, call, &a);
+    *ret_status = a.status;
+    *ret_value = a.value;
+    return true;
 }

@@ -23,6 +23,8 @@ FAULTS = {
     "undefined": (C.ULV_FAULT_INSTRUCTION, "0f 0b"),
     "privileged": (C.ULV_FAULT_INSTRUCTION, "not allowed"),
     "port": (C.ULV_FAULT_PORT, "I/O port"),
+    "msr": (C.ULV_FAULT_INSTRUCTION, "not allowed"),
+    "control_register": (C.ULV_FAULT_INSTRUCTION, "not allowed"),
     "divide": (C.ULV_FAULT_ARITHMETIC, "arithmetic"),
 }
 

@@ -34,6 +34,12 @@ struct ulv_backend_caps {
     char version[32];           /* "KVM API 12", "seccomp", ... */
 };
 
+/* A call through the gate: registers as in abi/system_call.h. */
+struct ulv_exit_call {
+    uint64_t number;
+    uint64_t argument[4];
+};
+
 struct ulv_machine_cfg {
     uint32_t size;
     uint32_t vcpu_count; /* 1 .. caps.vcpus_max */
@@ -42,6 +48,12 @@ struct ulv_machine_cfg {
     uint64_t gate;     /* guest address of the gate page, from the view */
     /* process backend: path of the launcher, NULL = the installed one */
     const char *launcher;
+    /* NULL, or: answer a call on the spot. A backend that can go on without
+     * leaving vcpu_run asks it first, on the same thread; false: the call is
+     * an exit like any other. Going on counts against the budget. */
+    bool (*call)(void *self, const struct ulv_exit_call *call,
+                 int64_t *ret_status, uint64_t *ret_value);
+    void *self; /* passed to call */
 };
 
 /* Why vcpu_run came back. */
@@ -71,12 +83,6 @@ struct ulv_registers {
     uint64_t rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp;
     uint64_t r8, r9, r10, r11, r12, r13, r14, r15;
     uint64_t rip, rflags;
-};
-
-/* A call through the gate: registers as in abi/system_call.h. */
-struct ulv_exit_call {
-    uint64_t number;
-    uint64_t argument[4];
 };
 
 struct ulv_exit_fault {

@@ -90,6 +90,7 @@ struct ulv_bare {
 
     uint64_t ticks_per_second; /* of the time stamp counter */
     uint64_t ticks_origin;
+    uint64_t nsec_scale; /* ns a tick, times 2^32 */
 
     uint64_t root_table; /* ACPI RSDT or XSDT; 0: none */
     bool root_is_wide;   /* XSDT */

@@ -204,17 +204,6 @@ violation(const struct ulv_vtx_exit *exit, struct ulv_exit *out)
     return ULV_VTX_RETURN;
 }
 
-void
-ulv_vtx_call(const struct ulv_registers *registers, struct ulv_exit *out)
-{
-    out->reason = ULV_EXIT_CALL;
-    out->u.call.number = registers->rdi;
-    out->u.call.argument[0] = registers->rsi;
-    out->u.call.argument[1] = registers->rdx;
-    out->u.call.argument[2] = registers->rcx;
-    out->u.call.argument[3] = registers->r8;
-}
-
 static enum ulv_vtx_next
 special(const struct ulv_vtx_exit *exit, const struct ulv_registers *registers,
         struct ulv_exit *out)

@@ -31,7 +31,17 @@ enum ulv_vtx_next ulv_vtx_exit_decode(const struct ulv_vtx_exit *exit,
                                       const struct ulv_registers *registers,
                                       struct ulv_exit *out);
 /* VMCALL: what the guest asks; of *out, the reason and the call are set. */
-void ulv_vtx_call(const struct ulv_registers *registers, struct ulv_exit *out);
+static inline void
+ulv_vtx_call(const struct ulv_registers *registers, struct ulv_exit *out)
+{
+    out->reason = ULV_EXIT_CALL;
+    out->u.call.number = registers->rdi;
+    out->u.call.argument[0] = registers->rsi;
+    out->u.call.argument[1] = registers->rdx;
+    out->u.call.argument[2] = registers->rcx;
+    out->u.call.argument[3] = registers->r8;
+}
+
 /* The name of a basic exit reason; NULL: unknown. */
 const char *ulv_vtx_exit_text(uint32_t reason);
 /* VM-instruction errors in words; "unknown error" for others. */

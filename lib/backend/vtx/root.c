@@ -6,9 +6,10 @@
 #include "backend/vtx/vtx_priv.h"
 
 void
-ulv_vtx_note(struct failure *failure, const char *step, uint32_t outcome)
+ulv_vtx_note_failure(struct failure *failure, const char *step,
+                     uint32_t outcome)
 {
-    if (outcome == VMX_DONE || failure->status != ULV_OK)
+    if (failure->status != ULV_OK)
         return;
     failure->status = ULV_E_HOST;
     failure->step = step;

@@ -11,7 +11,7 @@
 #define LEARN_NS     UINT64_C(1000000)
 #define FIRST_TICKS  UINT64_C(0x10000) /* until it is known how fast */
 #define NS_A_US      UINT64_C(1000)
-#define EXIT_NS      UINT64_C(1000) /* of the budget, for a CPUID */
+#define EXIT_NS      UINT64_C(1000) /* of the budget, for a CPUID or call */
 #define FLAGS_RESET  UINT64_C(2) /* SDM vol. 1 3.4.3 */
 
 /* run.S knows these */
@@ -150,11 +150,16 @@ timer_value(struct vcpu *v, ulv_nsec slice)
     uint64_t shift = v->machine->capabilities.misc & 31;
     uint64_t ticks = FIRST_TICKS;
 
+    if (slice == SLICE_NS && v->timer_of_slice != 0)
+        return v->timer_of_slice;
     if (v->ticks_a_microsecond == 0)
         learn(v);
     if (v->ticks_a_microsecond != 0)
         ticks = v->ticks_a_microsecond * (slice / NS_A_US + 1);
-    return ULV_MIN((ticks >> shift) + 1, (uint64_t)UINT32_MAX);
+    ticks = ULV_MIN((ticks >> shift) + 1, (uint64_t)UINT32_MAX);
+    if (slice == SLICE_NS && v->ticks_a_microsecond != 0)
+        v->timer_of_slice = ticks;
+    return ticks;
 }
 
 static void
@@ -227,11 +232,29 @@ follow(struct vcpu *v, const struct ulv_vtx_exit *exit, struct ulv_exit *out,
     }
 }
 
+/* VMCALL, the common case, told by three fields of the VMCS. Whether it was
+ * answered on the spot. */
+static bool
+answer_call(struct vcpu *v, struct ulv_exit *out)
+{
+    const struct ulv_machine_cfg *cfg = &v->machine->cfg;
+    int64_t status;
+    uint64_t value;
+
+    step_over();
+    ulv_vtx_call(&v->registers, out);
+    if (cfg->call == NULL ||
+        !cfg->call(cfg->self, &out->u.call, &status, &value))
+        return false;
+    v->registers.rax = (uint64_t)status;
+    v->registers.rdx = value;
+    return true;
+}
+
 /*
  * Slices until something is to tell. No clock is read: a slice that the timer
  * ends has used its length, another exit a microsecond, so that a guest that
- * does nothing but exit comes back too. A call, the common case, is told by
- * three fields of the VMCS.
+ * does nothing but exit comes back too.
  */
 static void
 stay_in(struct vcpu *v, struct failure *failure, ulv_nsec budget_ns,
@@ -246,21 +269,22 @@ stay_in(struct vcpu *v, struct failure *failure, ulv_nsec budget_ns,
 
         ulv_vtx_note(failure, "VMWRITE",
                      vmx_write(FIELD_TIMER, timer_value(v, slice)));
-        ulv_vtx_note(failure, v->launched ? "VMRESUME" : "VMLAUNCH",
+        ulv_vtx_note(failure, "VMLAUNCH or VMRESUME",
                      ulv_vtx_enter(&v->registers, v->launched));
         if (failure->status != ULV_OK)
             return;
         reason = (uint32_t)vmx_read(FIELD_REASON);
         if (reason == REASON_VMCALL) {
             v->launched = true;
-            step_over();
-            ulv_vtx_call(&v->registers, out);
-            return;
+            if (!answer_call(v, out))
+                return;
+            used = EXIT_NS;
+        } else {
+            v->launched = (reason & REASON_ENTRY_FAILED) == 0;
+            read_exit(v, reason, &exit);
+            if (!follow(v, &exit, out, slice, &used))
+                return;
         }
-        v->launched = (reason & REASON_ENTRY_FAILED) == 0;
-        read_exit(v, reason, &exit);
-        if (!follow(v, &exit, out, slice, &used))
-            return;
         /* pairs with vcpu_kick */
         if (used >= budget_ns ||
             __atomic_exchange_n(&v->kicked, 0, __ATOMIC_SEQ_CST) != 0)
@@ -297,7 +321,8 @@ ulv_vtx_vcpu_run(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *out)
         budget_ns == 0)
         return ULV_OK;
     flags = cpu_interrupts_off();
-    ulv_vtx_make_current(&failure, v);
+    if (root->current != v || v->machine->stale)
+        ulv_vtx_make_current(&failure, v);
     if (failure.status == ULV_OK)
         stay_in(v, &failure, budget_ns, out);
     /* an exit has set their limits to 64 KiB; SDM vol. 3C 27.5.2 */

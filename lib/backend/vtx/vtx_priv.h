@@ -57,6 +57,7 @@ struct vcpu {
     struct ulv_registers registers;
     /* how fast the time stamp counts; 0: not known yet, and since when */
     uint64_t ticks_a_microsecond, first_time;
+    uint64_t timer_of_slice; /* of a whole one, once the speed is known */
     ulv_nsec first_now;
 };
 
@@ -70,7 +71,14 @@ ulv_status ulv_vtx_processor(const struct ulv_host *host,
 ulv_status ulv_vtx_root_enter(struct machine *m, struct ulv_diag *diag);
 void ulv_vtx_root_leave(struct machine *m);
 /* Each keeps the first failure, and does nothing after one. */
-void ulv_vtx_note(struct failure *failure, const char *step, uint32_t outcome);
+void ulv_vtx_note_failure(struct failure *failure, const char *step,
+                          uint32_t outcome);
+static inline void
+ulv_vtx_note(struct failure *failure, const char *step, uint32_t outcome)
+{
+    if (outcome != VMX_DONE)
+        ulv_vtx_note_failure(failure, step, outcome);
+}
 void ulv_vtx_write(struct failure *failure, uint64_t field, uint64_t value);
 void ulv_vtx_fields_of_host(struct failure *failure, const struct root *root);
 /* Load the VMCS unless it is, and drop translations that are stale. */

@@ -14,8 +14,9 @@
 #define MEASURE_TICKS    (TIMER_HERTZ / 50) /* 20 ms */
 #define MEASURE_POLLS    UINT32_C(100000000)
 #define NSEC_OF_A_SECOND UINT64_C(1000000000)
-/* rest * 10^9 in bare_now must fit 64 bits */
-#define HERTZ_MAX        (UINT64_MAX / NSEC_OF_A_SECOND)
+#define SCALE_SHIFT      32
+
+__extension__ typedef unsigned __int128 wide;
 
 ulv_status
 bare_clock_init(struct ulv_bare *b)
@@ -42,9 +43,11 @@ bare_clock_init(struct ulv_bare *b)
         return ULV_E_HOST;
     b->ticks_per_second = (after - before) * TIMER_HERTZ / MEASURE_TICKS;
     b->ticks_origin = before;
-    return b->ticks_per_second == 0 || b->ticks_per_second > HERTZ_MAX
-               ? ULV_E_HOST
-               : ULV_OK;
+    if (b->ticks_per_second == 0)
+        return ULV_E_HOST;
+    b->nsec_scale =
+        (NSEC_OF_A_SECOND << SCALE_SHIFT) / b->ticks_per_second;
+    return b->nsec_scale == 0 ? ULV_E_HOST : ULV_OK;
 }
 
 ulv_nsec
@@ -53,9 +56,8 @@ bare_now(void *self)
     const struct ulv_bare *b = self;
     uint64_t passed = bare_ticks() - b->ticks_origin;
 
-    return passed / b->ticks_per_second * NSEC_OF_A_SECOND +
-           passed % b->ticks_per_second * NSEC_OF_A_SECOND /
-               b->ticks_per_second;
+    /* off by less than one part in 2^32 / 10^9 * Hz: a second a year */
+    return (ulv_nsec)((wide)passed * b->nsec_scale >> SCALE_SHIFT);
 }
 
 void
