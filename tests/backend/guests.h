@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
  * Guests of a few bytes, and what every backend makes of them. Also for
- * programs without an operating system (tests/bochs).
+ * programs without an operating system (tests/appliance).
  */
 #ifndef TESTS_BACKEND_GUESTS_H
 #define TESTS_BACKEND_GUESTS_H

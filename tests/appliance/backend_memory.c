@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* Calls, memory that comes and goes, and a host without memory. */
+#include "backend.h"
+
+#define OTHER       UINT64_C(0x20000000) /* guest address of a second region */
+#define PAGE        4096u
+#define OTHER_BYTES (4 * PAGE)
+
+static uint8_t *
+new_pages(void)
+{
+    uint8_t *pages = bare.host.alloc(bare.host.self, OTHER_BYTES, PAGE);
+
+    check(pages != NULL, "pages", 0);
+    return pages;
+}
+
+static void
+free_pages(uint8_t *pages)
+{
+    bare.host.free(bare.host.self, pages, OTHER_BYTES);
+}
+
+static ulv_status
+map(uint64_t guest, uint64_t bytes, void *p, uint32_t access)
+{
+    return ops->map(machine, (ulv_gpa){guest}, bytes, ULV_NO_HANDLE, 0, p,
+                    access);
+}
+
+static void
+test_calls(void)
+{
+    struct ulv_exit out;
+    uint64_t seen[3];
+
+    begin(calls, sizeof(calls));
+    run(&out);
+    check(out.reason == ULV_EXIT_CALL, "reason", out.reason);
+    check(out.u.call.number == 0x1122, "number", out.u.call.number);
+    check(out.u.call.argument[0] == 77, "0", out.u.call.argument[0]);
+    check(out.u.call.argument[1] == 3, "1", out.u.call.argument[1]);
+    check(out.u.call.argument[2] == 4, "2", out.u.call.argument[2]);
+    check(out.u.call.argument[3] == 5, "3", out.u.call.argument[3]);
+    for (uint64_t n = 0; n < 200; n++) {
+        ops->vcpu_answer(vcpu, -(int64_t)n, n * 3);
+        run(&out);
+        memcpy(seen, ram + 0x800, sizeof(seen));
+        check(seen[0] == -n, "rax", seen[0]);
+        check(seen[1] == n * 3, "rdx", seen[1]);
+        check(seen[2] == 6, "rbx", seen[2]);
+    }
+    end();
+}
+
+static void
+test_memory(void)
+{
+    struct ulv_exit out;
+
+    begin(loop, sizeof(loop));
+    check(map(RAM + PAGE, PAGE, ram, 0) == ULV_E_EXISTS, "map twice", 0);
+    check(map(RAM + 1, PAGE, ram, 0) == ULV_E_ARG, "map askew", 0);
+    check(map(GATE, PAGE, ram, 0) == ULV_E_EXISTS, "map the gate", 0);
+    check(map(UINT64_C(1) << 40, PAGE, ram, 0) == ULV_E_LIMIT, "map too far",
+          0);
+    check(ops->unmap(machine, (ulv_gpa){RAM}, PAGE) == ULV_E_NOT_FOUND,
+          "unmap a part", 0);
+    (void)ops->vcpu_run(vcpu, 5 * MS, &out);
+    check(ops->unmap(machine, (ulv_gpa){RAM}, BYTES) == ULV_OK, "unmap", 0);
+    run(&out);
+    check_fault(&out, ULV_FAULT_EXECUTE, RAM);
+    end();
+}
+
+/* mov OTHER,%eax; mov %eax,OTHER + 4 */
+static const uint8_t reader[] = {
+    0x8b, 0x04, 0x25, 0, 0, 0, 0x20, 0x89, 0x04, 0x25, 4, 0, 0, 0x20,
+};
+/* mov OTHER + 0x3000,%eax; mov %eax,OTHER + 4; ud2 */
+static const uint8_t reader_of_last[] = {
+    0x8b, 0x04, 0x25, 0, 0x30, 0,    0x20, 0x89,
+    0x04, 0x25, 4,    0, 0,    0x20, 0x0f, 0x0b,
+};
+/* lock incl OTHER */
+static const uint8_t counter[] = {0xf0, 0xff, 0x04, 0x25, 0, 0, 0, 0x20};
+/* mov $OTHER,%eax; jmp *%rax */
+static const uint8_t jumper[] = {0xb8, 0, 0, 0, 0x20, 0xff, 0xe0};
+
+static void
+test_rights(void)
+{
+    uint8_t *page = new_pages();
+    struct ulv_exit out;
+
+    page[0] = 42;
+    begin(reader, sizeof(reader));
+    check(map(OTHER, PAGE, page, 0) == ULV_OK, "map", 0);
+    run(&out);
+    check_fault(&out, ULV_FAULT_WRITE, OTHER + 4);
+    check(out.u.fault.registers.rax == 42, "rax", out.u.fault.registers.rax);
+    end();
+    begin(counter, sizeof(counter));
+    check(map(OTHER, PAGE, page, 0) == ULV_OK, "map", 0);
+    run(&out);
+    check_fault(&out, ULV_FAULT_WRITE, OTHER);
+    end();
+    begin(jumper, sizeof(jumper));
+    check(map(OTHER, PAGE, page, ULV_GUEST_WRITE) == ULV_OK, "map", 0);
+    run(&out);
+    check_fault(&out, ULV_FAULT_EXECUTE, OTHER);
+    check(page[0] == 42 && page[4] == 0, "written", page[0]);
+    end();
+    free_pages(page);
+}
+
+/* Pages that do not follow one another: the last comes first. */
+static uint8_t *scattered;
+
+static uint64_t
+backwards(void *self, const void *p)
+{
+    uint64_t at = (uint64_t)(uintptr_t)p, first = (uintptr_t)scattered;
+
+    (void)self;
+    return at - first < OTHER_BYTES ? first + 3 * PAGE - (at - first) : at;
+}
+
+static void
+test_scattered_pages(void)
+{
+    uint64_t (*physical)(void *, const void *) = bare.host.physical;
+    uint8_t *pages = new_pages();
+    struct ulv_exit out;
+
+    scattered = pages;
+    for (uint8_t i = 0; i < 4; i++)
+        pages[i * PAGE] = i + 40;
+    begin(reader_of_last, sizeof(reader_of_last));
+    bare.host.physical = backwards;
+    check(map(OTHER, OTHER_BYTES, pages, ULV_GUEST_WRITE) == ULV_OK, "map", 0);
+    bare.host.physical = physical;
+    run(&out);
+    check_fault(&out, ULV_FAULT_INSTRUCTION, RAM + 14);
+    check(out.u.fault.registers.rax == 40, "rax", out.u.fault.registers.rax);
+    check(pages[3 * PAGE + 4] == 40, "written", pages[3 * PAGE + 4]);
+    end();
+    free_pages(pages);
+}
+
+/* mov $0x40000000,%eax; cpuid; ud2 */
+static const uint8_t cpuid[] = {
+    0xb8, 0, 0, 0, 0x40, 0x0f, 0xa2, 0x0f, 0x0b,
+};
+
+static void
+test_cpuid(void)
+{
+    struct ulv_exit out;
+    uint32_t text;
+
+    begin(cpuid, sizeof(cpuid));
+    run(&out);
+    check_fault(&out, ULV_FAULT_INSTRUCTION, RAM + 7);
+    memcpy(&text, "ultr", sizeof(text));
+    check(out.u.fault.registers.rbx == text, "rbx", out.u.fault.registers.rbx);
+    end();
+}
+
+static uint64_t allocations, fail_at;
+static void *(*real_alloc)(void *self, size_t bytes, size_t align);
+
+static void *
+failing_alloc(void *self, size_t bytes, size_t align)
+{
+    return ++allocations == fail_at ? NULL : real_alloc(self, bytes, align);
+}
+
+static void
+test_every_allocation_fails(void)
+{
+    uint64_t free_bytes = bare.heap_free;
+    ulv_status status = ULV_E_INTERNAL;
+    struct ulv_diag diag = ULV_DIAG_INIT;
+
+    real_alloc = bare.host.alloc;
+    bare.host.alloc = failing_alloc;
+    for (fail_at = 1; status != ULV_OK; fail_at++) {
+        allocations = 0;
+        status = try_begin(loop, sizeof(loop), &diag);
+        check(status == ULV_OK || status == ULV_E_NO_MEMORY, "status",
+              (uint64_t)(int64_t)status);
+        end();
+        check(bare.heap_free == free_bytes, "heap", bare.heap_free);
+    }
+    bare.host.alloc = real_alloc;
+    check(fail_at > 10, "allocations", fail_at);
+}
+
+static const struct test_case cases[] = {
+    {"calls", test_calls},
+    {"memory comes and goes", test_memory},
+    {"rights", test_rights},
+    {"scattered pages", test_scattered_pages},
+    {"cpuid", test_cpuid},
+    {"every allocation fails", test_every_allocation_fails},
+};
+
+const struct case_list memory_cases = {cases, ULV_COUNT_OF(cases)};

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* How a stay ends that the guest does not end: budget, kick, interrupts. */
+#include "backend.h"
+
+/* Intel 8259A data sheet: two of them; Intel 8254: the timer. */
+#define PIC_A          0x20
+#define PIC_B          0xa0
+#define PIC_ICW1       0x11 /* edges, two of them, ICW4 follows */
+#define PIC_ICW4       0x01
+#define PIC_READ_IRR   0x0a
+#define PIC_TIMER      0x01 /* its line */
+#define PIT            0x40
+#define PIT_MODE_2     0x34 /* channel 0, low then high byte */
+#define PIT_COUNT_HIGH 0x10 /* of 1193182 Hz: 3.4 ms */
+#define VECTOR_TIMER   32
+/* SDM vol. 3A 6.14.1: present, 64-bit interrupt gate */
+#define GATE_INTERRUPT UINT64_C(0x00008e0000000000)
+#define FLAGS_IF       UINT64_C(0x200) /* SDM vol. 1 3.4.3 */
+
+GUEST(guest_registers);
+extern const uint8_t backend_interrupt[];
+extern uint64_t interrupts; /* of the timer, counted by backend_interrupt */
+
+uint64_t interrupts;
+static uint64_t gates[512];
+static struct ulv_vtx_descriptor gdt, port_gates;
+
+/* ---- the timer ----------------------------------------------------------- */
+
+static void
+interrupts_on(void)
+{
+    __asm__ volatile("sti; nop" : : : "memory");
+}
+
+static void
+interrupts_off(void)
+{
+    __asm__ volatile("cli" : : : "memory");
+}
+
+/* The gates of the port, which tell of exceptions, but for one vector. */
+static void
+load_gates(void)
+{
+    uint64_t target = (uint64_t)(uintptr_t)backend_interrupt;
+    struct ulv_vtx_descriptor own = {.limit = sizeof(gates) - 1,
+                                     .base = (uint64_t)(uintptr_t)gates};
+
+    cpu_tables(&gdt, &port_gates);
+    memcpy(gates, bare_at(port_gates.base), sizeof(gates));
+    gates[2 * VECTOR_TIMER] = GATE_INTERRUPT | (uint64_t)cpu_cs() << 16 |
+                              (target & 0xffff) | (target >> 16 & 0xffff) << 48;
+    gates[2 * VECTOR_TIMER + 1] = target >> 32;
+    cpu_load_tables(&gdt, &own);
+}
+
+static void
+start_timer(void)
+{
+    load_gates();
+    interrupts = 0;
+    bare_out8(PIC_A, PIC_ICW1);
+    bare_out8(PIC_B, PIC_ICW1);
+    bare_out8(PIC_A + 1, VECTOR_TIMER);
+    bare_out8(PIC_B + 1, VECTOR_TIMER + 8);
+    bare_out8(PIC_A + 1, 4); /* the second is at line 2 */
+    bare_out8(PIC_B + 1, 2);
+    bare_out8(PIC_A + 1, PIC_ICW4);
+    bare_out8(PIC_B + 1, PIC_ICW4);
+    bare_out8(PIC_A + 1, (uint8_t)~PIC_TIMER);
+    bare_out8(PIC_B + 1, 0xff);
+    bare_out8(PIT + 3, PIT_MODE_2);
+    bare_out8(PIT, 0);
+    bare_out8(PIT, PIT_COUNT_HIGH);
+}
+
+static void
+stop_timer(void)
+{
+    interrupts_off();
+    bare_out8(PIC_A + 1, 0xff);
+    cpu_load_tables(&gdt, &port_gates);
+}
+
+/* ---- without interrupts -------------------------------------------------- */
+
+/* One run of a guest without an end; how long it took. */
+static ulv_nsec
+run_once(ulv_nsec budget)
+{
+    ulv_nsec before = bare.host.now(bare.host.self);
+    struct ulv_exit out;
+
+    check(ops->vcpu_run(vcpu, budget, &out) == ULV_OK, "run", 0);
+    check(out.reason == ULV_EXIT_INTERRUPTED, "reason", out.reason);
+    return bare.host.now(bare.host.self) - before;
+}
+
+static void
+test_budget_and_kick(void)
+{
+    struct ulv_registers registers;
+
+    begin(loop, sizeof(loop));
+    for (int i = 0; i < 20; i++)
+        (void)run_once(5 * MS);
+    ops->vcpu_kick(vcpu);
+    check(run_once(3600 * SECOND) < MS, "kick", 0);
+    check(run_once(0) < MS, "nothing", 0);
+    check(ops->vcpu_registers(vcpu, &registers) == ULV_OK, "registers", 0);
+    check(registers.rip == RAM, "rip", registers.rip);
+    check(registers.rdi == 77, "rdi", registers.rdi);
+    check(registers.rsp == RAM + BYTES - 8, "rsp", registers.rsp);
+    end();
+}
+
+/* Loops of which each goes on in another way. */
+static const struct {
+    const char *what;
+    uint8_t code[16];
+} loops[] = {
+    {"jmp", {0xeb, 0xfe}},
+    {"pause", {0xf3, 0x90, 0xeb, 0xfc}},
+    {"rdtsc", {0x0f, 0x31, 0xeb, 0xfc}},
+    {"cpuid, which exits", {0x0f, 0xa2, 0xeb, 0xfc}},
+    {"popf", {0x9c, 0x9d, 0xeb, 0xfc}},
+    {"lock incl", {0xf0, 0xff, 0x04, 0x25, 0, 8, 0x40, 0, 0xeb, 0xf6}},
+    {"rep stosb of 1 MiB",
+     {0xbf, 0, 0, 0x41, 0, 0xb9, 0, 0, 0x10, 0, 0xf3, 0xaa, 0xeb, 0xf2}},
+};
+
+/* Nothing but the preemption timer ends them: interrupts are off. The first
+ * stay is as long as it gets: how fast time goes is not known yet. */
+static void
+test_loops(void)
+{
+    for (size_t i = 0; i < ULV_COUNT_OF(loops); i++) {
+        struct ulv_registers registers;
+
+        begin(loops[i].code, sizeof(loops[i].code));
+        (void)run_once(5 * MS);
+        for (int n = 0; n < 3; n++) {
+            ulv_nsec took = run_once(5 * MS);
+
+            check(took >= 5 * MS && took < 8 * MS, loops[i].what, took);
+        }
+        check(ops->vcpu_registers(vcpu, &registers) == ULV_OK, "registers", 0);
+        check(registers.rip - RAM < sizeof(loops[i].code), "rip",
+              registers.rip);
+        end();
+    }
+}
+
+/* ---- with interrupts ----------------------------------------------------- */
+
+/* IF of a guest does not matter to interrupts that exit (SDM vol. 3C 25.2).
+ * To Bochs 2.7 it does: an entry that leaves IF at 0 leaves them masked, so
+ * that none ends a stay. A guest cannot set it; the cases that need it do. */
+static void
+let_interrupts_exit(void)
+{
+    ((struct vcpu *)vcpu)->registers.rflags |= FLAGS_IF;
+}
+
+/* Served after each stay, whatever ended it. */
+static void
+test_interrupts(void)
+{
+    begin(loop, sizeof(loop));
+    start_timer();
+    interrupts_on();
+    for (int i = 0; i < 10; i++)
+        (void)run_once(50 * MS);
+    stop_timer();
+    check(interrupts >= 10, "interrupts", interrupts);
+    end();
+}
+
+/* Each ends a stay, well before its budget, and is served once. */
+static void
+test_interrupt_exits(void)
+{
+    BEGIN(guest_registers);
+    let_interrupts_exit();
+    start_timer();
+    interrupts_on();
+    for (uint64_t i = 1; i <= 20; i++) {
+        ulv_nsec took = run_once(SECOND);
+
+        check(took < 5 * MS, "a period of the timer", took);
+        check(interrupts == i, "interrupts", interrupts);
+    }
+    stop_timer();
+    check(ulv_get_le64(ram + 0x800) > 100, "counted", 0);
+    end();
+}
+
+/* One that is there when the stay begins, and that the host does not take:
+ * the guest gets no further until it does. */
+static void
+test_pending_interrupt(void)
+{
+    ulv_nsec until = bare.host.now(bare.host.self) + SECOND;
+    uint64_t count;
+
+    BEGIN(guest_registers);
+    let_interrupts_exit();
+    start_timer();
+    bare_out8(PIC_A, PIC_READ_IRR);
+    while ((bare_in8(PIC_A) & PIC_TIMER) == 0 &&
+           bare.host.now(bare.host.self) < until)
+        bare_pause();
+    for (int i = 0; i < 5; i++)
+        check(run_once(50 * MS) < MS, "the guest stays", 0);
+    count = ulv_get_le64(ram + 0x800);
+    check(count == 0, "the guest got further", count);
+    check(interrupts == 0, "early", interrupts);
+    interrupts_on();
+    check(interrupts == 1, "served", interrupts);
+    (void)run_once(50 * MS);
+    count = ulv_get_le64(ram + 0x800);
+    check(count > 100, "counted", count);
+    stop_timer();
+    end();
+}
+
+static void *
+new_zeroed(size_t bytes, size_t align)
+{
+    void *p = bare.host.alloc(bare.host.self, bytes, align);
+
+    check(p != NULL, "no memory", bytes);
+    return p;
+}
+
+/* Two machines in turn, often and anywhere interrupted. */
+static void
+test_two_machines(void)
+{
+    uint8_t *rams[2] = {ram, new_zeroed(BYTES, BYTES)};
+    void *machines[2] = {machine, new_zeroed(ops->machine_bytes, 16)};
+    void *vcpus[2] = {vcpu, new_zeroed(ops->vcpu_bytes, 16)};
+    uint64_t count, before[2] = {0, 0};
+
+    for (int i = 1; i >= 0; i--) {
+        ram = rams[i];
+        machine = machines[i];
+        vcpu = vcpus[i];
+        BEGIN(guest_registers);
+        let_interrupts_exit();
+    }
+    start_timer();
+    interrupts_on();
+    for (int i = 0; i < 60; i++) {
+        vcpu = vcpus[i % 2];
+        (void)run_once((ulv_nsec)(i % 7 + 1) * MS);
+        count = ulv_get_le64(rams[1 - i % 2] + 0x800);
+        check(count == before[1 - i % 2], "the other one ran", count);
+        before[i % 2] = ulv_get_le64(rams[i % 2] + 0x800);
+    }
+    stop_timer();
+    check(before[0] > 100 && before[1] > 100, "counted", before[0]);
+    vcpu = vcpus[0];
+    end();
+    ops->vcpu_fini(vcpus[1]);
+    ops->machine_fini(machines[1]);
+    bare.host.free(bare.host.self, rams[1], BYTES);
+    bare.host.free(bare.host.self, machines[1], ops->machine_bytes);
+    bare.host.free(bare.host.self, vcpus[1], ops->vcpu_bytes);
+}
+
+static const struct test_case cases[] = {
+    {"budget and kick", test_budget_and_kick},
+    {"endless loops", test_loops},
+    {"interrupts of the host", test_interrupts},
+    {"an interrupt ends a stay", test_interrupt_exits},
+    {"an interrupt that stays pending", test_pending_interrupt},
+    {"two machines", test_two_machines},
+};
+
+const struct case_list time_cases = {cases, ULV_COUNT_OF(cases)};
