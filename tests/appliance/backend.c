@@ -193,6 +193,17 @@ run(struct ulv_exit *out)
     check(false, "no exit", 0);
 }
 
+void
+write_field(uint64_t field, uint64_t value)
+{
+    struct stay stay;
+
+    if (ulv_vtx_stay_begin(&stay, vcpu) == ULV_OK)
+        ulv_vtx_stay_write(&stay, field, value);
+    ulv_vtx_stay_end(&stay, vcpu);
+    check(stay.status == ULV_OK, "stay", 0);
+}
+
 /* ---- all of them --------------------------------------------------------- */
 
 static void

@@ -50,6 +50,8 @@ void begin(const void *code, size_t bytes);
 void end(void);
 /* Until there is something to tell. */
 void run(struct ulv_exit *out);
+/* Into the VMCS, behind the backend's back. */
+void write_field(uint64_t field, uint64_t value);
 
 /* A guest of backend_guests.S. */
 #define GUEST(name) extern const uint8_t name[], name##_end[]

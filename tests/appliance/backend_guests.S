@@ -123,7 +123,7 @@
 1:  .ascii "Shutdown"
     finish guest_shutdown
 
-/* ---- the handler of the host's timer; see backend_time.c ----------------- */
+/* ---- the handlers of the host's timer; see backend_time.c ---------------- */
 
     .text
     .globl backend_interrupt
@@ -133,6 +133,11 @@ backend_interrupt:
     mov $0x20, %al      /* end of interrupt; Intel 8259A data sheet */
     out %al, $0x20
     pop %rax
+    iretq
+
+    .globl backend_nmi
+backend_nmi:
+    incq nmis
     iretq
 
     .section .note.GNU-stack, "", @progbits

@@ -371,17 +371,6 @@ test_shutdown(void)
 /* ---- with other controls than the backend's ------------------------------ */
 
 static void
-write_field(uint64_t field, uint64_t value)
-{
-    struct stay stay;
-
-    if (ulv_vtx_stay_begin(&stay, vcpu) == ULV_OK)
-        ulv_vtx_stay_write(&stay, field, value);
-    ulv_vtx_stay_end(&stay, vcpu);
-    check(stay.status == ULV_OK, "stay", 0);
-}
-
-static void
 triple_fault(const uint8_t *code, size_t bytes)
 {
     struct ulv_exit out;
