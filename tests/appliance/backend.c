@@ -196,12 +196,11 @@ run(struct ulv_exit *out)
 void
 write_field(uint64_t field, uint64_t value)
 {
-    struct stay stay;
+    struct failure failure = { .status = ULV_OK };
 
-    if (ulv_vtx_stay_begin(&stay, vcpu) == ULV_OK)
-        ulv_vtx_stay_write(&stay, field, value);
-    ulv_vtx_stay_end(&stay, vcpu);
-    check(stay.status == ULV_OK, "stay", 0);
+    ulv_vtx_make_current(&failure, vcpu);
+    ulv_vtx_write(&failure, field, value);
+    check(failure.status == ULV_OK, "VMWRITE", failure.error);
 }
 
 /* ---- all of them --------------------------------------------------------- */

@@ -175,7 +175,7 @@ test_loops(void)
 static void
 let_interrupts_exit(void)
 {
-    ((struct vcpu *)vcpu)->registers.rflags |= FLAGS_IF;
+    write_field(FIELD_GUEST_RFLAGS, FLAGS_IF | 2);
 }
 
 /* Served after each stay, whatever ended it. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * The whole on a bare machine, with everybody against it: hostile guests end
- * one after the other beside two that talk; an ultravisor that has gone wrong
- * (wrong_ultravisor.c) orders what cannot be; the guests go on. Last, what a
- * system call costs. test_whole.py reads what is said.
+ * The whole on a bare machine, with everybody against it: while two guests
+ * talk, an ultravisor that has gone wrong (wrong_ultravisor.c) orders what
+ * cannot be, and hostile guests end one after the other; the two go on. Last,
+ * what a system call costs. test_whole.py reads what is said.
  */
 #include <ultravisor/abi/policy.h>
 #include <ultravisor/sys/bare.h>
@@ -214,12 +214,12 @@ ulv_bare_main(const struct ulv_bare_boot *boot)
     whole_say("%u ticks the bare loop", whole_bare_loop(&bare.host));
     well = create() && make(&ping, 0, &talker) &&
            make(&echo, talker, &answerer) && start(&echo, answerer) &&
-           start(&ping, talker);
+           start(&ping, talker) && wrong_orders(answerer);
     for (size_t i = 0; well && i < ULV_COUNT_OF(hostile); i++)
         well = run(&hostile[i]);
-    well = well && wrong_orders(answerer) && await(&ping, talker) &&
-           await(&echo, answerer) && destroy(&ping, talker) &&
-           destroy(&echo, answerer) && run(&count_calls);
+    well = well && await(&ping, talker) && await(&echo, answerer) &&
+           destroy(&ping, talker) && destroy(&echo, answerer) &&
+           run(&count_calls);
     ulv_system_destroy(whole);
     whole_say("%u handles, %u misuses, VMX %s", (uint64_t)bare.live_handles,
               bare.misuse, bare.slot_of_backend == NULL ? "off" : "on");

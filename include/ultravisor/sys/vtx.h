@@ -6,13 +6,13 @@
  *
  * The first machine puts the processor into VMX operation, the last takes it
  * out again, and CR0 and CR4 are then as they were. As long as there is one,
- * page tables (CR3), descriptor tables, segments and their bases stay as they
- * are: an exit comes back to them. All machines and their processors belong to
- * one processor of the machine. While a guest runs interrupts are off; one
- * that comes ends the stay and is served when the caller's flag is back: a
- * caller that keeps its flag off and leaves one pending gets no further. A
- * kick takes effect after a millisecond or so. After a stay DR7 is reset and
- * LDTR is empty (SDM vol. 3C 27.5).
+ * page tables (CR3), segments, their bases and the SYSENTER registers stay as
+ * they are: an exit comes back to them. All machines and their processors
+ * belong to one processor of the machine. While a guest runs interrupts are
+ * off; one that comes ends the stay and is served when the caller's flag is
+ * back: a caller that keeps its flag off and leaves one pending gets no
+ * further. A kick takes effect after a millisecond or so. After a stay DR7 is
+ * reset and LDTR is empty (SDM vol. 3C 27.5).
  *
  * Guests use general registers only: x87, MMX, SSE and what came later fault
  * as undefined instructions.

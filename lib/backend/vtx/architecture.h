@@ -189,6 +189,7 @@
 #define REASON_INTERRUPT     1u
 #define REASON_CPUID         10u
 #define REASON_VMCALL        18u
+#define REASON_TIMER         52u
 #define REASON_PORT          30u
 #define REASON_INVALID_STATE 33u
 #define REASON_VIOLATION     48u

@@ -97,7 +97,6 @@ new_root(const struct machine *m, void **slot, struct ulv_diag *diag)
     root->cr0 = cpu_cr0();
     root->cr4 = cpu_cr4();
     root->efer = cpu_msr(MSR_EFER);
-    cpu_tables(&root->gdt, &root->idt);
     why = enter(root, &m->capabilities);
     if (why == NULL) {
         *slot = root;
@@ -153,9 +152,10 @@ task_base(const struct ulv_vtx_descriptor *gdt, uint16_t selector)
     return (low >> 16 & 0xffffff) | (low >> 56) << 24 | high << 32;
 }
 
-/* SDM vol. 3C 24.5. Selectors without RPL and TI: 26.2.3. */
-void
-ulv_vtx_fields_of_host(struct failure *failure, const struct root *root)
+static void
+write_host(struct failure *failure, const struct root *root,
+           const struct ulv_vtx_descriptor *gdt,
+           const struct ulv_vtx_descriptor *idt)
 {
     const struct ulv_vtx_field fields[] = {
         { FIELD_HOST_ES, cpu_es() & 0xfff8u },
@@ -171,9 +171,9 @@ ulv_vtx_fields_of_host(struct failure *failure, const struct root *root)
         { FIELD_HOST_EFER, root->efer },
         { FIELD_HOST_FS_BASE, cpu_msr(MSR_FS_BASE) },
         { FIELD_HOST_GS_BASE, cpu_msr(MSR_GS_BASE) },
-        { FIELD_HOST_TR_BASE, task_base(&root->gdt, cpu_tr()) },
-        { FIELD_HOST_GDTR_BASE, root->gdt.base },
-        { FIELD_HOST_IDTR_BASE, root->idt.base },
+        { FIELD_HOST_TR_BASE, task_base(gdt, cpu_tr()) },
+        { FIELD_HOST_GDTR_BASE, gdt->base },
+        { FIELD_HOST_IDTR_BASE, idt->base },
         { FIELD_HOST_SYSENTER_CS, cpu_msr(MSR_SYSENTER_CS) },
         { FIELD_HOST_SYSENTER_SP, cpu_msr(MSR_SYSENTER_ESP) },
         { FIELD_HOST_SYSENTER_IP, cpu_msr(MSR_SYSENTER_EIP) },
@@ -181,6 +181,16 @@ ulv_vtx_fields_of_host(struct failure *failure, const struct root *root)
 
     for (size_t i = 0; i < ULV_COUNT_OF(fields); i++)
         ulv_vtx_write(failure, fields[i].field, fields[i].value);
+}
+
+/* SDM vol. 3C 24.5. Selectors without RPL and TI: 26.2.3. */
+void
+ulv_vtx_fields_of_host(struct failure *failure, const struct root *root)
+{
+    struct ulv_vtx_descriptor gdt, idt;
+
+    cpu_tables(&gdt, &idt);
+    write_host(failure, root, &gdt, &idt);
 }
 
 /*

@@ -11,7 +11,7 @@
 #define LEARN_NS     UINT64_C(1000000)
 #define FIRST_TICKS  UINT64_C(0x10000) /* until it is known how fast */
 #define NS_A_US      UINT64_C(1000)
-#define EXIT_NS      UINT64_C(1000) /* of the budget, for a CPUID or call */
+#define EXITS_A_LOOK 16u /* at the clock */
 #define FLAGS_RESET  UINT64_C(2) /* SDM vol. 1 3.4.3 */
 
 /* run.S knows these */
@@ -197,13 +197,21 @@ answer_cpuid(struct ulv_registers *r)
     r->rdx = ret[3];
 }
 
-/* What an exit asks of us; whether the guest goes on, and how much of its
- * budget is over. */
-static bool
-follow(struct vcpu *v, const struct ulv_vtx_exit *exit, struct ulv_exit *out,
-       ulv_nsec slice, ulv_nsec *used)
+/* What was the host's, and is no longer pending: as if it came now. */
+static void
+raise_again(struct vcpu *v)
 {
-    *used = EXIT_NS;
+    if (v->raise == ULV_VECTOR_NMI)
+        __asm__ volatile("int $2" ::: "memory");
+    else if (v->raise == ULV_VECTOR_MACHINE)
+        __asm__ volatile("int $18" ::: "memory");
+    v->raise = 0;
+}
+
+/* What an exit asks of us; whether the guest goes on. */
+static bool
+follow(struct vcpu *v, const struct ulv_vtx_exit *exit, struct ulv_exit *out)
+{
     switch (ulv_vtx_exit_decode(exit, &v->registers, out)) {
     case ULV_VTX_CALL:
         step_over();
@@ -213,15 +221,14 @@ follow(struct vcpu *v, const struct ulv_vtx_exit *exit, struct ulv_exit *out,
         answer_cpuid(&v->registers);
         return true;
     case ULV_VTX_ON:
-        *used = slice;
         return true;
     case ULV_VTX_INTERRUPT:
         return false;
     case ULV_VTX_NMI:
-        __asm__ volatile("int $2" ::: "memory");
+        v->raise = ULV_VECTOR_NMI;
         return false;
     case ULV_VTX_MACHINE_CHECK:
-        __asm__ volatile("int $18" ::: "memory");
+        v->raise = ULV_VECTOR_MACHINE;
         v->ended = true;
         return false;
     default:
@@ -251,21 +258,32 @@ answer_call(struct vcpu *v, struct ulv_exit *out)
     return true;
 }
 
-/*
- * Slices until something is to tell. No clock is read: a slice that the timer
- * ends has used its length, another exit a microsecond, so that a guest that
- * does nothing but exit comes back too.
- */
+/* Whether exits that the guest went on from have used up its budget: the
+ * clock is read at the first of them and at each sixteenth. */
+static bool
+is_over(const struct vcpu *v, uint32_t exits, ulv_nsec *start, ulv_nsec budget)
+{
+    const struct ulv_host *host = v->machine->cfg.host;
+
+    if (exits % EXITS_A_LOOK != 0)
+        return false;
+    if (exits == 0)
+        *start = host->now(host->self);
+    return host->now(host->self) - *start >= budget;
+}
+
+/* Slices until something is to tell. One that the timer ends has used its
+ * length of the budget. */
 static void
 stay_in(struct vcpu *v, struct failure *failure, ulv_nsec budget_ns,
         struct ulv_exit *out)
 {
     struct ulv_vtx_exit exit;
-    uint32_t reason;
-    ulv_nsec used;
+    ulv_nsec start = 0, left = budget_ns;
+    uint32_t reason, exits = 0;
 
-    for (;; budget_ns -= used) {
-        ulv_nsec slice = ULV_MIN(budget_ns, SLICE_NS);
+    do {
+        ulv_nsec slice = ULV_MIN(left, SLICE_NS);
 
         ulv_vtx_note(failure, "VMWRITE",
                      vmx_write(FIELD_TIMER, timer_value(v, slice)));
@@ -278,18 +296,19 @@ stay_in(struct vcpu *v, struct failure *failure, ulv_nsec budget_ns,
             v->launched = true;
             if (!answer_call(v, out))
                 return;
-            used = EXIT_NS;
         } else {
             v->launched = (reason & REASON_ENTRY_FAILED) == 0;
             read_exit(v, reason, &exit);
-            if (!follow(v, &exit, out, slice, &used))
+            if (!follow(v, &exit, out))
                 return;
         }
-        /* pairs with vcpu_kick */
-        if (used >= budget_ns ||
-            __atomic_exchange_n(&v->kicked, 0, __ATOMIC_SEQ_CST) != 0)
+        if (reason == REASON_TIMER)
+            left -= slice;
+        else if (is_over(v, exits++, &start, budget_ns))
             break;
-    }
+        /* pairs with vcpu_kick */
+    } while (left > 0 &&
+             __atomic_exchange_n(&v->kicked, 0, __ATOMIC_SEQ_CST) == 0);
     out->reason = ULV_EXIT_INTERRUPTED;
 }
 
@@ -307,6 +326,7 @@ ulv_vtx_vcpu_run(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *out)
     struct vcpu *v = vcpu;
     const struct root *root = v->machine->root;
     struct failure failure = { .status = ULV_OK };
+    struct ulv_vtx_descriptor gdt, idt;
     uint64_t flags;
 
     if (v->ended) {
@@ -321,12 +341,15 @@ ulv_vtx_vcpu_run(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *out)
         budget_ns == 0)
         return ULV_OK;
     flags = cpu_interrupts_off();
+    cpu_tables(&gdt, &idt);
     if (root->current != v || v->machine->stale)
         ulv_vtx_make_current(&failure, v);
     if (failure.status == ULV_OK)
         stay_in(v, &failure, budget_ns, out);
-    /* an exit has set their limits to 64 KiB; SDM vol. 3C 27.5.2 */
-    cpu_load_tables(&root->gdt, &root->idt);
+    /* an exit has set their limits to 64 KiB, and their bases to those of the
+     * VMCS; SDM vol. 3C 27.5.2 */
+    cpu_load_tables(&gdt, &idt);
+    raise_again(v);
     cpu_write_flags(flags);
     if (failure.status != ULV_OK) {
         v->ended = true;

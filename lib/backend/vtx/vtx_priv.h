@@ -23,15 +23,13 @@ struct failure {
     uint32_t error;   /* VM-instruction error */
 };
 
-/* A processor in VMX operation. What an exit comes back to is as it was when
- * the operation began. */
+/* A processor in VMX operation. */
 struct root {
     const struct ulv_host *host;
     void *vmxon; /* a page */
     uint32_t machines;
     struct vcpu *current;   /* whose VMCS is loaded */
     uint64_t cr0, cr4, efer; /* as they were */
-    struct ulv_vtx_descriptor gdt, idt;
 };
 
 struct machine {
@@ -50,6 +48,7 @@ struct machine {
 struct vcpu {
     bool made, ended, launched;
     uint32_t kicked;
+    uint32_t raise; /* vector of an event of the host that ended the stay */
     struct machine *machine;
     void *vmcs; /* a page */
     uint64_t vmcs_physical;
