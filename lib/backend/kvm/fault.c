@@ -37,14 +37,6 @@ pushes_error(uint32_t vector)
            vector == 21 || vector == 29 || vector == 30;
 }
 
-static void
-take_instruction(const struct machine *m, struct ulv_exit_fault *fault)
-{
-    for (uint32_t i = 0; i < m->region_count; i++)
-        ulv_fault_take_instruction(fault, m->region[i].guest,
-                                   m->region[i].bytes, m->region[i].p);
-}
-
 /* The frame lies at the top of the exception stack; SDM vol. 3A 6.14.2. */
 void
 ulv_kvm_exception(struct vcpu *v, struct ulv_exit *out)
@@ -67,7 +59,7 @@ ulv_kvm_exception(struct vcpu *v, struct ulv_exit *out)
     if (fault->vector == ULV_VECTOR_PAGE &&
         ioctl(v->fd, KVM_GET_SREGS, &sregs) == 0)
         fault->address = sregs.cr2;
-    take_instruction(m, fault);
+    ulv_regions_take_instruction(&m->regions, fault);
     ulv_fault_classify(fault);
 }
 
@@ -104,5 +96,5 @@ ulv_kvm_other_exit(struct vcpu *v, struct ulv_exit *out)
         fault->kind = ULV_FAULT_BACKEND;
         fault->error_code = run->exit_reason;
     }
-    take_instruction(v->machine, fault);
+    ulv_regions_take_instruction(&v->machine->regions, fault);
 }

@@ -86,8 +86,8 @@ kvm_probe(const struct ulv_host *host, struct ulv_backend_caps *ret_caps,
         return status;
     ret_caps->size = sizeof(*ret_caps);
     ret_caps->vcpus_max = 1;
-    ret_caps->guest_address_max = UINT64_C(1) << 36;
-    ret_caps->regions_max = REGIONS_MAX;
+    ret_caps->guest_address_max = ADDRESS_MAX;
+    ret_caps->regions_max = ULV_REGIONS_MAX;
     ret_caps->can_save_registers = 1;
     ulv_string_copy(ret_caps->version, sizeof(ret_caps->version),
                     "KVM API 12");
@@ -134,42 +134,27 @@ kvm_map(void *machine, ulv_gpa guest, uint64_t bytes, ulv_handle memory,
         uint64_t offset, void *p, uint32_t access)
 {
     struct machine *m = machine;
-    struct region *r = &m->region[m->region_count];
-    uint64_t end;
-    ulv_status status;
+    ulv_status status = ulv_regions_check(&m->regions, guest.value, bytes);
+    uint32_t slot;
 
     (void)memory;
     (void)offset;
-    if (bytes == 0 || bytes % PAGE != 0 || guest.value % PAGE != 0 ||
-        !ulv_add_u64(guest.value, bytes, &end))
-        return ULV_E_ARG;
-    if (end > UINT64_C(1) << 36 || m->region_count == REGIONS_MAX)
-        return ULV_E_LIMIT;
-    if (guest.value < LOW_BYTES)
-        return ULV_E_EXISTS;
-    for (uint32_t i = 0; i < m->region_count; i++) {
-        if (ulv_ranges_overlap(guest.value, bytes, m->region[i].guest,
-                               m->region[i].bytes))
-            return ULV_E_EXISTS;
-    }
-    r->slot = take_slot(m);
-    if (!set_slot(m, r->slot, guest.value, bytes, p,
+    if (status != ULV_OK)
+        return status;
+    slot = take_slot(m);
+    if (!set_slot(m, slot, guest.value, bytes, p,
                   (access & ULV_GUEST_WRITE) == 0)) {
-        give_slot(m, r->slot);
+        give_slot(m, slot);
         return ulv_kvm_error(NULL, "");
     }
     status = ulv_kvm_page_map(m, guest.value, bytes, access);
     if (status != ULV_OK) {
         ulv_kvm_page_unmap(m, guest.value, bytes);
-        (void)set_slot(m, r->slot, guest.value, 0, p, false);
-        give_slot(m, r->slot);
+        (void)set_slot(m, slot, guest.value, 0, p, false);
+        give_slot(m, slot);
         return status;
     }
-    r->guest = guest.value;
-    r->bytes = bytes;
-    r->p = p;
-    r->access = access;
-    m->region_count++;
+    ulv_regions_add(&m->regions, guest.value, bytes, p, access)->slot = slot;
     return ULV_OK;
 }
 
@@ -179,19 +164,15 @@ static ulv_status
 kvm_unmap(void *machine, ulv_gpa guest, uint64_t bytes)
 {
     struct machine *m = machine;
+    struct ulv_region *r = ulv_regions_find(&m->regions, guest.value, bytes);
 
-    for (uint32_t i = 0; i < m->region_count; i++) {
-        struct region *r = &m->region[i];
-
-        if (r->guest != guest.value || r->bytes != bytes)
-            continue;
-        ulv_kvm_page_unmap(m, r->guest, r->bytes);
-        (void)set_slot(m, r->slot, r->guest, 0, r->p, false);
-        give_slot(m, r->slot);
-        *r = m->region[--m->region_count];
-        return ULV_OK;
-    }
-    return ULV_E_NOT_FOUND;
+    if (r == NULL)
+        return ULV_E_NOT_FOUND;
+    ulv_kvm_page_unmap(m, r->guest, r->bytes);
+    (void)set_slot(m, r->slot, r->guest, 0, r->p, false);
+    give_slot(m, r->slot);
+    ulv_regions_remove(&m->regions, r);
+    return ULV_OK;
 }
 
 /* ---- machines ------------------------------------------------------------ */
@@ -220,6 +201,7 @@ kvm_machine_init(void *machine, const struct ulv_machine_cfg *cfg,
 
     m->made = true;
     m->cfg = *cfg;
+    ulv_regions_init(&m->regions, LOW_BYTES, ADDRESS_MAX, ULV_REGIONS_MAX);
     m->kvm_fd = m->vm_fd = -1;
     if (cfg->vcpu_count != 1 || cfg->gate % PAGE != 0 ||
         cfg->gate < TABLES_END || cfg->gate >= LOW_BYTES)

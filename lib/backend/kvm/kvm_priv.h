@@ -9,6 +9,7 @@
 
 #include "backend/kvm/kvm.h"
 #include "base/base.h"
+#include "monitor/regions.h"
 
 /*
  * Guest-physical memory below 4 MiB is the backend's own: supervisor-only but
@@ -26,6 +27,8 @@
 #define PAGE        UINT64_C(4096)
 #define LARGE       UINT64_C(0x200000)
 
+#define ADDRESS_MAX (UINT64_C(1) << 36)
+
 #define GATE_PORT 0x5a /* the one port a guest may write */
 
 #define SELECTOR_CODE0 0x08
@@ -33,15 +36,6 @@
 #define SELECTOR_DATA3 0x1b
 #define SELECTOR_CODE3 0x23
 #define SELECTOR_TSS   0x28
-
-#define REGIONS_MAX 256u
-
-struct region {
-    uint64_t guest, bytes;
-    uint8_t *p;
-    uint32_t access;
-    uint32_t slot; /* KVM's number */
-};
 
 struct machine {
     struct ulv_machine_cfg cfg;
@@ -51,9 +45,8 @@ struct machine {
     uint8_t *low;        /* LOW_BYTES */
     uint64_t next_table; /* offset in low; never used from here on */
     uint64_t free_table; /* offset of the first of a list, or 0 */
-    struct region region[REGIONS_MAX];
-    uint32_t region_count;
-    uint64_t slots_used[(REGIONS_MAX + 64) / 64];
+    struct ulv_regions regions;
+    uint64_t slots_used[(ULV_REGIONS_MAX + 64) / 64];
 };
 
 struct vcpu {

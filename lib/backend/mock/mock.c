@@ -2,19 +2,13 @@
 #include "backend/mock/mock.h"
 
 #include "base/base.h"
+#include "monitor/regions.h"
 
-#define REGIONS_MAX 256u
+#define ADDRESS_MAX (UINT64_C(1) << 46)
 #define STEPS_A_RUN 4096u /* so that a script that loops comes back */
 
-struct region {
-    uint64_t guest, bytes;
-    uint8_t *p;
-    uint32_t access;
-};
-
 struct machine {
-    struct region region[REGIONS_MAX];
-    uint32_t region_count;
+    struct ulv_regions regions;
 };
 
 struct vcpu {
@@ -34,8 +28,8 @@ mock_probe(const struct ulv_host *host, struct ulv_backend_caps *ret_caps,
     memset(ret_caps, 0, sizeof(*ret_caps));
     ret_caps->size = sizeof(*ret_caps);
     ret_caps->vcpus_max = 1;
-    ret_caps->guest_address_max = UINT64_C(1) << 46;
-    ret_caps->regions_max = REGIONS_MAX;
+    ret_caps->guest_address_max = ADDRESS_MAX;
+    ret_caps->regions_max = ULV_REGIONS_MAX;
     ulv_string_copy(ret_caps->version, sizeof(ret_caps->version), "script");
     return ULV_OK;
 }
@@ -44,7 +38,9 @@ static ulv_status
 mock_machine_init(void *machine, const struct ulv_machine_cfg *cfg,
                   struct ulv_diag *diag)
 {
-    (void)machine;
+    struct machine *m = machine;
+
+    ulv_regions_init(&m->regions, 0, ADDRESS_MAX, ULV_REGIONS_MAX);
     if (cfg->vcpu_count != 1)
         return ulv_fail(diag, ULV_E_UNSUPPORTED, cfg->partition,
                         cfg->vcpu_count, 1,
@@ -63,40 +59,27 @@ mock_map(void *machine, ulv_gpa guest, uint64_t bytes, ulv_handle memory,
          uint64_t offset, void *p, uint32_t access)
 {
     struct machine *m = machine;
-    struct region *r = &m->region[m->region_count];
+    ulv_status status;
 
     (void)memory;
     (void)offset;
-    if (bytes == 0 || bytes % 4096 != 0 || guest.value % 4096 != 0)
-        return ULV_E_ARG;
-    if (m->region_count == REGIONS_MAX)
-        return ULV_E_LIMIT;
-    for (uint32_t i = 0; i < m->region_count; i++) {
-        if (ulv_ranges_overlap(guest.value, bytes, m->region[i].guest,
-                               m->region[i].bytes))
-            return ULV_E_EXISTS;
-    }
-    r->guest = guest.value;
-    r->bytes = bytes;
-    r->p = p;
-    r->access = access;
-    m->region_count++;
-    return ULV_OK;
+    status = ulv_regions_check(&m->regions, guest.value, bytes);
+    if (status == ULV_OK)
+        (void)ulv_regions_add(&m->regions, guest.value, bytes, p, access);
+    return status;
 }
 
 static ulv_status
 mock_unmap(void *machine, ulv_gpa guest, uint64_t bytes)
 {
     struct machine *m = machine;
+    struct ulv_region *region =
+        ulv_regions_find(&m->regions, guest.value, bytes);
 
-    for (uint32_t i = 0; i < m->region_count; i++) {
-        if (m->region[i].guest == guest.value &&
-            m->region[i].bytes == bytes) {
-            m->region[i] = m->region[--m->region_count];
-            return ULV_OK;
-        }
-    }
-    return ULV_E_NOT_FOUND;
+    if (region == NULL)
+        return ULV_E_NOT_FOUND;
+    ulv_regions_remove(&m->regions, region);
+    return ULV_OK;
 }
 
 static ulv_status
@@ -118,22 +101,6 @@ static void
 mock_vcpu_fini(void *vcpu)
 {
     (void)vcpu;
-}
-
-/* Where the guest's bytes are; NULL: not mapped with that access. */
-static uint8_t *
-guest_bytes(const struct machine *m, uint64_t guest, uint64_t bytes,
-            uint32_t access)
-{
-    for (uint32_t i = 0; i < m->region_count; i++) {
-        const struct region *r = &m->region[i];
-
-        if (guest >= r->guest &&
-            ulv_range_inside(guest - r->guest, bytes, r->bytes) &&
-            (r->access & access) == access)
-            return r->p + (guest - r->guest);
-    }
-    return NULL;
 }
 
 static void
@@ -166,8 +133,9 @@ static bool
 one_step(struct vcpu *v, struct ulv_exit *out)
 {
     struct ulv_mock_step step;
-    const uint8_t *at = guest_bytes(v->machine, v->at, sizeof(step),
-                                    ULV_GUEST_EXECUTE);
+    const struct ulv_regions *r = &v->machine->regions;
+    const uint8_t *at =
+        ulv_regions_at(r, v->at, sizeof(step), ULV_GUEST_EXECUTE);
     uint8_t *to;
 
     if (at == NULL) {
@@ -192,7 +160,7 @@ one_step(struct vcpu *v, struct ulv_exit *out)
         repeat(v, &step);
         break;
     case ULV_MOCK_STORE:
-        to = guest_bytes(v->machine, step.argument[0], 8, ULV_GUEST_WRITE);
+        to = ulv_regions_at(r, step.argument[0], 8, ULV_GUEST_WRITE);
         if (to == NULL) {
             fault(v, out, ULV_FAULT_WRITE, step.argument[0]);
             return true;

@@ -18,8 +18,10 @@
 #include "backend/process/table.h"
 #include "base/base.h"
 #include "monitor/exception.h"
+#include "monitor/regions.h"
 
 #define PAGE         UINT64_C(4096)
+#define ADDRESS_MAX  UINT64_C(0x500000000000) /* the launcher lies above */
 #define READY_MS     20000 /* until the launcher must be ready */
 /* Lowest gate: vm.mmap_min_addr, as the kernel's manual advises it, and the
  * call page. */
@@ -29,12 +31,10 @@
 #define ULV_LAUNCHER_PATH "ultravisor-launcher"
 #endif
 
-struct region {
-    uint64_t guest, bytes;
-    const uint8_t *p;
-    int fd; /* ours, until the start */
+/* Of a region, until the start: our descriptor of its memory. */
+struct backing {
+    int fd;
     uint64_t offset;
-    uint32_t access;
 };
 
 struct machine {
@@ -42,8 +42,8 @@ struct machine {
     bool made;
     int pages_fd, call_fd, answer_fd;
     struct call_page *page; /* shared with the guest */
-    struct region region[REGIONS_MAX];
-    uint32_t region_count;
+    struct ulv_regions regions;
+    struct backing backing[REGIONS_MAX]; /* by the region's slot */
 };
 
 struct vcpu {
@@ -95,7 +95,7 @@ process_probe(const struct ulv_host *host, struct ulv_backend_caps *ret_caps,
     memset(ret_caps, 0, sizeof(*ret_caps));
     ret_caps->size = sizeof(*ret_caps);
     ret_caps->vcpus_max = 1;
-    ret_caps->guest_address_max = UINT64_C(0x500000000000);
+    ret_caps->guest_address_max = ADDRESS_MAX;
     ret_caps->regions_max = REGIONS_MAX;
     ulv_string_copy(ret_caps->version, sizeof(ret_caps->version), "seccomp");
     if (syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0,
@@ -171,6 +171,10 @@ process_machine_init(void *machine, const struct ulv_machine_cfg *cfg,
     m->made = true;
     m->pages_fd = m->call_fd = m->answer_fd = -1;
     m->cfg = *cfg;
+    ulv_regions_init(&m->regions, ULV_GUEST_RAM_BASE, ADDRESS_MAX,
+                     REGIONS_MAX);
+    for (uint32_t i = 0; i < REGIONS_MAX; i++)
+        m->backing[i].fd = -1;
     if (cfg->vcpu_count != 1)
         return ulv_fail(diag, ULV_E_UNSUPPORTED, cfg->partition,
                         cfg->vcpu_count, 1,
@@ -205,8 +209,8 @@ close_fd(int *fd)
 static void
 close_regions(struct machine *m)
 {
-    for (uint32_t i = 0; i < m->region_count; i++)
-        close_fd(&m->region[i].fd);
+    for (uint32_t i = 0; i < REGIONS_MAX; i++)
+        close_fd(&m->backing[i].fd);
 }
 
 static void
@@ -230,32 +234,20 @@ process_map(void *machine, ulv_gpa guest, uint64_t bytes, ulv_handle memory,
             uint64_t offset, void *p, uint32_t access)
 {
     struct machine *m = machine;
-    struct region *r = &m->region[m->region_count];
-    uint64_t end;
+    ulv_status status = ulv_regions_check(&m->regions, guest.value, bytes);
+    uint32_t slot = 0;
 
-    if (bytes == 0 || bytes % PAGE != 0 || guest.value % PAGE != 0 ||
-        !ulv_add_u64(guest.value, bytes, &end))
-        return ULV_E_ARG;
-    if (end > UINT64_C(0x500000000000) || m->region_count == REGIONS_MAX)
-        return ULV_E_LIMIT;
-    if (m->pages_fd < 0)
-        return ULV_E_UNSUPPORTED; /* the guest has started */
-    if (guest.value < ULV_GUEST_RAM_BASE) /* pages of the gate lie there */
-        return ULV_E_EXISTS;
-    for (uint32_t i = 0; i < m->region_count; i++) {
-        if (ulv_ranges_overlap(guest.value, bytes, m->region[i].guest,
-                               m->region[i].bytes))
-            return ULV_E_EXISTS;
-    }
-    r->fd = fcntl((int)memory, F_DUPFD_CLOEXEC, 0);
-    if (r->fd < 0)
+    if (status == ULV_OK && m->pages_fd < 0)
+        status = ULV_E_UNSUPPORTED; /* the guest has started */
+    if (status != ULV_OK)
+        return status;
+    while (m->backing[slot].fd >= 0)
+        slot++;
+    m->backing[slot].fd = fcntl((int)memory, F_DUPFD_CLOEXEC, 0);
+    if (m->backing[slot].fd < 0)
         return host_error(NULL, "");
-    r->guest = guest.value;
-    r->bytes = bytes;
-    r->offset = offset;
-    r->p = p;
-    r->access = access;
-    m->region_count++;
+    m->backing[slot].offset = offset;
+    ulv_regions_add(&m->regions, guest.value, bytes, p, access)->slot = slot;
     return ULV_OK;
 }
 
@@ -263,17 +255,15 @@ static ulv_status
 process_unmap(void *machine, ulv_gpa guest, uint64_t bytes)
 {
     struct machine *m = machine;
+    struct ulv_region *r = ulv_regions_find(&m->regions, guest.value, bytes);
 
-    for (uint32_t i = 0; i < m->region_count; i++) {
-        if (m->region[i].guest != guest.value || m->region[i].bytes != bytes)
-            continue;
-        if (m->pages_fd < 0)
-            return ULV_E_UNSUPPORTED;
-        close_fd(&m->region[i].fd);
-        m->region[i] = m->region[--m->region_count];
-        return ULV_OK;
-    }
-    return ULV_E_NOT_FOUND;
+    if (r == NULL)
+        return ULV_E_NOT_FOUND;
+    if (m->pages_fd < 0)
+        return ULV_E_UNSUPPORTED;
+    close_fd(&m->backing[r->slot].fd);
+    ulv_regions_remove(&m->regions, r);
+    return ULV_OK;
 }
 
 /* ---- start --------------------------------------------------------------- */
@@ -286,13 +276,13 @@ fill_table(const struct machine *m, struct table *t, const uint64_t start[3])
     t->stack = start[1];
     t->argument = start[2];
     t->parent = getpid();
-    t->region_count = m->region_count;
-    for (uint32_t i = 0; i < m->region_count; i++) {
-        const struct region *r = &m->region[i];
+    t->region_count = m->regions.count;
+    for (uint32_t i = 0; i < m->regions.count; i++) {
+        const struct ulv_region *r = &m->regions.region[i];
 
         t->region[i].guest = r->guest;
         t->region[i].bytes = r->bytes;
-        t->region[i].offset = r->offset;
+        t->region[i].offset = m->backing[r->slot].offset;
         t->region[i].fd = FD_MEMORY + (int32_t)i;
         t->region[i].access =
             ((r->access & ULV_GUEST_WRITE) != 0 ? ACCESS_WRITE : 0) |
@@ -311,11 +301,13 @@ static int
 copy_descriptors(const struct machine *m, const int fixed[4],
                  int copies[PLACES_MAX])
 {
-    const int above = FD_TABLE + 4 + (int)m->region_count;
+    const int above = FD_TABLE + 4 + (int)m->regions.count;
 
-    for (uint32_t i = 0; i < 4 + m->region_count; i++) {
-        copies[i] = fcntl(i < 4 ? fixed[i] : m->region[i - 4].fd,
-                          F_DUPFD_CLOEXEC, above);
+    for (uint32_t i = 0; i < 4 + m->regions.count; i++) {
+        int fd = i < 4 ? fixed[i]
+                       : m->backing[m->regions.region[i - 4].slot].fd;
+
+        copies[i] = fcntl(fd, F_DUPFD_CLOEXEC, above);
         if (copies[i] < 0) /* EINVAL: above the limit of descriptors */
             return errno == EINVAL ? EMFILE : errno;
     }
@@ -515,9 +507,7 @@ take_fault(const struct machine *m, const struct call_page *page,
     fault->error_code = page->error_code;
     fault->address = page->address;
     memcpy(&fault->registers, page->registers, sizeof(page->registers));
-    for (uint32_t i = 0; i < m->region_count; i++)
-        ulv_fault_take_instruction(fault, m->region[i].guest,
-                                   m->region[i].bytes, m->region[i].p);
+    ulv_regions_take_instruction(&m->regions, fault);
     if (page->signal == SIGSYS) { /* no exception: a call of the kernel */
         fault->kind = ULV_FAULT_INSTRUCTION;
         fault->vector = SIGSYS;

@@ -312,14 +312,6 @@ stay_in(struct vcpu *v, struct failure *failure, ulv_nsec budget_ns,
     out->reason = ULV_EXIT_INTERRUPTED;
 }
 
-static void
-take_instruction(const struct machine *m, struct ulv_exit_fault *fault)
-{
-    for (uint32_t i = 0; i < m->region_count; i++)
-        ulv_fault_take_instruction(fault, m->region[i].guest,
-                                   m->region[i].bytes, m->region[i].p);
-}
-
 ulv_status
 ulv_vtx_vcpu_run(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *out)
 {
@@ -357,7 +349,7 @@ ulv_vtx_vcpu_run(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *out)
         return ULV_E_HOST;
     }
     if (out->reason == ULV_EXIT_FAULT) {
-        take_instruction(v->machine, &out->u.fault);
+        ulv_regions_take_instruction(&v->machine->regions, &out->u.fault);
         if (out->u.fault.vector == ULV_VECTOR_PROTECTION)
             ulv_fault_classify(&out->u.fault); /* now it is known which */
     }

@@ -19,7 +19,7 @@ vtx_probe(const struct ulv_host *host, struct ulv_backend_caps *ret_caps,
     ret_caps->size = sizeof(*ret_caps);
     ret_caps->vcpus_max = 1;
     ret_caps->guest_address_max = ulv_vtx_guest_address_max(&capabilities);
-    ret_caps->regions_max = REGIONS_MAX;
+    ret_caps->regions_max = ULV_REGIONS_MAX;
     ret_caps->can_save_registers = 1;
     ulv_text_init(&version, ret_caps->version, sizeof(ret_caps->version));
     ulv_text_format(&version, "VMX revision %x",
@@ -62,38 +62,20 @@ vtx_map(void *machine, ulv_gpa guest, uint64_t bytes, ulv_handle memory,
         uint64_t offset, void *p, uint32_t access)
 {
     struct machine *m = machine;
-    struct region *r = &m->region[m->region_count];
-    uint64_t end, rights = ULV_VTX_EPT_READ;
-    ulv_status status;
+    uint64_t rights = ULV_VTX_EPT_READ;
+    ulv_status status = ulv_regions_check(&m->regions, guest.value, bytes);
 
     (void)memory;
     (void)offset;
-    if (bytes == 0 || bytes % ULV_VTX_PAGE != 0 ||
-        guest.value % ULV_VTX_PAGE != 0 ||
-        !ulv_add_u64(guest.value, bytes, &end))
-        return ULV_E_ARG;
-    if (end > ulv_vtx_guest_address_max(&m->capabilities) ||
-        m->region_count == REGIONS_MAX)
-        return ULV_E_LIMIT;
-    if (guest.value < ULV_VTX_LOW_BYTES)
-        return ULV_E_EXISTS;
-    for (uint32_t i = 0; i < m->region_count; i++) {
-        if (ulv_ranges_overlap(guest.value, bytes, m->region[i].guest,
-                               m->region[i].bytes))
-            return ULV_E_EXISTS;
-    }
     rights |= (access & ULV_GUEST_WRITE) != 0 ? ULV_VTX_EPT_WRITE : 0;
     rights |= (access & ULV_GUEST_EXECUTE) != 0 ? ULV_VTX_EPT_EXECUTE : 0;
-    status = ulv_vtx_identity_cover(&m->identity, guest.value, bytes);
+    if (status == ULV_OK)
+        status = ulv_vtx_identity_cover(&m->identity, guest.value, bytes);
     if (status == ULV_OK)
         status = map_runs(m, guest.value, bytes, p, rights);
-    if (status != ULV_OK)
-        return status;
-    r->guest = guest.value;
-    r->bytes = bytes;
-    r->p = p;
-    m->region_count++;
-    return ULV_OK;
+    if (status == ULV_OK)
+        (void)ulv_regions_add(&m->regions, guest.value, bytes, p, access);
+    return status;
 }
 
 /* The next entry comes after INVEPT, and no guest of ours is running. */
@@ -101,20 +83,16 @@ static ulv_status
 vtx_unmap(void *machine, ulv_gpa guest, uint64_t bytes)
 {
     struct machine *m = machine;
+    struct ulv_region *r = ulv_regions_find(&m->regions, guest.value, bytes);
+    ulv_status status = ULV_E_NOT_FOUND;
 
-    for (uint32_t i = 0; i < m->region_count; i++) {
-        struct region *r = &m->region[i];
-        ulv_status status;
-
-        if (r->guest != guest.value || r->bytes != bytes)
-            continue;
+    if (r != NULL) {
         status = ulv_vtx_ept_unmap(&m->ept, r->guest, r->bytes);
         m->stale = true;
-        if (status == ULV_OK)
-            *r = m->region[--m->region_count];
-        return status;
     }
-    return ULV_E_NOT_FOUND;
+    if (status == ULV_OK)
+        ulv_regions_remove(&m->regions, r);
+    return status;
 }
 
 /* ---- machines ------------------------------------------------------------ */
@@ -162,6 +140,9 @@ vtx_machine_init(void *machine, const struct ulv_machine_cfg *cfg,
         status = ulv_vtx_controls(&m->capabilities, &m->controls, diag);
     if (status != ULV_OK)
         return status;
+    ulv_regions_init(&m->regions, ULV_VTX_LOW_BYTES,
+                     ulv_vtx_guest_address_max(&m->capabilities),
+                     ULV_REGIONS_MAX);
     status = make_memory(m);
     if (status != ULV_OK)
         return ulv_fail(diag, status, cfg->partition, 0, 0,

@@ -7,13 +7,9 @@
 #include "backend/vtx/vmx.h"
 #include <ultravisor/sys/vtx.h>
 
-#define REGIONS_MAX 256u
-#define TABLES_MAX  4096u /* of extended page tables, a machine */
+#include "monitor/regions.h"
 
-struct region {
-    uint64_t guest, bytes;
-    uint8_t *p;
-};
+#define TABLES_MAX  4096u /* of extended page tables, a machine */
 
 /* A step that went wrong; ULV_OK: none did. */
 struct failure {
@@ -41,8 +37,7 @@ struct machine {
     struct ulv_vtx_identity identity;
     struct root *root;
     void *gate; /* a page */
-    struct region region[REGIONS_MAX];
-    uint32_t region_count;
+    struct ulv_regions regions;
 };
 
 struct vcpu {
