@@ -14,6 +14,9 @@ extern const uint8_t embedded_echo[], embedded_echo_end[];
 bool appliance_print_machine(struct ulv_bare *bare);
 void appliance_print_partitions(ulv_system *system,
                                 const struct ulv_host *host);
+/* All that the record of a guest's end says. */
+void appliance_print_end(const struct ulv_end *end,
+                         const struct ulv_host *host);
 void appliance_print_events(ulv_system *system, const struct ulv_host *host);
 
 #endif

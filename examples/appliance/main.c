@@ -59,6 +59,7 @@ run(ulv_system *system, const struct ulv_host *host, const ulv_id guest[2],
                                   ulv_system_now(system) + 100000000,
                                   diag) == ULV_E_TIMEOUT)
             appliance_print_events(system, host);
+        appliance_print_end(&end[i], host);
         well = well && end[i].reason == ULV_END_REASON_STOP &&
                end[i].code == 0;
     }

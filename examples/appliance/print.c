@@ -180,3 +180,57 @@ appliance_print_events(ulv_system *system, const struct ulv_host *host)
         }
     }
 }
+
+/* ---- the end of a guest -------------------------------------------------- */
+
+static void
+print_registers(const struct ulv_registers *r, const struct ulv_host *host)
+{
+    const struct {
+        const char *name;
+        uint64_t value;
+    } registers[] = {
+        { "rax", r->rax }, { "rbx", r->rbx },       { "rcx", r->rcx },
+        { "rdx", r->rdx }, { "rsi", r->rsi },       { "rdi", r->rdi },
+        { "rbp", r->rbp }, { "rsp", r->rsp },       { "r8", r->r8 },
+        { "r9", r->r9 },   { "r10", r->r10 },       { "r11", r->r11 },
+        { "r12", r->r12 }, { "r13", r->r13 },       { "r14", r->r14 },
+        { "r15", r->r15 }, { "rip", r->rip },       { "rflags", r->rflags },
+    };
+    const uint32_t count = sizeof(registers) / sizeof(registers[0]);
+    struct line l = { .len = 0 };
+
+    for (uint32_t i = 0; i < count; i++) {
+        put(&l, i % 3 == 0 ? "  " : "", 0);
+        put(&l, registers[i].name, 7);
+        put_number(&l, registers[i].value, 16, 20);
+        if (i % 3 == 2)
+            say(&l, host);
+    }
+}
+
+void
+appliance_print_end(const struct ulv_end *end, const struct ulv_host *host)
+{
+    const struct ulv_exit_fault *fault = &end->fault;
+    struct line l = { .len = 0 };
+
+    if (end->reason != ULV_END_REASON_FAULT)
+        return;
+    put(&l, "  kind ", 0);
+    put_number(&l, fault->kind, 10, 0);
+    put(&l, ", vector ", 0);
+    put_number(&l, fault->vector, 10, 0);
+    put(&l, ", error code ", 0);
+    put_number(&l, fault->error_code, 16, 0);
+    put(&l, ", address ", 0);
+    put_number(&l, fault->address, 16, 0);
+    say(&l, host);
+    put(&l, "  instruction", 0);
+    for (uint32_t i = 0; i < fault->instruction_bytes; i++) {
+        put(&l, " ", 0);
+        put_number(&l, fault->instruction[i], 16, 0);
+    }
+    say(&l, host);
+    print_registers(&fault->registers, host);
+}

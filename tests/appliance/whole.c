@@ -134,6 +134,7 @@ await(const struct guest *guest, ulv_id id)
         return say_failed(guest->name, &diag);
     whole_say("end %s %u %u %s", guest->name, (uint64_t)end.reason, end.code,
               end.text);
+    appliance_print_end(&end, &bare.host);
     return true;
 }
 
