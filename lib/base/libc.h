@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
  * Every symbol of a C library that the freestanding core uses. A compiler may
- * emit calls to these four in any case, so each port provides them.
+ * emit calls to these four in any case, so each port provides them; libc.c is
+ * one way to.
  */
 #ifndef BASE_LIBC_H
 #define BASE_LIBC_H

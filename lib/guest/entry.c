@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* Where a guest starts, the gate, and the four functions compilers call. */
+/* Where a guest starts, the gate, and the calls through it. */
 #include <ultravisor/guest.h>
 
-#include "base/libc.h"
 #include "guest/guest_priv.h"
 
 /* rdi = address of the view. */
@@ -94,55 +93,4 @@ guest_start(uint64_t view)
     if (guest_view(ULV_VIEW_PARTITION, 0, &partition, sizeof(partition)))
         gate_address = partition.gate;
     guest_stop((uint64_t)guest_main());
-}
-
-/* ---- memory -------------------------------------------------------------- */
-
-void *
-memcpy(void *restrict to, const void *restrict from, size_t len)
-{
-    void *result = to;
-
-    __asm__ volatile("rep movsb"
-                     : "+D"(to), "+S"(from), "+c"(len)
-                     :
-                     : "memory");
-    return result;
-}
-
-void *
-memmove(void *to, const void *from, size_t len)
-{
-    uint8_t *d = to;
-    const uint8_t *s = from;
-
-    if (d <= s || d >= s + len)
-        return memcpy(to, from, len);
-    while (len-- > 0)
-        d[len] = s[len];
-    return to;
-}
-
-void *
-memset(void *to, int byte, size_t len)
-{
-    void *result = to;
-
-    __asm__ volatile("rep stosb"
-                     : "+D"(to), "+c"(len)
-                     : "a"(byte)
-                     : "memory");
-    return result;
-}
-
-int
-memcmp(const void *a, const void *b, size_t len)
-{
-    const uint8_t *x = a, *y = b;
-
-    for (size_t i = 0; i < len; i++) {
-        if (x[i] != y[i])
-            return x[i] < y[i] ? -1 : 1;
-    }
-    return 0;
 }

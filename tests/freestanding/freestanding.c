@@ -12,49 +12,6 @@
 
 /* The four functions that each port provides; byte by byte, and not in terms
  * of one another, or the compiler would make them call themselves. */
-void *
-memcpy(void *restrict to, const void *restrict from, size_t len)
-{
-    void *start = to;
-
-    __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(len)::"memory");
-    return start;
-}
-
-void *
-memmove(void *to, const void *from, size_t len)
-{
-    char *target = (char *)to + len - 1;
-    const char *source = (const char *)from + len - 1;
-
-    if ((uintptr_t)to <= (uintptr_t)from)
-        return memcpy(to, from, len);
-    __asm__ volatile("std; rep movsb; cld"
-                     : "+D"(target), "+S"(source), "+c"(len)::"memory");
-    return to;
-}
-
-void *
-memset(void *to, int byte, size_t len)
-{
-    void *start = to;
-
-    __asm__ volatile("rep stosb" : "+D"(to), "+c"(len) : "a"(byte) : "memory");
-    return start;
-}
-
-int
-memcmp(const void *a, const void *b, size_t len)
-{
-    const uint8_t *left = a, *right = b;
-
-    for (size_t i = 0; i < len; i++) {
-        if (left[i] != right[i])
-            return left[i] - right[i];
-    }
-    return 0;
-}
-
 static uint8_t pool[65536];
 static char buf[ULV_LINK_MESSAGE_MAX];
 static ulv_handle handles[ULV_LINK_HANDLES_MAX];

@@ -11,18 +11,13 @@
 static void
 read_capabilities(struct ulv_vtx_capabilities *c)
 {
-    uint32_t answer[4];
     bool true_controls;
 
     memset(c, 0, sizeof(*c));
-    cpu_id(1, answer);
-    c->cpuid_1_ecx = answer[2];
+    c->cpuid_1_ecx = cpu_id(1, 0).ecx;
     c->physical_bits = ADDRESS_BITS_MIN;
-    cpu_id(LEAF_EXTENDED, answer);
-    if (answer[0] >= LEAF_ADDRESS_BITS) {
-        cpu_id(LEAF_ADDRESS_BITS, answer);
-        c->physical_bits = answer[0] & 0xff;
-    }
+    if (cpu_id(LEAF_EXTENDED, 0).eax >= LEAF_ADDRESS_BITS)
+        c->physical_bits = cpu_id(LEAF_ADDRESS_BITS, 0).eax & 0xff;
     if ((c->cpuid_1_ecx & BIT(CPUID_1_ECX_VMX)) == 0)
         return;
     c->feature_control = cpu_msr(MSR_FEATURE_CONTROL);

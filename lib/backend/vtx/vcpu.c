@@ -187,9 +187,10 @@ step_over(void)
 static void
 answer_cpuid(struct ulv_registers *r)
 {
-    uint32_t leaf = (uint32_t)r->rax, host[4], ret[4];
+    uint32_t leaf = (uint32_t)r->rax, ret[4];
+    struct cpu_identity id = cpu_id(ulv_vtx_cpuid_leaf(leaf), 0);
+    const uint32_t host[4] = { id.eax, id.ebx, id.ecx, id.edx };
 
-    cpu_id(ulv_vtx_cpuid_leaf(leaf), host);
     ulv_vtx_cpuid(leaf, host, ret);
     r->rax = ret[0];
     r->rbx = ret[1];

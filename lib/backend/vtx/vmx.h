@@ -8,6 +8,8 @@
 
 #include <ultravisor/sys/backend.h>
 
+#include "base/x86.h"
+
 #define VMX_DONE    0u
 #define VMX_INVALID 1u /* VMfailInvalid: no current VMCS to say why */
 #define VMX_FAILED  2u /* VMfailValid: the error is in the VMCS */
@@ -91,43 +93,6 @@ vmx_invalidate(uint64_t ept_pointer)
                      : "m"(descriptor), "r"(one_context)
                      : "cc", "memory");
     return vmx_outcome(carry, zero);
-}
-
-static inline uint64_t
-cpu_msr(uint32_t msr)
-{
-    uint32_t low, high;
-
-    __asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
-    return (uint64_t)high << 32 | low;
-}
-
-static inline void
-cpu_write_msr(uint32_t msr, uint64_t value)
-{
-    __asm__ volatile("wrmsr"
-                     :
-                     : "c"(msr), "a"((uint32_t)value),
-                       "d"((uint32_t)(value >> 32))
-                     : "memory");
-}
-
-/* eax ebx ecx edx */
-static inline void
-cpu_id(uint32_t leaf, uint32_t ret[4])
-{
-    __asm__ volatile("cpuid"
-                     : "=a"(ret[0]), "=b"(ret[1]), "=c"(ret[2]), "=d"(ret[3])
-                     : "a"(leaf), "c"(0));
-}
-
-static inline uint64_t
-cpu_time(void)
-{
-    uint32_t low, high;
-
-    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
-    return (uint64_t)high << 32 | low;
 }
 
 #define CPU_REGISTER(name)                                                     \

@@ -177,10 +177,10 @@ uint32_t
 bare_processor_number(void)
 {
     /* SDM 2A CPUID: leaf 0BH has all 32 bits, leaf 1 the lowest 8 */
-    if (bare_identify(0, 0).eax >= LEAF_TOPOLOGY &&
-        bare_identify(LEAF_TOPOLOGY, 0).ebx != 0)
-        return bare_identify(LEAF_TOPOLOGY, 0).edx;
-    return bare_identify(1, 0).ebx >> 24;
+    if (cpu_id(0, 0).eax >= LEAF_TOPOLOGY &&
+        cpu_id(LEAF_TOPOLOGY, 0).ebx != 0)
+        return cpu_id(LEAF_TOPOLOGY, 0).edx;
+    return cpu_id(1, 0).ebx >> 24;
 }
 
 /* Where a processor sits: its number cut as leaf 0BH says (SDM 2A CPUID). All
@@ -190,9 +190,9 @@ place(struct ulv_host_processor *processor)
 {
     uint32_t thread_bits = 0, core_bits = 31;
 
-    if (bare_identify(0, 0).eax >= LEAF_TOPOLOGY) {
+    if (cpu_id(0, 0).eax >= LEAF_TOPOLOGY) {
         for (uint32_t level = 0; level < TOPOLOGY_LEVELS_MAX; level++) {
-            struct bare_identity id = bare_identify(LEAF_TOPOLOGY, level);
+            struct cpu_identity id = cpu_id(LEAF_TOPOLOGY, level);
             uint32_t kind = id.ecx >> 8 & 0xff, bits = id.eax & 31;
 
             if (kind == TOPOLOGY_THREAD)

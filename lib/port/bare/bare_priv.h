@@ -9,6 +9,7 @@
 #include <ultravisor/sys/bare.h>
 
 #include "base/base.h"
+#include "base/x86.h"
 
 #define BARE_PAGE       UINT64_C(4096)
 #define BARE_LARGE_PAGE UINT64_C(0x200000)
@@ -121,53 +122,10 @@ bare_in8(uint16_t port)
     return value;
 }
 
-static inline uint64_t
-bare_read_msr(uint32_t number)
-{
-    uint32_t low, high;
-
-    __asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(number));
-    return (uint64_t)high << 32 | low;
-}
-
-static inline void
-bare_write_msr(uint32_t number, uint64_t value)
-{
-    __asm__ volatile("wrmsr"
-                     :
-                     : "c"(number), "a"((uint32_t)value),
-                       "d"((uint32_t)(value >> 32))
-                     : "memory");
-}
-
-static inline uint64_t
-bare_ticks(void)
-{
-    uint32_t low, high;
-
-    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high) : : "memory");
-    return (uint64_t)high << 32 | low;
-}
-
 static inline void
 bare_pause(void)
 {
     __asm__ volatile("pause" : : : "memory");
-}
-
-struct bare_identity {
-    uint32_t eax, ebx, ecx, edx;
-};
-
-static inline struct bare_identity
-bare_identify(uint32_t leaf, uint32_t subleaf)
-{
-    struct bare_identity id;
-
-    __asm__ volatile("cpuid"
-                     : "=a"(id.eax), "=b"(id.ebx), "=c"(id.ecx), "=d"(id.edx)
-                     : "a"(leaf), "c"(subleaf));
-    return id;
 }
 
 /* The pointer to a physical address; the compiler is not told which. */

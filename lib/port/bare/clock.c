@@ -31,12 +31,12 @@ bare_clock_init(struct ulv_bare *b)
     bare_out8(TIMER_CHANNEL_2, (uint8_t)MEASURE_TICKS);
     bare_out8(TIMER_CHANNEL_2, (uint8_t)(MEASURE_TICKS >> 8));
     bare_out8(TIMER_CONTROL, control | CONTROL_GATE);
-    before = bare_ticks();
+    before = cpu_time();
     while ((bare_in8(TIMER_CONTROL) & CONTROL_OUTPUT) == 0) {
         if (++polls == MEASURE_POLLS)
             return ULV_E_HOST;
     }
-    after = bare_ticks();
+    after = cpu_time();
     bare_out8(TIMER_CONTROL, control);
     /* a machine whose timer says "over" at once has none */
     if (polls == 0 || after <= before)
@@ -54,7 +54,7 @@ ulv_nsec
 bare_now(void *self)
 {
     const struct ulv_bare *b = self;
-    uint64_t passed = bare_ticks() - b->ticks_origin;
+    uint64_t passed = cpu_time() - b->ticks_origin;
 
     /* off by less than one part in 2^32 / 10^9 * Hz: a second a year */
     return (ulv_nsec)((wide)passed * b->nsec_scale >> SCALE_SHIFT);

@@ -25,13 +25,13 @@ extern const uint8_t bare_trampoline[], bare_trampoline_end[];
 static bool
 is_x2(void)
 {
-    return (bare_read_msr(MSR_APIC_BASE) & APIC_BASE_X2) != 0;
+    return (cpu_msr(MSR_APIC_BASE) & APIC_BASE_X2) != 0;
 }
 
 static void
 write_apic(uint32_t offset, uint32_t value)
 {
-    uint64_t base = bare_read_msr(MSR_APIC_BASE) & APIC_BASE_ADDRESS;
+    uint64_t base = cpu_msr(MSR_APIC_BASE) & APIC_BASE_ADDRESS;
 
     __asm__ volatile("movl %0, (%1)"
                      :
@@ -42,7 +42,7 @@ write_apic(uint32_t offset, uint32_t value)
 static uint32_t
 read_apic(uint32_t offset)
 {
-    uint64_t base = bare_read_msr(MSR_APIC_BASE) & APIC_BASE_ADDRESS;
+    uint64_t base = cpu_msr(MSR_APIC_BASE) & APIC_BASE_ADDRESS;
     uint32_t value;
 
     __asm__ volatile("movl (%1), %0"
@@ -56,7 +56,7 @@ static void
 send(uint32_t number, uint32_t command)
 {
     if (is_x2()) {
-        bare_write_msr(MSR_X2_COMMAND, (uint64_t)number << 32 | command);
+        cpu_write_msr(MSR_X2_COMMAND, (uint64_t)number << 32 | command);
         return;
     }
     write_apic(APIC_COMMAND_HIGH, number << 24);
@@ -129,7 +129,7 @@ ulv_bare_park_processors(struct ulv_bare *b, uint32_t *ret_count)
 
     *ret_count = 0;
     if (!bare_ranges_are(b, TRAMPOLINE, BARE_PAGE, ULV_BARE_RANGE_LOW) ||
-        (bare_read_msr(MSR_APIC_BASE) & APIC_BASE_ENABLED) == 0)
+        (cpu_msr(MSR_APIC_BASE) & APIC_BASE_ENABLED) == 0)
         return ULV_E_UNSUPPORTED;
     if (b->parked_count != 0)
         return ULV_E_STATE;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* The four functions that compilers call. */
+/* The four functions that compilers call, for x86-64 programs without a C
+ * library: guests and bare-metal images. Not part of the core. */
 #include "base/libc.h"
 
 #include <stdint.h>
