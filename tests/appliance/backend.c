@@ -122,7 +122,7 @@ check_host(void)
     }
     check(bare.heap_free == heap_free, "heap", bare.heap_free);
     check(bare.misuse == 0, "misuse", bare.misuse);
-    check(bare.live_handles == 0, "handles", bare.live_handles);
+    check(bare.objects.live_handles == 0, "handles", bare.objects.live_handles);
     for (uint64_t i = 0; i < GUARD; i++) {
         check(ram[BYTES + i] == 0, "written above at", i);
         check(ram[-(int64_t)i - 1] == 0, "written below at", i);

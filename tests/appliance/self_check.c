@@ -335,7 +335,7 @@ ulv_bare_main(const struct ulv_bare_boot *boot)
     print_memory(&bare);
     right = print_processors(&bare);
     right = check(host) && check_last_page(&bare) && bare.misuse == 0 &&
-            bare.live_handles == 0 && right;
+            bare.objects.live_handles == 0 && right;
     if (right)
         host->log(host->self, ULV_LOG_INFO, "ready");
     return right;

@@ -222,8 +222,9 @@ ulv_bare_main(const struct ulv_bare_boot *boot)
            destroy(&ping, talker) && destroy(&echo, answerer) &&
            run(&count_calls);
     ulv_system_destroy(whole);
-    whole_say("%u handles, %u misuses, VMX %s", (uint64_t)bare.live_handles,
-              bare.misuse, bare.slot_of_backend == NULL ? "off" : "on");
-    return well && bare.live_handles == 0 && bare.misuse == 0 &&
+    whole_say("%u handles, %u misuses, VMX %s",
+              (uint64_t)bare.objects.live_handles, bare.misuse,
+              bare.slot_of_backend == NULL ? "off" : "on");
+    return well && bare.objects.live_handles == 0 && bare.misuse == 0 &&
            bare.slot_of_backend == NULL;
 }

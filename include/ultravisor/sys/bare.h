@@ -11,7 +11,7 @@
 #ifndef ULTRAVISOR_SYS_BARE_H
 #define ULTRAVISOR_SYS_BARE_H
 
-#include <ultravisor/sys/host.h>
+#include <ultravisor/sys/objects.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -64,12 +64,11 @@ struct ulv_bare_boot {
 
 struct ulv_bare_block;
 struct ulv_bare_run;
-struct ulv_bare_object;
-struct ulv_bare_slot;
 
 /* The host; its members but .host belong to the port. */
 struct ulv_bare {
     struct ulv_host host; /* pass &bare.host */
+    struct ulv_objects objects;
 
     struct ulv_bare_range ranges[ULV_BARE_RANGES_MAX]; /* sorted, disjoint */
     uint32_t range_count;
@@ -82,10 +81,6 @@ struct ulv_bare {
     struct ulv_bare_run *runs; /* free frames, sorted */
     uint64_t frames_bytes, frames_free;
 
-    struct ulv_bare_object *objects; /* memory objects */
-    struct ulv_bare_slot *slots;
-    uint32_t slot_hint;
-    uint32_t live_handles;
     uint64_t misuse; /* stale handles, wrong frees; the first is logged */
 
     uint64_t ticks_per_second; /* of the time stamp counter */

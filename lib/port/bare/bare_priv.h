@@ -15,10 +15,6 @@
 #define BARE_LARGE_PAGE UINT64_C(0x200000)
 #define BARE_NONE       UINT64_MAX
 
-/* Handles: the number of a slot and its generation. */
-#define BARE_SLOT_BITS 12
-#define BARE_SLOTS     (1u << BARE_SLOT_BITS)
-
 #define BARE_STACK_BYTES 4096
 
 /* Task-state segment, SDM 3A 7.7. */
@@ -64,45 +60,6 @@ struct ulv_bare_run {
     struct ulv_bare_run *next;
     uint64_t start;
     uint64_t bytes;
-};
-
-enum bare_kind {
-    BARE_ANY,
-    BARE_MEMORY,
-    BARE_EVENT,
-    BARE_SET,
-    BARE_MEDIUM,
-    BARE_FENCE,
-};
-
-/* Shared by all handles that name it; freed with the last. */
-struct ulv_bare_object {
-    enum bare_kind kind;
-    uint32_t holders;             /* handles and maps */
-    uint32_t maps;                /* MEMORY */
-    uint32_t seals;               /* MEMORY */
-    struct ulv_bare_run *run;     /* MEMORY: its frames; NULL: of the heap */
-    uint64_t start;               /* MEMORY: where it lies */
-    struct ulv_bare_object *next; /* MEMORY: in the list of all */
-    uint64_t bytes;               /* MEMORY, MEDIUM */
-    bool signalled;               /* EVENT */
-    struct ulv_source source;     /* MEDIUM: MEMORY or READ */
-    ulv_handle *watched;          /* SET */
-    uint32_t watched_count;
-    uint32_t watched_room;
-    struct bare_opening *holder; /* FENCE: who holds it */
-};
-
-/* One opening of a fence; duplicates of a handle share it. */
-struct bare_opening {
-    uint32_t handles;
-};
-
-struct ulv_bare_slot {
-    struct ulv_bare_object *object; /* NULL: free */
-    struct bare_opening *opening;   /* FENCE: of this handle */
-    uint32_t generation;
-    bool read_only; /* MEMORY */
 };
 
 /* ---- processor.c --------------------------------------------------------- */
@@ -205,21 +162,10 @@ const uint8_t *bare_acpi_table(const struct ulv_bare *b,
 ulv_status bare_processors_init(struct ulv_bare *b);
 uint32_t bare_processor_number(void);
 
-/* ---- object.c, memory.c, medium.c ---------------------------------------- */
+/* ---- object.c, memory.c -------------------------------------------------- */
 
 void bare_misuse(struct ulv_bare *b, const char *text);
-ulv_status bare_handle(struct ulv_bare *b, struct ulv_bare_object *object,
-                       ulv_handle *ret);
-/* The slot of a handle of this kind, or NULL and a misuse. */
-struct ulv_bare_slot *
-bare_slot(struct ulv_bare *b, ulv_handle h, enum bare_kind kind);
-/* A new object with a first handle. */
-ulv_status bare_object(struct ulv_bare *b, enum bare_kind kind,
-                       struct ulv_bare_object **ret_object, ulv_handle *ret);
-/* One holder less. */
-void bare_object_drop(struct ulv_bare *b, struct ulv_bare_object *object);
 ulv_status bare_object_init(struct ulv_bare *b);
 void bare_memory_members(struct ulv_host *host);
-void bare_medium_members(struct ulv_host *host);
 
 #endif

@@ -108,7 +108,6 @@ set_members(struct ulv_bare *b)
     b->host.nodes = bare_nodes;
     b->host.processor_slot = bare_processor_slot;
     bare_memory_members(&b->host);
-    bare_medium_members(&b->host);
 }
 
 ulv_status

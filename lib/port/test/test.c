@@ -117,9 +117,6 @@ void
 ulv_test_host_init(struct ulv_test_host *t)
 {
     memset(t, 0, sizeof(*t));
-    t->slots = calloc(ULV_TEST_HANDLES_MAX, sizeof(*t->slots));
-    if (t->slots == NULL)
-        abort();
     t->now = 1;
     t->medium_end_offset = UINT64_MAX;
     t->host.size = sizeof(t->host);
@@ -129,8 +126,8 @@ ulv_test_host_init(struct ulv_test_host *t)
     t->host.now = test_now;
     t->host.entropy = test_entropy;
     t->host.log = test_log;
-    ulv_test_object_members(&t->host);
-    ulv_test_medium_members(&t->host);
+    ulv_test_object_init(t);
+    ulv_test_medium_init(t);
 }
 
 uint64_t
@@ -138,9 +135,9 @@ ulv_test_host_fini(struct ulv_test_host *t)
 {
     uint64_t wrong = ulv_test_host_live(t) + t->misuse;
 
-    ulv_test_object_fini(t);
-    free(t->slots);
-    t->slots = NULL;
+    ulv_objects_fini(&t->objects);
+    free(t->objects.slots);
+    t->objects.slots = NULL;
     free(t->frames);
     t->frames = NULL;
     return wrong;
@@ -162,7 +159,7 @@ ulv_test_host_failed(const struct ulv_test_host *t)
 uint64_t
 ulv_test_host_live(const struct ulv_test_host *t)
 {
-    return t->live_blocks + t->live_handles + t->live_maps;
+    return t->live_blocks + t->objects.live_handles + t->objects.live_maps;
 }
 
 void

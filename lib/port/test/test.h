@@ -20,13 +20,9 @@
 #ifndef PORT_TEST_TEST_H
 #define PORT_TEST_TEST_H
 
-#include <ultravisor/sys/host.h>
+#include <ultravisor/sys/objects.h>
 
-#define ULV_TEST_HANDLES_MAX 4096
 #define ULV_TEST_MEDIA_MAX   8
-
-struct ulv_test_slot;
-struct ulv_test_map;
 
 /* A medium that ULV_SOURCE_PATH(name) finds. bytes stay the caller's. */
 struct ulv_test_medium {
@@ -37,6 +33,7 @@ struct ulv_test_medium {
 
 struct ulv_test_host {
     struct ulv_host host; /* pass &t.host */
+    struct ulv_objects objects;
 
     ulv_nsec now;          /* the clock; set or add at will */
     uint64_t random;       /* state of entropy: same seed, same bytes */
@@ -45,8 +42,6 @@ struct ulv_test_host {
     uint64_t misuse;       /* wrong size in free, stale handle, double close */
     uint64_t live_bytes;   /* of allocations */
     uint64_t live_blocks;  /* allocations */
-    uint64_t live_handles; /* open */
-    uint64_t live_maps;    /* of memory objects */
     uint64_t signals;      /* event_signal calls */
     uint32_t log_lines;    /* lines logged */
     char last_line[192];   /* the last of them */
@@ -67,8 +62,13 @@ struct ulv_test_host {
     struct ulv_test_medium media[ULV_TEST_MEDIA_MAX];
     uint32_t media_count;
 
-    struct ulv_test_slot *slots; /* ULV_TEST_HANDLES_MAX of them */
-    struct ulv_test_map *maps;
+    /* what the members of host call in turn */
+    ulv_status (*medium_open)(void *self, const struct ulv_source *source,
+                              uint32_t flags, ulv_handle *ret,
+                              struct ulv_diag *diag);
+    ulv_status (*medium_read)(void *self, ulv_handle medium, uint64_t offset,
+                              void *buf, size_t len, size_t *ret_len);
+    void (*event_signal)(void *self, ulv_handle event);
 };
 
 /* Aborts the test program if the heap is exhausted. */

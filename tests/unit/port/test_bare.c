@@ -354,8 +354,9 @@ host_init(struct ulv_bare *b)
     memset(b, 0, sizeof(*b));
     b->host.self = b;
     b->host.log = count_line;
+    b->host.alloc = bare_alloc;
+    b->host.free = bare_free;
     bare_memory_members(&b->host);
-    bare_medium_members(&b->host);
     assert_int_equal(bare_ranges_set(b, start, ULV_MIB(2), ULV_BARE_RANGE_HEAP),
                      ULV_OK);
     assert_int_equal(
@@ -431,7 +432,7 @@ test_port_bare__frames(void **state)
     }
     assert_int_equal(b.frames_free, ULV_MIB(13));
     assert_int_equal(b.heap_free, before);
-    assert_int_equal(b.live_handles, 0);
+    assert_int_equal(b.objects.live_handles, 0);
     assert_int_equal(b.misuse, 0);
     assert_null(b.runs->next->next); /* two runs, as it began */
 }
@@ -483,7 +484,7 @@ test_port_bare__handles_have_generations(void **state)
     assert_int_not_equal(first, 0);
     b.host.handle_close(&b, first);
     /* round once: the slot is another's */
-    while (n++ < BARE_SLOTS) {
+    while (n++ < ULV_OBJECT_SLOTS) {
         assert_int_equal(b.host.event_create(&b, &other), ULV_OK);
         assert_int_not_equal(other, first);
     }

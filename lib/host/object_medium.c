@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* Media in memory or behind a function, and fences. */
-#include "port/bare/bare_priv.h"
+#include "host/objects_priv.h"
 
 #define SECTOR_BYTES 512
 
 static ulv_status
-bare_medium_open(void *self, const struct ulv_source *source, uint32_t flags,
-                 ulv_handle *ret, struct ulv_diag *diag)
+object_medium_open(void *self, const struct ulv_source *source, uint32_t flags,
+                   ulv_handle *ret, struct ulv_diag *diag)
 {
-    struct ulv_bare *b = self;
-    struct ulv_bare_object *object = NULL;
+    struct ulv_objects *o = ulv_objects_of(self);
+    struct ulv_object *object = NULL;
     ulv_status status;
 
     if (source->kind != ULV_SOURCE_KIND_MEMORY &&
@@ -25,7 +25,7 @@ bare_medium_open(void *self, const struct ulv_source *source, uint32_t flags,
         return ulv_fail(diag, ULV_E_FORMAT, 0, source->bytes, SECTOR_BYTES,
                         "medium: %u bytes, not a multiple of %u", source->bytes,
                         (uint64_t)SECTOR_BYTES);
-    status = bare_object(b, BARE_MEDIUM, &object, ret);
+    status = ulv_object_create(o, ULV_OBJECT_MEDIUM, &object, ret);
     if (status != ULV_OK)
         return ulv_fail(diag, status, 0, 0, 0, "medium: no memory");
     object->source = *source;
@@ -34,9 +34,9 @@ bare_medium_open(void *self, const struct ulv_source *source, uint32_t flags,
 }
 
 static ulv_status
-bare_medium_bytes(void *self, ulv_handle medium, uint64_t *ret)
+object_medium_bytes(void *self, ulv_handle medium, uint64_t *ret)
 {
-    struct ulv_bare_slot *slot = bare_slot(self, medium, BARE_MEDIUM);
+    struct ulv_object_slot *slot = slot_of(self, medium, ULV_OBJECT_MEDIUM);
 
     if (slot == NULL)
         return ULV_E_ARG;
@@ -45,11 +45,12 @@ bare_medium_bytes(void *self, ulv_handle medium, uint64_t *ret)
 }
 
 static ulv_status
-bare_medium_read(void *self, ulv_handle medium, uint64_t offset, void *buf,
-                 size_t len, size_t *ret_len)
+object_medium_read(void *self, ulv_handle medium, uint64_t offset, void *buf,
+                   size_t len, size_t *ret_len)
 {
-    struct ulv_bare *b = self;
-    struct ulv_bare_slot *slot = bare_slot(b, medium, BARE_MEDIUM);
+    struct ulv_objects *o = ulv_objects_of(self);
+    struct ulv_object_slot *slot =
+        ulv_object_slot(o, medium, ULV_OBJECT_MEDIUM);
     const struct ulv_source *source;
     uint64_t end;
 
@@ -69,52 +70,51 @@ bare_medium_read(void *self, ulv_handle medium, uint64_t offset, void *buf,
 }
 
 static ulv_status
-bare_medium_lock(void *self, ulv_handle medium)
+object_medium_lock(void *self, ulv_handle medium)
 {
-    return bare_slot(self, medium, BARE_MEDIUM) == NULL ? ULV_E_ARG : ULV_OK;
+    return slot_of(self, medium, ULV_OBJECT_MEDIUM) == NULL ? ULV_E_ARG
+                                                            : ULV_OK;
 }
 
 static ulv_status
-bare_fence_create(void *self, ulv_handle *ret)
+object_fence_create(void *self, ulv_handle *ret)
 {
-    struct ulv_bare_object *object = NULL;
-
-    return bare_object(self, BARE_FENCE, &object, ret);
+    return ulv_object_plain(self, ULV_OBJECT_FENCE, ret);
 }
 
 static ulv_status
-bare_fence_open(void *self, ulv_handle fence, ulv_handle *ret)
+object_fence_open(void *self, ulv_handle fence, ulv_handle *ret)
 {
-    struct ulv_bare *b = self;
-    struct ulv_bare_slot *slot = bare_slot(b, fence, BARE_FENCE);
-    struct bare_opening *opening;
+    struct ulv_objects *o = ulv_objects_of(self);
+    struct ulv_object_slot *slot = ulv_object_slot(o, fence, ULV_OBJECT_FENCE);
+    struct ulv_object_opening *opening;
     ulv_status status;
 
     if (slot == NULL)
         return ULV_E_ARG;
-    opening = bare_alloc(b, sizeof(*opening), _Alignof(struct bare_opening));
+    opening = ulv_object_alloc(o, sizeof(*opening));
     if (opening == NULL)
         return ULV_E_NO_MEMORY;
-    status = bare_handle(b, slot->object, ret);
+    status = ulv_object_handle(o, slot->object, ret);
     if (status != ULV_OK) {
-        bare_free(b, opening, sizeof(*opening));
+        ulv_object_free(o, opening, sizeof(*opening));
         return status;
     }
     opening->handles = 1;
-    bare_slot(b, *ret, BARE_FENCE)->opening = opening;
+    ulv_object_slot(o, *ret, ULV_OBJECT_FENCE)->opening = opening;
     return ULV_OK;
 }
 
 static ulv_status
-bare_fence_try_take(void *self, ulv_handle fence)
+object_fence_try_take(void *self, ulv_handle fence)
 {
-    struct ulv_bare *b = self;
-    struct ulv_bare_slot *slot = bare_slot(b, fence, BARE_FENCE);
+    struct ulv_objects *o = ulv_objects_of(self);
+    struct ulv_object_slot *slot = ulv_object_slot(o, fence, ULV_OBJECT_FENCE);
 
     if (slot == NULL)
         return ULV_E_ARG;
     if (slot->opening == NULL) {
-        bare_misuse(b, "fence: taken by the keeper's own handle");
+        ulv_object_misuse(o, "fence: taken by the keeper's own handle");
         return ULV_E_ARG;
     }
     if (slot->object->holder != NULL && slot->object->holder != slot->opening)
@@ -124,13 +124,13 @@ bare_fence_try_take(void *self, ulv_handle fence)
 }
 
 void
-bare_medium_members(struct ulv_host *host)
+ulv_objects_medium_members(struct ulv_host *host)
 {
-    host->medium_open = bare_medium_open;
-    host->medium_bytes = bare_medium_bytes;
-    host->medium_read = bare_medium_read;
-    host->medium_lock = bare_medium_lock;
-    host->fence_create = bare_fence_create;
-    host->fence_open = bare_fence_open;
-    host->fence_try_take = bare_fence_try_take;
+    host->medium_open = object_medium_open;
+    host->medium_bytes = object_medium_bytes;
+    host->medium_read = object_medium_read;
+    host->medium_lock = object_medium_lock;
+    host->fence_create = object_fence_create;
+    host->fence_open = object_fence_open;
+    host->fence_try_take = object_fence_try_take;
 }
