@@ -149,6 +149,14 @@ decide_create(const struct decision *d, struct ulv_op_create_partition *op)
                         (uint64_t)d->policy->guests);
     if (op->silence_limit == 0)
         op->silence_limit = d->policy->silence_limit;
+    if (d->policy->silence_limit != 0 &&
+        op->silence_limit > d->policy->silence_limit)
+        return ulv_fail(d->diag, ULV_E_POLICY, op->id, op->silence_limit,
+                        d->policy->silence_limit,
+                        "%s: %u ns without a system call asked, policy allows "
+                        "%u (silence_limit_ms)",
+                        op->name, op->silence_limit,
+                        d->policy->silence_limit);
     return ULV_OK;
 }
 

@@ -31,6 +31,7 @@ struct command_role {
     struct ulv_command_handlers handlers;
     struct ulv_channel_end policy_end;
     bool has_client, has_session, has_policy_end, asked_policy, has_policy;
+    bool failed_told;
     struct ulv_policy policy;
 
     uint32_t state, facts_kind;
@@ -144,47 +145,74 @@ decide(struct command_role *r)
     sent(r, status, ring, STATE_WAIT);
 }
 
-/* Append the records of an answer to an array of FACTS_MAX. */
-static uint64_t
+/* Append the records of an answer to an array of FACTS_MAX; *ret_last is the
+ * id of the last one. LIMIT: there are more than that. */
+static ulv_status
 take_facts(const struct ulv_message_query_answer *answer, void *array,
-           size_t bytes, uint32_t *count)
+           size_t bytes, uint32_t *count, uint64_t *ret_last)
 {
     const uint8_t *from = (const uint8_t *)(answer + 1);
-    uint64_t last = 0;
 
-    if (answer->record_bytes != bytes)
-        return 0;
-    for (uint32_t i = 0; i < answer->record_count && *count < FACTS_MAX; i++) {
-        memcpy((uint8_t *)array + *count * bytes, from + i * bytes, bytes);
-        last = ulv_get_le64(from + i * bytes);
-        (*count)++;
+    if (answer->status != ULV_OK)
+        return answer->status;
+    if (answer->record_bytes != bytes && answer->record_count != 0)
+        return ULV_E_PEER_PROTOCOL;
+    if (answer->record_count > FACTS_MAX - *count ||
+        (answer->more != 0 && answer->record_count == FACTS_MAX - *count))
+        return ULV_E_LIMIT;
+    memcpy((uint8_t *)array + *count * bytes, from,
+           answer->record_count * bytes);
+    *count += answer->record_count;
+    *ret_last = 0;
+    if (answer->record_count != 0)
+        *ret_last = ulv_get_le64(from + (answer->record_count - 1) * bytes);
+    return ULV_OK;
+}
+
+/* What cannot be seen whole cannot be judged. */
+static void
+fail_facts(struct command_role *r, ulv_status status)
+{
+    struct ulv_diag diag = ULV_DIAG_INIT;
+
+    if (status != ULV_E_LIMIT) {
+        fail_upstream(r, status);
+        return;
     }
-    return *count < FACTS_MAX ? last : 0;
+    (void)ulv_fail(&diag, status, 0, FACTS_MAX + 1, FACTS_MAX,
+                   "there are more than %u partitions, nodes or devices: the "
+                   "policy cannot be applied",
+                   (uint64_t)FACTS_MAX);
+    fail_request(r, &diag);
 }
 
 static void
 hear_facts(struct command_role *r,
            const struct ulv_message_query_answer *answer)
 {
+    struct ulv_policy_facts *facts = &r->facts;
     uint64_t last = 0;
     uint32_t next = 0;
+    ulv_status status;
 
     switch (r->facts_kind) {
     case ULV_QUERY_PARTITIONS:
-        last = take_facts(answer, r->partitions, sizeof(*r->partitions),
-                          &r->facts.partition_count);
+        status = take_facts(answer, r->partitions, sizeof(*r->partitions),
+                            &facts->partition_count, &last);
         next = ULV_QUERY_MEMORY;
         break;
     case ULV_QUERY_MEMORY:
-        last = take_facts(answer, r->nodes, sizeof(*r->nodes),
-                          &r->facts.node_count);
+        status = take_facts(answer, r->nodes, sizeof(*r->nodes),
+                            &facts->node_count, &last);
         next = ULV_QUERY_DEVICES;
         break;
     default:
-        last = take_facts(answer, r->devices, sizeof(*r->devices),
-                          &r->facts.device_count);
+        status = take_facts(answer, r->devices, sizeof(*r->devices),
+                            &facts->device_count, &last);
     }
-    if (answer->more != 0 && last != 0)
+    if (status != ULV_OK)
+        fail_facts(r, status);
+    else if (answer->more != 0 && last != 0)
         ask_fact(r, r->facts_kind, last);
     else if (next != 0)
         ask_fact(r, next, 0);
@@ -409,6 +437,12 @@ command_step(struct role *role, struct role_need *need)
         (void)ulv_wire_take(&r->below);
         while (ulv_command_session_step(&r->session, &ring_below))
             need->again = true;
+    }
+    if (r->session.failed != ULV_OK && !r->failed_told) {
+        r->failed_told = true;
+        ulv_role_tell(role, ULV_EVENT_FAULT, role->partition, r->below.channel,
+                      "the client of the command channel sent garbage and "
+                      "was disconnected");
     }
     if (ring_above)
         ulv_wire_ring(&r->above);

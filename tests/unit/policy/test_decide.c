@@ -196,6 +196,13 @@ test_policy_decide__fills_in_the_silence_limit(void **state)
     o.u.create_partition.silence_limit = 300;
     assert_int_equal(world_decide(&w, &o, 1), ULV_OK);
     assert_int_equal(o.u.create_partition.silence_limit, 300);
+    /* asked for more than the policy has for anybody */
+    o.u.create_partition.silence_limit = 5001;
+    assert_int_equal(world_decide(&w, &o, 1), ULV_E_POLICY);
+    assert_int_equal(w.diag.value, 5001);
+    assert_int_equal(w.diag.bound, 5000);
+    w.policy.silence_limit = 0; /* no limit at all */
+    assert_int_equal(world_decide(&w, &o, 1), ULV_OK);
 }
 
 static void

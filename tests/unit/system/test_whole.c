@@ -12,6 +12,7 @@
 
 #include "base/base.h"
 #include "mock_image.h"
+#include "policy/policy.h"
 #include "port/test/test.h"
 #include "system/system_priv.h"
 
@@ -204,6 +205,44 @@ test_system_whole__on_the_frames_of_a_machine(void **state)
     assert_int_equal(ulv_test_host_fini(&t), 0);
 }
 
+/* The command partition judges by what it can see whole: with more partitions
+ * than it can look at it refuses, with the bound, and no policy is passed. */
+static void
+test_system_whole__more_than_command_can_see(void **state)
+{
+    struct ulv_test_host t;
+    struct ulv_system_opts opts = ULV_SYSTEM_OPTS_INIT;
+    struct ulv_diag diag = ULV_DIAG_INIT;
+    struct ulv_policy policy;
+    ulv_status status = ULV_OK;
+    ulv_system *system;
+    uint32_t guests = 0;
+
+    (void)state;
+    make_host(&t);
+    ulv_policy_default(&policy);
+    policy.guests = 1000;
+    opts.backend = "mock";
+    opts.policy = &policy;
+    opts.policy_bytes = sizeof(policy);
+    assert_int_equal(ulv_system_create(&t.host, &opts, &system, &diag),
+                     ULV_OK);
+    for (; status == ULV_OK && guests < 300; guests++) {
+        ulv_transaction *transaction = ulv_transaction_begin(system);
+        char name[16];
+
+        (void)snprintf(name, sizeof(name), "guest-%u", guests);
+        (void)ulv_transaction_partition(transaction, name,
+                                        ULV_PARTITION_GUEST);
+        status = ulv_transaction_commit(transaction, &diag);
+    }
+    assert_int_equal(status, ULV_E_LIMIT);
+    assert_int_equal(diag.bound, 256);
+    assert_true(guests > 240);
+    ulv_system_destroy(system);
+    assert_int_equal(ulv_test_host_fini(&t), 0);
+}
+
 static void
 test_system_whole__each_call_fails_in_turn(void **state)
 {
@@ -245,6 +284,7 @@ main(void)
         cmocka_unit_test(test_system_whole__runs),
         cmocka_unit_test(test_system_whole__on_the_frames_of_a_machine),
         cmocka_unit_test(test_system_whole__preconditions_reach_the_ultravisor),
+        cmocka_unit_test(test_system_whole__more_than_command_can_see),
         cmocka_unit_test(test_system_whole__each_call_fails_in_turn),
     };
 
