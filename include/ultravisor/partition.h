@@ -41,7 +41,8 @@ struct ulv_end {
  *
  * Errors:  ULV_E_FORMAT  not an image for this machine, or one that does not
  *                        fit the partition's memory; diag names the place
- *          ULV_E_STATE, ULV_E_NOT_FOUND, ULV_E_MEDIUM, ULV_E_PEER_GONE
+ *          ULV_E_STATE   it runs, or it ran before and has channels
+ *          ULV_E_NOT_FOUND, ULV_E_MEDIUM, ULV_E_PEER_GONE
  * Context: serial; steps the system
  * Since:   0.1
  */

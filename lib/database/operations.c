@@ -210,6 +210,15 @@ make_channel(struct ulv_database *db, const struct channel_plan *want,
     return ULV_OK;
 }
 
+/* The channels among the roles are made with them, by the first transaction;
+ * a role knows no others. */
+static bool
+may_be_end(const struct ulv_database *db, const struct partition *p)
+{
+    return db->revision == 0 || p->kind == ULV_PARTITION_GUEST ||
+           p->kind == ULV_PARTITION_BOOT;
+}
+
 static ulv_status
 connect_partitions(struct ulv_database *db, const struct ulv_op_connect *op,
                    struct ulv_diag *diag)
@@ -228,6 +237,15 @@ connect_partitions(struct ulv_database *db, const struct ulv_op_connect *op,
         return ulv_fail(diag, ULV_E_ARG, op->channel, op->client, 0,
                         "%s cannot be connected to itself",
                         want.client->name);
+    if (!may_be_end(db, want.server) || !may_be_end(db, want.client)) {
+        const struct partition *p =
+            may_be_end(db, want.server) ? want.client : want.server;
+
+        return ulv_fail(diag, ULV_E_DENIED, op->channel, p->r.id, 0,
+                        "%s is no end of channels that are asked for: only "
+                        "guests and the caller are",
+                        p->name);
+    }
     if (!ulv_is_power_of_two(op->bytes) || op->bytes < 4096 ||
         op->bytes > ULV_MIB(16))
         return ulv_fail(diag, ULV_E_ARG, op->channel, op->bytes, ULV_MIB(16),

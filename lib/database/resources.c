@@ -116,6 +116,10 @@ ulv_db_assign_processors(struct ulv_database *db,
     if (p == NULL)
         return ulv_fail(diag, ULV_E_NOT_FOUND, op->partition, 0, 0,
                         "partition %u does not exist", op->partition);
+    if (p->kind != ULV_PARTITION_GUEST)
+        return ulv_fail(diag, ULV_E_DENIED, p->r.id, p->kind, 0,
+                        "%s is no guest: processors are given to guests",
+                        p->name);
     if (op->mode > ULV_PROCESSOR_DEDICATED || op->count == 0)
         return ulv_fail(diag, ULV_E_ARG, op->partition, op->mode, 1,
                         "%s: %u processors in mode %u", p->name,

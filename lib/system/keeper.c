@@ -104,8 +104,11 @@ ask_flush(struct keeper *k, struct keeper_partition *p)
     if (!server->alive || server->reaping) {
         /* dead: wait for its successor, if there can be one */
         const struct keeper_device *d = ulv_keeper_device(k, c->device);
+        const struct keeper_partition *next =
+            d == NULL ? NULL : ulv_keeper_partition(k, d->standby);
 
-        return d != NULL && d->standby != 0 && k->ultravisor != NULL;
+        return next != NULL && next->alive && !next->reaping &&
+               k->ultravisor != NULL && k->ultravisor->alive;
     }
     say.u.console.channel = c->id;
     return ulv_post_send(&server->post, &say, NULL, NULL, 0) == ULV_OK;
@@ -294,15 +297,16 @@ hear_running(struct keeper *k, struct keeper_partition *p)
     if (p->state != ULV_STATE_STARTING)
         return;
     p->state = ULV_STATE_RUNNING;
+    p->ran = true;
     ulv_keeper_tell(k, ULV_EVENT_RUNNING, p->id, 0, "%s runs", p->name);
     say.u.state.partition = p->id;
     say.u.state.state = ULV_STATE_RUNNING;
     ulv_keeper_inform(k, &say);
 }
 
-static void
-hear_not_started(struct keeper *k, struct keeper_partition *p,
-                 const struct ulv_diag *diag)
+void
+ulv_keeper_not_started(struct keeper *k, struct keeper_partition *p,
+                       const struct ulv_diag *diag)
 {
     struct ulv_end end = { .reason = ULV_END_REASON_IMAGE,
                            .code = (uint64_t)-(int64_t)diag->status };
@@ -379,7 +383,7 @@ hear_one(struct keeper *k, struct keeper_partition *from,
             ulv_keeper_guest_ended(k, from, &say->u.end);
         break;
     case SAY_NOT_STARTED:
-        hear_not_started(k, from, &say->u.order_done.diag);
+        ulv_keeper_not_started(k, from, &say->u.order_done.diag);
         break;
     case SAY_CONSOLE:
         hear_console(k, from, heard);

@@ -39,6 +39,7 @@ struct keeper_partition {
     ulv_handle process;
     int64_t number;
     bool watched; /* the process is */
+    bool ran; /* once at least */
     bool alive;
     bool reaping; /* killed; the process is not yet confirmed dead */
 
@@ -189,6 +190,9 @@ void ulv_keeper_inform(struct keeper *k, const struct say *say);
 /* A guest's run is over: told when its last words were heard. */
 void ulv_keeper_guest_ended(struct keeper *k, struct keeper_partition *p,
                             const struct ulv_end *end);
+/* Its monitor could not start it; diag says why. */
+void ulv_keeper_not_started(struct keeper *k, struct keeper_partition *p,
+                            const struct ulv_diag *diag);
 /* The server of consoles changed or died: ask again, or give up waiting. */
 void ulv_keeper_flush_again(struct keeper *k);
 

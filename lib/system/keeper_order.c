@@ -385,6 +385,16 @@ prepare_rehome(struct keeper *k, const struct ulv_effect *effect,
     return ULV_OK;
 }
 
+static bool
+has_channels(const struct keeper *k, ulv_id partition)
+{
+    const struct keeper_channel *c = k->channels;
+
+    while (c != NULL && c->client != partition && c->server != partition)
+        c = c->next;
+    return c != NULL;
+}
+
 static ulv_status
 prepare_intent(struct keeper *k, const struct ulv_effect *effect,
                struct ulv_diag *diag)
@@ -401,6 +411,11 @@ prepare_intent(struct keeper *k, const struct ulv_effect *effect,
         (image == NULL || p->alive || image->medium[0] == ULV_NO_HANDLE))
         return ulv_fail(diag, ULV_E_STATE, p->id, want->image, 0,
                         "%s: runs already, or has no image", p->name);
+    if (want->intent == ULV_INTENT_RUNNING && p->ran && has_channels(k, p->id))
+        return ulv_fail(diag, ULV_E_STATE, p->id, p->state, 0,
+                        "%s ran before, and its channels are as that run left "
+                        "them: destroy it and make it anew",
+                        p->name);
     return ULV_OK;
 }
 
@@ -676,7 +691,7 @@ commit_intent(struct keeper *k, const struct ulv_effect_intent *e)
     if (p->start_diag.status == ULV_OK)
         ulv_keeper_hand_guest(k, p);
     else
-        p->state = ULV_STATE_FAULTED;
+        ulv_keeper_not_started(k, p, &p->start_diag);
 }
 
 static void

@@ -482,6 +482,15 @@ note_state(struct ultravisor_role *r, const struct say_state *say)
     return ULV_OK;
 }
 
+static bool
+is_lost(const struct ultravisor_role *r, ulv_id id)
+{
+    struct ulv_partition_record p;
+
+    return ulv_database_find(r->db, ULV_QUERY_PARTITIONS, id, &p) != ULV_OK ||
+           p.state == ULV_STATE_LOST;
+}
+
 /* Devices that the dead one served and another can serve: at most room of
  * them into operations, all are counted. */
 static uint32_t
@@ -499,7 +508,7 @@ moves(const struct ultravisor_role *r, ulv_id dead,
             some == 0)
             break;
         after = d.id;
-        if (d.serving != dead || d.standby == 0)
+        if (d.serving != dead || d.standby == 0 || is_lost(r, d.standby))
             continue;
         if (count < room) {
             operations[count].kind = ULV_OP_REHOME;

@@ -3,11 +3,13 @@
 
 import os
 import pathlib
+import shutil
 import struct
 import subprocess
 import sys
 import tempfile
 import time
+import unittest.mock
 
 from common import (BACKENDS, DIGEST, IMAGES, SystemTest, demo, digest,
                     disk, each_kind)
@@ -279,7 +281,100 @@ class Requests(SystemTest):
         self.assertIn("xen", str(caught.exception))
 
 
+    def test_infrastructure_is_not_the_callers(self):
+        """No channel to a role and no processor for one: nothing dies of it."""
+        for in_process in (True, False):
+            with ultravisor.open(backend=BACKENDS[0], memory="32M",
+                                 in_process=in_process) as host:
+                guest = self.guest(host, "web", memory="2M")
+                for name in ("io-a", "operations", "command", "ultravisor"):
+                    role = ultravisor.Partition(host, host.find(name), name)
+                    with self.subTest(role=name, in_process=in_process):
+                        with self.assertRaises(ultravisor.Error) as caught, \
+                                host.transaction() as t:
+                            t.connect(guest, role, b"x")
+                        self.assertIn(name, str(caught.exception))
+                for name in ("idle", "boot", "io-a"):
+                    with self.assertRaises(ultravisor.Error) as caught, \
+                            host.transaction() as t:
+                        t.processors(host.find(name), 1)
+                    self.assertIn(name, str(caught.exception))
+                for _ in range(5):
+                    host.step(0.01)
+                self.assertEqual([name for name, alive, _ in host.roles()
+                                  if not alive and name != "web"], [])
+
+    def test_role_program_vanishes(self):
+        """A start that fails leaves a partition that can be started."""
+        with tempfile.TemporaryDirectory() as folder:
+            role = pathlib.Path(folder) / "role"
+            shutil.copy(os.environ["ULTRAVISOR_ROLE"], role)
+            with unittest.mock.patch.dict(os.environ,
+                                          ULTRAVISOR_ROLE=str(role)), \
+                    ultravisor.open(backend=BACKENDS[0], memory="32M",
+                                    in_process=False) as host:
+                guest = self.guest(host, "web", memory="4M")
+                role.rename(role.with_suffix(".away"))
+                with self.assertRaises(ultravisor.Error) as caught:
+                    guest.start(IMAGES / "hello.elf")
+                self.assertIn(str(role), str(caught.exception))
+                role.with_suffix(".away").rename(role)
+                guest.start(IMAGES / "hello.elf")
+                self.assertEqual(self.wait(host, guest).code, 42)
+
+    @each_kind
+    def test_started_again(self, backend, in_process):
+        """Without channels it runs again; with them it says why not."""
+        with ultravisor.open(backend=backend, in_process=in_process,
+                             memory="32M") as host:
+            with host.transaction() as t:
+                bare = t.partition("bare", memory="4M")
+            for _ in range(2):
+                bare.start(IMAGES / "hello.elf")
+                self.assertEqual(self.wait(host, bare).code, 42)
+            end, _ = self.run_guest(host, "web", IMAGES / "hello.elf")
+            self.assertEqual(end.code, 42)
+            web = ultravisor.Partition(host, host.find("web"), "web")
+            with self.assertRaises(ultravisor.Error) as caught:
+                web.start(IMAGES / "hello.elf")
+            self.assertIn("its channels are as that run left them",
+                          str(caught.exception))
+
+    @each_kind
+    def test_a_wait_ends_beside_a_busy_guest(self, backend, in_process):
+        with ultravisor.open(backend=backend, in_process=in_process,
+                             memory="32M") as host:
+            with host.transaction() as t:
+                busy = t.partition("busy", memory="4M")
+            busy.start(IMAGES / "never_yields.elf")
+            self.assertIsNone(busy.wait(0))
+            self.assertIsNone(busy.wait(0.01))
+            busy.stop()
+            self.assertEqual(self.wait(host, busy).reason,
+                             C.ULV_END_REASON_KILLED)
+
+
 class Kills(SystemTest):
+    def test_both_io_partitions_and_the_monitor(self):
+        """The end of a guest is told although nobody hears its console."""
+        for in_process in (True, False):
+            for first in ("io-a", "io-b"):
+                with self.subTest(first=first, in_process=in_process), \
+                        ultravisor.open(backend=BACKENDS[0], memory="32M",
+                                        in_process=in_process) as host:
+                    busy = self.guest(host, "busy")
+                    busy.start(IMAGES / "never_yields.elf")
+                    for role in (first, "io-b" if first == "io-a" else "io-a",
+                                 "busy"):
+                        host.kill(role)
+                        for _ in range(10):
+                            host.step(0.01)
+                    end = self.wait(host, busy)
+                    self.assertEqual(end.code, C.ULV_FAULT_MONITOR)
+                    lost = {p["name"] for p in host.query("partitions")
+                            if p["state"] == C.ULV_STATE_LOST}
+                    self.assertEqual(lost, {"io-a", "io-b"})
+
     def killed(self, role, in_process):
         with disk(8192) as path:
             arguments = ["--kill", role] + (["--in-process"] if in_process

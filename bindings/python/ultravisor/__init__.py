@@ -91,9 +91,12 @@ class Transaction:
             lib.ulv_transaction_memory(self._handle, number, size(memory),
                                        0xffffffff)
         if processors:
-            lib.ulv_transaction_processors(self._handle, number, processors,
-                                           C.ULV_SHARED)
+            self.processors(number, processors)
         return Partition(self.host, number, name)
+
+    def processors(self, number, count):
+        lib.ulv_transaction_processors(self._handle, number, count,
+                                       C.ULV_SHARED)
 
     def _pair(self, via):
         names = (tuple(via) + (None, None))[:2]
