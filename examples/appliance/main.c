@@ -55,10 +55,17 @@ run(ulv_system *system, const struct ulv_host *host, const ulv_id guest[2],
     bool well = true;
 
     for (int i = 0; i < 2; i++) {
-        while (ulv_partition_wait(system, guest[i], &end[i],
-                                  ulv_system_now(system) + 100000000,
-                                  diag) == ULV_E_TIMEOUT)
+        ulv_status status;
+
+        do {
             appliance_print_events(system, host);
+            status = ulv_partition_wait(system, guest[i], &end[i],
+                                        ulv_system_now(system) + 100000000,
+                                        NULL);
+        } while (status == ULV_E_TIMEOUT);
+        if (status != ULV_OK)
+            return ulv_partition_wait(system, guest[i], &end[i], 0, diag) ==
+                   ULV_OK;
         appliance_print_end(&end[i], host);
         well = well && end[i].reason == ULV_END_REASON_STOP &&
                end[i].code == 0;

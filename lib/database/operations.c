@@ -333,6 +333,17 @@ drop_device(struct ulv_database *db, struct device *d)
     return ulv_db_record_remove(db, &d->r);
 }
 
+/* A guest that runs and has the channel mapped, or NULL. */
+static const struct partition *
+running_end(const struct channel *c)
+{
+    if (c->client->kind == ULV_PARTITION_GUEST && runs(c->client))
+        return c->client;
+    if (c->server->kind == ULV_PARTITION_GUEST && runs(c->server))
+        return c->server;
+    return NULL;
+}
+
 /* The channel, and the device behind it that served nobody else. */
 static ulv_status
 revoke_channel(struct ulv_database *db, const struct ulv_op_revoke *op,
@@ -344,9 +355,10 @@ revoke_channel(struct ulv_database *db, const struct ulv_op_revoke *op,
     if (c == NULL)
         return ulv_fail(diag, ULV_E_NOT_FOUND, op->channel, 0, 0,
                         "channel %u does not exist", op->channel);
-    if (runs(c->client) && c->client->kind == ULV_PARTITION_GUEST)
+    if (running_end(c) != NULL)
         return ulv_fail(diag, ULV_E_BUSY, op->channel, 0, 0,
-                        "channel %u: %s runs", op->channel, c->client->name);
+                        "channel %u: %s runs", op->channel,
+                        running_end(c)->name);
     if (drop_channel(db, c) != ULV_OK)
         return ulv_db_no_memory(diag);
     return ULV_OK;
@@ -559,6 +571,16 @@ destroy_partition(struct ulv_database *db,
     if (runs(p))
         return ulv_fail(diag, ULV_E_BUSY, p->r.id, p->state, 0,
                         "%s runs: stop it first", p->name);
+    for (struct record *r = db->first[ULV_QUERY_CHANNELS]; r != NULL;
+         r = r->after) {
+        const struct channel *c = (const struct channel *)(const void *)r;
+
+        if ((c->client == p || c->server == p) && running_end(c) != NULL)
+            return ulv_fail(diag, ULV_E_BUSY, p->r.id, c->r.id, 0,
+                            "%s has a channel with %s, which runs: stop that "
+                            "first",
+                            p->name, running_end(c)->name);
+    }
     if (!ulv_db_touched(db, p) || drop_connections(db, p) != ULV_OK ||
         ulv_db_shares_drop(db, p) != ULV_OK)
         return ulv_db_no_memory(diag);

@@ -98,7 +98,8 @@ ask_flush(struct keeper *k, struct keeper_partition *p)
         c = c->next;
     if (c != NULL)
         server = ulv_keeper_partition(k, c->server);
-    if (server == NULL)
+    /* a guest may offer a channel of that type too: it is no I/O partition */
+    if (server == NULL || server->kind != ULV_PARTITION_IO)
         return false;
     p->flushing = c->id;
     if (!server->alive || server->reaping) {
@@ -396,7 +397,8 @@ hear_one(struct keeper *k, struct keeper_partition *from,
     }
 }
 
-static void
+/* Whether all that it said was heard. */
+static bool
 hear(struct keeper *k, struct keeper_partition *from, struct role_need *need)
 {
     struct heard heard;
@@ -405,11 +407,11 @@ hear(struct keeper *k, struct keeper_partition *from, struct role_need *need)
         ulv_status status = ulv_post_receive(&from->post, &heard);
 
         if (status == ULV_E_AGAIN)
-            return;
+            return true;
         if (status != ULV_OK) {
             /* Gone, or not to be believed any more: make sure it is dead. */
             ulv_keeper_role_kill(k, from);
-            return;
+            return true;
         }
         for (uint32_t h = 0; h < heard.handle_count; h++)
             k->host->handle_close(k->host->self, heard.handle[h]);
@@ -421,6 +423,7 @@ hear(struct keeper *k, struct keeper_partition *from, struct role_need *need)
                             "%s may not say %u: refused", from->name,
                             (uint64_t)heard.say.kind);
     }
+    return !from->alive;
 }
 
 /* A role in process; one that cannot go on is dropped like a dead process. */
@@ -442,8 +445,9 @@ ulv_keeper_step(struct keeper *k, struct role_need *need)
         if (!p->alive)
             continue;
         step_role(k, p, need);
-        if (p->alive && !p->reaping)
-            hear(k, p, need);
+        /* one that died may have said more than fits into one turn */
+        if (p->alive && !p->reaping && !hear(k, p, need))
+            continue;
         if (p->alive && ulv_keeper_role_reap(k, p))
             need->again = true; /* the caller may wait for just that */
         if (p->alive && p->post.waiting_count != 0)

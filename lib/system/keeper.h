@@ -168,6 +168,8 @@ void ulv_keeper_order_commit(struct keeper *k, uint64_t ticket);
 void ulv_keeper_order_abort(struct keeper *k);
 struct keeper_channel *ulv_keeper_channel(const struct keeper *k, ulv_id id);
 struct keeper_device *ulv_keeper_device(const struct keeper *k, ulv_id id);
+struct keeper_extent *ulv_keeper_extent(const struct keeper *k, ulv_id id);
+void ulv_keeper_close(const struct keeper *k, ulv_handle *h);
 void ulv_keeper_channel_remove(struct keeper *k, struct keeper_channel *c);
 void ulv_keeper_device_remove(struct keeper *k, struct keeper_device *d);
 void ulv_keeper_extent_remove(struct keeper *k, struct keeper_extent *e);

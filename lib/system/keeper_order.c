@@ -14,99 +14,6 @@
 #include "io/block.h"
 #include "view/publish.h"
 
-struct keeper_channel *
-ulv_keeper_channel(const struct keeper *k, ulv_id id)
-{
-    struct keeper_channel *c = k->channels;
-
-    while (c != NULL && c->id != id)
-        c = c->next;
-    return c;
-}
-
-struct keeper_device *
-ulv_keeper_device(const struct keeper *k, ulv_id id)
-{
-    struct keeper_device *d = k->devices;
-
-    while (d != NULL && d->id != id)
-        d = d->next;
-    return d;
-}
-
-static struct keeper_extent *
-find_extent(const struct keeper *k, ulv_id id)
-{
-    struct keeper_extent *e = k->extents;
-
-    while (e != NULL && e->id != id)
-        e = e->next;
-    return e;
-}
-
-static void
-close_handle(const struct keeper *k, ulv_handle *h)
-{
-    if (*h != ULV_NO_HANDLE)
-        k->host->handle_close(k->host->self, *h);
-    *h = ULV_NO_HANDLE;
-}
-
-/* Scrub first, then free: whoever gets the frames next gets zeroes in a new
- * memory object. */
-static void
-scrub(struct keeper *k, ulv_handle *memory, uint64_t bytes)
-{
-    if (*memory != ULV_NO_HANDLE)
-        (void)k->host->memory_discard(k->host->self, *memory, 0, bytes);
-    close_handle(k, memory);
-}
-
-void
-ulv_keeper_extent_remove(struct keeper *k, struct keeper_extent *e)
-{
-    struct keeper_extent **at = &k->extents;
-
-    while (*at != e)
-        at = &(*at)->next;
-    *at = e->next;
-    scrub(k, &e->memory, e->bytes);
-    (void)ulv_frame_table_release(&k->frames, e->frame, e->bytes,
-                                  e->partition, NULL);
-    k->host->free(k->host->self, e, sizeof(*e));
-}
-
-void
-ulv_keeper_channel_remove(struct keeper *k, struct keeper_channel *c)
-{
-    struct keeper_channel **at = &k->channels;
-
-    while (*at != c)
-        at = &(*at)->next;
-    *at = c->next;
-    scrub(k, &c->memory, c->bytes);
-    close_handle(k, &c->bell[0]);
-    close_handle(k, &c->bell[1]);
-    (void)ulv_frame_table_release(&k->frames, c->frame, c->bytes, c->id, NULL);
-    k->host->free(k->host->self, c, sizeof(*c));
-}
-
-void
-ulv_keeper_device_remove(struct keeper *k, struct keeper_device *d)
-{
-    struct keeper_device **at = &k->devices;
-
-    while (*at != d)
-        at = &(*at)->next;
-    *at = d->next;
-    for (uint32_t i = 0; i < 2; i++) {
-        close_handle(k, &d->medium[i]);
-        close_handle(k, &d->lock[i]);
-    }
-    close_handle(k, &d->takeover);
-    k->host->free(k->host->self, d, sizeof(*d));
-}
-
 /* ---- prepare ------------------------------------------------------------- */
 
 static ulv_status
@@ -146,7 +53,17 @@ undo_partition(struct keeper *k, ulv_id id)
         ulv_keeper_partition_remove(k, p);
 }
 
-/* Boot and ultravisor are there before there is a database. */
+/* There is one boot and one ultravisor, and both are there before there is a
+ * database; the other roles come by the first order. */
+static bool
+may_be_made(const struct keeper *k, uint32_t kind)
+{
+    if (k->booted || kind == ULV_PARTITION_BOOT ||
+        kind == ULV_PARTITION_ULTRAVISOR)
+        return kind == ULV_PARTITION_GUEST;
+    return true;
+}
+
 static ulv_status
 prepare_partition(struct keeper *k, const struct ulv_effect *e,
                   struct ulv_diag *diag)
@@ -159,6 +76,11 @@ prepare_partition(struct keeper *k, const struct ulv_effect *e,
     if (p != NULL && p->bell != ULV_NO_HANDLE)
         return ulv_fail(diag, ULV_E_DENIED, p->id, 0, 0,
                         "partition %u was made before", p->id);
+    if (p == NULL && !may_be_made(k, e->u.partition_create.kind))
+        return ulv_fail(diag, ULV_E_DENIED, e->u.partition_create.id,
+                        e->u.partition_create.kind, 0,
+                        "%s: only guests are made after the start",
+                        e->u.partition_create.name);
     if (p == NULL)
         p = ulv_keeper_partition_add(k, e->u.partition_create.id,
                                      e->u.partition_create.kind,
@@ -325,7 +247,7 @@ make_device(struct keeper *k, struct keeper_device *d)
     status = host->fence_create(host->self, &fence);
     for (uint32_t i = 0; i < 2 && status == ULV_OK; i++)
         status = host->fence_open(host->self, fence, &d->lock[i]);
-    close_handle(k, &fence);
+    ulv_keeper_close(k, &fence);
     return status;
 }
 
@@ -419,6 +341,20 @@ prepare_intent(struct keeper *k, const struct ulv_effect *effect,
     return ULV_OK;
 }
 
+/* A guest that runs and has the channel mapped, or NULL. */
+static const struct keeper_partition *
+running_end(const struct keeper *k, const struct keeper_channel *c)
+{
+    const struct keeper_partition *client = ulv_keeper_partition(k, c->client);
+    const struct keeper_partition *server = ulv_keeper_partition(k, c->server);
+
+    if (client != NULL && client->kind == ULV_PARTITION_GUEST && client->alive)
+        return client;
+    if (server != NULL && server->kind == ULV_PARTITION_GUEST && server->alive)
+        return server;
+    return NULL;
+}
+
 /* What is taken away must be there, and its holder must not run. */
 static ulv_status
 prepare_removal(struct keeper *k, const struct ulv_effect *effect,
@@ -432,15 +368,16 @@ prepare_removal(struct keeper *k, const struct ulv_effect *effect,
     switch (effect->kind) {
     case ULV_EFFECT_PARTITION_DESTROY:
         p = ulv_keeper_partition(k, object);
-        known = p != NULL;
+        known = p != NULL && p->kind == ULV_PARTITION_GUEST;
         break;
     case ULV_EFFECT_EXTENT_REVOKE:
-        e = find_extent(k, object);
+        e = ulv_keeper_extent(k, object);
         known = e != NULL;
         p = known ? ulv_keeper_partition(k, e->partition) : NULL;
         break;
     case ULV_EFFECT_CHANNEL_DESTROY:
         known = ulv_keeper_channel(k, object) != NULL;
+        p = known ? running_end(k, ulv_keeper_channel(k, object)) : NULL;
         break;
     default:
         known = ulv_keeper_device(k, object) != NULL;
@@ -491,7 +428,7 @@ undo_effect(struct keeper *k, const struct ulv_effect *effect)
         undo_partition(k, effect->u.partition_create.id);
         break;
     case ULV_EFFECT_EXTENT_GRANT:
-        ulv_keeper_extent_remove(k, find_extent(k, effect->u.extent.id));
+        ulv_keeper_extent_remove(k, ulv_keeper_extent(k, effect->u.extent.id));
         break;
     case ULV_EFFECT_CHANNEL_CREATE:
         ulv_keeper_channel_remove(
@@ -634,7 +571,7 @@ seal_views(struct keeper *k, struct keeper_partition *p)
                                    &view->segment) != ULV_OK)
             ulv_keeper_tell(k, ULV_EVENT_FAULT, p->id, part,
                             "%s: its view could not be sealed", p->name);
-        close_handle(k, &view->writable);
+        ulv_keeper_close(k, &view->writable);
     }
 }
 
@@ -687,7 +624,12 @@ commit_intent(struct keeper *k, const struct ulv_effect_intent *e)
     memset(&p->end, 0, sizeof(p->end));
     p->image = e->image;
     p->state = ULV_STATE_STARTING;
-    p->start_diag.status = ulv_keeper_role_start(k, p, &p->start_diag);
+    p->start_diag.status = ULV_OK;
+    if (ulv_keeper_source(k, e->image) == NULL)
+        (void)ulv_fail(&p->start_diag, ULV_E_PEER_GONE, p->id, e->image, 0,
+                       "%s: nobody waits for its start any more", p->name);
+    else
+        (void)ulv_keeper_role_start(k, p, &p->start_diag);
     if (p->start_diag.status == ULV_OK)
         ulv_keeper_hand_guest(k, p);
     else
@@ -706,6 +648,25 @@ commit_channel_destroy(struct keeper *k, ulv_id id)
             ulv_post_tell(&p->post, &say, NULL, NULL, 0);
     }
     ulv_keeper_channel_remove(k, c);
+}
+
+/* An order may name an object twice: the first time it goes. */
+static void
+commit_removal(struct keeper *k, uint32_t kind, ulv_id id)
+{
+    struct keeper_partition *p = ulv_keeper_partition(k, id);
+    struct keeper_extent *extent = ulv_keeper_extent(k, id);
+    struct keeper_device *device = ulv_keeper_device(k, id);
+
+    if (kind == ULV_EFFECT_PARTITION_DESTROY && p != NULL)
+        ulv_keeper_partition_remove(k, p);
+    else if (kind == ULV_EFFECT_EXTENT_REVOKE && extent != NULL)
+        ulv_keeper_extent_remove(k, extent);
+    else if (kind == ULV_EFFECT_CHANNEL_DESTROY &&
+             ulv_keeper_channel(k, id) != NULL)
+        commit_channel_destroy(k, id);
+    else if (kind == ULV_EFFECT_DEVICE_WITHDRAW && device != NULL)
+        ulv_keeper_device_remove(k, device);
 }
 
 static void
@@ -730,17 +691,10 @@ commit_effect(struct keeper *k, const struct ulv_effect *e)
         commit_intent(k, &e->u.intent);
         break;
     case ULV_EFFECT_PARTITION_DESTROY:
-        ulv_keeper_partition_remove(k,
-                                    ulv_keeper_partition(k, e->u.removal.id));
-        break;
     case ULV_EFFECT_EXTENT_REVOKE:
-        ulv_keeper_extent_remove(k, find_extent(k, e->u.removal.id));
-        break;
     case ULV_EFFECT_CHANNEL_DESTROY:
-        commit_channel_destroy(k, e->u.removal.id);
-        break;
     case ULV_EFFECT_DEVICE_WITHDRAW:
-        ulv_keeper_device_remove(k, ulv_keeper_device(k, e->u.removal.id));
+        commit_removal(k, e->kind, e->u.removal.id);
         break;
     default:
         break;

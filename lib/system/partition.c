@@ -65,12 +65,14 @@ ulv_partition_start(ulv_system *system, ulv_id partition,
                     const struct ulv_image *image, struct ulv_diag *diag)
 {
     struct keeper_partition *p = ulv_system_guest(system, partition, diag);
+    uint32_t before;
     uint64_t bytes;
     ulv_id id;
     ulv_status status;
 
     if (p == NULL)
         return ULV_E_NOT_FOUND;
+    before = p->state;
     if (p->alive)
         return ulv_fail(diag, ULV_E_STATE, partition, p->state, 0,
                         "%s runs already", p->name);
@@ -88,6 +90,8 @@ ulv_partition_start(ulv_system *system, ulv_id partition,
         status =
             ulv_system_run_until(system, has_left_start, p, ULV_FOREVER);
     ulv_keeper_source_drop(&system->keeper, id);
+    if (status != ULV_OK && p->state == ULV_STATE_DEFINED)
+        p->state = before; /* refused: how the last run ended stays */
     if (status != ULV_OK)
         return status;
     if (p->start_diag.status != ULV_OK && diag != NULL)

@@ -279,6 +279,24 @@ on_query(void *self, struct ulv_command_session *session,
     sent(r, status, ring, STATE_QUERY);
 }
 
+/* What only gives back, starts or stops is judged by nobody's numbers; so it
+ * can be done also where there is more than can be looked at. */
+static bool
+needs_facts(const struct command_role *r)
+{
+    for (uint32_t i = 0; i < r->operation_count; i++) {
+        switch (r->operations[i].kind) {
+        case ULV_OP_DESTROY_PARTITION:
+        case ULV_OP_REVOKE:
+        case ULV_OP_SET_INTENT:
+            break;
+        default:
+            return true;
+        }
+    }
+    return false;
+}
+
 static void
 on_transaction(void *self, struct ulv_command_session *session,
                const struct ulv_command_request *request)
@@ -297,7 +315,10 @@ on_transaction(void *self, struct ulv_command_session *session,
     r->facts.partitions = r->partitions;
     r->facts.nodes = r->nodes;
     r->facts.devices = r->devices;
-    ask_fact(r, ULV_QUERY_PARTITIONS, 0);
+    if (needs_facts(r))
+        ask_fact(r, ULV_QUERY_PARTITIONS, 0);
+    else
+        decide(r);
 }
 
 /* ---- policy -------------------------------------------------------------- */

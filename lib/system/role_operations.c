@@ -47,8 +47,9 @@ operations_hear(struct role *role, struct heard *heard)
     struct operations_role *r = self_of(role);
     ulv_status status;
 
-    if (heard->say.kind == SAY_VIEW || heard->say.kind == SAY_BELL)
-        return ULV_OK; /* its view has nothing it needs */
+    if (heard->say.kind == SAY_VIEW || heard->say.kind == SAY_BELL ||
+        heard->say.kind == SAY_CHANNEL_CLOSE)
+        return ULV_OK; /* its view has nothing it needs, nor have others' */
     if (heard->say.kind != SAY_CHANNEL || r->wire.host != NULL)
         return ULV_E_PEER_PROTOCOL;
     status = ulv_wire_init(&r->wire, role->host, role->waits, heard);

@@ -349,6 +349,22 @@ follow_effects(struct ultravisor_role *r, const struct ulv_effect *effects,
     }
 }
 
+/* Nothing of the plan takes effect: nor do its channels, whose headers were
+ * mapped when the keeper made them. */
+static void
+give_up(struct ultravisor_role *r, const struct ulv_diag *diag)
+{
+    uint32_t count;
+    const struct ulv_effect *effects = ulv_plan_effects(r->plan, &count);
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (effects[i].kind == ULV_EFFECT_CHANNEL_CREATE)
+            drop_header(r, effects[i].u.channel.id);
+    }
+    ulv_database_abort(r->db, r->plan);
+    finish(r, diag, UINT32_MAX, 0);
+}
+
 static void
 commit(struct ultravisor_role *r)
 {
@@ -361,8 +377,7 @@ commit(struct ultravisor_role *r)
     if (diag.status != ULV_OK) {
         forget_prepared(r);
         tell_keeper(r, SAY_ABORTED, 0);
-        ulv_database_abort(r->db, r->plan);
-        finish(r, &diag, UINT32_MAX, 0);
+        give_up(r, &diag);
         return;
     }
     effects = ulv_plan_effects(r->plan, &count);
@@ -399,8 +414,7 @@ order(struct ultravisor_role *r)
         if (diag.status == ULV_OK)
             continue;
         tell_keeper(r, SAY_ABORTED, 0);
-        ulv_database_abort(r->db, r->plan);
-        finish(r, &diag, UINT32_MAX, 0);
+        give_up(r, &diag);
         return;
     }
 }
@@ -432,8 +446,7 @@ order_done(struct ultravisor_role *r, const struct say_order_done *done)
         commit(r);
         return;
     }
-    ulv_database_abort(r->db, r->plan);
-    finish(r, &done->diag, UINT32_MAX, 0);
+    give_up(r, &done->diag);
 }
 
 /* ---- errands ------------------------------------------------------------- */

@@ -127,7 +127,7 @@ await(const struct guest *guest, ulv_id id)
 
     do {
         status = ulv_partition_wait(whole, id, &end,
-                                    ulv_system_now(whole) + 10000000, &diag);
+                                    ulv_system_now(whole) + 1000000000, &diag);
         appliance_print_events(whole, &bare.host);
     } while (status == ULV_E_TIMEOUT);
     if (status != ULV_OK)

@@ -100,6 +100,12 @@ class SystemTest(unittest.TestCase):
                 t.disk(guest, path)
         return guest
 
+    def assert_alive(self, host):
+        """Every role but the guests' monitors lives."""
+        alive = {name for name, lives, _ in host.roles() if lives}
+        self.assertLessEqual({"ultravisor", "command", "operations", "io-a",
+                              "io-b"}, alive)
+
     def run_guest(self, host, name, image, path=None):
         """(how it ended, console text)"""
         guest = self.guest(host, name, path)

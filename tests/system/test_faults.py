@@ -3,7 +3,9 @@
 
 import os
 import pathlib
+import resource
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -304,6 +306,48 @@ class Requests(SystemTest):
                 self.assertEqual([name for name, alive, _ in host.roles()
                                   if not alive and name != "web"], [])
 
+    def test_destroy_beside_a_running_end(self):
+        """What a running guest has mapped is not taken away."""
+        for in_process in (True, False):
+            with ultravisor.open(backend=BACKENDS[0], memory="32M",
+                                 in_process=in_process) as host:
+                with host.transaction() as t:
+                    one = t.partition("one", memory="4M")
+                    two = t.partition("two", memory="4M")
+                    t.connect(two, one, b"x")
+                one.start(IMAGES / "never_yields.elf")
+                with self.assertRaises(ultravisor.Error) as caught, \
+                        host.transaction() as t:
+                    t.destroy(two)
+                self.assertEqual(caught.exception.status, C.ULV_E_BUSY)
+                self.assertIn("one, which runs", str(caught.exception))
+                one.stop()
+                self.assertIsNotNone(self.wait(host, one))
+                with host.transaction() as t:
+                    t.destroy(two)
+
+    def test_refused_transactions_leave_nothing(self):
+        """No mapping of a channel that never came to be."""
+        with ultravisor.open(backend=BACKENDS[0], memory="32M",
+                             in_process=False) as host:
+            number = next(n for name, _, n in host.roles()
+                          if name == "ultravisor")
+            maps = pathlib.Path(f"/proc/{number}/maps")
+            before = maps.read_text().count("ulv-channel")
+            soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+            handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
+            try:  # channels can be made then, an extent of 2 MiB cannot
+                for n in range(5):
+                    with self.assertRaises(ultravisor.Error):
+                        self.guest(host, f"web{n}", memory="8M")
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+                signal.signal(signal.SIGXFSZ, handler)
+            for _ in range(5):
+                host.step(0.01)
+            self.assertEqual(maps.read_text().count("ulv-channel"), before)
+
     def test_role_program_vanishes(self):
         """A start that fails leaves a partition that can be started."""
         with tempfile.TemporaryDirectory() as folder:
@@ -339,6 +383,7 @@ class Requests(SystemTest):
                 web.start(IMAGES / "hello.elf")
             self.assertIn("its channels are as that run left them",
                           str(caught.exception))
+            self.assertEqual(web.wait(0).code, 42)  # that end stays known
 
     @each_kind
     def test_a_wait_ends_beside_a_busy_guest(self, backend, in_process):

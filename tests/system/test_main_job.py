@@ -89,7 +89,7 @@ class MainJob(SystemTest):
 
     @each_kind
     def test_start_again(self, backend, in_process):
-        """A stopped guest is started again, destroyed, and its name free."""
+        """A guest is made, run and destroyed; its name and memory are free."""
         with disk(256) as path, ultravisor.open(
                 backend=backend, in_process=in_process, memory="32M") as host:
             before = host.query("memory")
@@ -99,6 +99,9 @@ class MainJob(SystemTest):
                 self.assertEqual(self.wait(host, guest).code, 0)
                 with host.transaction() as t:
                     t.destroy(guest)
+                for _ in range(3):
+                    host.step(0.01)
+                self.assert_alive(host)
             self.assertEqual([n["free_bytes"] for n in host.query("memory")],
                              [n["free_bytes"] for n in before])
 

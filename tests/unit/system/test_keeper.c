@@ -252,12 +252,122 @@ test_system_keeper__any_bytes_from_the_ultravisor(void **state)
     assert_int_equal(ulv_test_host_fini(&t), 0);
 }
 
+/* Order so many effects, and hear the answer. */
+static ulv_status
+order_effects(struct asked *a, uint64_t ticket, const struct ulv_effect *e,
+              uint32_t count)
+{
+    struct say say = { .kind = SAY_ORDER };
+    struct role_need need = { false, ULV_FOREVER };
+    ulv_status status = ULV_E_INTERNAL;
+    struct heard heard;
+
+    say.u.order.ticket = ticket;
+    say.u.order.effect_count = count;
+    say.tail_bytes = count * (uint32_t)sizeof(*e);
+    assert_int_equal(ulv_post_send(&a->far, &say, e, NULL, 0), ULV_OK);
+    ulv_keeper_step(&a->keeper, &need);
+    while (ulv_post_receive(&a->far, &heard) == ULV_OK) {
+        for (uint32_t i = 0; i < heard.handle_count; i++)
+            a->keeper.host->handle_close(a->keeper.host->self,
+                                         heard.handle[i]);
+        if (heard.say.kind == SAY_ORDER_DONE)
+            status = heard.say.u.order_done.diag.status;
+    }
+    return status;
+}
+
+/* What a database that has gone wrong could order of partitions. */
+static void
+test_system_keeper__partitions_are_held(void **state)
+{
+    struct ulv_effect e[2];
+    struct ulv_test_host t;
+    struct asked a;
+    ulv_handle waits;
+
+    (void)state;
+    ulv_test_host_init(&t);
+    assert_int_equal(t.host.wait_create(t.host.self, &waits), ULV_OK);
+    begin(&a, &t, waits, ULV_PARTITION_ULTRAVISOR);
+    a.keeper.boot = 9;
+    assert_non_null(ulv_keeper_partition_add(&a.keeper, 9, ULV_PARTITION_BOOT,
+                                             "boot"));
+    /* the same extent taken away twice in one order */
+    order(&a, 1, 0x1000000);
+    commit(&a, 1);
+    memset(e, 0, sizeof(e));
+    e[0].kind = e[1].kind = ULV_EFFECT_EXTENT_REVOKE;
+    e[0].u.removal.id = e[1].u.removal.id = 101;
+    assert_int_equal(order_effects(&a, 2, e, 2), ULV_OK);
+    commit(&a, 2);
+    assert_null(a.keeper.extents);
+    /* the boot partition, and the ultravisor itself, destroyed */
+    e[0].kind = ULV_EFFECT_PARTITION_DESTROY;
+    e[0].u.removal.id = 9;
+    assert_int_equal(order_effects(&a, 3, e, 1), ULV_E_DENIED);
+    e[0].u.removal.id = 7;
+    assert_int_equal(order_effects(&a, 4, e, 1), ULV_E_DENIED);
+    /* a second ultravisor; after the start, any further role */
+    e[0].kind = ULV_EFFECT_PARTITION_CREATE;
+    e[0].u.partition_create.id = 30;
+    e[0].u.partition_create.kind = ULV_PARTITION_ULTRAVISOR;
+    memcpy(e[0].u.partition_create.name, "second", 7);
+    assert_int_equal(order_effects(&a, 5, e, 1), ULV_E_DENIED);
+    a.keeper.booted = true;
+    e[0].u.partition_create.kind = ULV_PARTITION_IO;
+    assert_int_equal(order_effects(&a, 6, e, 1), ULV_E_DENIED);
+    assert_null(ulv_keeper_partition(&a.keeper, 30));
+    end(&a);
+    t.host.handle_close(t.host.self, waits);
+    assert_int_equal(ulv_test_host_fini(&t), 0);
+}
+
+/* The caller gives a start up between the order and its commit. */
+static void
+test_system_keeper__an_image_that_is_gone(void **state)
+{
+    static const uint8_t image[4096];
+    const struct ulv_source source = ULV_SOURCE_MEMORY(image, sizeof(image));
+    struct ulv_effect e;
+    struct ulv_test_host t;
+    struct asked a;
+    struct keeper_partition *web;
+    ulv_handle waits;
+    uint64_t bytes;
+
+    (void)state;
+    ulv_test_host_init(&t);
+    assert_int_equal(t.host.wait_create(t.host.self, &waits), ULV_OK);
+    begin(&a, &t, waits, ULV_PARTITION_ULTRAVISOR);
+    web = ulv_keeper_partition_add(&a.keeper, 20, ULV_PARTITION_GUEST, "web");
+    assert_non_null(web);
+    assert_int_equal(ulv_keeper_source_add(&a.keeper, 77, &source, 1, &bytes,
+                                           NULL),
+                     ULV_OK);
+    memset(&e, 0, sizeof(e));
+    e.kind = ULV_EFFECT_INTENT;
+    e.u.intent.partition = 20;
+    e.u.intent.intent = ULV_INTENT_RUNNING;
+    e.u.intent.image = 77;
+    assert_int_equal(order_effects(&a, 1, &e, 1), ULV_OK);
+    ulv_keeper_source_drop(&a.keeper, 77);
+    commit(&a, 1);
+    assert_int_equal(web->start_diag.status, ULV_E_PEER_GONE);
+    assert_false(web->alive);
+    end(&a);
+    t.host.handle_close(t.host.self, waits);
+    assert_int_equal(ulv_test_host_fini(&t), 0);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_system_keeper__only_the_ultravisor_orders),
         cmocka_unit_test(test_system_keeper__a_wrong_database_is_refused),
+        cmocka_unit_test(test_system_keeper__partitions_are_held),
+        cmocka_unit_test(test_system_keeper__an_image_that_is_gone),
         cmocka_unit_test(test_system_keeper__any_bytes_from_a_role),
         cmocka_unit_test(test_system_keeper__any_bytes_from_the_ultravisor),
     };

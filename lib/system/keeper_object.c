@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* What the keeper holds for others: how it is found, and how it goes. */
+#include "base/base.h"
+#include "system/keeper.h"
+
+struct keeper_channel *
+ulv_keeper_channel(const struct keeper *k, ulv_id id)
+{
+    struct keeper_channel *c = k->channels;
+
+    while (c != NULL && c->id != id)
+        c = c->next;
+    return c;
+}
+
+struct keeper_device *
+ulv_keeper_device(const struct keeper *k, ulv_id id)
+{
+    struct keeper_device *d = k->devices;
+
+    while (d != NULL && d->id != id)
+        d = d->next;
+    return d;
+}
+
+struct keeper_extent *
+ulv_keeper_extent(const struct keeper *k, ulv_id id)
+{
+    struct keeper_extent *e = k->extents;
+
+    while (e != NULL && e->id != id)
+        e = e->next;
+    return e;
+}
+
+void
+ulv_keeper_close(const struct keeper *k, ulv_handle *h)
+{
+    if (*h != ULV_NO_HANDLE)
+        k->host->handle_close(k->host->self, *h);
+    *h = ULV_NO_HANDLE;
+}
+
+/* Scrub first, then free: whoever gets the frames next gets zeroes in a new
+ * memory object. */
+static void
+scrub(struct keeper *k, ulv_handle *memory, uint64_t bytes)
+{
+    if (*memory != ULV_NO_HANDLE)
+        (void)k->host->memory_discard(k->host->self, *memory, 0, bytes);
+    ulv_keeper_close(k, memory);
+}
+
+void
+ulv_keeper_extent_remove(struct keeper *k, struct keeper_extent *e)
+{
+    struct keeper_extent **at = &k->extents;
+
+    while (*at != e)
+        at = &(*at)->next;
+    *at = e->next;
+    scrub(k, &e->memory, e->bytes);
+    (void)ulv_frame_table_release(&k->frames, e->frame, e->bytes,
+                                  e->partition, NULL);
+    k->host->free(k->host->self, e, sizeof(*e));
+}
+
+void
+ulv_keeper_channel_remove(struct keeper *k, struct keeper_channel *c)
+{
+    struct keeper_channel **at = &k->channels;
+
+    while (*at != c)
+        at = &(*at)->next;
+    *at = c->next;
+    scrub(k, &c->memory, c->bytes);
+    ulv_keeper_close(k, &c->bell[0]);
+    ulv_keeper_close(k, &c->bell[1]);
+    (void)ulv_frame_table_release(&k->frames, c->frame, c->bytes, c->id, NULL);
+    k->host->free(k->host->self, c, sizeof(*c));
+}
+
+void
+ulv_keeper_device_remove(struct keeper *k, struct keeper_device *d)
+{
+    struct keeper_device **at = &k->devices;
+
+    while (*at != d)
+        at = &(*at)->next;
+    *at = d->next;
+    for (uint32_t i = 0; i < 2; i++) {
+        ulv_keeper_close(k, &d->medium[i]);
+        ulv_keeper_close(k, &d->lock[i]);
+    }
+    ulv_keeper_close(k, &d->takeover);
+    k->host->free(k->host->self, d, sizeof(*d));
+}
