@@ -6,80 +6,39 @@
  * What stays with the guest: two eventfds, two system calls on them with fixed
  * arguments, its own memory. Every other system call is a fault.
  */
-#include <linux/audit.h>
-#include <linux/filter.h>
 #include <linux/prctl.h>
-#include <linux/seccomp.h>
+#include <linux/sched.h>
 #include <stddef.h>
-#include <stdint.h>
 
+#include "backend/process/confine.h"
+#include "backend/process/kernel.h"
 #include "backend/process/table.h"
 
-/* x86-64 system call numbers; <asm/unistd_64.h> */
-#define SYS_READ         0
-#define SYS_WRITE        1
-#define SYS_MMAP         9
-#define SYS_RT_SIGACTION 13
-#define SYS_GETPPID      110
-#define SYS_SIGALTSTACK  131
-#define SYS_PRCTL        157
-#define SYS_SETRLIMIT    160
-#define SYS_EXIT_GROUP   231
-#define SYS_SECCOMP      317
-#define SYS_CLOSE_RANGE  436
+#define PROT_R        1
+#define PROT_RW       3
+#define PROT_RX       5
+#define MAP_SHARED    1
+#define MAP_NOREPLACE 0x100000
 
-#define PROT_RX        5
-#define PROT_RW        3
-#define MAP_SHARED     1
-#define MAP_NOREPLACE  0x100000
+#define PAGE      UINT64_C(4096)
+#define SPACE_END UINT64_C(0x7ffffffff000) /* of addresses of user programs */
 
-static struct table *table;
 static uint8_t signal_stack[16384] __attribute__((aligned(16)));
-extern char launcher_restorer[];
+extern char launcher_restorer[], launcher_signal[];
 
-static long
-call3(long number, uint64_t a, uint64_t b, uint64_t c)
+static struct table *
+table_at(void)
 {
-    long result;
-
-    __asm__ volatile("syscall"
-                     : "=a"(result)
-                     : "a"(number), "D"(a), "S"(b), "d"(c)
-                     : "rcx", "r11", "memory");
-    return result;
+    return (struct table *)(uintptr_t)TABLE_PLACE;
 }
 
-static long
-call6(long number, const uint64_t a[6])
-{
-    register uint64_t r10 __asm__("r10") = a[3];
-    register uint64_t r8 __asm__("r8") = a[4];
-    register uint64_t r9 __asm__("r9") = a[5];
-    long result;
-
-    __asm__ volatile("syscall"
-                     : "=a"(result)
-                     : "a"(number), "D"(a[0]), "S"(a[1]), "d"(a[2]), "r"(r10),
-                       "r"(r8), "r"(r9)
-                     : "rcx", "r11", "memory");
-    return result;
-}
-
-static uint64_t
-address_of(const void *p)
-{
-    return (uint64_t)(uintptr_t)p;
-}
-
+/* The status is the errno; the table has the step and the address. */
 _Noreturn static void
 give_up(long code, uint64_t address)
 {
-    if (table != NULL) {
-        table->code = (int32_t)-code;
-        table->address = address;
-    }
+    table_at()->address = address;
     for (;;)
-        (void)call3(SYS_EXIT_GROUP, 1, 0, 0);
+        (void)call3(SYS_EXIT_GROUP, (uint64_t)-code, 0, 0);
 }
 
 static void
@@ -94,8 +53,7 @@ map_at(uint64_t address, uint64_t bytes, uint64_t protection, int fd,
        uint64_t offset)
 {
     const uint64_t a[6] = { address, bytes, protection,
-                            MAP_SHARED | (address != 0 ? MAP_NOREPLACE : 0),
-                            (uint64_t)fd, offset };
+                            MAP_SHARED | MAP_NOREPLACE, (uint64_t)fd, offset };
 
     return call6(SYS_MMAP, a);
 }
@@ -111,28 +69,41 @@ struct frame_context {
     uint64_t error, trap, old_mask, cr2;
 };
 
-static void
-on_fault(int number, const void *info, const void *context)
+struct frame_info {
+    int32_t number, error, code, rsvd_;
+    uint64_t call_address; /* of SIGSYS, like the next two */
+    uint32_t call_number, call_architecture;
+};
+
+void launcher_on_fault(int number, const struct frame_info *info,
+                       const struct frame_context *c);
+
+/* Constants and its own stack are all it uses: nothing it believes is where
+ * the guest can write. */
+void
+launcher_on_fault(int number, const struct frame_info *info,
+                  const struct frame_context *c)
 {
-    const struct frame_context *c = context;
-    struct call_page *page = (void *)(uintptr_t)(table->gate - 4096);
+    struct call_page *page = (void *)(uintptr_t)CALL_PAGE;
     const uint64_t registers[18] = { c->rax, c->rbx, c->rcx, c->rdx, c->rsi,
                                      c->rdi, c->rbp, c->rsp, c->r8,  c->r9,
                                      c->r10, c->r11, c->r12, c->r13, c->r14,
                                      c->r15, c->rip, c->rflags };
 
-    (void)info;
     page->signal = (uint32_t)number;
     page->trap = (uint32_t)c->trap;
-    page->error_code = c->error;
+    page->code = info->code;
+    page->error_code = number == 31 /* SIGSYS */
+                           ? (uint64_t)info->call_architecture << 32 |
+                                 info->call_number
+                           : c->error;
     page->address = c->cr2;
     for (int i = 0; i < 18; i++)
         page->registers[i] = registers[i];
     page->kind = CALL_KIND_FAULT;
-    page->one = 1;
-    (void)call3(SYS_WRITE, FD_CALL, address_of(&page->one), 8);
+    (void)call3(SYS_WRITE, FD_CALL, GATE_COPY + GATE_ONE, 8);
     for (;;)
-        (void)call3(SYS_READ, FD_ANSWER, address_of(&page->taken), 8);
+        (void)call3(SYS_READ, FD_ANSWER, CALL_PAGE + CALL_TAKEN, 8);
 }
 
 struct kernel_sigaction {
@@ -147,16 +118,17 @@ catch_faults(void)
 {
     /* SIGILL SIGTRAP SIGBUS SIGFPE SIGSEGV SIGSYS */
     static const int numbers[] = { 4, 5, 7, 8, 11, 31 };
+    /* SS_AUTODISARM: from its top, wherever the guest's rsp is */
     const struct {
         const void *p;
         uint64_t flags, bytes;
-    } stack = { signal_stack, 0, sizeof(signal_stack) };
+    } stack = { signal_stack, UINT64_C(1) << 31, sizeof(signal_stack) };
     /* SA_SIGINFO | SA_ONSTACK | SA_RESTORER */
-    struct kernel_sigaction action = { 0, 0x4 | 0x08000000 | 0x04000000,
-                                       launcher_restorer, ~UINT64_C(0) };
+    const struct kernel_sigaction action = {
+        launcher_signal, 0x4 | 0x08000000 | 0x04000000, launcher_restorer,
+        ~UINT64_C(0)
+    };
 
-    table->step = STEP_SIGNALS;
-    action.handler = (const void *)(uintptr_t)on_fault;
     check(call3(SYS_SIGALTSTACK, address_of(&stack), 0, 0), 0);
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
         const uint64_t a[6] = { (uint64_t)numbers[i], address_of(&action), 0, 8,
@@ -166,77 +138,37 @@ catch_faults(void)
     }
 }
 
-/* ---- what is left to the guest ------------------------------------------- */
-
-#define LOAD(field)                                                            \
-    BPF_STMT(BPF_LD | BPF_W | BPF_ABS,                                         \
-             (uint32_t)offsetof(struct seccomp_data, field))
-/* equal: go on; otherwise: skip so many */
-#define EQUAL(value, skip) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, skip)
-#define END(action)        BPF_STMT(BPF_RET | BPF_K, action)
-#define LOW(i)  LOAD(args[i])
-#define HIGH(i) LOAD(args[i]) /* patched below: offset + 4 */
-
-static void
-close_the_door(void)
-{
-    uint32_t page = (uint32_t)(table->gate - 4096);
-    struct sock_filter filter[] = {
-        LOAD(arch), EQUAL(AUDIT_ARCH_X86_64, 25),
-        LOAD(nr), EQUAL(SYS_WRITE, 11),
-        LOW(0), EQUAL(FD_CALL, 21),
-        LOW(1), EQUAL(page + CALL_ONE, 19),
-        HIGH(1), EQUAL(0, 17),
-        LOW(2), EQUAL(8, 15),
-        HIGH(2), EQUAL(0, 13), END(SECCOMP_RET_ALLOW),
-        EQUAL(SYS_READ, 11),
-        LOW(0), EQUAL(FD_ANSWER, 9),
-        LOW(1), EQUAL(page + CALL_TAKEN, 7),
-        HIGH(1), EQUAL(0, 5),
-        LOW(2), EQUAL(8, 3),
-        HIGH(2), EQUAL(0, 1), END(SECCOMP_RET_ALLOW),
-        END(SECCOMP_RET_TRAP),
-    };
-    const struct sock_fprog program = {
-        (unsigned short)(sizeof(filter) / sizeof(filter[0])), filter
-    };
-
-    filter[8].k += 4;
-    filter[12].k += 4;
-    filter[20].k += 4;
-    filter[24].k += 4;
-    table->step = STEP_SECCOMP;
-    check(call3(SYS_SECCOMP, SECCOMP_SET_MODE_FILTER, 0,
-                address_of(&program)),
-          0);
-}
-
-static void
-give_up_rights(void)
-{
-    const uint64_t zero[2] = { 0, 0 };
-    /* FSIZE DATA CORE NPROC NOFILE: nothing can be created any more */
-    static const int limits[] = { 1, 4, 6 };
-    const uint64_t no_new[6] = { PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0 };
-    const uint64_t no_dump[6] = { PR_SET_DUMPABLE, 0, 0, 0, 0, 0 };
-
-    table->step = STEP_LIMITS;
-    check(call6(SYS_PRCTL, no_new), 0);
-    check(call6(SYS_PRCTL, no_dump), 0);
-    for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
-        check(call3(SYS_SETRLIMIT, (uint64_t)limits[i], address_of(zero), 0),
-              (uint64_t)limits[i]);
-}
-
 /* ---- memory -------------------------------------------------------------- */
 
+/* Pages that the kernel does not let go are left: those of the vdso, where it
+ * seals them. */
 static void
-map_all(void)
+unmap_range(uint64_t start, uint64_t end)
+{
+    uint64_t middle = start + (end - start) / (2 * PAGE) * PAGE;
+
+    if (call3(SYS_MUNMAP, start, end - start, 0) == 0 || end - start == PAGE)
+        return;
+    unmap_range(start, middle);
+    unmap_range(middle, end);
+}
+
+/* Nothing but the launcher: no vdso, no clock page of the kernel, no stack
+ * with what the host's process started us with. */
+static void
+empty_space(void)
+{
+    unmap_range(0, LAUNCHER_START);
+    unmap_range(LAUNCHER_END, SPACE_END);
+}
+
+static void
+map_all(struct table *table)
 {
     table->step = STEP_MAP;
     for (uint32_t i = 0; i < table->region_count; i++) {
         const struct table_region *r = &table->region[i];
-        uint64_t protection = 1;
+        uint64_t protection = PROT_R;
 
         protection |= (r->access & ACCESS_WRITE) != 0 ? 2 : 0;
         protection |= (r->access & ACCESS_EXECUTE) != 0 ? 4 : 0;
@@ -244,9 +176,56 @@ map_all(void)
               r->guest);
     }
     table->step = STEP_PAGES;
-    check(map_at(table->gate - 4096, 4096, PROT_RW, FD_PAGES, 0),
-          table->gate - 4096);
-    check(map_at(table->gate, 4096, PROT_RX, FD_PAGES, 4096), table->gate);
+    check(map_at(CALL_PAGE, PAGE, PROT_RW, FD_PAGES, 0), CALL_PAGE);
+    check(map_at(GATE_COPY, PAGE, PROT_R, FD_PAGES, PAGE), GATE_COPY);
+    check(map_at(table->gate, PAGE, PROT_RX, FD_PAGES, PAGE), table->gate);
+}
+
+/* ---- start --------------------------------------------------------------- */
+
+/* In a PID namespace of its own the guest is another process, a child of the
+ * backend like this one, which ends. */
+static void
+move_to_process(struct table *table)
+{
+    const uint64_t a[6] = { CLONE_PARENT | CLONE_PARENT_SETTID, 0,
+                            address_of(&table->guest), 0, 0, 0 };
+    long result = call6(SYS_CLONE, a);
+
+    check(result, 0);
+    while (result != 0)
+        (void)call3(SYS_EXIT_GROUP, 0, 0, 0);
+}
+
+/* After PR_SET_PDEATHSIG: if the parent was gone before, nobody tells. */
+static void
+check_parent(void)
+{
+    struct {
+        int32_t fd;
+        int16_t events, found;
+    } parent = { FD_PARENT, 1 /* POLLIN: it has ended */, 0 };
+    long result = call3(SYS_POLL, address_of(&parent), 1, 0);
+
+    check(result, 0);
+    if (result != 0)
+        give_up(-ESRCH_NUMBER, 0);
+}
+
+static void
+confine(struct table *table)
+{
+    table->step = STEP_LIMITS;
+    check(launcher_give_up_rights(), 0);
+    table->step = STEP_PARENT;
+    check_parent();
+    table->step = STEP_CLOSE;
+    check(call3(SYS_CLOSE_RANGE, 0, FD_TABLE, 0), 0);
+    check(call3(SYS_CLOSE_RANGE, FD_PAGES, UINT32_MAX, 0), 0);
+    table->step = STEP_LIMITS;
+    check(launcher_give_up_limits(), 0);
+    table->step = STEP_SIGNALS;
+    catch_faults();
 }
 
 _Noreturn void launcher_main(void);
@@ -256,30 +235,33 @@ _Noreturn void launcher_enter(uint64_t entry, uint64_t stack,
 _Noreturn void
 launcher_main(void)
 {
-    static const uint64_t die_with_parent[6] = { PR_SET_PDEATHSIG, 9 };
-    long p = map_at(0, TABLE_BYTES, PROT_RW, FD_TABLE, 0);
-    struct call_page *page;
+    struct table *table = table_at();
+    uint64_t entry, stack, argument;
+    long result = map_at(TABLE_PLACE, TABLE_BYTES, PROT_RW, FD_TABLE, 0);
 
-    if (p < 0)
-        give_up(p, 0);
-    table = (struct table *)(uintptr_t)p;
-    table->step = STEP_START;
-    check(call6(SYS_PRCTL, die_with_parent), 0);
-    if (call3(SYS_GETPPID, 0, 0, 0) != table->parent)
-        give_up(-3, 0); /* ESRCH: the parent is gone already */
-    map_all();
-    table->step = STEP_CLOSE;
-    check(call3(SYS_CLOSE_RANGE, 0, FD_TABLE, 0), 0);
-    check(call3(SYS_CLOSE_RANGE, FD_PAGES, UINT32_MAX, 0), 0);
-    give_up_rights();
-    catch_faults();
-    close_the_door();
-    table->step = STEP_READY;
-    page = (void *)(uintptr_t)(table->gate - 4096);
-    page->one = 1;
-    (void)call3(SYS_WRITE, FD_CALL, address_of(&page->one), 8);
-    (void)call3(SYS_READ, FD_ANSWER, address_of(&page->taken), 8);
-    launcher_enter(table->entry, table->stack, table->argument);
+    while (result < 0)
+        (void)call3(SYS_EXIT_GROUP, (uint64_t)-result, 0, 0);
+    table->step = STEP_SPACE;
+    empty_space();
+    table->step = STEP_PROCESS;
+    if (launcher_leave(table->other_user != 0))
+        move_to_process(table);
+    /* no signal from the terminal of the host's program */
+    (void)call3(SYS_SETSID, 0, 0, 0);
+    map_all(table);
+    confine(table);
+    entry = table->entry;
+    stack = table->stack;
+    argument = table->argument;
+    table->step = STEP_SECCOMP;
+    result = call3(SYS_MUNMAP, TABLE_PLACE, TABLE_BYTES, 0);
+    if (result == 0)
+        result = launcher_filter();
+    while (result < 0)
+        (void)call3(SYS_EXIT_GROUP, (uint64_t)-result, 0, 0);
+    (void)call3(SYS_WRITE, FD_CALL, GATE_COPY + GATE_ONE, 8);
+    (void)call3(SYS_READ, FD_ANSWER, CALL_PAGE + CALL_TAKEN, 8);
+    launcher_enter(entry, stack, argument);
 }
 
 __asm__(".globl _start\n"
@@ -288,6 +270,12 @@ __asm__(".globl _start\n"
         "    lea launcher_stack_end(%rip), %rsp\n"
         "    call launcher_main\n"
         "    ud2\n"
+        /* flags as after a start: the kernel leaves the guest's AC */
+        ".globl launcher_signal\n"
+        "launcher_signal:\n"
+        "    push $2\n"
+        "    popf\n"
+        "    jmp launcher_on_fault\n"
         ".globl launcher_restorer\n"
         "launcher_restorer:\n"
         "    ud2\n"
