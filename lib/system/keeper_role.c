@@ -157,6 +157,8 @@ tell_command(struct keeper *k, const struct keeper_partition *dead)
     }
 }
 
+static const char by_sandbox[] = "killed by its sandbox, signal";
+
 /* What a confirmed death means. */
 static void
 died(struct keeper *k, struct keeper_partition *p, const char *how,
@@ -178,7 +180,11 @@ died(struct keeper *k, struct keeper_partition *p, const char *how,
              p->state != ULV_STATE_RUNNING) ||
             p->end.reason != ULV_END_REASON_NONE)
             return; /* it had reported its end */
-        ulv_string_copy(end.text, sizeof(end.text), "its monitor died");
+        ulv_string_copy(end.text, sizeof(end.text),
+                        how == by_sandbox
+                            ? "its monitor died: killed by its sandbox, for a "
+                              "system call that it may not make"
+                            : "its monitor died");
         ulv_keeper_guest_ended(k, p, &end);
         return;
     }
@@ -213,6 +219,7 @@ ulv_keeper_role_reap(struct keeper *k, struct keeper_partition *p)
 {
     const struct ulv_host *host = k->host;
     struct ulv_process_end end;
+    const char *how = "exit code";
 
     if (!p->alive || p->process == ULV_NO_HANDLE ||
         k->platform->process_reap(host->self, p->process, &end) != ULV_OK)
@@ -221,6 +228,10 @@ ulv_keeper_role_reap(struct keeper *k, struct keeper_partition *p)
         host->unwatch(host->self, k->waits, p->process);
     p->watched = false;
     close_handle(host, &p->process);
-    died(k, p, end.signalled ? "signal" : "exit code", end.code);
+    if (end.signalled == ULV_PROCESS_FORBIDDEN)
+        how = by_sandbox;
+    else if (end.signalled == ULV_PROCESS_SIGNALLED)
+        how = "signal";
+    died(k, p, how, end.code);
     return true;
 }

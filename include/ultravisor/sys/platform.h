@@ -16,8 +16,13 @@ extern "C" {
 #endif
 
 /* How a process ended. */
+#define ULV_PROCESS_EXITED    UINT32_C(0) /* code is its exit code */
+#define ULV_PROCESS_SIGNALLED UINT32_C(1) /* code is the signal's number */
+#define ULV_PROCESS_FORBIDDEN UINT32_C(2) /* the same: its sandbox killed it,
+                                             for a call that it may not make */
+
 struct ulv_process_end {
-    uint32_t signalled; /* 1: code is a signal number; 0: an exit code */
+    uint32_t signalled; /* ULV_PROCESS_* */
     uint32_t code;
 };
 

@@ -67,7 +67,11 @@ platform_reap(void *self, ulv_handle process, struct ulv_process_end *ret)
     }
     if (info.si_pid == 0)
         return ULV_E_AGAIN;
-    ret->signalled = info.si_code != CLD_EXITED;
+    if (info.si_code == CLD_EXITED)
+        ret->signalled = ULV_PROCESS_EXITED;
+    else
+        ret->signalled = info.si_status == SIGSYS ? ULV_PROCESS_FORBIDDEN
+                                                  : ULV_PROCESS_SIGNALLED;
     ret->code = (uint32_t)info.si_status;
     return ULV_OK;
 }
