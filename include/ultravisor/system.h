@@ -23,7 +23,7 @@ typedef struct ulv_system ulv_system;
 
 /* Where the roles live. */
 #define ULV_PLACEMENT_IN_PROCESS UINT32_C(0) /* all in the caller's process */
-#define ULV_PLACEMENT_PROCESSES  UINT32_C(1) /* one process a role */
+#define ULV_PLACEMENT_PROCESSES  UINT32_C(1) /* one process a role, sandboxed */
 
 struct ulv_system_opts {
     uint32_t size;

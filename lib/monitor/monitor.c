@@ -209,6 +209,19 @@ ulv_monitor_take_channel(struct ulv_monitor *m, ulv_id channel,
 /* ---- start --------------------------------------------------------------- */
 
 static ulv_status
+confine(const struct ulv_monitor *m, struct ulv_diag *diag)
+{
+    ulv_status status = ULV_OK;
+
+    if (m->cfg.confine != NULL)
+        status = m->cfg.confine(m->cfg.self);
+    if (status != ULV_OK)
+        return ulv_fail(diag, status, m->cfg.partition, 0, 0,
+                        "the monitor's sandbox could not be entered");
+    return ULV_OK;
+}
+
+static ulv_status
 make_machine(struct ulv_monitor *m, struct ulv_diag *diag)
 {
     const struct ulv_backend_ops *backend = m->cfg.backend;
@@ -221,6 +234,7 @@ make_machine(struct ulv_monitor *m, struct ulv_diag *diag)
                                    .launcher = m->cfg.launcher,
                                    .call = ulv_monitor_call_at_once,
                                    .self = m };
+    ulv_status status;
 
     m->machine = host->alloc(host->self, backend->machine_bytes, 16);
     m->vcpu = host->alloc(host->self, backend->vcpu_bytes, 16);
@@ -229,7 +243,10 @@ make_machine(struct ulv_monitor *m, struct ulv_diag *diag)
                         backend->machine_bytes, 0,
                         "no memory for the %s machine", backend->name);
     m->machine_made = true;
-    return backend->machine_init(m->machine, &cfg, diag);
+    status = backend->machine_init(m->machine, &cfg, diag);
+    if (status == ULV_OK && backend->vcpu_event == NULL)
+        status = confine(m, diag);
+    return status;
 }
 
 static uint64_t
@@ -254,10 +271,11 @@ make_vcpu(struct ulv_monitor *m, uint64_t entry, struct ulv_diag *diag)
     status = backend->vcpu_init(m->vcpu, m->machine, 0, (ulv_gpa){ entry },
                                 (ulv_gpa){ stack_top(m) }, m->partition.view,
                                 diag);
+    if (status != ULV_OK || backend->vcpu_event == NULL)
+        return status;
+    status = confine(m, diag);
     if (status != ULV_OK)
         return status;
-    if (backend->vcpu_event == NULL)
-        return ULV_OK;
     event = backend->vcpu_event(m->vcpu);
     if (event == ULV_NO_HANDLE)
         return ULV_OK;

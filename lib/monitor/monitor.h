@@ -25,6 +25,9 @@ struct ulv_monitor_cfg {
     const char *launcher; /* process backend; borrowed */
     /* A line of text from the guest; self is passed back. */
     void (*log)(void *self, const char *text);
+    /* NULL, or: called once, when the backend has nothing to open and nobody
+     * to start any more, before the guest's first instruction. */
+    ulv_status (*confine)(void *self);
     void *self;
 };
 

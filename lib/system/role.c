@@ -70,6 +70,7 @@ become(struct role **role_at, const struct heard *heard)
     const struct say_configure *configure = &heard->say.u.configure;
     const struct role_ops *ops = ops_of(configure->kind);
     const struct ulv_host *host = blank->host;
+    ulv_status status;
 
     if (heard->say.kind != SAY_CONFIGURE || configure->build != SAY_BUILD ||
         ops == NULL)
@@ -87,7 +88,12 @@ become(struct role **role_at, const struct heard *heard)
     ulv_string_copy(role->name, sizeof(role->name), configure->name);
     host->free(host->self, blank, sizeof(*blank));
     *role_at = role;
-    return ops->init(role, heard);
+    status = ops->init(role, heard);
+    /* a monitor has a machine to make before */
+    if (status == ULV_OK && role->confine != NULL &&
+        role->kind != ULV_PARTITION_GUEST)
+        status = role->confine(role, NULL);
+    return status;
 }
 
 static ulv_status

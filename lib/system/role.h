@@ -39,6 +39,10 @@ struct role {
     uint32_t kind;
     bool processes;
     char name[ULV_NAME_MAX + 1];
+    /* NULL, or: give up what the role will not need from here on. Called once,
+     * when it has nothing to open and nobody to start any more, before it
+     * takes anything from a guest. backend: of a monitor, otherwise NULL. */
+    ulv_status (*confine)(struct role *role, const char *backend);
 };
 
 extern const struct role_ops ulv_role_ultravisor, ulv_role_operations,

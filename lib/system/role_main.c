@@ -4,6 +4,7 @@
  * told what it is, steps until the keeper is gone.
  */
 #include "base/base.h"
+#include "port/posix/sandbox.h"
 #include "port/posix/spawn.h"
 #include "system/role.h"
 
@@ -27,6 +28,25 @@ work(const struct ulv_host *host, ulv_handle waits, struct role **role)
     }
 }
 
+/* What a log line says of the sandbox, with the name of whom it holds. */
+static void
+say(void *self, const char *text)
+{
+    struct role *role = self;
+    char line[192];
+    struct ulv_text out;
+
+    ulv_text_init(&out, line, sizeof(line));
+    ulv_text_format(&out, "%s: %s", role->name, text);
+    ulv_role_tell(role, ULV_EVENT_LOG, role->partition, 0, line);
+}
+
+static ulv_status
+confine(struct role *role, const char *backend)
+{
+    return ulv_sandbox_enter(ulv_sandbox_of(role->kind, backend), say, role);
+}
+
 int
 main(void)
 {
@@ -40,8 +60,10 @@ main(void)
         status = host->wait_create(host->self, &waits);
     if (status == ULV_OK)
         status = ulv_role_create(host, waits, link, &role);
-    if (status == ULV_OK)
+    if (status == ULV_OK) {
+        role->confine = confine;
         status = work(host, waits, &role);
+    }
     ulv_role_destroy(role);
     if (waits != ULV_NO_HANDLE)
         host->handle_close(host->self, waits);

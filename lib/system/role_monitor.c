@@ -15,6 +15,7 @@ struct monitor_role {
     uint64_t acknowledged; /* view generation */
     bool started, reported;
     char launcher[256];
+    const char *backend; /* its name */
 };
 
 static struct monitor_role *
@@ -29,6 +30,14 @@ guest_logged(void *self, const char *text)
     struct monitor_role *r = self;
 
     ulv_role_tell(&r->role, ULV_EVENT_LOG, r->role.partition, 0, text);
+}
+
+static ulv_status
+confine(void *self)
+{
+    struct monitor_role *r = self;
+
+    return r->role.confine(&r->role, r->backend);
 }
 
 static ulv_status
@@ -47,6 +56,9 @@ monitor_init(struct role *role, const struct heard *configure)
     cfg.backend = ulv_backend_find(backend);
     if (cfg.backend == NULL)
         return ULV_E_UNSUPPORTED;
+    r->backend = cfg.backend->name;
+    if (role->confine != NULL)
+        cfg.confine = confine;
     if (configure->say.tail_bytes >= sizeof(r->launcher))
         return ULV_E_PEER_LENGTH;
     memcpy(r->launcher, configure->tail, configure->say.tail_bytes);

@@ -118,7 +118,10 @@ struct ulv_backend_ops {
                         struct ulv_backend_caps *ret_caps,
                         struct ulv_diag *diag);
 
-    /* Required. On failure machine_fini is still called. */
+    /* Required. On failure machine_fini is still called. A backend opens here
+     * what it needs; one that has vcpu_event may also open, and start, what it
+     * needs in vcpu_init. Afterwards the process may be confined to the system
+     * calls listed for the backend (lib/port/posix/sandbox_rules.c). */
     ulv_status (*machine_init)(void *machine,
                                const struct ulv_machine_cfg *cfg,
                                struct ulv_diag *diag);
