@@ -84,7 +84,7 @@ main(int argc, char **argv)
         if (status != ULV_E_TIMEOUT)
             break;
         if (ulv_system_step(system, 0) != ULV_OK) /* nothing to do now */
-            (void)poll(&fd, 1, 100);
+            (void)poll(&fd, 1, -1);
         print_events(system);
     }
     if (status != ULV_OK)

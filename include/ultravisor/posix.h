@@ -30,7 +30,11 @@ ULV_API const struct ulv_host *ulv_posix_host(void);
 
 /**
  * The descriptor to poll in the program's own event loop: readable when
- * ulv_system_step() has something to do. It stays the library's.
+ * ulv_system_step() has something to do, also when a guest has waited until its
+ * deadline. The loop needs no time limit of its own. It stays the library's.
+ *
+ * Events that a call has left are taken before polling: they make nothing
+ * readable.
  *
  * @param system  a system made with this host
  *

@@ -175,6 +175,26 @@ set_policy(ulv_system *system, const struct ulv_system_opts *opts,
     return status;
 }
 
+/* Where the host has such a thing. */
+static ulv_status
+make_alarm(ulv_system *system)
+{
+    const struct ulv_host *host = system->host;
+    ulv_status status;
+
+    if (host->size < sizeof(*host) || host->alarm_create == NULL)
+        return ULV_OK;
+    status = host->alarm_create(host->self, &system->alarm);
+    if (status != ULV_OK)
+        return status;
+    status = host->watch(host->self, system->waits, system->alarm);
+    if (status != ULV_OK) {
+        host->handle_close(host->self, system->alarm);
+        system->alarm = ULV_NO_HANDLE;
+    }
+    return status;
+}
+
 static ulv_status
 set_up(ulv_system *system, const struct ulv_system_opts *opts,
        struct ulv_diag *diag)
@@ -185,6 +205,10 @@ set_up(ulv_system *system, const struct ulv_system_opts *opts,
 
     if (status != ULV_OK)
         return ulv_fail(diag, status, 0, 0, 0, "no wait set: %s",
+                        ulv_status_text(status));
+    status = make_alarm(system);
+    if (status != ULV_OK)
+        return ulv_fail(diag, status, 0, 0, 0, "no alarm: %s",
                         ulv_status_text(status));
     (void)ulv_keeper_init(k, host, system->waits);
     k->platform = host->platform;
@@ -226,7 +250,8 @@ ulv_system_create(const struct ulv_host *host,
         return ulv_fail(diag, ULV_E_NO_MEMORY, 0, sizeof(*system), 0,
                         "no memory for a system");
     system->host = host;
-    system->waits = ULV_NO_HANDLE;
+    system->waits = system->alarm = ULV_NO_HANDLE;
+    system->alarm_when = ULV_FOREVER;
     system->events_end = &system->events;
     status = set_up(system, opts, diag);
     if (status == ULV_OK)
@@ -259,6 +284,10 @@ ulv_system_destroy(ulv_system *system)
         system->events = event->next;
         host->free(host->self, event, sizeof(*event) + event->bytes + 1);
     }
+    if (system->alarm != ULV_NO_HANDLE) {
+        host->unwatch(host->self, system->waits, system->alarm);
+        host->handle_close(host->self, system->alarm);
+    }
     if (system->waits != ULV_NO_HANDLE)
         host->handle_close(host->self, system->waits);
     host->free(host->self, system, sizeof(*system));
@@ -277,6 +306,18 @@ turn(ulv_system *system, struct role_need *need)
     ulv_keeper_step(&system->keeper, need);
 }
 
+/* The wait set is ready at the latest then. */
+static void
+set_alarm(ulv_system *system, ulv_nsec when)
+{
+    const struct ulv_host *host = system->host;
+
+    if (system->alarm == ULV_NO_HANDLE || system->alarm_when == when)
+        return;
+    host->alarm_set(host->self, system->alarm, when);
+    system->alarm_when = when;
+}
+
 ulv_status
 ulv_system_step(ulv_system *system, ulv_nsec deadline)
 {
@@ -288,8 +329,11 @@ ulv_system_step(ulv_system *system, ulv_nsec deadline)
         ulv_status status;
 
         turn(system, &need);
-        if (need.again || system->sequence != sequence)
+        if (need.again || system->sequence != sequence) {
+            set_alarm(system, 0); /* there may be more to do at once */
             return ULV_OK;
+        }
+        set_alarm(system, need.deadline);
         if (host->now(host->self) >= deadline)
             return ULV_E_TIMEOUT;
         status = host->wait(host->self, system->waits,

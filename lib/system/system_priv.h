@@ -35,6 +35,8 @@ struct ulv_channel {
 struct ulv_system {
     const struct ulv_host *host;
     ulv_handle waits;
+    ulv_handle alarm; /* watched; for whoever waits for the set himself */
+    ulv_nsec alarm_when; /* what it is set to */
     struct keeper keeper;
     struct ulv_policy policy;
     const char *backend;

@@ -151,10 +151,7 @@ class Events:
                     await asyncio.sleep(0)
                     continue
                 ready.clear()
-                try:
-                    await asyncio.wait_for(ready.wait(), 0.1)
-                except asyncio.TimeoutError:
-                    pass
+                await ready.wait()
         finally:
             loop.remove_reader(descriptor)
 

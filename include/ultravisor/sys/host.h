@@ -209,6 +209,17 @@ struct ulv_host {
     /* A pointer that belongs to the backend, one a processor: that of the
      * processor which runs this; NULL at first. Context: any. */
     void **(*processor_slot)(void *self);
+
+    /* ---- A host whose wait sets are watched from outside ---------------- */
+
+    /* Alarms: a handle to watch, ready from a time on. A program that waits in
+     * an event loop of its own sees in its wait set what wait would have been
+     * told as the deadline. NULL: nobody waits but by wait. Both are there or
+     * neither. */
+    ulv_status (*alarm_create)(void *self, ulv_handle *ret);
+    /* Ready from when on and until it is set anew; 0: now, ULV_FOREVER: never,
+     * as when it is new. Never blocks. */
+    void (*alarm_set)(void *self, ulv_handle alarm, ulv_nsec when);
 };
 
 /*

@@ -10,6 +10,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -279,6 +280,34 @@ posix_wait(void *self, ulv_handle set, ulv_nsec deadline)
     return ready == 0 ? ULV_E_TIMEOUT : ULV_OK;
 }
 
+static ulv_status
+posix_alarm_create(void *self, ulv_handle *ret)
+{
+    int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+
+    (void)self;
+    if (fd < 0)
+        return ulv_posix_status(errno);
+    *ret = fd;
+    return ULV_OK;
+}
+
+static void
+posix_alarm_set(void *self, ulv_handle alarm, ulv_nsec when)
+{
+    struct itimerspec at = { .it_interval = { 0, 0 } };
+
+    (void)self;
+    if (when != ULV_FOREVER) {
+        /* all zero would be never */
+        when = when == 0 ? 1 : when;
+        at.it_value.tv_sec = (time_t)(when / NS_PER_SECOND);
+        at.it_value.tv_nsec = (long)(when % NS_PER_SECOND);
+    }
+    (void)timerfd_settime(ulv_posix_descriptor(alarm), TFD_TIMER_ABSTIME, &at,
+                          NULL);
+}
+
 static const struct ulv_posix_roots machine_roots = {
     .sys = "/sys",
     .proc = "/proc",
@@ -335,6 +364,8 @@ static const struct ulv_host posix_host = {
     .processors = posix_processors,
     .nodes = posix_nodes,
     .platform = &ulv_posix_platform,
+    .alarm_create = posix_alarm_create,
+    .alarm_set = posix_alarm_set,
 };
 
 const struct ulv_host *

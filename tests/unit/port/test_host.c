@@ -93,6 +93,30 @@ test_port_host__wait_reaches_its_deadline(void **state)
 }
 
 static void
+test_port_host__alarm_wakes_a_set(void **state)
+{
+    ulv_handle set = ULV_NO_HANDLE, alarm_handle = ULV_NO_HANDLE;
+    ulv_nsec when;
+
+    (void)state;
+    assert_int_equal(host()->wait_create(NULL, &set), ULV_OK);
+    assert_int_equal(host()->alarm_create(NULL, &alarm_handle), ULV_OK);
+    assert_int_equal(host()->watch(NULL, set, alarm_handle), ULV_OK);
+    assert_int_equal(host()->wait(NULL, set, 0), ULV_E_TIMEOUT);
+    when = host()->now(NULL) + 3000000;
+    host()->alarm_set(NULL, alarm_handle, when);
+    assert_int_equal(host()->wait(NULL, set, ULV_FOREVER), ULV_OK);
+    assert_true(host()->now(NULL) >= when);
+    assert_int_equal(host()->wait(NULL, set, 0), ULV_OK); /* still */
+    host()->alarm_set(NULL, alarm_handle, ULV_FOREVER);
+    assert_int_equal(host()->wait(NULL, set, 0), ULV_E_TIMEOUT);
+    host()->alarm_set(NULL, alarm_handle, 0);
+    assert_int_equal(host()->wait(NULL, set, 0), ULV_OK);
+    host()->handle_close(NULL, alarm_handle);
+    host()->handle_close(NULL, set);
+}
+
+static void
 test_port_host__blocking_event_does_not_block_take(void **state)
 {
     ulv_handle event = ULV_NO_HANDLE;
@@ -372,6 +396,7 @@ main(void)
         cmocka_unit_test(test_port_host__entropy_fills),
         cmocka_unit_test(test_port_host__event_and_wait),
         cmocka_unit_test(test_port_host__wait_reaches_its_deadline),
+        cmocka_unit_test(test_port_host__alarm_wakes_a_set),
         cmocka_unit_test(test_port_host__blocking_event_does_not_block_take),
         cmocka_unit_test(test_port_host__bad_handles),
         cmocka_unit_test(test_port_host__medium_refuses),

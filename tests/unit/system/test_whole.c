@@ -6,6 +6,7 @@
  */
 #include "../port/port_test.h"
 
+#include <poll.h>
 #include <stdio.h>
 
 #include <ultravisor/ultravisor.h>
@@ -243,6 +244,62 @@ test_system_whole__more_than_command_can_see(void **state)
     assert_int_equal(ulv_test_host_fini(&t), 0);
 }
 
+/* A guest driven by a loop that knows nothing but the descriptor. */
+static void
+run_by_descriptor(const struct ulv_mock_step *steps, size_t count,
+                  uint32_t rounds, uint32_t until)
+{
+    struct ulv_system_opts opts = ULV_SYSTEM_OPTS_INIT;
+    struct ulv_event event = ULV_EVENT_INIT;
+    struct mock_image image;
+    struct ulv_image start = { .cmdline = NULL };
+    struct pollfd fd = { .events = POLLIN };
+    ulv_system *system;
+    bool seen = false;
+    ulv_id web;
+
+    opts.backend = "mock";
+    opts.memory = ULV_MIB(32);
+    mock_image_init(&image, steps, count);
+    start.kernel = ULV_SOURCE_MEMORY(&image, sizeof(image));
+    assert_int_equal(ulv_system_create(ulv_posix_host(), &opts, &system, NULL),
+                     ULV_OK);
+    assert_int_equal(assign(system, &web, NULL), ULV_OK);
+    assert_int_equal(ulv_partition_start(system, web, &start, NULL), ULV_OK);
+    fd.fd = ulv_posix_fd(system);
+    for (uint32_t i = 0; i < rounds && !seen; i++) {
+        /* the limit is how long a failure takes, no more */
+        assert_int_equal(poll(&fd, 1, 20000), 1);
+        (void)ulv_system_step(system, 0);
+        while (ulv_event_next(system, &event) == ULV_OK)
+            seen |= event.kind == until;
+    }
+    assert_true(seen || until == ULV_EVENT_LOST);
+    ulv_system_destroy(system);
+}
+
+static void
+test_system_whole__a_loop_needs_but_the_descriptor(void **state)
+{
+    const struct ulv_host *host = ulv_posix_host();
+    ulv_nsec now = host->now(host->self);
+    const struct ulv_mock_step sleeper[] = {
+        { .kind = ULV_MOCK_CALL,
+          .number = ULV_CALL_WAIT,
+          .argument = { now + 100000000 } },
+        { .kind = ULV_MOCK_CALL,
+          .number = ULV_CALL_WAIT,
+          .argument = { now + 200000000 } },
+        { .kind = ULV_MOCK_CALL, .number = ULV_CALL_STOP },
+    };
+    const struct ulv_mock_step busy[] = { { .kind = ULV_MOCK_SPIN } };
+
+    (void)state;
+    run_by_descriptor(sleeper, ULV_COUNT_OF(sleeper), UINT32_MAX,
+                      ULV_EVENT_ENDED);
+    run_by_descriptor(busy, ULV_COUNT_OF(busy), 100, ULV_EVENT_LOST);
+}
+
 static void
 test_system_whole__each_call_fails_in_turn(void **state)
 {
@@ -285,6 +342,7 @@ main(void)
         cmocka_unit_test(test_system_whole__on_the_frames_of_a_machine),
         cmocka_unit_test(test_system_whole__preconditions_reach_the_ultravisor),
         cmocka_unit_test(test_system_whole__more_than_command_can_see),
+        cmocka_unit_test(test_system_whole__a_loop_needs_but_the_descriptor),
         cmocka_unit_test(test_system_whole__each_call_fails_in_turn),
     };
 
