@@ -11,57 +11,9 @@
  * partition ended, a device moves to its standby) wait in a queue and go the
  * same way.
  */
+#include "system/ultravisor.h"
+
 #include "base/base.h"
-#include "command/server.h"
-#include "database/database.h"
-#include "system/picture.h"
-#include "system/role.h"
-#include "system/wire.h"
-#include "view/publish.h"
-
-/* A transaction of our own. */
-struct errand {
-    struct errand *next;
-    bool boot;
-    uint32_t count;
-    struct ulv_operation operations[];
-};
-
-struct published {
-    struct published *next;
-    ulv_id partition;
-    uint32_t part;
-    struct ulv_view_publisher publisher;
-    void *segment;
-    ulv_handle bell; /* part MONITOR only */
-    bool prepared;
-};
-
-struct header {
-    struct header *next;
-    ulv_id channel;
-    struct ulv_channel_header *p;
-};
-
-struct ultravisor_role {
-    struct role role;
-    struct ulv_database *db;
-    struct picture *picture;
-    struct published *views;
-    struct header *headers;
-    struct errand *errands, **errands_end;
-    bool booted;
-
-    struct wire wire; /* the command channel */
-    struct ulv_command_session session;
-    struct ulv_command_handlers handlers;
-    bool has_session, failed_told;
-
-    /* the transaction under way */
-    struct ulv_plan *plan;
-    struct errand *errand; /* NULL: of the session */
-    uint64_t ticket;
-};
 
 static struct ultravisor_role *
 self_of(struct role *role)
@@ -267,8 +219,8 @@ set_epochs(struct ultravisor_role *r, ulv_id device)
     }
 }
 
-static void
-look_at_channels(struct ultravisor_role *r)
+void
+ulv_ultravisor_look_at_channels(struct ultravisor_role *r)
 {
     for (struct header *h = r->headers; h != NULL; h = h->next) {
         uint32_t state[2];
@@ -294,7 +246,6 @@ finish(struct ultravisor_role *r, const struct ulv_diag *diag,
         .value = diag->value,
         .bound = diag->bound,
     };
-    const struct ulv_host *host = r->role.host;
     struct errand *errand = r->errand;
 
     r->plan = NULL;
@@ -304,17 +255,7 @@ finish(struct ultravisor_role *r, const struct ulv_diag *diag,
         ulv_command_answer_transaction(&r->session, &answer);
         return;
     }
-    if (errand->boot) {
-        struct say say = { .kind = SAY_BOOTED };
-
-        r->booted = diag->status == ULV_OK;
-        say.u.order_done.diag = *diag;
-        ulv_post_tell(&r->role.post, &say, NULL, NULL, 0);
-    } else if (diag->status != ULV_OK) {
-        ulv_role_tell(&r->role, ULV_EVENT_FAULT, diag->object, 0, diag->text);
-    }
-    host->free(host->self, errand,
-               sizeof(*errand) + errand->count * sizeof(struct ulv_operation));
+    ulv_ultravisor_end_errand(r, errand, diag);
 }
 
 static void
@@ -419,8 +360,9 @@ order(struct ultravisor_role *r)
     }
 }
 
-static void
-begin(struct ultravisor_role *r, const struct ulv_request *request)
+void
+ulv_ultravisor_begin(struct ultravisor_role *r,
+                     const struct ulv_request *request)
 {
     struct ulv_diag diag = ULV_DIAG_INIT;
     uint32_t operation_idx;
@@ -449,173 +391,6 @@ order_done(struct ultravisor_role *r, const struct say_order_done *done)
     give_up(r, &done->diag);
 }
 
-/* ---- errands ------------------------------------------------------------- */
-
-static struct errand *
-new_errand(struct ultravisor_role *r, uint32_t count)
-{
-    const struct ulv_host *host = r->role.host;
-    struct errand *e = host->alloc(
-        host->self, sizeof(*e) + count * sizeof(struct ulv_operation), 8);
-
-    if (e == NULL)
-        return NULL;
-    e->count = count;
-    *r->errands_end = e;
-    r->errands_end = &e->next;
-    return e;
-}
-
-static void
-run_errand(struct ultravisor_role *r)
-{
-    struct ulv_request request = { 0 };
-
-    r->errand = r->errands;
-    r->errands = r->errand->next;
-    if (r->errands == NULL)
-        r->errands_end = &r->errands;
-    request.operations = r->errand->operations;
-    request.operation_count = r->errand->count;
-    begin(r, &request);
-}
-
-static ulv_status
-note_state(struct ultravisor_role *r, const struct say_state *say)
-{
-    struct errand *e = new_errand(r, 1);
-
-    if (e == NULL)
-        return ULV_E_NO_MEMORY;
-    e->operations[0].kind = ULV_OP_SET_STATE;
-    e->operations[0].u.set_state.partition = say->partition;
-    e->operations[0].u.set_state.state = say->state;
-    e->operations[0].u.set_state.reason = say->reason;
-    e->operations[0].u.set_state.code = say->code;
-    return ULV_OK;
-}
-
-static bool
-is_lost(const struct ultravisor_role *r, ulv_id id)
-{
-    struct ulv_partition_record p;
-
-    return ulv_database_find(r->db, ULV_QUERY_PARTITIONS, id, &p) != ULV_OK ||
-           p.state == ULV_STATE_LOST;
-}
-
-/* Devices that the dead one served and another can serve: at most room of
- * them into operations, all are counted. */
-static uint32_t
-moves(const struct ultravisor_role *r, ulv_id dead,
-      struct ulv_operation *operations, uint32_t room)
-{
-    struct ulv_device_record d;
-    uint32_t bytes, some, count = 0;
-    uint64_t after = 0;
-    bool more = true;
-
-    while (more) {
-        if (ulv_database_query(r->db, ULV_QUERY_DEVICES, after, &d, sizeof(d),
-                               &bytes, &some, &more) != ULV_OK ||
-            some == 0)
-            break;
-        after = d.id;
-        if (d.serving != dead || d.standby == 0 || is_lost(r, d.standby))
-            continue;
-        if (count < room) {
-            operations[count].kind = ULV_OP_REHOME;
-            operations[count].u.rehome.device = d.id;
-            operations[count].u.rehome.server = d.standby;
-        }
-        count++;
-    }
-    return count;
-}
-
-/* A role is dead: its devices move to their standby in one transaction. */
-static ulv_status
-note_death(struct ultravisor_role *r, ulv_id dead)
-{
-    uint32_t count = moves(r, dead, NULL, 0);
-    struct errand *e = new_errand(r, count + 1);
-
-    if (e == NULL)
-        return ULV_E_NO_MEMORY;
-    (void)moves(r, dead, e->operations, count);
-    e->operations[count].kind = ULV_OP_SET_STATE;
-    e->operations[count].u.set_state.partition = dead;
-    e->operations[count].u.set_state.state = ULV_STATE_LOST;
-    return ULV_OK;
-}
-
-static ulv_status
-boot(struct ultravisor_role *r, const struct heard *heard)
-{
-    uint32_t count =
-        heard->say.tail_bytes / (uint32_t)sizeof(struct ulv_operation);
-    struct errand *e;
-
-    if (r->booted || count == 0)
-        return ULV_E_PEER_PROTOCOL;
-    e = new_errand(r, count);
-    if (e == NULL)
-        return ULV_E_NO_MEMORY;
-    e->boot = true;
-    memcpy(e->operations, heard->tail, count * sizeof(*e->operations));
-    return ULV_OK;
-}
-
-/* ---- the command channel ------------------------------------------------- */
-
-static void
-on_hello(void *self, struct ulv_command_session *session)
-{
-    struct ultravisor_role *r = self;
-    ulv_id first = 0;
-    ulv_status status = ulv_database_lease(r->db, &first);
-
-    ulv_command_answer_hello(session, status, first,
-                             ulv_database_revision(r->db));
-}
-
-static void
-on_query(void *self, struct ulv_command_session *session,
-         const struct ulv_message_query *query)
-{
-    struct ultravisor_role *r = self;
-    struct ulv_message_query_answer header = { .kind = query->kind };
-    uint8_t *records = (uint8_t *)r->picture; /* scratch */
-    bool more = false;
-
-    look_at_channels(r);
-    header.status = ulv_database_query(
-        r->db, query->kind, query->after, records,
-        ULV_COMMAND_MESSAGE_MAX - sizeof(header), &header.record_bytes,
-        &header.record_count, &more);
-    header.more = more;
-    header.revision = ulv_database_revision(r->db);
-    ulv_command_answer_query(session, &header, records);
-}
-
-static void
-on_transaction(void *self, struct ulv_command_session *session,
-               const struct ulv_command_request *from)
-{
-    struct ultravisor_role *r = self;
-    struct ulv_request request = {
-        .session = session->number,
-        .request = from->request,
-        .options = from->u.transaction->options,
-        .precondition_count = from->u.transaction->precondition_count,
-        .operation_count = from->u.transaction->operation_count,
-        .preconditions = from->preconditions,
-        .operations = from->operations,
-    };
-
-    begin(r, &request);
-}
-
 /* ---- role ---------------------------------------------------------------- */
 
 static ulv_status
@@ -627,10 +402,7 @@ ultravisor_init(struct role *role, const struct heard *configure)
 
     (void)configure;
     r->errands_end = &r->errands;
-    r->handlers.self = r;
-    r->handlers.hello = on_hello;
-    r->handlers.query = on_query;
-    r->handlers.transaction = on_transaction;
+    ulv_ultravisor_handlers(r);
     r->picture = role->host->alloc(role->host->self, sizeof(*r->picture), 8);
     if (r->picture == NULL)
         return ULV_E_NO_MEMORY;
@@ -649,17 +421,7 @@ ultravisor_fini(struct role *role)
     struct ultravisor_role *r = self_of(role);
     const struct ulv_host *host = role->host;
 
-    if (r->errand != NULL)
-        host->free(host->self, r->errand,
-                   sizeof(*r->errand) +
-                       r->errand->count * sizeof(struct ulv_operation));
-    while (r->errands != NULL) {
-        struct errand *e = r->errands;
-
-        r->errands = e->next;
-        host->free(host->self, e,
-                   sizeof(*e) + e->count * sizeof(struct ulv_operation));
-    }
+    ulv_ultravisor_drop_errands(r);
     ulv_command_session_fini(&r->session);
     ulv_wire_fini(&r->wire);
     drop_views(r, 0);
@@ -728,14 +490,14 @@ ultravisor_hear(struct role *role, struct heard *heard)
     case SAY_CHANNEL_CLOSE:
         return ULV_OK;
     case SAY_BOOT:
-        return boot(r, heard);
+        return ulv_ultravisor_boot(r, heard);
     case SAY_ORDER_DONE:
         order_done(r, &heard->say.u.order_done);
         return ULV_OK;
     case SAY_STATE:
-        return note_state(r, &heard->say.u.state);
+        return ulv_ultravisor_note_state(r, &heard->say.u.state);
     case SAY_DIED:
-        return note_death(r, heard->say.u.state.partition);
+        return ulv_ultravisor_note_death(r, heard->say.u.state.partition);
     case SAY_ACKNOWLEDGED:
         return acknowledged(r, &heard->say.u.generation);
     case SAY_PARTITION_GONE:
@@ -753,7 +515,7 @@ ultravisor_step(struct role *role, struct role_need *need)
     bool ring = false;
 
     while (r->plan == NULL && r->errands != NULL)
-        run_errand(r);
+        ulv_ultravisor_run_errand(r);
     if (!r->has_session)
         return;
     (void)ulv_wire_take(&r->wire);

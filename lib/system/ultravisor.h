@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* What the files of the ultravisor role share. */
+#ifndef SYSTEM_ULTRAVISOR_H
+#define SYSTEM_ULTRAVISOR_H
+
+#include "command/server.h"
+#include "database/database.h"
+#include "system/picture.h"
+#include "system/role.h"
+#include "system/wire.h"
+#include "view/publish.h"
+
+/* A transaction of our own. */
+struct errand {
+    struct errand *next;
+    bool boot;
+    ulv_id dead;  /* this role is: operations say so, and what it served moves
+                     with it */
+    bool moving;  /* that is part of the transaction under way */
+    bool settled; /* it cannot move: the state alone */
+    uint32_t count;
+    struct ulv_operation operations[];
+};
+
+struct published {
+    struct published *next;
+    ulv_id partition;
+    uint32_t part;
+    struct ulv_view_publisher publisher;
+    void *segment;
+    ulv_handle bell; /* part MONITOR only */
+    bool prepared;
+};
+
+struct header {
+    struct header *next;
+    ulv_id channel;
+    struct ulv_channel_header *p;
+};
+
+struct ultravisor_role {
+    struct role role;
+    struct ulv_database *db;
+    struct picture *picture;
+    struct published *views;
+    struct header *headers;
+    struct errand *errands, **errands_end;
+    bool booted;
+
+    struct wire wire; /* the command channel */
+    struct ulv_command_session session;
+    struct ulv_command_handlers handlers;
+    bool has_session, failed_told;
+
+    /* the transaction under way */
+    struct ulv_plan *plan;
+    struct errand *errand; /* NULL: of the session */
+    uint64_t ticket;
+};
+
+/* Begin a transaction: r->errand's, or the session's where that is NULL. */
+void ulv_ultravisor_begin(struct ultravisor_role *r,
+                          const struct ulv_request *request);
+
+/* ---- errands (ultravisor_errand.c) --------------------------------------- */
+/* Begin the first that waits. */
+void ulv_ultravisor_run_errand(struct ultravisor_role *r);
+/* The one under way is done: told, repeated in part, or forgotten. */
+void ulv_ultravisor_end_errand(struct ultravisor_role *r,
+                               struct errand *errand,
+                               const struct ulv_diag *diag);
+void ulv_ultravisor_drop_errands(struct ultravisor_role *r);
+/* What the keeper asks for. Errors: NO_MEMORY, PEER_PROTOCOL. */
+ulv_status ulv_ultravisor_boot(struct ultravisor_role *r,
+                               const struct heard *heard);
+ulv_status ulv_ultravisor_note_state(struct ultravisor_role *r,
+                                     const struct say_state *say);
+ulv_status ulv_ultravisor_note_death(struct ultravisor_role *r, ulv_id dead);
+
+/* ---- the command channel (ultravisor_session.c) -------------------------- */
+void ulv_ultravisor_handlers(struct ultravisor_role *r);
+void ulv_ultravisor_look_at_channels(struct ultravisor_role *r);
+
+#endif

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Errands: the transactions that the ultravisor makes by itself, in the order
+ * in which the keeper told of what they are about.
+ *
+ * D(a) = the errand of a role's death: state LOST, and its devices to their
+ * standby. What moves is worked out when the errand is run, not when the death
+ * is heard.
+ *
+ * 1. D(a): what a served is served by b, and a is LOST, at once.
+ * 2. D(a) D(b): a's devices stay, since b is known to be dead; both are LOST.
+ * 3. D(a), and the keeper or the database refuse the move: D(a) again without
+ *    it. The state is a fact, whatever becomes of the devices.
+ * 4. What must fail: a move that was worked out before D(a) names b after D(b)
+ *    has made it LOST, is refused, and takes the state down with it.
+ */
+#include "base/base.h"
+#include "system/ultravisor.h"
+
+static size_t
+errand_bytes(const struct errand *e)
+{
+    return sizeof(*e) + e->count * sizeof(struct ulv_operation);
+}
+
+static struct errand *
+new_errand(struct ultravisor_role *r, uint32_t count)
+{
+    const struct ulv_host *host = r->role.host;
+    struct errand *e = host->alloc(
+        host->self, sizeof(*e) + count * sizeof(struct ulv_operation), 8);
+
+    if (e == NULL)
+        return NULL;
+    e->count = count;
+    *r->errands_end = e;
+    r->errands_end = &e->next;
+    return e;
+}
+
+static bool
+is_lost(const struct ultravisor_role *r, ulv_id id)
+{
+    struct ulv_partition_record p;
+
+    for (const struct errand *e = r->errands; e != NULL; e = e->next) {
+        if (e->dead == id)
+            return true;
+    }
+    return ulv_database_find(r->db, ULV_QUERY_PARTITIONS, id, &p) != ULV_OK ||
+           p.state == ULV_STATE_LOST;
+}
+
+/* Devices that the dead one served and another can serve: at most room of
+ * them into operations, all are counted. */
+static uint32_t
+moves(const struct ultravisor_role *r, ulv_id dead,
+      struct ulv_operation *operations, uint32_t room)
+{
+    struct ulv_device_record d;
+    uint32_t bytes, some, count = 0;
+    uint64_t after = 0;
+    bool more = true;
+
+    while (more) {
+        if (ulv_database_query(r->db, ULV_QUERY_DEVICES, after, &d, sizeof(d),
+                               &bytes, &some, &more) != ULV_OK ||
+            some == 0)
+            break;
+        after = d.id;
+        if (d.serving != dead || d.standby == 0 || is_lost(r, d.standby))
+            continue;
+        if (count < room) {
+            operations[count].kind = ULV_OP_REHOME;
+            operations[count].u.rehome.device = d.id;
+            operations[count].u.rehome.server = d.standby;
+        }
+        count++;
+    }
+    return count;
+}
+
+/* The operations of an errand, behind those that move devices. */
+static void
+move_and(struct ultravisor_role *r, struct errand *e, uint32_t count)
+{
+    const struct ulv_host *host = r->role.host;
+    struct ulv_request request = { .operation_count = count + e->count };
+    const size_t bytes =
+        request.operation_count * sizeof(struct ulv_operation);
+    struct ulv_operation *all = host->alloc(host->self, bytes, 8);
+    struct ulv_diag diag = ULV_DIAG_INIT;
+
+    e->moving = true;
+    if (all == NULL) {
+        diag.status = ulv_fail(&diag, ULV_E_NO_MEMORY, e->dead, count, 0,
+                               "no memory to move %u devices",
+                               (uint64_t)count);
+        r->errand = NULL;
+        ulv_ultravisor_end_errand(r, e, &diag);
+        return;
+    }
+    (void)moves(r, e->dead, all, count);
+    memcpy(&all[count], e->operations, e->count * sizeof(*all));
+    request.operations = all;
+    ulv_ultravisor_begin(r, &request);
+    host->free(host->self, all, bytes);
+}
+
+void
+ulv_ultravisor_run_errand(struct ultravisor_role *r)
+{
+    struct errand *e = r->errands;
+    struct ulv_request request = { .operations = e->operations,
+                                   .operation_count = e->count };
+    uint32_t count;
+
+    r->errands = e->next;
+    if (r->errands == NULL)
+        r->errands_end = &r->errands;
+    r->errand = e;
+    count = e->dead == 0 || e->settled ? 0 : moves(r, e->dead, NULL, 0);
+    if (count > 0)
+        move_and(r, e, count);
+    else
+        ulv_ultravisor_begin(r, &request);
+}
+
+void
+ulv_ultravisor_end_errand(struct ultravisor_role *r, struct errand *errand,
+                          const struct ulv_diag *diag)
+{
+    const struct ulv_host *host = r->role.host;
+    struct say say = { .kind = SAY_BOOTED };
+
+    if (errand->boot) {
+        r->booted = diag->status == ULV_OK;
+        say.u.order_done.diag = *diag;
+        ulv_post_tell(&r->role.post, &say, NULL, NULL, 0);
+    } else if (diag->status != ULV_OK) {
+        ulv_role_tell(&r->role, ULV_EVENT_FAULT, diag->object, 0, diag->text);
+    }
+    if (diag->status != ULV_OK && errand->moving) {
+        errand->moving = false;
+        errand->settled = true;
+        errand->next = r->errands;
+        if (r->errands == NULL)
+            r->errands_end = &errand->next;
+        r->errands = errand;
+        return;
+    }
+    host->free(host->self, errand, errand_bytes(errand));
+}
+
+void
+ulv_ultravisor_drop_errands(struct ultravisor_role *r)
+{
+    const struct ulv_host *host = r->role.host;
+
+    if (r->errand != NULL)
+        host->free(host->self, r->errand, errand_bytes(r->errand));
+    while (r->errands != NULL) {
+        struct errand *e = r->errands;
+
+        r->errands = e->next;
+        host->free(host->self, e, errand_bytes(e));
+    }
+}
+
+/* ---- what the keeper tells ----------------------------------------------- */
+
+ulv_status
+ulv_ultravisor_note_state(struct ultravisor_role *r,
+                          const struct say_state *say)
+{
+    struct errand *e = new_errand(r, 1);
+
+    if (e == NULL)
+        return ULV_E_NO_MEMORY;
+    e->operations[0].kind = ULV_OP_SET_STATE;
+    e->operations[0].u.set_state.partition = say->partition;
+    e->operations[0].u.set_state.state = say->state;
+    e->operations[0].u.set_state.reason = say->reason;
+    e->operations[0].u.set_state.code = say->code;
+    return ULV_OK;
+}
+
+ulv_status
+ulv_ultravisor_note_death(struct ultravisor_role *r, ulv_id dead)
+{
+    struct errand *e = new_errand(r, 1);
+
+    if (e == NULL)
+        return ULV_E_NO_MEMORY;
+    e->dead = dead;
+    e->operations[0].kind = ULV_OP_SET_STATE;
+    e->operations[0].u.set_state.partition = dead;
+    e->operations[0].u.set_state.state = ULV_STATE_LOST;
+    return ULV_OK;
+}
+
+ulv_status
+ulv_ultravisor_boot(struct ultravisor_role *r, const struct heard *heard)
+{
+    uint32_t count =
+        heard->say.tail_bytes / (uint32_t)sizeof(struct ulv_operation);
+    struct errand *e;
+
+    if (r->booted || count == 0)
+        return ULV_E_PEER_PROTOCOL;
+    e = new_errand(r, count);
+    if (e == NULL)
+        return ULV_E_NO_MEMORY;
+    e->boot = true;
+    memcpy(e->operations, heard->tail, count * sizeof(*e->operations));
+    return ULV_OK;
+}
