@@ -17,7 +17,8 @@ extern "C" {
 #define ULV_EVENT_DECISION  UINT32_C(2) /* text: what was decided, and why */
 #define ULV_EVENT_COMMITTED UINT32_C(3) /* value: revision */
 #define ULV_EVENT_RUNNING   UINT32_C(4) /* partition runs */
-#define ULV_EVENT_ENDED     UINT32_C(5) /* text: why; then wait for it */
+#define ULV_EVENT_ENDED     UINT32_C(5) /* text: why; it can be started or
+                                           destroyed now */
 #define ULV_EVENT_DIED      UINT32_C(6) /* a role's process is dead */
 #define ULV_EVENT_TAKEOVER  UINT32_C(7) /* partition took over; value: open
                                            requests; text */

@@ -70,18 +70,31 @@ ulv_keeper_inform(struct keeper *k, const struct say *say)
 static void
 tell_ended(struct keeper *k, struct keeper_partition *p)
 {
-    struct say say = { .kind = SAY_STATE };
-    bool faulted = p->end.reason == ULV_END_REASON_FAULT;
-
-    p->flushing = 0;
-    p->state = faulted ? ULV_STATE_FAULTED : ULV_STATE_STOPPED;
+    p->ending = ENDING_NO;
+    p->state = p->end.reason == ULV_END_REASON_FAULT ? ULV_STATE_FAULTED
+                                                     : ULV_STATE_STOPPED;
     ulv_keeper_tell(k, ULV_EVENT_ENDED, p->id, p->end.code, "%s: %s", p->name,
                     p->end.text);
-    say.u.state.partition = p->id;
-    say.u.state.state = p->state;
-    say.u.state.reason = p->end.reason;
-    say.u.state.code = p->end.code;
-    ulv_keeper_inform(k, &say);
+}
+
+void
+ulv_keeper_go_on_ending(struct keeper *k, struct keeper_partition *p)
+{
+    struct say say = { .kind = SAY_STATE };
+
+    if (p->ending == ENDING_ROLE && p->flushing == 0 && !p->alive) {
+        p->ending = ENDING_NOTED;
+        say.u.state.partition = p->id;
+        say.u.state.state = p->end.reason == ULV_END_REASON_FAULT
+                                ? ULV_STATE_FAULTED
+                                : ULV_STATE_STOPPED;
+        say.u.state.reason = p->end.reason;
+        say.u.state.code = p->end.code;
+        ulv_keeper_inform(k, &say);
+    }
+    if (p->ending == ENDING_NOTED &&
+        (k->ultravisor == NULL || !k->ultravisor->alive))
+        tell_ended(k, p); /* nobody is left who could start it */
 }
 
 /* Ask the console's server to say when it has heard all; false: nobody. */
@@ -116,11 +129,12 @@ ask_flush(struct keeper *k, struct keeper_partition *p)
 }
 
 void
-ulv_keeper_flush_again(struct keeper *k)
+ulv_keeper_end_again(struct keeper *k)
 {
     for (struct keeper_partition *p = k->partitions; p != NULL; p = p->next) {
         if (p->flushing != 0 && !ask_flush(k, p))
-            tell_ended(k, p);
+            p->flushing = 0;
+        ulv_keeper_go_on_ending(k, p);
     }
 }
 
@@ -132,9 +146,22 @@ hear_flushed(struct keeper *k, const struct keeper_partition *from,
 
     for (struct keeper_partition *p = k->partitions; p != NULL; p = p->next) {
         if (p->flushing == channel && channel != 0 && c != NULL &&
-            c->server == from->id)
-            tell_ended(k, p);
+            c->server == from->id) {
+            p->flushing = 0;
+            ulv_keeper_go_on_ending(k, p);
+        }
     }
+}
+
+/* The ultravisor has committed how a guest ended. */
+static void
+hear_noted(struct keeper *k, const struct say_state *say)
+{
+    struct keeper_partition *p = ulv_keeper_partition(k, say->partition);
+
+    if (p != NULL && p->ending == ENDING_NOTED &&
+        (say->state == ULV_STATE_STOPPED || say->state == ULV_STATE_FAULTED))
+        tell_ended(k, p);
 }
 
 void
@@ -143,9 +170,11 @@ ulv_keeper_guest_ended(struct keeper *k, struct keeper_partition *p,
 {
     p->end = *end;
     p->end.text[sizeof(p->end.text) - 1] = '\0';
+    p->ending = ENDING_ROLE;
     if (!ask_flush(k, p))
-        tell_ended(k, p);
+        p->flushing = 0;
     ulv_keeper_role_kill(k, p); /* its work is done */
+    ulv_keeper_go_on_ending(k, p);
 }
 
 /* ---- sources ------------------------------------------------------------- */
@@ -220,6 +249,7 @@ static const struct {
     { SAY_COMMITTED, ULV_PARTITION_ULTRAVISOR },
     { SAY_ABORTED, ULV_PARTITION_ULTRAVISOR },
     { SAY_BOOTED, ULV_PARTITION_ULTRAVISOR },
+    { SAY_NOTED, ULV_PARTITION_ULTRAVISOR },
     { SAY_ACKNOWLEDGE, ULV_PARTITION_GUEST },
     { SAY_ACKNOWLEDGE, ULV_PARTITION_IO },
     { SAY_RUNNING, ULV_PARTITION_GUEST },
@@ -300,7 +330,7 @@ hear_running(struct keeper *k, struct keeper_partition *p)
 {
     struct say say = { .kind = SAY_STATE };
 
-    if (p->state != ULV_STATE_STARTING)
+    if (p->state != ULV_STATE_STARTING || p->ending != ENDING_NO)
         return;
     p->state = ULV_STATE_RUNNING;
     p->ran = true;
@@ -317,7 +347,7 @@ ulv_keeper_not_started(struct keeper *k, struct keeper_partition *p,
     struct ulv_end end = { .reason = ULV_END_REASON_IMAGE,
                            .code = (uint64_t)-(int64_t)diag->status };
 
-    if (p->state != ULV_STATE_STARTING)
+    if (p->state != ULV_STATE_STARTING || p->ending != ENDING_NO)
         return;
     p->start_diag = *diag;
     p->start_diag.text[sizeof(p->start_diag.text) - 1] = '\0';
@@ -378,6 +408,9 @@ hear_one(struct keeper *k, struct keeper_partition *from,
         k->booted = true;
         k->boot_diag = say->u.order_done.diag;
         break;
+    case SAY_NOTED:
+        hear_noted(k, &say->u.state);
+        break;
     case SAY_ACKNOWLEDGE:
         hear_acknowledge(k, from, say);
         break;
@@ -385,7 +418,7 @@ hear_one(struct keeper *k, struct keeper_partition *from,
         hear_running(k, from);
         break;
     case SAY_ENDED:
-        if (from->state == ULV_STATE_RUNNING && from->flushing == 0)
+        if (from->state == ULV_STATE_RUNNING && from->ending == ENDING_NO)
             ulv_keeper_guest_ended(k, from, &say->u.end);
         break;
     case SAY_NOT_STARTED:

@@ -20,6 +20,12 @@
 /* Messages heard from one role in one step. */
 #define KEEPER_TURN 64
 
+/* How far the end of a guest has come; it is told when nothing is left of the
+ * run, so that whoever hears of it can start or destroy the guest at once. */
+#define ENDING_NO    0u
+#define ENDING_ROLE  1u /* its console is emptied, its role is reaped */
+#define ENDING_NOTED 2u /* the ultravisor commits the state */
+
 struct keeper_view {
     ulv_handle writable; /* the ultravisor's; closed once it has mapped it */
     ulv_handle segment;  /* read-only */
@@ -50,6 +56,7 @@ struct keeper_partition {
     uint32_t state; /* ULV_STATE_* */
     ulv_id image;   /* number it is started from */
     struct ulv_end end;
+    uint32_t ending; /* ENDING_* */
     ulv_id flushing; /* it has ended; this console is not yet empty */
     struct ulv_diag start_diag;
     uint64_t console_offset; /* next byte to accept */
@@ -189,13 +196,17 @@ void ulv_keeper_tell(struct keeper *k, uint32_t event, ulv_id partition,
                      uint64_t value, const char *format, ...);
 /* Tell the ultravisor, if it lives. */
 void ulv_keeper_inform(struct keeper *k, const struct say *say);
-/* A guest's run is over: told when its last words were heard. */
+/* A guest's run is over: told when its last words were heard, its role is no
+ * more and the ultravisor knows. */
 void ulv_keeper_guest_ended(struct keeper *k, struct keeper_partition *p,
                             const struct ulv_end *end);
 /* Its monitor could not start it; diag says why. */
 void ulv_keeper_not_started(struct keeper *k, struct keeper_partition *p,
                             const struct ulv_diag *diag);
-/* The server of consoles changed or died: ask again, or give up waiting. */
-void ulv_keeper_flush_again(struct keeper *k);
+/* Somebody died whom the end of a guest may wait for, or a console has another
+ * server: ask again, or give up waiting. */
+void ulv_keeper_end_again(struct keeper *k);
+/* Its role is dead. */
+void ulv_keeper_go_on_ending(struct keeper *k, struct keeper_partition *p);
 
 #endif

@@ -330,7 +330,8 @@ prepare_intent(struct keeper *k, const struct ulv_effect *effect,
         return ulv_fail(diag, ULV_E_DENIED, want->partition, 0, 0,
                         "partition %u is no guest", want->partition);
     if (want->intent == ULV_INTENT_RUNNING &&
-        (image == NULL || p->alive || image->medium[0] == ULV_NO_HANDLE))
+        (image == NULL || p->alive || p->ending != ENDING_NO ||
+         image->medium[0] == ULV_NO_HANDLE))
         return ulv_fail(diag, ULV_E_STATE, p->id, want->image, 0,
                         "%s: runs already, or has no image", p->name);
     if (want->intent == ULV_INTENT_RUNNING && p->ran && has_channels(k, p->id))
@@ -385,7 +386,7 @@ prepare_removal(struct keeper *k, const struct ulv_effect *effect,
     if (!known)
         return ulv_fail(diag, ULV_E_DENIED, object, 0, 0,
                         "object %u is not there to be removed", object);
-    if (p != NULL && p->alive)
+    if (p != NULL && (p->alive || p->ending != ENDING_NO))
         return ulv_fail(diag, ULV_E_BUSY, object, 0, 0, "%s runs", p->name);
     return ULV_OK;
 }
@@ -607,7 +608,7 @@ commit_rehome(struct keeper *k, const struct ulv_effect_rehome *e)
         c->server = e->to;
         (void)ulv_frame_table_move_end(&k->frames, c->id, e->from, 0);
     }
-    ulv_keeper_flush_again(k);
+    ulv_keeper_end_again(k);
 }
 
 static void

@@ -176,10 +176,12 @@ died(struct keeper *k, struct keeper_partition *p, const char *how,
         struct ulv_end end = { .reason = ULV_END_REASON_FAULT,
                                .code = ULV_FAULT_MONITOR };
 
-        if ((p->state != ULV_STATE_STARTING &&
-             p->state != ULV_STATE_RUNNING) ||
-            p->end.reason != ULV_END_REASON_NONE)
-            return; /* it had reported its end */
+        if (p->ending != ENDING_NO) { /* it had reported its end */
+            ulv_keeper_go_on_ending(k, p);
+            return;
+        }
+        if (p->state != ULV_STATE_STARTING && p->state != ULV_STATE_RUNNING)
+            return;
         ulv_string_copy(end.text, sizeof(end.text),
                         how == by_sandbox
                             ? "its monitor died: killed by its sandbox, for a "
@@ -196,7 +198,7 @@ died(struct keeper *k, struct keeper_partition *p, const char *how,
                     how, code);
     say.u.state.partition = p->id;
     ulv_keeper_inform(k, &say);
-    ulv_keeper_flush_again(k);
+    ulv_keeper_end_again(k);
 }
 
 void

@@ -49,6 +49,8 @@
 #define SAY_CONSOLE     41u /* tail: bytes */
 #define SAY_EVENT       42u
 #define SAY_FLUSHED     43u /* what was in the console's ring was said */
+#define SAY_NOTED       44u /* the ultravisor: a STATE was committed, or could
+                               not be */
 
 #define SAY_TAIL_MAX 40960u
 

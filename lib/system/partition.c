@@ -41,23 +41,25 @@ set_intent(ulv_system *system, ulv_id partition, uint32_t intent,
                     answer->bound, "%s", answer->text);
 }
 
+/* self: the partition's id. One that is gone is waited for no longer. */
 static bool
 has_left_start(ulv_system *system, void *self)
 {
-    const struct keeper_partition *p = self;
+    const struct keeper_partition *p =
+        ulv_keeper_partition(&system->keeper, *(const ulv_id *)self);
 
-    (void)system;
-    return p->state != ULV_STATE_STARTING && p->state != ULV_STATE_DEFINED;
+    return p == NULL || (p->state != ULV_STATE_STARTING &&
+                         p->state != ULV_STATE_DEFINED);
 }
 
 static bool
 has_ended(ulv_system *system, void *self)
 {
-    const struct keeper_partition *p = self;
+    const struct keeper_partition *p =
+        ulv_keeper_partition(&system->keeper, *(const ulv_id *)self);
 
-    (void)system;
-    return (p->state == ULV_STATE_STOPPED || p->state == ULV_STATE_FAULTED) &&
-           !p->alive;
+    return p == NULL || p->state == ULV_STATE_STOPPED ||
+           p->state == ULV_STATE_FAULTED;
 }
 
 ulv_status
@@ -73,7 +75,7 @@ ulv_partition_start(ulv_system *system, ulv_id partition,
     if (p == NULL)
         return ULV_E_NOT_FOUND;
     before = p->state;
-    if (p->alive)
+    if (p->alive || p->ending != ENDING_NO)
         return ulv_fail(diag, ULV_E_STATE, partition, p->state, 0,
                         "%s runs already", p->name);
     id = ulv_system_new_id(system, diag);
@@ -83,13 +85,22 @@ ulv_partition_start(ulv_system *system, ulv_id partition,
                                    &bytes, diag);
     if (status != ULV_OK)
         return status;
+    p = ulv_system_guest(system, partition, diag); /* a step lies between */
+    if (p == NULL) {
+        ulv_keeper_source_drop(&system->keeper, id);
+        return ULV_E_NOT_FOUND;
+    }
     p->state = ULV_STATE_DEFINED;
     memset(&p->start_diag, 0, sizeof(p->start_diag));
     status = set_intent(system, partition, ULV_INTENT_RUNNING, id, diag);
     if (status == ULV_OK)
         status =
-            ulv_system_run_until(system, has_left_start, p, ULV_FOREVER);
+            ulv_system_run_until(system, has_left_start, &partition,
+                                 ULV_FOREVER);
     ulv_keeper_source_drop(&system->keeper, id);
+    p = ulv_system_guest(system, partition, diag);
+    if (p == NULL)
+        return ULV_E_NOT_FOUND;
     if (status != ULV_OK && p->state == ULV_STATE_DEFINED)
         p->state = before; /* refused: how the last run ended stays */
     if (status != ULV_OK)
@@ -112,7 +123,8 @@ ulv_partition_stop(ulv_system *system, ulv_id partition, struct ulv_diag *diag)
                         "%s does not run", p->name);
     status = set_intent(system, partition, ULV_INTENT_STOPPED, 0, diag);
     if (status == ULV_OK)
-        status = ulv_system_run_until(system, has_ended, p, ULV_FOREVER);
+        status = ulv_system_run_until(system, has_ended, &partition,
+                                      ULV_FOREVER);
     return status;
 }
 
@@ -129,7 +141,10 @@ ulv_partition_wait(ulv_system *system, ulv_id partition,
     if (p->state == ULV_STATE_DEFINED)
         return ulv_fail(diag, ULV_E_STATE, partition, p->state, 0,
                         "%s was never started", p->name);
-    status = ulv_system_run_until(system, has_ended, p, deadline);
+    status = ulv_system_run_until(system, has_ended, &partition, deadline);
+    p = ulv_system_guest(system, partition, diag);
+    if (p == NULL)
+        return ULV_E_NOT_FOUND;
     if (status != ULV_OK)
         return ulv_fail(diag, status, partition, 0, 0, "%s: %s", p->name,
                         ulv_status_text(status));

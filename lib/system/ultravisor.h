@@ -17,6 +17,7 @@ struct errand {
     ulv_id dead;  /* this role is: operations say so, and what it served moves
                      with it */
     bool moving;  /* that is part of the transaction under way */
+    bool told;    /* a state that the keeper waits to see noted */
     bool settled; /* it cannot move: the state alone */
     uint32_t count;
     struct ulv_operation operations[];

@@ -140,6 +140,12 @@ ulv_ultravisor_end_errand(struct ultravisor_role *r, struct errand *errand,
     } else if (diag->status != ULV_OK) {
         ulv_role_tell(&r->role, ULV_EVENT_FAULT, diag->object, 0, diag->text);
     }
+    if (errand->told) {
+        say.kind = SAY_NOTED;
+        say.u.state.partition = errand->operations[0].u.set_state.partition;
+        say.u.state.state = errand->operations[0].u.set_state.state;
+        ulv_post_tell(&r->role.post, &say, NULL, NULL, 0);
+    }
     if (diag->status != ULV_OK && errand->moving) {
         errand->moving = false;
         errand->settled = true;
@@ -182,6 +188,7 @@ ulv_ultravisor_note_state(struct ultravisor_role *r,
     e->operations[0].u.set_state.state = say->state;
     e->operations[0].u.set_state.reason = say->reason;
     e->operations[0].u.set_state.code = say->code;
+    e->told = true;
     return ULV_OK;
 }
 

@@ -13,8 +13,8 @@ import tempfile
 import time
 import unittest.mock
 
-from common import (BACKENDS, DIGEST, IMAGES, SystemTest, demo, digest,
-                    disk, each_kind)
+from common import (BACKENDS, DIGEST, IMAGES, PATIENCE, SystemTest, demo,
+                    digest, disk, each_kind)
 
 import ultravisor
 from ultravisor import C
@@ -384,6 +384,28 @@ class Requests(SystemTest):
             self.assertIn("its channels are as that run left them",
                           str(caught.exception))
             self.assertEqual(web.wait(0).code, 42)  # that end stays known
+
+    @each_kind
+    def test_what_may_be_done_when_the_end_is_told(self, backend, in_process):
+        """Whoever hears of an end can start the guest again, or destroy it."""
+        with ultravisor.open(backend=backend, in_process=in_process,
+                             memory="32M") as host:
+            for number in range(10):
+                with host.transaction() as t:
+                    web = t.partition(f"web{number}", memory="4M")
+                for _ in range(2):
+                    web.start(IMAGES / "hello.elf")
+                    self.until_ended(host)
+                with host.transaction() as t:
+                    t.destroy(web)
+
+    def until_ended(self, host):
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            if any(e.kind == C.ULV_EVENT_ENDED for e in host.pending()):
+                return
+            host.step(0.1)
+        self.fail("no end was told")
 
     @each_kind
     def test_a_wait_ends_beside_a_busy_guest(self, backend, in_process):

@@ -17,6 +17,7 @@ struct asked {
     ulv_id spoken_of;   /* partition of the last event */
     struct ulv_diag answer;
     bool answered;
+    uint32_t said[64]; /* messages heard, by kind */
 };
 
 static void
@@ -186,7 +187,7 @@ say_anything(struct asked *a, struct ulv_test_host *t)
 
     t->host.entropy(t->host.self, &say, sizeof(say));
     t->host.entropy(t->host.self, tail, sizeof(tail));
-    say.kind %= SAY_FLUSHED + 3;
+    say.kind %= SAY_NOTED + 3;
     say.tail_bytes %= sizeof(tail);
     if (say.kind == SAY_EVENT)
         say.u.event.kind %= ULV_EVENT_SERVING + 3;
@@ -360,6 +361,131 @@ test_system_keeper__an_image_that_is_gone(void **state)
     assert_int_equal(ulv_test_host_fini(&t), 0);
 }
 
+/* A process that is killed at once and dead when the test says so. */
+static bool process_is_dead;
+
+static void
+kill_process(void *self, ulv_handle process)
+{
+    (void)self;
+    (void)process;
+}
+
+static ulv_status
+reap_process(void *self, ulv_handle process, struct ulv_process_end *ret)
+{
+    (void)self;
+    (void)process;
+    memset(ret, 0, sizeof(*ret));
+    return process_is_dead ? ULV_OK : ULV_E_AGAIN;
+}
+
+static const struct ulv_platform slow_platform = {
+    .size = sizeof(struct ulv_platform),
+    .process_kill = kill_process,
+    .process_reap = reap_process,
+};
+
+static void
+step(struct asked *a)
+{
+    struct role_need need = { false, ULV_FOREVER };
+    struct heard heard;
+
+    ulv_keeper_step(&a->keeper, &need);
+    ulv_keeper_step(&a->keeper, &need);
+    while (ulv_post_receive(&a->far, &heard) == ULV_OK)
+        a->said[heard.say.kind % 64]++;
+}
+
+static bool
+is_told(struct asked *a, uint32_t event)
+{
+    return (a->events & 1u << event) != 0;
+}
+
+/* A guest whose monitor is a process; ret_far is the monitor's end. */
+static struct keeper_partition *
+add_running(struct asked *a, struct ulv_test_host *t, ulv_handle waits,
+            struct post *ret_far)
+{
+    struct keeper_partition *web =
+        ulv_keeper_partition_add(&a->keeper, 20, ULV_PARTITION_GUEST, "web");
+    struct ulv_link *near, *far;
+
+    assert_non_null(web);
+    assert_int_equal(ulv_link_create(&t->host, &near, &far), ULV_OK);
+    assert_int_equal(ulv_post_init(&web->post, &t->host, waits, near), ULV_OK);
+    assert_int_equal(ulv_post_init(ret_far, &t->host, waits, far), ULV_OK);
+    assert_int_equal(t->host.event_create(t->host.self, &web->process),
+                     ULV_OK);
+    web->alive = true;
+    web->state = ULV_STATE_RUNNING;
+    a->keeper.processes = true;
+    a->keeper.platform = &slow_platform;
+    return web;
+}
+
+/* The end of a guest is told when it can be started or destroyed again: its
+ * monitor is reaped, and the ultravisor has committed the state. */
+static void
+test_system_keeper__an_end_is_told_when_it_is_one(void **state)
+{
+    struct say ended = { .kind = SAY_ENDED };
+    struct say noted = { .kind = SAY_NOTED };
+    struct keeper_partition *web;
+    struct ulv_test_host t;
+    struct post monitor;
+    struct asked a;
+    ulv_handle waits;
+
+    (void)state;
+    /* the ultravisor notes the end, or dies over it */
+    for (int dies = 0; dies < 2; dies++) {
+        ulv_test_host_init(&t);
+        assert_int_equal(t.host.wait_create(t.host.self, &waits), ULV_OK);
+        begin(&a, &t, waits, ULV_PARTITION_ULTRAVISOR);
+        web = add_running(&a, &t, waits, &monitor);
+        process_is_dead = false;
+        ended.u.end.reason = ULV_END_REASON_STOP;
+        assert_int_equal(ulv_post_send(&monitor, &ended, NULL, NULL, 0),
+                         ULV_OK);
+        step(&a);
+        assert_true(web->alive);
+        assert_false(is_told(&a, ULV_EVENT_ENDED));
+        assert_int_equal(a.said[SAY_STATE], 0);
+        process_is_dead = true;
+        step(&a);
+        assert_false(web->alive);
+        assert_int_equal(a.said[SAY_STATE], 1);
+        assert_false(is_told(&a, ULV_EVENT_ENDED));
+        assert_int_equal(web->state, ULV_STATE_RUNNING);
+        noted.u.state.partition = 20;
+        noted.u.state.state = ULV_STATE_RUNNING; /* of before */
+        assert_int_equal(ulv_post_send(&a.far, &noted, NULL, NULL, 0), ULV_OK);
+        step(&a);
+        assert_false(is_told(&a, ULV_EVENT_ENDED));
+        noted.u.state.state = ULV_STATE_STOPPED;
+        if (dies == 0)
+            assert_int_equal(ulv_post_send(&a.far, &noted, NULL, NULL, 0),
+                             ULV_OK);
+        else
+            a.keeper.processes = false; /* dropped where it stands */
+        if (dies == 1)
+            ulv_keeper_role_kill(&a.keeper, a.keeper.ultravisor);
+        else
+            step(&a);
+        assert_true(is_told(&a, ULV_EVENT_ENDED));
+        assert_int_equal(web->state, ULV_STATE_STOPPED);
+        assert_int_equal(a.faults, 0);
+        ulv_post_fini(&monitor);
+        a.keeper.processes = false;
+        end(&a);
+        t.host.handle_close(t.host.self, waits);
+        assert_int_equal(ulv_test_host_fini(&t), 0);
+    }
+}
+
 int
 main(void)
 {
@@ -368,6 +494,7 @@ main(void)
         cmocka_unit_test(test_system_keeper__a_wrong_database_is_refused),
         cmocka_unit_test(test_system_keeper__partitions_are_held),
         cmocka_unit_test(test_system_keeper__an_image_that_is_gone),
+        cmocka_unit_test(test_system_keeper__an_end_is_told_when_it_is_one),
         cmocka_unit_test(test_system_keeper__any_bytes_from_a_role),
         cmocka_unit_test(test_system_keeper__any_bytes_from_the_ultravisor),
     };
