@@ -299,11 +299,16 @@ prepare_rehome(struct keeper *k, const struct ulv_effect *effect,
 {
     const struct ulv_effect_rehome *want = &effect->u.rehome;
     const struct keeper_device *d = ulv_keeper_device(k, want->device);
+    const struct keeper_partition *from = ulv_keeper_partition(k, want->from);
 
     if (d == NULL || d->serving != want->from || d->standby != want->to)
         return ulv_fail(diag, ULV_E_DENIED, want->device, want->to, 0,
                         "device %u is not to be served by partition %u",
                         want->device, want->to);
+    if (from != NULL && from->alive)
+        return ulv_fail(diag, ULV_E_DENIED, want->device, want->from, 0,
+                        "device %u is served by %s, which lives", want->device,
+                        from->name);
     return ULV_OK;
 }
 

@@ -8,6 +8,8 @@
 
 #include "../port/port_test.h"
 
+#include <ultravisor/abi/system_call.h>
+
 #include "command/client.h"
 #include "database/database.h"
 #include "port/test/test.h"

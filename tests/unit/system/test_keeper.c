@@ -361,6 +361,50 @@ test_system_keeper__an_image_that_is_gone(void **state)
     assert_int_equal(ulv_test_host_fini(&t), 0);
 }
 
+/* A device moves away from a server that is dead, and from no other. */
+static void
+test_system_keeper__who_lives_goes_on_serving(void **state)
+{
+    struct ulv_effect e;
+    struct ulv_test_host t;
+    struct asked a;
+    struct keeper_partition *server;
+    ulv_handle waits;
+
+    (void)state;
+    ulv_test_host_init(&t);
+    assert_int_equal(t.host.wait_create(t.host.self, &waits), ULV_OK);
+    begin(&a, &t, waits, ULV_PARTITION_ULTRAVISOR);
+    server = ulv_keeper_partition_add(&a.keeper, 21, ULV_PARTITION_IO, "io-a");
+    assert_non_null(server);
+    assert_non_null(ulv_keeper_partition_add(&a.keeper, 22, ULV_PARTITION_IO,
+                                             "io-b"));
+    memset(&e, 0, sizeof(e));
+    e.kind = ULV_EFFECT_DEVICE_OFFER;
+    e.u.device.id = 30;
+    e.u.device.primary = 21;
+    e.u.device.standby = 22;
+    e.u.device.kind = ULV_DEVICE_CONSOLE;
+    assert_int_equal(order_effects(&a, 1, &e, 1), ULV_OK);
+    commit(&a, 1);
+    memset(&e, 0, sizeof(e));
+    e.kind = ULV_EFFECT_DEVICE_REHOME;
+    e.u.rehome.device = 30;
+    e.u.rehome.from = 21;
+    e.u.rehome.to = 22;
+    server->alive = true;
+    assert_int_equal(order_effects(&a, 2, &e, 1), ULV_E_DENIED);
+    assert_int_equal(a.faults, 1);
+    assert_int_equal(ulv_keeper_device(&a.keeper, 30)->serving, 21);
+    server->alive = false;
+    assert_int_equal(order_effects(&a, 3, &e, 1), ULV_OK);
+    commit(&a, 3);
+    assert_int_equal(ulv_keeper_device(&a.keeper, 30)->serving, 22);
+    end(&a);
+    t.host.handle_close(t.host.self, waits);
+    assert_int_equal(ulv_test_host_fini(&t), 0);
+}
+
 /* A process that is killed at once and dead when the test says so. */
 static bool process_is_dead;
 
@@ -494,6 +538,7 @@ main(void)
         cmocka_unit_test(test_system_keeper__a_wrong_database_is_refused),
         cmocka_unit_test(test_system_keeper__partitions_are_held),
         cmocka_unit_test(test_system_keeper__an_image_that_is_gone),
+        cmocka_unit_test(test_system_keeper__who_lives_goes_on_serving),
         cmocka_unit_test(test_system_keeper__an_end_is_told_when_it_is_one),
         cmocka_unit_test(test_system_keeper__any_bytes_from_a_role),
         cmocka_unit_test(test_system_keeper__any_bytes_from_the_ultravisor),

@@ -260,6 +260,87 @@ test_system_ultravisor__a_death_moves_what_is_served(void **state)
     alone_end(&a);
 }
 
+/* ---- what a client may not ask ------------------------------------------- */
+
+static void
+refused(struct alone *a, struct client *c, struct ulv_operation *o,
+        const char *word)
+{
+    struct ulv_operation two[2];
+    struct ulv_message_transaction_answer answer;
+    uint32_t orders = a->orders, committed = a->committed;
+
+    /* behind one that is harmless, so that the index says something */
+    memset(two, 0, sizeof(two));
+    two[0].kind = ULV_OP_CREATE_PARTITION;
+    two[0].u.create_partition.id = ulv_command_client_id(&c->end);
+    two[0].u.create_partition.capabilities = ULV_CAP_GUEST;
+    memcpy(two[0].u.create_partition.name, "web", 4);
+    two[1] = *o;
+    answer = ask(a, c, two, 2);
+    assert_int_equal(answer.status, ULV_E_DENIED);
+    assert_int_equal(answer.operation_idx, 1);
+    assert_non_null(strstr(answer.text, word));
+    assert_int_equal(a->orders, orders);
+    assert_int_equal(a->committed, committed);
+    memset(o, 0, sizeof(*o));
+}
+
+static void
+test_system_ultravisor__a_client_has_guests_only(void **state)
+{
+    static const uint32_t kinds[] = {
+        ULV_PARTITION_IDLE,       ULV_PARTITION_BOOT,
+        ULV_PARTITION_ULTRAVISOR, ULV_PARTITION_OPERATIONS,
+        ULV_PARTITION_COMMAND,    ULV_PARTITION_IO,
+    };
+    struct alone a;
+    struct client c;
+    struct made m;
+    struct ulv_operation o;
+    ulv_id device;
+
+    (void)state;
+    memset(&o, 0, sizeof(o));
+    boot(&a, &m);
+    connect_client(&a, &c);
+    device = offer(&a, &c, m.io[0], m.io[1]);
+    for (size_t i = 0; i < ULV_COUNT_OF(kinds); i++) {
+        o.kind = ULV_OP_CREATE_PARTITION;
+        o.u.create_partition.id = ulv_command_client_id(&c.end);
+        o.u.create_partition.kind = kinds[i];
+        memcpy(o.u.create_partition.name, "role", 5);
+        refused(&a, &c, &o, "guests only");
+    }
+    o.kind = ULV_OP_CREATE_PARTITION;
+    o.u.create_partition.id = ulv_command_client_id(&c.end);
+    o.u.create_partition.capabilities = ULV_CAP_GUEST | ULV_CAP_COMMAND;
+    memcpy(o.u.create_partition.name, "role", 5);
+    refused(&a, &c, &o, "capability");
+    o.kind = ULV_OP_SET_STATE;
+    o.u.set_state.partition = m.io[1];
+    o.u.set_state.state = ULV_STATE_LOST;
+    refused(&a, &c, &o, "what became of a partition");
+    o.kind = ULV_OP_REHOME;
+    o.u.rehome.device = device;
+    o.u.rehome.server = m.io[1];
+    refused(&a, &c, &o, "when its server died");
+    o.kind = ULV_OP_ADD_MEMORY;
+    o.u.add_memory.id = ulv_command_client_id(&c.end);
+    o.u.add_memory.base = UINT64_C(1) << 41;
+    o.u.add_memory.bytes = ULV_MIB(2);
+    refused(&a, &c, &o, "machine");
+    o.kind = ULV_OP_ADD_PROCESSOR;
+    o.u.add_processor.id = ulv_command_client_id(&c.end);
+    refused(&a, &c, &o, "machine");
+    o.kind = 4711;
+    refused(&a, &c, &o, "unknown");
+    assert_int_equal(state_of(&a, &c, m.io[1]), ULV_STATE_RUNNING);
+    assert_int_equal(device_of(&a, &c, device).serving, m.io[0]);
+    disconnect_client(&a, &c);
+    alone_end(&a);
+}
+
 int
 main(void)
 {
@@ -267,6 +348,7 @@ main(void)
         cmocka_unit_test(test_system_ultravisor__two_deaths_at_once),
         cmocka_unit_test(test_system_ultravisor__a_move_that_is_refused),
         cmocka_unit_test(test_system_ultravisor__a_death_moves_what_is_served),
+        cmocka_unit_test(test_system_ultravisor__a_client_has_guests_only),
     };
 
     return cmocka_run_group_tests_name("system", tests, NULL, NULL);
