@@ -351,15 +351,23 @@ revoke_channel(struct ulv_database *db, const struct ulv_op_revoke *op,
 {
     struct channel *c =
         (void *)ulv_db_find(db, op->channel, ULV_QUERY_CHANNELS);
+    struct device *d;
 
     if (c == NULL)
         return ulv_fail(diag, ULV_E_NOT_FOUND, op->channel, 0, 0,
                         "channel %u does not exist", op->channel);
+    if (c->client->kind != ULV_PARTITION_GUEST &&
+        c->server->kind != ULV_PARTITION_GUEST)
+        return ulv_fail(diag, ULV_E_DENIED, op->channel, c->client->r.id, 0,
+                        "channel %u is how %s talks to %s: it stays",
+                        op->channel, c->client->name, c->server->name);
     if (running_end(c) != NULL)
         return ulv_fail(diag, ULV_E_BUSY, op->channel, 0, 0,
                         "channel %u: %s runs", op->channel,
                         running_end(c)->name);
-    if (drop_channel(db, c) != ULV_OK)
+    d = c->device;
+    if (drop_channel(db, c) != ULV_OK ||
+        (d != NULL && d->channel_count == 0 && drop_device(db, d) != ULV_OK))
         return ulv_db_no_memory(diag);
     return ULV_OK;
 }

@@ -361,6 +361,18 @@ running_end(const struct keeper *k, const struct keeper_channel *c)
     return NULL;
 }
 
+/* Whether a guest is at one of its ends; roles' own stay as long as they. */
+static bool
+is_of_guest(const struct keeper *k, const struct keeper_channel *c)
+{
+    const struct keeper_partition *client = ulv_keeper_partition(k, c->client);
+    const struct keeper_partition *server = ulv_keeper_partition(k, c->server);
+
+    return client == NULL || server == NULL ||
+           client->kind == ULV_PARTITION_GUEST ||
+           server->kind == ULV_PARTITION_GUEST;
+}
+
 /* What is taken away must be there, and its holder must not run. */
 static ulv_status
 prepare_removal(struct keeper *k, const struct ulv_effect *effect,
@@ -382,7 +394,8 @@ prepare_removal(struct keeper *k, const struct ulv_effect *effect,
         p = known ? ulv_keeper_partition(k, e->partition) : NULL;
         break;
     case ULV_EFFECT_CHANNEL_DESTROY:
-        known = ulv_keeper_channel(k, object) != NULL;
+        known = ulv_keeper_channel(k, object) != NULL &&
+                is_of_guest(k, ulv_keeper_channel(k, object));
         p = known ? running_end(k, ulv_keeper_channel(k, object)) : NULL;
         break;
     default:

@@ -405,6 +405,51 @@ test_system_keeper__who_lives_goes_on_serving(void **state)
     assert_int_equal(ulv_test_host_fini(&t), 0);
 }
 
+/* The channels of roles among themselves stay as long as they. */
+static void
+test_system_keeper__a_channel_of_roles_stays(void **state)
+{
+    struct ulv_effect e;
+    struct ulv_test_host t;
+    struct asked a;
+    ulv_handle waits;
+
+    (void)state;
+    ulv_test_host_init(&t);
+    assert_int_equal(t.host.wait_create(t.host.self, &waits), ULV_OK);
+    begin(&a, &t, waits, ULV_PARTITION_ULTRAVISOR);
+    assert_non_null(ulv_keeper_partition_add(&a.keeper, 21,
+                                             ULV_PARTITION_COMMAND,
+                                             "command"));
+    assert_non_null(ulv_keeper_partition_add(&a.keeper, 22,
+                                             ULV_PARTITION_GUEST, "web"));
+    for (ulv_id client = 21; client <= 22; client++) {
+        memset(&e, 0, sizeof(e));
+        e.kind = ULV_EFFECT_CHANNEL_CREATE;
+        e.u.channel.id = 20 + client;
+        e.u.channel.server = 7;
+        e.u.channel.client = client;
+        e.u.channel.frame = 0x1000000 + (client - 21) * 0x10000;
+        e.u.channel.bytes = 0x10000;
+        assert_int_equal(order_effects(&a, client, &e, 1), ULV_OK);
+        commit(&a, client);
+    }
+    for (ulv_id client = 21; client <= 22; client++) {
+        memset(&e, 0, sizeof(e));
+        e.kind = ULV_EFFECT_CHANNEL_DESTROY;
+        e.u.removal.id = 20 + client;
+        assert_int_equal(order_effects(&a, 10 + client, &e, 1),
+                         client == 21 ? ULV_E_DENIED : ULV_OK);
+        if (client == 22)
+            commit(&a, 10 + client);
+    }
+    assert_non_null(ulv_keeper_channel(&a.keeper, 41));
+    assert_null(ulv_keeper_channel(&a.keeper, 42));
+    end(&a);
+    t.host.handle_close(t.host.self, waits);
+    assert_int_equal(ulv_test_host_fini(&t), 0);
+}
+
 /* A process that is killed at once and dead when the test says so. */
 static bool process_is_dead;
 
@@ -539,6 +584,7 @@ main(void)
         cmocka_unit_test(test_system_keeper__partitions_are_held),
         cmocka_unit_test(test_system_keeper__an_image_that_is_gone),
         cmocka_unit_test(test_system_keeper__who_lives_goes_on_serving),
+        cmocka_unit_test(test_system_keeper__a_channel_of_roles_stays),
         cmocka_unit_test(test_system_keeper__an_end_is_told_when_it_is_one),
         cmocka_unit_test(test_system_keeper__any_bytes_from_a_role),
         cmocka_unit_test(test_system_keeper__any_bytes_from_the_ultravisor),

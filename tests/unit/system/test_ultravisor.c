@@ -7,7 +7,7 @@
 
 /* What the boot transaction made. */
 struct made {
-    ulv_id boot, command, io[2];
+    ulv_id boot, command, io[2], channel;
 };
 
 static void
@@ -39,6 +39,13 @@ boot(struct alone *a, struct made *m)
     o[count].u.add_memory.id = a->lease + count;
     o[count].u.add_memory.base = UINT64_C(1) << 40;
     o[count].u.add_memory.bytes = ULV_MIB(32);
+    count++;
+    o[count].kind = ULV_OP_CONNECT;
+    o[count].u.connect.channel = a->lease + count;
+    o[count].u.connect.server = a->lease + 2;
+    o[count].u.connect.client = a->lease;
+    o[count].u.connect.bytes = 4096;
+    m->channel = o[count].u.connect.channel;
     count++;
     m->boot = a->lease;
     m->command = a->lease + 2;
@@ -341,6 +348,54 @@ test_system_ultravisor__a_client_has_guests_only(void **state)
     alone_end(&a);
 }
 
+/* ---- what is taken away -------------------------------------------------- */
+
+static ulv_id
+attach(struct alone *a, struct client *c, ulv_id device)
+{
+    struct ulv_operation o[2];
+
+    memset(o, 0, sizeof(o));
+    o[0].kind = ULV_OP_CREATE_PARTITION;
+    o[0].u.create_partition.id = ulv_command_client_id(&c->end);
+    memcpy(o[0].u.create_partition.name, "web", 4);
+    o[1].kind = ULV_OP_ATTACH;
+    o[1].u.attach.channel = ulv_command_client_id(&c->end);
+    o[1].u.attach.partition = o[0].u.create_partition.id;
+    o[1].u.attach.device = device;
+    assert_int_equal(ask(a, c, o, 2).status, ULV_OK);
+    return o[1].u.attach.channel;
+}
+
+/* With its last channel the device goes; what roles speak over stays. */
+static void
+test_system_ultravisor__a_channel_is_revoked(void **state)
+{
+    struct ulv_operation o = { .kind = ULV_OP_REVOKE };
+    struct ulv_message_transaction_answer answer;
+    struct alone a;
+    struct client c;
+    struct made m;
+    ulv_id device;
+
+    (void)state;
+    boot(&a, &m);
+    connect_client(&a, &c);
+    device = offer(&a, &c, m.io[0], m.io[1]);
+    o.u.revoke.channel = attach(&a, &c, device);
+    assert_int_equal(ask(&a, &c, &o, 1).status, ULV_OK);
+    assert_int_equal(a.effects[ULV_EFFECT_CHANNEL_DESTROY], 1);
+    assert_int_equal(a.effects[ULV_EFFECT_DEVICE_WITHDRAW], 1);
+    assert_int_equal(device_of(&a, &c, device).id, 0);
+    o.u.revoke.channel = m.channel;
+    answer = ask(&a, &c, &o, 1);
+    assert_int_equal(answer.status, ULV_E_DENIED);
+    assert_non_null(strstr(answer.text, "boot talks to command"));
+    assert_int_equal(a.effects[ULV_EFFECT_CHANNEL_DESTROY], 1);
+    disconnect_client(&a, &c);
+    alone_end(&a);
+}
+
 int
 main(void)
 {
@@ -349,6 +404,7 @@ main(void)
         cmocka_unit_test(test_system_ultravisor__a_move_that_is_refused),
         cmocka_unit_test(test_system_ultravisor__a_death_moves_what_is_served),
         cmocka_unit_test(test_system_ultravisor__a_client_has_guests_only),
+        cmocka_unit_test(test_system_ultravisor__a_channel_is_revoked),
     };
 
     return cmocka_run_group_tests_name("system", tests, NULL, NULL);
