@@ -12,7 +12,9 @@
 extern "C" {
 #endif
 
-#define ULV_EVENT_LOST      UINT32_C(0) /* value events were dropped here */
+#define ULV_EVENT_LOST      UINT32_C(0) /* value events were dropped here; of
+                                           a partition: value bytes of its
+                                           console were lost with a server */
 #define ULV_EVENT_BOOT      UINT32_C(1) /* text: a step of the start */
 #define ULV_EVENT_DECISION  UINT32_C(2) /* text: what was decided, and why */
 #define ULV_EVENT_COMMITTED UINT32_C(3) /* value: revision */

@@ -6,6 +6,8 @@
 
 #include "base/base.h"
 
+static const uint8_t type_console[16] = ULV_CHANNEL_TYPE_CONSOLE;
+
 ulv_status
 ulv_keeper_init(struct keeper *k, const struct ulv_host *host,
                 ulv_handle waits)
@@ -101,13 +103,12 @@ ulv_keeper_go_on_ending(struct keeper *k, struct keeper_partition *p)
 static bool
 ask_flush(struct keeper *k, struct keeper_partition *p)
 {
-    static const uint8_t console[16] = ULV_CHANNEL_TYPE_CONSOLE;
     const struct keeper_channel *c = k->channels;
     struct keeper_partition *server = NULL;
     struct say say = { .kind = SAY_FLUSH };
 
     while (c != NULL &&
-           (c->client != p->id || !ulv_guid_equal(c->type, console)))
+           (c->client != p->id || !ulv_guid_equal(c->type, type_console)))
         c = c->next;
     if (c != NULL)
         server = ulv_keeper_partition(k, c->server);
@@ -303,26 +304,48 @@ may_say(uint32_t kind, const struct say *say)
     return false;
 }
 
-/* Console bytes: each once, in order, of a channel this partition serves. */
+/* The next bytes of a console, in pieces that an event can hold. */
+static void
+tell_console(struct keeper *k, struct keeper_channel *c, const uint8_t *bytes,
+             uint64_t len)
+{
+    while (len > 0) {
+        size_t some = (size_t)ULV_MIN(len, (uint64_t)ULV_EVENT_BYTES_MAX);
+
+        k->tell(k->self, ULV_EVENT_CONSOLE, c->client, c->console_offset,
+                bytes, some);
+        c->console_offset += some;
+        bytes += some;
+        len -= some;
+    }
+}
+
+/* Console bytes: each once, in order, of a channel this partition serves. Two
+ * servers may give the same ones, since a successor begins where its
+ * predecessor had noted that it was, and that is after it had said so. What a
+ * server noted and did not say is lost with it. */
 static void
 hear_console(struct keeper *k, const struct keeper_partition *from,
              const struct heard *heard)
 {
     const struct say_console *say = &heard->say.u.console;
-    const struct keeper_channel *c = ulv_keeper_channel(k, say->channel);
-    struct keeper_partition *guest =
-        c == NULL ? NULL : ulv_keeper_partition(k, c->client);
-    uint64_t skip;
+    struct keeper_channel *c = ulv_keeper_channel(k, say->channel);
+    uint64_t skip, len = heard->say.tail_bytes;
 
-    if (guest == NULL || c->server != from->id ||
-        say->offset > guest->console_offset)
+    if (c == NULL || c->server != from->id ||
+        !ulv_guid_equal(c->type, type_console) ||
+        say->offset > UINT64_MAX - len)
         return;
-    skip = guest->console_offset - say->offset;
-    if (skip >= heard->say.tail_bytes)
-        return;
-    k->tell(k->self, ULV_EVENT_CONSOLE, guest->id, guest->console_offset,
-            heard->tail + skip, heard->say.tail_bytes - (size_t)skip);
-    guest->console_offset += heard->say.tail_bytes - skip;
+    if (say->offset > c->console_offset) {
+        ulv_keeper_tell(k, ULV_EVENT_LOST, c->client,
+                        say->offset - c->console_offset,
+                        "%u bytes of the console are lost",
+                        say->offset - c->console_offset);
+        c->console_offset = say->offset;
+    }
+    skip = c->console_offset - say->offset;
+    if (skip < len)
+        tell_console(k, c, heard->tail + skip, len - skip);
 }
 
 static void
@@ -462,6 +485,23 @@ hear(struct keeper *k, struct keeper_partition *from, struct role_need *need)
                             (uint64_t)heard.say.kind);
     }
     return !from->alive;
+}
+
+void
+ulv_keeper_role_drop(struct keeper *k, struct keeper_partition *p)
+{
+    struct role_need need = { false, ULV_FOREVER };
+
+    if (!p->alive || p->reaping)
+        return;
+    if (k->processes) {
+        /* it is heard to the end of its link, then reaped */
+        k->platform->process_kill(k->host->self, p->process);
+        return;
+    }
+    while (p->alive && !hear(k, p, &need))
+        continue;
+    ulv_keeper_role_kill(k, p);
 }
 
 /* A role in process; one that cannot go on is dropped like a dead process. */

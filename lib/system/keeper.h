@@ -59,7 +59,6 @@ struct keeper_partition {
     uint32_t ending; /* ENDING_* */
     ulv_id flushing; /* it has ended; this console is not yet empty */
     struct ulv_diag start_diag;
-    uint64_t console_offset; /* next byte to accept */
 };
 
 struct keeper_extent {
@@ -77,6 +76,7 @@ struct keeper_channel {
     uint8_t type[16], instance[16];
     ulv_handle memory;
     ulv_handle bell[2]; /* of each end */
+    uint64_t console_offset; /* of a console: next byte to accept */
     bool committed, open; /* open: by ulv_channel_open */
 };
 
@@ -153,8 +153,11 @@ struct keeper_partition *ulv_keeper_partition_add(struct keeper *k, ulv_id id,
 void ulv_keeper_partition_remove(struct keeper *k, struct keeper_partition *p);
 ulv_status ulv_keeper_role_start(struct keeper *k, struct keeper_partition *p,
                                  struct ulv_diag *diag);
-/* At once; what follows from the death is done when it is confirmed. */
+/* At once; what follows from the death is done when it is confirmed. Nothing
+ * it said is heard any more. */
 void ulv_keeper_role_kill(struct keeper *k, struct keeper_partition *p);
+/* At once, too, but what it had said until then is heard. (keeper.c) */
+void ulv_keeper_role_drop(struct keeper *k, struct keeper_partition *p);
 /* Whether its process was found dead. */
 bool ulv_keeper_role_reap(struct keeper *k, struct keeper_partition *p);
 

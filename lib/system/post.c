@@ -160,6 +160,26 @@ ulv_post_send(struct post *post, const struct say *say, const void *tail,
     return status;
 }
 
+ulv_status
+ulv_post_send_now(struct post *post, const struct say *say, const void *tail)
+{
+    ulv_status status;
+
+    if (say->tail_bytes > SAY_TAIL_MAX)
+        return ULV_E_LIMIT;
+    ulv_post_flush(post);
+    if (post->gone || post->link == NULL)
+        return ULV_OK;
+    if (post->first != NULL)
+        return ULV_E_FULL;
+    status = send_now(post, say, tail, NULL, 0);
+    if (status == ULV_E_PEER_GONE) {
+        post->gone = true;
+        status = ULV_OK;
+    }
+    return status;
+}
+
 void
 ulv_post_tell(struct post *post, const struct say *say, const void *tail,
               const ulv_handle *handles, uint32_t handle_count)

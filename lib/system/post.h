@@ -38,6 +38,11 @@ ulv_status ulv_post_send(struct post *post, const struct say *say,
                          const void *tail, const ulv_handle *handles,
                          uint32_t handle_count);
 
+/* Send at once or not at all: what stays with us is lost when we die.
+ * Errors: as above, FULL. */
+ulv_status ulv_post_send_now(struct post *post, const struct say *say,
+                             const void *tail);
+
 /* Send what must not be lost: if it is, for want of memory, the link is broken
  * and both sides will see that it is. */
 void ulv_post_tell(struct post *post, const struct say *say, const void *tail,

@@ -413,7 +413,7 @@ ulv_system_kill(ulv_system *system, ulv_id partition, struct ulv_diag *diag)
     if (!p->alive)
         return ulv_fail(diag, ULV_E_ENDED, partition, 0, 0,
                         "%s does not run", p->name);
-    ulv_keeper_role_kill(&system->keeper, p);
+    ulv_keeper_role_drop(&system->keeper, p);
     return ULV_OK;
 }
 

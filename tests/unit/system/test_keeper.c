@@ -18,6 +18,9 @@ struct asked {
     struct ulv_diag answer;
     bool answered;
     uint32_t said[64]; /* messages heard, by kind */
+    char console[4096]; /* what was told of consoles */
+    size_t console_len;
+    uint64_t console_next, lost, losses;
 };
 
 static void
@@ -26,9 +29,19 @@ note(void *self, uint32_t event, ulv_id partition, uint64_t value,
 {
     struct asked *a = self;
 
-    (void)value;
-    (void)data;
-    (void)bytes;
+    if (event == ULV_EVENT_CONSOLE) {
+        assert_true(bytes <= ULV_EVENT_BYTES_MAX &&
+                    a->console_len + bytes <= sizeof(a->console));
+        assert_int_equal(value, a->console_next);
+        memcpy(a->console + a->console_len, data, bytes);
+        a->console_len += bytes;
+        a->console_next += bytes;
+    }
+    if (event == ULV_EVENT_LOST) {
+        a->losses++;
+        a->lost += value;
+        a->console_next += value;
+    }
     a->faults += event == ULV_EVENT_FAULT ? 1 : 0;
     a->events |= UINT32_C(1) << event;
     a->spoken_of = partition;
@@ -450,6 +463,113 @@ test_system_keeper__a_channel_of_roles_stays(void **state)
     assert_int_equal(ulv_test_host_fini(&t), 0);
 }
 
+static void
+step(struct asked *a)
+{
+    struct role_need need = { false, ULV_FOREVER };
+    struct heard heard;
+
+    ulv_keeper_step(&a->keeper, &need);
+    ulv_keeper_step(&a->keeper, &need);
+    while (ulv_post_receive(&a->far, &heard) == ULV_OK)
+        a->said[heard.say.kind % 64]++;
+}
+
+static void
+say_console(struct post *from, uint64_t offset, const char *bytes, size_t len)
+{
+    struct say say = { .kind = SAY_CONSOLE, .tail_bytes = (uint32_t)len };
+
+    say.u.console.channel = 41;
+    say.u.console.offset = offset;
+    assert_int_equal(ulv_post_send(from, &say, bytes, NULL, 0), ULV_OK);
+}
+
+/* A channel as the keeper has it; what it holds does not matter here. */
+static struct keeper_channel *
+add_console(struct asked *a, struct ulv_test_host *t, ulv_id server)
+{
+    static const uint8_t type[16] = ULV_CHANNEL_TYPE_CONSOLE;
+    struct keeper_channel *c = t->host.alloc(t->host.self, sizeof(*c), 8);
+
+    assert_non_null(c);
+    c->id = 41;
+    c->server = server;
+    c->client = 22;
+    c->memory = c->bell[0] = c->bell[1] = ULV_NO_HANDLE;
+    memcpy(c->type, type, 16);
+    c->next = a->keeper.channels;
+    a->keeper.channels = c;
+    assert_non_null(ulv_keeper_partition_add(&a->keeper, 22,
+                                             ULV_PARTITION_GUEST, "web"));
+    return c;
+}
+
+/* Another I/O partition, whose end of the link is *ret_far. */
+static void
+add_io(struct asked *a, struct ulv_test_host *t, ulv_handle waits, ulv_id id,
+       struct post *ret_far)
+{
+    struct keeper_partition *p =
+        ulv_keeper_partition_add(&a->keeper, id, ULV_PARTITION_IO, "io");
+    struct ulv_link *near, *far;
+
+    assert_non_null(p);
+    assert_int_equal(ulv_link_create(&t->host, &near, &far), ULV_OK);
+    assert_int_equal(ulv_post_init(&p->post, &t->host, waits, near), ULV_OK);
+    assert_int_equal(ulv_post_init(ret_far, &t->host, waits, far), ULV_OK);
+    p->alive = true;
+}
+
+/* A console over a take-over: bytes that both servers give are told once, of
+ * bytes that neither gives it is told once that they are lost, and the stream
+ * goes on. */
+static void
+test_system_keeper__a_console_over_a_take_over(void **state)
+{
+    static char much[3000];
+    struct ulv_test_host t;
+    struct asked a;
+    struct keeper_channel *c;
+    struct post next;
+    ulv_handle waits;
+
+    (void)state;
+    ulv_test_host_init(&t);
+    assert_int_equal(t.host.wait_create(t.host.self, &waits), ULV_OK);
+    begin(&a, &t, waits, ULV_PARTITION_IO);
+    c = add_console(&a, &t, 7);
+    add_io(&a, &t, waits, 8, &next);
+    say_console(&a.far, 0, "one ", 4);
+    say_console(&next, 0, "not my channel", 14);
+    step(&a);
+    /* what it had said before it is dropped is heard */
+    say_console(&a.far, 4, "two ", 4);
+    ulv_keeper_role_drop(&a.keeper, ulv_keeper_partition(&a.keeper, 7));
+    assert_int_equal(a.console_len, 8);
+    c->server = 8;
+    say_console(&next, 4, "two three ", 10);
+    step(&a);
+    say_console(&next, 20, "five ", 5);
+    say_console(&next, 20, "five six", 8);
+    step(&a);
+    assert_int_equal(a.losses, 1);
+    assert_int_equal(a.lost, 6);
+    assert_int_equal(a.console_len, 22);
+    assert_memory_equal(a.console, "one two three five six", 22);
+    /* more at a time than an event holds; offsets that cannot be */
+    say_console(&next, 28, much, sizeof(much));
+    say_console(&next, UINT64_MAX - 3, "xxxxx", 5);
+    step(&a);
+    assert_int_equal(a.console_len, 22 + sizeof(much));
+    assert_int_equal(c->console_offset, 28 + sizeof(much));
+    assert_int_equal(a.losses, 1);
+    ulv_post_fini(&next);
+    end(&a);
+    t.host.handle_close(t.host.self, waits);
+    assert_int_equal(ulv_test_host_fini(&t), 0);
+}
+
 /* A process that is killed at once and dead when the test says so. */
 static bool process_is_dead;
 
@@ -474,18 +594,6 @@ static const struct ulv_platform slow_platform = {
     .process_kill = kill_process,
     .process_reap = reap_process,
 };
-
-static void
-step(struct asked *a)
-{
-    struct role_need need = { false, ULV_FOREVER };
-    struct heard heard;
-
-    ulv_keeper_step(&a->keeper, &need);
-    ulv_keeper_step(&a->keeper, &need);
-    while (ulv_post_receive(&a->far, &heard) == ULV_OK)
-        a->said[heard.say.kind % 64]++;
-}
 
 static bool
 is_told(struct asked *a, uint32_t event)
@@ -585,6 +693,7 @@ main(void)
         cmocka_unit_test(test_system_keeper__an_image_that_is_gone),
         cmocka_unit_test(test_system_keeper__who_lives_goes_on_serving),
         cmocka_unit_test(test_system_keeper__a_channel_of_roles_stays),
+        cmocka_unit_test(test_system_keeper__a_console_over_a_take_over),
         cmocka_unit_test(test_system_keeper__an_end_is_told_when_it_is_one),
         cmocka_unit_test(test_system_keeper__any_bytes_from_a_role),
         cmocka_unit_test(test_system_keeper__any_bytes_from_the_ultravisor),
