@@ -20,10 +20,16 @@ typedef struct ulv_channel ulv_channel;
  *
  * @param system       a system
  * @param id           the channel
- * @param ret_channel  the end; close it before the system is destroyed
+ * @param ret_channel  the end; close it before the system is destroyed, also
+ *                     when the channel was destroyed by a transaction: it is
+ *                     unmapped then, and every use of the end is PEER_GONE
  * @param diag         NULL or where the failure is explained
  *
- * Errors:  ULV_E_NOT_FOUND, ULV_E_BUSY (open already), ULV_E_NO_MEMORY
+ * Errors:  ULV_E_NOT_FOUND (no such channel, or no end of it is here)
+ *          ULV_E_BUSY       open already
+ *          ULV_E_PEER_PROTOCOL, ULV_E_PEER_INDEX, ULV_E_STATE  what lies in the
+ *                           channel is not what was made there
+ *          ULV_E_NO_MEMORY, ULV_E_LIMIT, ULV_E_HOST
  * Context: serial
  * Since:   0.1
  */
@@ -50,6 +56,7 @@ ULV_API void ulv_channel_close(ulv_channel *channel);
  * @param len      [bytes, at most a quarter of the ring]
  *
  * Errors:  ULV_E_FULL, ULV_E_LIMIT, ULV_E_PEER_INDEX (closed for good)
+ *          ULV_E_PEER_GONE  the channel was destroyed
  * Context: serial
  * Since:   0.1
  */
@@ -61,10 +68,12 @@ ULV_API ulv_status ulv_channel_send(ulv_channel *channel, uint32_t type,
  *
  * @param channel   an end
  * @param ret_type  its type
- * @param ret_data  its payload, borrowed until the release. The peer can
- *                  change it at any time: copy before you check.
+ * @param ret_data  its payload, borrowed until the release, or until a
+ *                  transaction destroys the channel. The peer can change it at
+ *                  any time: copy before you check.
  *
  * Errors:  ULV_E_EMPTY, ULV_E_PEER_INDEX, ULV_E_PEER_LENGTH
+ *          ULV_E_PEER_GONE  the channel was destroyed
  * Context: serial
  * Since:   0.1
  */
@@ -72,7 +81,8 @@ ULV_API ulv_status ulv_channel_peek(ulv_channel *channel, uint32_t *ret_type,
                                     struct ulv_bytes *ret_data);
 
 /**
- * Give the record back that ulv_channel_peek() showed.
+ * Give the record back that ulv_channel_peek() showed; nothing, if the channel
+ * was destroyed since.
  *
  * @param channel  an end
  *

@@ -44,6 +44,25 @@ ulv_channel_open(ulv_system *system, ulv_id id, ulv_channel **ret_channel,
 }
 
 void
+ulv_system_channel_gone(void *self, ulv_id id)
+{
+    ulv_system *system = self;
+
+    for (ulv_channel *c = system->channels; c != NULL; c = c->next) {
+        if (c->wire.host == NULL || c->wire.channel != id)
+            continue;
+        memset(&c->end, 0, sizeof(c->end));
+        ulv_wire_fini(&c->wire);
+    }
+}
+
+static bool
+is_gone(const ulv_channel *channel)
+{
+    return channel->wire.host == NULL;
+}
+
+void
 ulv_channel_close(ulv_channel *channel)
 {
     ulv_system *system;
@@ -72,6 +91,8 @@ ulv_channel_send(ulv_channel *channel, uint32_t type, const void *data,
     void *slot;
     ulv_status status;
 
+    if (is_gone(channel))
+        return ULV_E_PEER_GONE;
     if (len > UINT32_MAX)
         return ULV_E_LIMIT;
     status = ulv_ring_tx_reserve(&channel->end.tx, type, (uint32_t)len, &slot);
@@ -92,8 +113,11 @@ ulv_channel_peek(ulv_channel *channel, uint32_t *ret_type,
                  struct ulv_bytes *ret_data)
 {
     struct ulv_ring_record record;
-    ulv_status status = ulv_ring_rx_peek(&channel->end.rx, &record);
+    ulv_status status;
 
+    if (is_gone(channel))
+        return ULV_E_PEER_GONE;
+    status = ulv_ring_rx_peek(&channel->end.rx, &record);
     if (status == ULV_E_EMPTY && ulv_ring_rx_wait(&channel->end.rx))
         status = ulv_ring_rx_peek(&channel->end.rx, &record);
     if (status != ULV_OK)
@@ -107,6 +131,6 @@ ulv_channel_peek(ulv_channel *channel, uint32_t *ret_type,
 void
 ulv_channel_release(ulv_channel *channel)
 {
-    if (ulv_ring_rx_release(&channel->end.rx))
+    if (!is_gone(channel) && ulv_ring_rx_release(&channel->end.rx))
         ulv_wire_ring(&channel->wire);
 }

@@ -119,6 +119,8 @@ struct keeper {
     size_t policy_bytes;
     void (*tell)(void *self, uint32_t event, ulv_id partition, uint64_t value,
                  const void *data, size_t bytes);
+    /* A channel that is open here goes: nothing of it may stay mapped. */
+    void (*channel_gone)(void *self, ulv_id channel);
     void *self;
 
     struct ulv_frame_table frames;

@@ -666,6 +666,8 @@ commit_channel_destroy(struct keeper *k, ulv_id id)
         if (p->alive && p->kind != ULV_PARTITION_GUEST)
             ulv_post_tell(&p->post, &say, NULL, NULL, 0);
     }
+    if (c->open)
+        k->channel_gone(k->self, id);
     ulv_keeper_channel_remove(k, c);
 }
 

@@ -217,6 +217,7 @@ set_up(ulv_system *system, const struct ulv_system_opts *opts,
     k->policy = &system->policy;
     k->policy_bytes = sizeof(system->policy);
     k->tell = add_event;
+    k->channel_gone = ulv_system_channel_gone;
     k->self = system;
     if (opts->launcher_program != NULL) {
         ulv_string_copy(system->launcher, sizeof(system->launcher),
@@ -302,7 +303,7 @@ turn(ulv_system *system, struct role_need *need)
     if (system->has_client)
         need->again |= ulv_wire_take(&system->wire);
     for (struct ulv_channel *c = system->channels; c != NULL; c = c->next)
-        need->again |= ulv_wire_take(&c->wire);
+        need->again |= c->wire.host != NULL && ulv_wire_take(&c->wire);
     ulv_keeper_step(&system->keeper, need);
 }
 

@@ -28,7 +28,7 @@ struct waiting_event {
 struct ulv_channel {
     struct ulv_channel *next;
     ulv_system *system;
-    struct wire wire;
+    struct wire wire; /* host NULL: the channel was destroyed */
     struct ulv_channel_end end;
 };
 
@@ -65,6 +65,8 @@ ulv_status ulv_system_await(ulv_system *system, ulv_status sent, bool ring,
                             struct ulv_diag *diag);
 /* A new id; asks for a lease when the last one is used up. 0: none. */
 ulv_id ulv_system_new_id(ulv_system *system, struct ulv_diag *diag);
+/* Of the keeper: self is the system. */
+void ulv_system_channel_gone(void *self, ulv_id channel);
 struct keeper_partition *ulv_system_guest(ulv_system *system, ulv_id id,
                                           struct ulv_diag *diag);
 ulv_status ulv_system_boot(ulv_system *system,

@@ -244,6 +244,68 @@ test_system_whole__more_than_command_can_see(void **state)
     assert_int_equal(ulv_test_host_fini(&t), 0);
 }
 
+/* A guest and the caller, and a channel between them. */
+static ulv_channel *
+open_to(ulv_system *system, ulv_id *ret_web, ulv_id *ret_channel)
+{
+    static const struct ulv_guid type = { { 1, 2, 3 } };
+    ulv_transaction *t = ulv_transaction_begin(system);
+    ulv_channel *channel = NULL;
+
+    *ret_web = ulv_transaction_partition(t, "web", ULV_PARTITION_GUEST);
+    *ret_channel = ulv_transaction_connect(t, *ret_web, ULV_SELF, &type);
+    assert_int_equal(ulv_transaction_commit(t, NULL), ULV_OK);
+    assert_int_equal(ulv_channel_open(system, *ret_channel, &channel, NULL),
+                     ULV_OK);
+    return channel;
+}
+
+/* The caller's end of a channel that is destroyed is no memory any more: what
+ * lay there may be somebody else's now. */
+static void
+test_system_whole__a_channel_goes_from_under_its_end(void **state)
+{
+    struct ulv_system_opts opts = ULV_SYSTEM_OPTS_INIT;
+    struct ulv_test_host t;
+    struct ulv_bytes data;
+    struct ulv_diag diag = ULV_DIAG_INIT;
+    ulv_transaction *transaction;
+    ulv_channel *channel, *again;
+    ulv_system *system;
+    ulv_id web, id;
+    uint32_t type, maps;
+
+    (void)state;
+    make_host(&t);
+    ulv_test_host_frames(&t, ULV_MIB(512), ULV_MIB(64));
+    opts.backend = "mock";
+    assert_int_equal(ulv_system_create(&t.host, &opts, &system, NULL), ULV_OK);
+    channel = open_to(system, &web, &id);
+    assert_int_equal(ulv_channel_send(channel, 1, "x", 1), ULV_OK);
+    assert_int_equal(ulv_channel_peek(channel, &type, &data), ULV_E_EMPTY);
+    maps = t.objects.live_maps;
+    transaction = ulv_transaction_begin(system);
+    ulv_transaction_destroy(transaction, web);
+    assert_int_equal(ulv_transaction_commit(transaction, &diag), ULV_OK);
+    assert_true(t.objects.live_maps < maps);
+    assert_int_equal(ulv_channel_send(channel, 1, "x", 1), ULV_E_PEER_GONE);
+    assert_int_equal(ulv_channel_peek(channel, &type, &data),
+                     ULV_E_PEER_GONE);
+    ulv_channel_release(channel);
+    assert_int_equal(ulv_channel_open(system, id, &again, NULL),
+                     ULV_E_NOT_FOUND);
+    while (ulv_system_step(system, 0) == ULV_OK)
+        continue;
+    ulv_channel_close(channel);
+    /* one that is left to the end of the system */
+    (void)open_to(system, &web, &id);
+    transaction = ulv_transaction_begin(system);
+    ulv_transaction_destroy(transaction, web);
+    assert_int_equal(ulv_transaction_commit(transaction, &diag), ULV_OK);
+    ulv_system_destroy(system);
+    assert_int_equal(ulv_test_host_fini(&t), 0);
+}
+
 /* A guest driven by a loop that knows nothing but the descriptor. */
 static void
 run_by_descriptor(const struct ulv_mock_step *steps, size_t count,
@@ -342,6 +404,7 @@ main(void)
         cmocka_unit_test(test_system_whole__on_the_frames_of_a_machine),
         cmocka_unit_test(test_system_whole__preconditions_reach_the_ultravisor),
         cmocka_unit_test(test_system_whole__more_than_command_can_see),
+        cmocka_unit_test(test_system_whole__a_channel_goes_from_under_its_end),
         cmocka_unit_test(test_system_whole__a_loop_needs_but_the_descriptor),
         cmocka_unit_test(test_system_whole__each_call_fails_in_turn),
     };
