@@ -147,6 +147,9 @@ ulv_command_receive(struct ulv_command_client *client,
 
     if (status == ULV_E_EMPTY && ulv_ring_rx_wait(&client->end.rx))
         status = ulv_ring_rx_peek(&client->end.rx, &record);
+    if (status == ULV_E_EMPTY &&
+        ulv_channel_peer_state(&client->end) == ULV_END_FAILED)
+        return ULV_E_PEER_PROTOCOL; /* it disconnected us: no answer comes */
     if (status != ULV_OK)
         return status;
     if (record.len > ULV_COMMAND_MESSAGE_MAX)

@@ -52,7 +52,8 @@ ulv_status ulv_command_send_query(struct ulv_command_client *client,
  * The next answer, copied out and checked; the lease of a HELLO is taken. An
  * answer to the latest request is of its kind; compare the number.
  * @param ret  borrowed until the next call
- * Errors: EMPTY (the doorbell was asked for), PEER_*.
+ * Errors: EMPTY (the doorbell was asked for), PEER_*; PEER_PROTOCOL also when
+ * the server has disconnected this client.
  */
 ulv_status ulv_command_receive(struct ulv_command_client *client,
                                const struct ulv_message **ret,

@@ -145,3 +145,18 @@ ulv_role_tell(struct role *role, uint32_t event, ulv_id partition,
     ulv_string_copy(say.u.event.text, sizeof(say.u.event.text), text);
     ulv_post_tell(&role->post, &say, NULL, NULL, 0);
 }
+
+void
+ulv_role_tell_broken(struct role *role, ulv_id channel, const char *who,
+                     ulv_status why)
+{
+    char text[160];
+    struct ulv_text line;
+
+    ulv_text_init(&line, text, sizeof(text));
+    ulv_text_format(&line,
+                    "%s on command channel %u sent garbage and was "
+                    "disconnected: %s",
+                    who, channel, ulv_status_text(why));
+    ulv_role_tell(role, ULV_EVENT_FAULT, role->partition, channel, text);
+}

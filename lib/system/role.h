@@ -63,4 +63,8 @@ ulv_status ulv_role_step(struct role **role, struct role_need *need);
 void ulv_role_tell(struct role *role, uint32_t event, ulv_id partition,
                    uint64_t value, const char *text);
 
+/* The peer on a command channel broke the protocol and is heard no more. */
+void ulv_role_tell_broken(struct role *role, ulv_id channel, const char *who,
+                          ulv_status why);
+
 #endif

@@ -31,7 +31,7 @@ struct command_role {
     struct ulv_command_handlers handlers;
     struct ulv_channel_end policy_end;
     bool has_client, has_session, has_policy_end, asked_policy, has_policy;
-    bool failed_told;
+    bool failed_told, above_lost;
     struct ulv_policy policy;
 
     uint32_t state, facts_kind;
@@ -438,36 +438,57 @@ command_hear(struct role *role, struct heard *heard)
     }
 }
 
+/* What cannot be understood is not asked again: every request from now on
+ * fails, with that reason. */
+static void
+lose_ultravisor(struct command_role *r, ulv_status status)
+{
+    r->above_lost = true;
+    ulv_role_tell_broken(&r->role, r->above.channel, "the ultravisor", status);
+    ulv_channel_give_up(&r->client.end);
+    if (r->state != STATE_IDLE)
+        fail_upstream(r, status);
+}
+
+static void
+hear_ultravisor(struct command_role *r)
+{
+    const struct ulv_message *m;
+    bool ring = false;
+    ulv_status status;
+
+    (void)ulv_wire_take(&r->above);
+    while ((status = ulv_command_receive(&r->client, &m, &ring)) == ULV_OK)
+        hear_answer(r, m);
+    if (status != ULV_E_EMPTY)
+        lose_ultravisor(r, status);
+    if (ring)
+        ulv_wire_ring(&r->above);
+}
+
 static void
 command_step(struct role *role, struct role_need *need)
 {
     struct command_role *r = self_of(role);
-    const struct ulv_message *m;
-    bool ring_above = false, ring_below = false;
+    bool ring = false;
 
     if (r->has_policy_end && !r->has_policy) {
         (void)ulv_wire_take(&r->policy_wire);
         fetch_policy(r);
     }
-    if (r->has_client) {
-        (void)ulv_wire_take(&r->above);
-        while (ulv_command_receive(&r->client, &m, &ring_above) == ULV_OK)
-            hear_answer(r, m);
-    }
+    if (r->has_client && !r->above_lost)
+        hear_ultravisor(r);
     if (r->has_session && r->has_policy && r->has_client) {
         (void)ulv_wire_take(&r->below);
-        while (ulv_command_session_step(&r->session, &ring_below))
+        while (ulv_command_session_step(&r->session, &ring))
             need->again = true;
     }
     if (r->session.failed != ULV_OK && !r->failed_told) {
-        r->failed_told = true;
-        ulv_role_tell(role, ULV_EVENT_FAULT, role->partition, r->below.channel,
-                      "the client of the command channel sent garbage and "
-                      "was disconnected");
+        r->failed_told = ring = true; /* it may wait for an answer */
+        ulv_role_tell_broken(role, r->below.channel, "the client",
+                             r->session.failed);
     }
-    if (ring_above)
-        ulv_wire_ring(&r->above);
-    if (ring_below)
+    if (ring)
         ulv_wire_ring(&r->below);
 }
 

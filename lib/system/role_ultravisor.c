@@ -521,15 +521,13 @@ ultravisor_step(struct role *role, struct role_need *need)
     (void)ulv_wire_take(&r->wire);
     while (r->plan == NULL && ulv_command_session_step(&r->session, &ring))
         need->again = true;
+    if (r->session.failed != ULV_OK && !r->failed_told) {
+        r->failed_told = ring = true; /* it may wait for an answer */
+        ulv_role_tell_broken(role, r->wire.channel, "the client",
+                             r->session.failed);
+    }
     if (ring)
         ulv_wire_ring(&r->wire);
-    if (r->session.failed != ULV_OK && !r->failed_told) {
-        r->failed_told = true;
-        ulv_role_tell(role, ULV_EVENT_FAULT, role->partition,
-                      r->wire.channel,
-                      "the client of the command channel sent garbage and "
-                      "was disconnected");
-    }
 }
 
 const struct role_ops ulv_role_ultravisor = {

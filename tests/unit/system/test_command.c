@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * The command role by itself: the test is the keeper, operations, the
+ * ultravisor and the caller.
+ */
+#include "role_alone.h"
+
+#include <ultravisor/abi/policy.h>
+
+#include "policy/policy.h"
+
+static const uint8_t type_command[16] = ULV_CHANNEL_TYPE_COMMAND;
+static const uint8_t type_policy[16] = ULV_CHANNEL_TYPE_POLICY;
+
+struct command {
+    struct alone a;
+    struct alone_channel above, below, policy;
+    struct ulv_channel_end ultravisor, operations;
+    struct ulv_command_client caller;
+};
+
+static void
+begin(struct command *c)
+{
+    alone_begin(&c->a, ULV_PARTITION_COMMAND, NULL, 0);
+    alone_channel(&c->a, 1, ULV_END_CLIENT, type_policy, &c->policy);
+    alone_channel(&c->a, 2, ULV_END_CLIENT, type_command, &c->above);
+    alone_channel(&c->a, 3, ULV_END_SERVER, type_command, &c->below);
+    assert_int_equal(ulv_channel_attach(&c->operations, c->policy.p,
+                                        c->policy.bytes, ULV_END_SERVER,
+                                        type_policy),
+                     ULV_OK);
+    assert_int_equal(ulv_channel_attach(&c->ultravisor, c->above.p,
+                                        c->above.bytes, ULV_END_SERVER,
+                                        type_command),
+                     ULV_OK);
+    assert_int_equal(ulv_command_client_init(&c->caller, &c->a.t.host,
+                                             c->below.p, c->below.bytes),
+                     ULV_OK);
+    alone_run(&c->a);
+}
+
+static void
+end(struct command *c)
+{
+    ulv_command_client_fini(&c->caller);
+    alone_channel_end(&c->a, &c->above);
+    alone_channel_end(&c->a, &c->below);
+    alone_channel_end(&c->a, &c->policy);
+    alone_end(&c->a);
+}
+
+static void
+put(struct command *c, struct ulv_channel_end *from, struct alone_channel *ch,
+    uint32_t type, const void *bytes, size_t len)
+{
+    void *slot;
+
+    assert_int_equal(
+        ulv_ring_tx_reserve(&from->tx, type, (uint32_t)len, &slot), ULV_OK);
+    memcpy(slot, bytes, len);
+    (void)ulv_ring_tx_submit(&from->tx);
+    alone_ring(&c->a, ch);
+    alone_run(&c->a);
+}
+
+static void
+give_policy(struct command *c)
+{
+    struct ulv_policy policy;
+
+    ulv_policy_default(&policy);
+    put(c, &c->operations, &c->policy, ULV_POLICY_IS, &policy,
+        sizeof(policy));
+}
+
+/* The caller sends a HELLO; what came of it, EMPTY: nothing yet. */
+static ulv_status
+say_hello(struct command *c, int32_t *ret_answer)
+{
+    const struct ulv_message *m;
+    const struct ulv_message_hello_answer *answer;
+    bool ring = false;
+    ulv_status status;
+
+    assert_int_equal(ulv_command_send_hello(&c->caller, &ring), ULV_OK);
+    alone_ring(&c->a, &c->below);
+    alone_run(&c->a);
+    status = ulv_command_receive(&c->caller, &m, &ring);
+    if (status == ULV_OK) {
+        answer = (const void *)m;
+        *ret_answer = answer->status;
+    }
+    return status;
+}
+
+/* Garbage in place of an answer: the caller is told that there is none, now
+ * and from now on, and the role goes on. */
+static void
+test_system_command__garbage_from_the_ultravisor(void **state)
+{
+    static const uint8_t garbage[64] = { 1, 2, 3 };
+    const struct ulv_message *m;
+    struct command c;
+    bool ring = false;
+    int32_t answer = 0;
+
+    (void)state;
+    begin(&c);
+    give_policy(&c);
+    assert_int_equal(say_hello(&c, &answer), ULV_E_EMPTY);
+    put(&c, &c.ultravisor, &c.above, ULV_MESSAGE_HELLO | ULV_MESSAGE_ANSWER,
+        garbage, sizeof(garbage));
+    assert_int_equal(c.a.ended, ULV_OK);
+    assert_int_equal(c.a.faults, 1);
+    assert_non_null(strstr(c.a.fault, "the ultravisor"));
+    assert_non_null(strstr(c.a.fault, "garbage"));
+    assert_int_equal(ulv_command_receive(&c.caller, &m, &ring), ULV_OK);
+    answer = ((const struct ulv_message_hello_answer *)(const void *)m)->status;
+    assert_true(answer < 0);
+    for (int i = 0; i < 3; i++) {
+        answer = 0;
+        assert_int_equal(say_hello(&c, &answer), ULV_OK);
+        assert_true(answer < 0);
+    }
+    assert_int_equal(c.a.faults, 1);
+    end(&c);
+}
+
+/* An impossible index, where no record can be looked at. */
+static void
+test_system_command__an_index_that_cannot_be(void **state)
+{
+    struct command c;
+    int32_t answer = 0;
+
+    (void)state;
+    begin(&c);
+    give_policy(&c);
+    assert_int_equal(say_hello(&c, &answer), ULV_E_EMPTY);
+    c.ultravisor.tx.control->tail += UINT64_C(1) << 40;
+    alone_ring(&c.a, &c.above);
+    alone_run(&c.a);
+    assert_int_equal(c.a.ended, ULV_OK);
+    assert_int_equal(c.a.faults, 1);
+    assert_int_equal(say_hello(&c, &answer), ULV_OK); /* the first's */
+    assert_true(answer < 0);
+    end(&c);
+}
+
+/* A caller that sends garbage is disconnected, with the reason, and sees it. */
+static void
+test_system_command__garbage_from_the_caller(void **state)
+{
+    static const uint8_t garbage[64] = { 1, 2, 3 };
+    const struct ulv_message *m;
+    struct command c;
+    bool ring = false;
+    void *slot;
+
+    (void)state;
+    begin(&c);
+    give_policy(&c);
+    assert_int_equal(ulv_ring_tx_reserve(&c.caller.end.tx, ULV_MESSAGE_HELLO,
+                                         sizeof(garbage), &slot),
+                     ULV_OK);
+    memcpy(slot, garbage, sizeof(garbage));
+    (void)ulv_ring_tx_submit(&c.caller.end.tx);
+    alone_ring(&c.a, &c.below);
+    alone_run(&c.a);
+    assert_int_equal(c.a.ended, ULV_OK);
+    assert_int_equal(c.a.faults, 1);
+    assert_non_null(strstr(c.a.fault, "the client"));
+    assert_non_null(strstr(c.a.fault, "disconnected: "));
+    assert_true(
+        c.a.t.host.event_take(c.a.t.host.self, c.below.bell[1]));
+    assert_int_equal(ulv_command_receive(&c.caller, &m, &ring),
+                     ULV_E_PEER_PROTOCOL);
+    end(&c);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_system_command__garbage_from_the_ultravisor),
+        cmocka_unit_test(test_system_command__an_index_that_cannot_be),
+        cmocka_unit_test(test_system_command__garbage_from_the_caller),
+    };
+
+    return cmocka_run_group_tests_name("system", tests, NULL, NULL);
+}
