@@ -58,7 +58,10 @@ struct ulv_system_opts {
  * Errors:  ULV_E_ARG          an option is out of its range
  *          ULV_E_UNSUPPORTED  the host lacks something; diag names it, and for
  *                             each backend why it cannot be used
- *          ULV_E_NO_MEMORY, ULV_E_HOST
+ *          ULV_E_FORMAT       the policy is none; diag says what is wrong
+ *          ULV_E_PEER_GONE    a role could not be started, or died at once
+ *          ULV_E_TIMEOUT      one did not answer within 20 s; diag names it
+ *          ULV_E_PEER_PROTOCOL, ULV_E_NO_MEMORY, ULV_E_LIMIT, ULV_E_HOST
  * Context: serial; may block
  * Since:   0.1
  */

@@ -319,6 +319,20 @@ check_roles(const ulv_system *system, struct ulv_diag *diag)
     return ULV_OK;
 }
 
+/* What was told last of what went wrong; nobody will be able to take it. */
+static const char *
+last_fault(const ulv_system *system, const char *otherwise)
+{
+    const char *found = otherwise;
+
+    for (const struct waiting_event *e = system->events; e != NULL;
+         e = e->next) {
+        if (e->kind == ULV_EVENT_FAULT)
+            found = (const char *)(e + 1);
+    }
+    return found;
+}
+
 /* Our own end of the channel to the command partition. */
 static ulv_status
 open_client(ulv_system *system, struct ulv_diag *diag)
@@ -343,13 +357,15 @@ open_client(ulv_system *system, struct ulv_diag *diag)
     system->has_client = status == ULV_OK;
     if (status == ULV_OK)
         status = ulv_command_send_hello(&system->client, &ring);
-    status = ulv_system_await(system, status, ring, &answer, diag);
+    status = ulv_system_await_until(system, status, ring, &answer,
+                                    ulv_system_now(system) + BOOT_NS, diag);
     if (status != ULV_OK)
         return status;
     hello = (const void *)answer;
     if (hello->status != ULV_OK)
         return ulv_fail(diag, hello->status, 0, 0, 0,
-                        "the command partition has no ids for us");
+                        "the command partition does not serve us: %s",
+                        last_fault(system, ulv_status_text(hello->status)));
     return ULV_OK;
 }
 

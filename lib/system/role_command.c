@@ -33,6 +33,7 @@ struct command_role {
     bool has_client, has_session, has_policy_end, asked_policy, has_policy;
     bool failed_told, above_lost;
     struct ulv_policy policy;
+    struct ulv_diag no_policy; /* status: it was refused */
 
     uint32_t state, facts_kind;
     uint32_t options, precondition_count, operation_count;
@@ -261,7 +262,10 @@ on_hello(void *self, struct ulv_command_session *session)
     bool ring = false;
     ulv_status status;
 
-    (void)session;
+    if (r->no_policy.status != ULV_OK) {
+        ulv_command_answer_hello(session, r->no_policy.status, 0, 0);
+        return;
+    }
     status = ulv_command_send_hello(&r->client, &ring);
     sent(r, status, ring, STATE_HELLO);
 }
@@ -304,6 +308,10 @@ on_transaction(void *self, struct ulv_command_session *session,
     struct command_role *r = self;
 
     (void)session;
+    if (r->no_policy.status != ULV_OK) {
+        fail_request(r, &r->no_policy);
+        return;
+    }
     r->options = request->u.transaction->options;
     r->precondition_count = request->u.transaction->precondition_count;
     memcpy(r->preconditions, request->preconditions,
@@ -323,34 +331,71 @@ on_transaction(void *self, struct ulv_command_session *session,
 
 /* ---- policy -------------------------------------------------------------- */
 
+/* Without one nothing is decided: each request is told why. */
+static void
+refuse_policy(struct command_role *r, ulv_status status, const char *why)
+{
+    char text[sizeof(r->no_policy.text)];
+    struct ulv_text line;
+
+    ulv_text_init(&line, text, sizeof(text));
+    ulv_text_format(&line, "the policy that operations gave is refused: %s",
+                    why[0] != '\0' ? why : ulv_status_text(status));
+    (void)ulv_fail(&r->no_policy, status, r->policy_wire.channel, 0, 0, "%s",
+                   text);
+    ulv_role_tell(&r->role, ULV_EVENT_FAULT, r->role.partition,
+                  r->policy_wire.channel, text);
+}
+
+static ulv_status
+next_record(struct ulv_ring_rx *rx, struct ulv_ring_record *ret)
+{
+    ulv_status status = ulv_ring_rx_peek(rx, ret);
+
+    if (status == ULV_E_EMPTY && ulv_ring_rx_wait(rx))
+        status = ulv_ring_rx_peek(rx, ret);
+    return status;
+}
+
 static void
 fetch_policy(struct command_role *r)
 {
+    struct ulv_diag diag = ULV_DIAG_INIT;
     struct ulv_ring_record record;
+    struct ulv_policy copy;
+    ulv_status status;
     void *slot;
 
     if (!r->asked_policy) {
-        if (ulv_ring_tx_reserve(&r->policy_end.tx, ULV_POLICY_GET, 0, &slot) !=
-            ULV_OK)
+        status = ulv_ring_tx_reserve(&r->policy_end.tx, ULV_POLICY_GET, 0,
+                                     &slot);
+        if (status != ULV_OK) { /* the ring was empty: it is none */
+            refuse_policy(r, status, "");
             return;
+        }
         r->asked_policy = true;
         if (ulv_ring_tx_submit(&r->policy_end.tx))
             ulv_wire_ring(&r->policy_wire);
     }
-    if (ulv_ring_rx_peek(&r->policy_end.rx, &record) != ULV_OK &&
-        (!ulv_ring_rx_wait(&r->policy_end.rx) ||
-         ulv_ring_rx_peek(&r->policy_end.rx, &record) != ULV_OK))
+    status = next_record(&r->policy_end.rx, &record);
+    if (status == ULV_E_EMPTY)
         return;
-    if (record.type == ULV_POLICY_IS && record.len == sizeof(r->policy)) {
-        struct ulv_policy copy;
-
+    if (status != ULV_OK) {
+        refuse_policy(r, status, "");
+        return;
+    }
+    status = ULV_E_PEER_PROTOCOL;
+    if (record.type == ULV_POLICY_IS && record.len == sizeof(copy)) {
         memcpy(&copy, record.data, sizeof(copy));
-        if (ulv_policy_check(&copy, sizeof(copy), NULL) == ULV_OK) {
-            r->policy = copy;
-            r->has_policy = true;
-        }
+        status = ulv_policy_check(&copy, sizeof(copy), &diag);
     }
     (void)ulv_ring_rx_release(&r->policy_end.rx);
+    if (status != ULV_OK) {
+        refuse_policy(r, status, diag.text);
+        return;
+    }
+    r->policy = copy;
+    r->has_policy = true;
 }
 
 /* ---- role ---------------------------------------------------------------- */
@@ -361,6 +406,7 @@ command_init(struct role *role, const struct heard *configure)
     struct command_role *r = self_of(role);
 
     (void)configure;
+    r->no_policy.size = sizeof(r->no_policy);
     r->handlers.self = r;
     r->handlers.hello = on_hello;
     r->handlers.query = on_query;
@@ -472,13 +518,15 @@ command_step(struct role *role, struct role_need *need)
     struct command_role *r = self_of(role);
     bool ring = false;
 
-    if (r->has_policy_end && !r->has_policy) {
+    if (r->has_policy_end && !r->has_policy &&
+        r->no_policy.status == ULV_OK) {
         (void)ulv_wire_take(&r->policy_wire);
         fetch_policy(r);
     }
     if (r->has_client && !r->above_lost)
         hear_ultravisor(r);
-    if (r->has_session && r->has_policy && r->has_client) {
+    if (r->has_session && r->has_client &&
+        (r->has_policy || r->no_policy.status != ULV_OK)) {
         (void)ulv_wire_take(&r->below);
         while (ulv_command_session_step(&r->session, &ring))
             need->again = true;

@@ -63,6 +63,9 @@ ulv_status ulv_system_run_until(ulv_system *system,
 ulv_status ulv_system_await(ulv_system *system, ulv_status sent, bool ring,
                             const struct ulv_message **ret,
                             struct ulv_diag *diag);
+ulv_status ulv_system_await_until(ulv_system *system, ulv_status sent,
+                                  bool ring, const struct ulv_message **ret,
+                                  ulv_nsec deadline, struct ulv_diag *diag);
 /* A new id; asks for a lease when the last one is used up. 0: none. */
 ulv_id ulv_system_new_id(ulv_system *system, struct ulv_diag *diag);
 /* Of the keeper: self is the system. */

@@ -61,8 +61,9 @@ answer_is_there(ulv_system *system, void *self)
 }
 
 ulv_status
-ulv_system_await(ulv_system *system, ulv_status sent, bool ring,
-                 const struct ulv_message **ret, struct ulv_diag *diag)
+ulv_system_await_until(ulv_system *system, ulv_status sent, bool ring,
+                       const struct ulv_message **ret, ulv_nsec deadline,
+                       struct ulv_diag *diag)
 {
     struct awaited a = { .request = system->client.next_request - 1 };
     ulv_status status = sent;
@@ -70,8 +71,7 @@ ulv_system_await(ulv_system *system, ulv_status sent, bool ring,
     if (ring)
         ulv_wire_ring(&system->wire);
     if (status == ULV_OK)
-        status = ulv_system_run_until(system, answer_is_there, &a,
-                                      ULV_FOREVER);
+        status = ulv_system_run_until(system, answer_is_there, &a, deadline);
     if (status == ULV_OK)
         status = a.status;
     if (status == ULV_E_PEER_GONE)
@@ -83,6 +83,13 @@ ulv_system_await(ulv_system *system, ulv_status sent, bool ring,
                         ulv_status_text(status));
     *ret = a.answer;
     return ULV_OK;
+}
+
+ulv_status
+ulv_system_await(ulv_system *system, ulv_status sent, bool ring,
+                 const struct ulv_message **ret, struct ulv_diag *diag)
+{
+    return ulv_system_await_until(system, sent, ring, ret, ULV_FOREVER, diag);
 }
 
 ulv_id

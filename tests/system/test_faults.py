@@ -366,6 +366,21 @@ class Requests(SystemTest):
                 guest.start(IMAGES / "hello.elf")
                 self.assertEqual(self.wait(host, guest).code, 42)
 
+    def test_a_role_that_is_silent(self):
+        """The system is not made, and it is said who did not answer."""
+        with tempfile.TemporaryDirectory() as folder:
+            role = pathlib.Path(folder) / "role"
+            role.write_text('#!/bin/sh\n[ "$1" = command ] && exec sleep 600\n'
+                            f'exec {os.environ["ULTRAVISOR_ROLE"]} "$@"\n')
+            role.chmod(0o755)
+            with unittest.mock.patch.dict(os.environ,
+                                          ULTRAVISOR_ROLE=str(role)), \
+                    self.assertRaises(ultravisor.Error) as caught:
+                ultravisor.open(backend=BACKENDS[0], memory="32M",
+                                in_process=False)
+            self.assertEqual(caught.exception.status, C.ULV_E_TIMEOUT)
+            self.assertIn("the command partition", str(caught.exception))
+
     @each_kind
     def test_started_again(self, backend, in_process):
         """Without channels it runs again; with them it says why not."""

@@ -179,6 +179,53 @@ test_system_command__garbage_from_the_caller(void **state)
     end(&c);
 }
 
+/* A policy that is none: who asks is told, in words. */
+static void
+test_system_command__a_policy_that_is_refused(void **state)
+{
+    struct ulv_policy policy;
+    struct ulv_operation o = { .kind = ULV_OP_DESTROY_PARTITION };
+    const struct ulv_message_transaction_answer *answer;
+    const struct ulv_message *m;
+    struct command c;
+    bool ring = false;
+    int32_t hello;
+
+    (void)state;
+    /* too short; of the right size, and senseless; an impossible index */
+    for (int kind = 0; kind < 3; kind++) {
+        hello = 0;
+        begin(&c);
+        assert_int_equal(say_hello(&c, &hello), ULV_E_EMPTY);
+        memset(&policy, 0xff, sizeof(policy));
+        if (kind < 2) {
+            put(&c, &c.operations, &c.policy, ULV_POLICY_IS, &policy,
+                kind == 0 ? 8 : sizeof(policy));
+        } else {
+            c.operations.tx.control->tail += UINT64_C(1) << 40;
+            alone_ring(&c.a, &c.policy);
+            alone_run(&c.a);
+        }
+        assert_int_equal(c.a.ended, ULV_OK);
+        assert_int_equal(c.a.faults, 1);
+        assert_non_null(strstr(c.a.fault, "policy"));
+        assert_int_equal(ulv_command_receive(&c.caller, &m, &ring), ULV_OK);
+        assert_true(
+            ((const struct ulv_message_hello_answer *)(const void *)m)
+                ->status < 0);
+        assert_int_equal(ulv_command_send_transaction(&c.caller, 0, NULL, 0,
+                                                      &o, 1, &ring),
+                         ULV_OK);
+        alone_ring(&c.a, &c.below);
+        alone_run(&c.a);
+        assert_int_equal(ulv_command_receive(&c.caller, &m, &ring), ULV_OK);
+        answer = (const void *)m;
+        assert_true(answer->status < 0);
+        assert_non_null(strstr(answer->text, "is refused"));
+        end(&c);
+    }
+}
+
 int
 main(void)
 {
@@ -186,6 +233,7 @@ main(void)
         cmocka_unit_test(test_system_command__garbage_from_the_ultravisor),
         cmocka_unit_test(test_system_command__an_index_that_cannot_be),
         cmocka_unit_test(test_system_command__garbage_from_the_caller),
+        cmocka_unit_test(test_system_command__a_policy_that_is_refused),
     };
 
     return cmocka_run_group_tests_name("system", tests, NULL, NULL);
