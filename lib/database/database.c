@@ -60,6 +60,7 @@ make_idle(struct ulv_database *db)
                                    sizeof(struct partition), &r, NULL);
     if (status != ULV_OK)
         return status;
+    db->leases[first / ULV_ID_LEASE_COUNT].own = true;
     db->own_next = ULV_ID_IDLE + 1;
     db->own_end = ULV_ID_LEASE_COUNT;
     db->idle = (struct partition *)(void *)r;

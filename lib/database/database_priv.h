@@ -106,6 +106,7 @@ struct ulv_plan {
 
 struct lease {
     ulv_id next; /* lowest id of the block not used yet */
+    bool own;    /* the database gives these itself, and no request may */
 };
 
 struct ulv_database {

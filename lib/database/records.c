@@ -92,6 +92,10 @@ use_id(struct ulv_database *db, ulv_id id, struct ulv_diag *diag)
                         db->lease_count * (uint64_t)ULV_ID_LEASE_COUNT,
                         "id %u was never leased", id);
     lease = &db->leases[block];
+    if (lease->own && id != db->own_next - 1)
+        return ulv_fail(diag, ULV_E_ARG, id, id, 0,
+                        "id %u is not yours: the database gives it itself",
+                        id);
     if (id < lease->next)
         return ulv_fail(diag, ULV_E_EXISTS, id, id, lease->next,
                         "id %u is used or burned", id);
@@ -178,6 +182,7 @@ ulv_db_own_ids(struct ulv_database *db, struct ulv_diag *diag)
     status = ulv_database_lease(db, &first);
     if (status != ULV_OK)
         return ulv_fail(diag, status, 0, 0, 0, "no ids are left");
+    db->leases[first / ULV_ID_LEASE_COUNT].own = true;
     db->own_next = first + 1;
     db->own_end = first + ULV_ID_LEASE_COUNT;
     return ULV_OK;

@@ -67,6 +67,7 @@ ulv_partition_start(ulv_system *system, ulv_id partition,
                     const struct ulv_image *image, struct ulv_diag *diag)
 {
     struct keeper_partition *p = ulv_system_guest(system, partition, diag);
+    struct ulv_diag why = ULV_DIAG_INIT;
     uint32_t before;
     uint64_t bytes;
     ulv_id id;
@@ -78,9 +79,12 @@ ulv_partition_start(ulv_system *system, ulv_id partition,
     if (p->alive || p->ending != ENDING_NO)
         return ulv_fail(diag, ULV_E_STATE, partition, p->state, 0,
                         "%s runs already", p->name);
-    id = ulv_system_new_id(system, diag);
-    if (id == 0)
-        return ULV_E_PEER_GONE;
+    id = ulv_system_new_id(system, &why);
+    if (id == 0) {
+        if (diag != NULL)
+            *diag = why;
+        return why.status;
+    }
     status = ulv_keeper_source_add(&system->keeper, id, &image->kernel, 1,
                                    &bytes, diag);
     if (status != ULV_OK)

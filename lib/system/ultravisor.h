@@ -52,6 +52,7 @@ struct ultravisor_role {
     struct ulv_command_session session;
     struct ulv_command_handlers handlers;
     bool has_session, failed_told;
+    uint32_t leases; /* that its client got */
 
     /* the transaction under way */
     struct ulv_plan *plan;

@@ -9,13 +9,19 @@
 #include "base/base.h"
 #include "system/ultravisor.h"
 
+/* Each costs memory for ever: this many are 2^26 ids. */
+#define LEASES_MAX 1024u
+
 static void
 on_hello(void *self, struct ulv_command_session *session)
 {
     struct ultravisor_role *r = self;
     ulv_id first = 0;
-    ulv_status status = ulv_database_lease(r->db, &first);
+    ulv_status status = ULV_E_LIMIT;
 
+    if (r->leases < LEASES_MAX)
+        status = ulv_database_lease(r->db, &first);
+    r->leases += status == ULV_OK ? 1 : 0;
     ulv_command_answer_hello(session, status, first,
                              ulv_database_revision(r->db));
 }

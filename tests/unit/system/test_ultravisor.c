@@ -396,6 +396,68 @@ test_system_ultravisor__a_channel_is_revoked(void **state)
     alone_end(&a);
 }
 
+/* ---- ids ----------------------------------------------------------------- */
+
+static ulv_status
+create_with(struct alone *a, struct client *c, ulv_id id, const char *name)
+{
+    struct ulv_operation o[2];
+
+    memset(o, 0, sizeof(o));
+    o[0].kind = ULV_OP_CREATE_PARTITION;
+    o[0].u.create_partition.id = id;
+    memcpy(o[0].u.create_partition.name, name, strlen(name));
+    o[1].kind = ULV_OP_ASSIGN_MEMORY;
+    o[1].u.assign_memory.partition = id;
+    o[1].u.assign_memory.bytes = 4096;
+    o[1].u.assign_memory.node = ULV_NODE_ANY;
+    return ask(a, c, o, 2).status;
+}
+
+/* Ids that the database gives itself are nobody's to use. */
+static void
+test_system_ultravisor__its_own_ids(void **state)
+{
+    struct alone a;
+    struct client c;
+    struct made m;
+
+    (void)state;
+    boot(&a, &m);
+    connect_client(&a, &c);
+    for (ulv_id id = 0; id < ULV_ID_LEASE_COUNT; id += 257)
+        assert_int_equal(create_with(&a, &c, id, "own"), ULV_E_ARG);
+    assert_int_equal(create_with(&a, &c, ulv_command_client_id(&c.end), "web"),
+                     ULV_OK);
+    disconnect_client(&a, &c);
+    alone_end(&a);
+}
+
+/* A client that asks for ids without end is told that there is one, and what
+ * it has goes on being good. */
+static void
+test_system_ultravisor__leases_have_a_bound(void **state)
+{
+    struct alone a;
+    struct client c;
+    struct made m;
+    ulv_status status = ULV_OK;
+    uint32_t count = 1; /* the first greeting's */
+
+    (void)state;
+    boot(&a, &m);
+    connect_client(&a, &c);
+    for (; status == ULV_OK && count < 10000; count++)
+        status = greet(&a, &c)->status;
+    assert_int_equal(status, ULV_E_LIMIT);
+    assert_int_equal(count, 1025);
+    assert_int_equal(greet(&a, &c)->status, ULV_E_LIMIT);
+    assert_int_equal(create_with(&a, &c, ulv_command_client_id(&c.end), "web"),
+                     ULV_OK);
+    disconnect_client(&a, &c);
+    alone_end(&a);
+}
+
 int
 main(void)
 {
@@ -405,6 +467,8 @@ main(void)
         cmocka_unit_test(test_system_ultravisor__a_death_moves_what_is_served),
         cmocka_unit_test(test_system_ultravisor__a_client_has_guests_only),
         cmocka_unit_test(test_system_ultravisor__a_channel_is_revoked),
+        cmocka_unit_test(test_system_ultravisor__its_own_ids),
+        cmocka_unit_test(test_system_ultravisor__leases_have_a_bound),
     };
 
     return cmocka_run_group_tests_name("system", tests, NULL, NULL);
