@@ -41,8 +41,15 @@ struct ulv_end {
  *
  * Errors:  ULV_E_FORMAT  not an image for this machine, or one that does not
  *                        fit the partition's memory; diag names the place
- *          ULV_E_STATE   it runs, or it ran before and has channels
- *          ULV_E_NOT_FOUND, ULV_E_MEDIUM, ULV_E_PEER_GONE
+ *          ULV_E_STATE   it runs, it ran before and has channels, or it has
+ *                        no memory or no processor
+ *          ULV_E_NOT_FOUND  no such guest, or no such file
+ *          ULV_E_MEDIUM, ULV_E_DENIED, ULV_E_UNSUPPORTED, ULV_E_HOST  the
+ *                        image cannot be read, or its monitor not be started
+ *          ULV_E_NO_MEMORY, ULV_E_LIMIT (also: no ids are left)
+ *          ULV_E_PEER_GONE  command, ultravisor or its monitor is dead
+ *          ULV_E_PEER_PROTOCOL, ULV_E_PEER_INDEX, ULV_E_PEER_LENGTH  what one
+ *                        of them says is no answer
  * Context: serial; steps the system
  * Since:   0.1
  */
@@ -57,7 +64,10 @@ ULV_API ulv_status ulv_partition_start(ulv_system *system, ulv_id partition,
  * @param partition  a guest partition
  * @param diag       NULL or where the failure is explained
  *
- * Errors:  ULV_E_NOT_FOUND, ULV_E_STATE (does not run)
+ * Errors:  ULV_E_NOT_FOUND, ULV_E_STATE (does not run), ULV_E_NO_MEMORY
+ *          ULV_E_PEER_GONE  the command or the ultravisor partition is dead;
+ *                           ulv_system_kill() does without them
+ *          ULV_E_PEER_PROTOCOL, ULV_E_PEER_INDEX, ULV_E_PEER_LENGTH, ULV_E_HOST
  * Context: serial; steps the system until it has ended
  * Since:   0.1
  */

@@ -181,8 +181,15 @@ ULV_API void ulv_transaction_dry_run(ulv_transaction *t);
  *          ULV_E_POLICY    the command partition refuses it
  *          ULV_E_NO_MEMORY, ULV_E_EXISTS, ULV_E_NOT_FOUND, ULV_E_CONFLICT,
  *          ULV_E_ARG, ULV_E_LIMIT  the ultravisor refuses it
- *          ULV_E_MEDIUM, ULV_E_FORMAT, ULV_E_DENIED  a source cannot be used
+ *          ULV_E_STATE, ULV_E_BUSY  a partition runs that must not, or a device
+ *                          is attached already
+ *          ULV_E_DENIED    not the caller's to ask: of roles, of the machine;
+ *                          or the keeper refuses it
+ *          ULV_E_MEDIUM, ULV_E_FORMAT, ULV_E_DENIED, ULV_E_UNSUPPORTED,
+ *          ULV_E_HOST      a source cannot be used
  *          ULV_E_PEER_GONE the command or the ultravisor partition is dead
+ *          ULV_E_PEER_PROTOCOL, ULV_E_PEER_INDEX, ULV_E_PEER_LENGTH  what one
+ *                          of them says is no answer
  * Context: serial; steps the system until the answer is there
  * Since:   0.1
  */

@@ -405,6 +405,9 @@ ulv_system_kill(ulv_system *system, ulv_id partition, struct ulv_diag *diag)
     struct keeper_partition *p =
         ulv_keeper_partition(&system->keeper, partition);
 
+    if (partition == ULV_ID_IDLE)
+        return ulv_fail(diag, ULV_E_ARG, partition, ULV_PARTITION_IDLE, 0,
+                        "idle has no role: it owns what nobody uses");
     if (p == NULL)
         return ulv_fail(diag, ULV_E_NOT_FOUND, partition, 0, 0,
                         "partition %u does not exist", partition);

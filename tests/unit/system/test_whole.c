@@ -244,6 +244,33 @@ test_system_whole__more_than_command_can_see(void **state)
     assert_int_equal(ulv_test_host_fini(&t), 0);
 }
 
+static void
+test_system_whole__who_cannot_be_killed(void **state)
+{
+    struct ulv_system_opts opts = ULV_SYSTEM_OPTS_INIT;
+    struct ulv_test_host t;
+    struct ulv_diag diag = ULV_DIAG_INIT;
+    ulv_system *system;
+    ulv_id id;
+
+    (void)state;
+    make_host(&t);
+    opts.backend = "mock";
+    opts.memory = ULV_MIB(32);
+    assert_int_equal(ulv_system_create(&t.host, &opts, &system, NULL), ULV_OK);
+    assert_int_equal(ulv_system_find(system, "idle", &id), ULV_OK);
+    assert_int_equal(ulv_system_kill(system, id, &diag), ULV_E_ARG);
+    assert_non_null(strstr(diag.text, "idle"));
+    assert_int_equal(ulv_system_find(system, "boot", &id), ULV_OK);
+    assert_int_equal(ulv_system_kill(system, id, &diag), ULV_E_ARG);
+    assert_int_equal(ulv_system_kill(system, 4711, &diag), ULV_E_NOT_FOUND);
+    assert_int_equal(ulv_system_find(system, "io-a", &id), ULV_OK);
+    assert_int_equal(ulv_system_kill(system, id, &diag), ULV_OK);
+    assert_int_equal(ulv_system_kill(system, id, &diag), ULV_E_ENDED);
+    ulv_system_destroy(system);
+    assert_int_equal(ulv_test_host_fini(&t), 0);
+}
+
 /* A guest and the caller, and a channel between them. */
 static ulv_channel *
 open_to(ulv_system *system, ulv_id *ret_web, ulv_id *ret_channel)
@@ -404,6 +431,7 @@ main(void)
         cmocka_unit_test(test_system_whole__on_the_frames_of_a_machine),
         cmocka_unit_test(test_system_whole__preconditions_reach_the_ultravisor),
         cmocka_unit_test(test_system_whole__more_than_command_can_see),
+        cmocka_unit_test(test_system_whole__who_cannot_be_killed),
         cmocka_unit_test(test_system_whole__a_channel_goes_from_under_its_end),
         cmocka_unit_test(test_system_whole__a_loop_needs_but_the_descriptor),
         cmocka_unit_test(test_system_whole__each_call_fails_in_turn),
