@@ -395,24 +395,6 @@ ulv_page_map_count(const struct ulv_page_map *map, uint64_t owner)
     return count_in_page(map->root, map->top, owner);
 }
 
-static uint64_t
-index_pages_in(const struct ulv_index_page *page)
-{
-    uint64_t count = 1;
-
-    for (uint32_t i = 0; i < ENTRIES; i++) {
-        if (is_index(page->entry[i]))
-            count += index_pages_in(index_page(page->entry[i]));
-    }
-    return count;
-}
-
-uint64_t
-ulv_page_map_index_pages(const struct ulv_page_map *map)
-{
-    return index_pages_in(map->root);
-}
-
 /* ---- settle -------------------------------------------------------------- */
 
 static void

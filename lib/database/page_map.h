@@ -82,7 +82,4 @@ void ulv_page_map_settle(struct ulv_page_map *map, uint64_t address,
  * of some index page are wrong. */
 uint64_t ulv_page_map_count(const struct ulv_page_map *map, uint64_t owner);
 
-/* Index pages in use, for figures and tests. */
-uint64_t ulv_page_map_index_pages(const struct ulv_page_map *map);
-
 #endif

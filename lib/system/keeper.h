@@ -77,7 +77,7 @@ struct keeper_channel {
     ulv_handle memory;
     ulv_handle bell[2]; /* of each end */
     uint64_t console_offset; /* of a console: next byte to accept */
-    bool committed, open; /* open: by ulv_channel_open */
+    bool open; /* by ulv_channel_open */
 };
 
 struct keeper_device {
@@ -89,7 +89,6 @@ struct keeper_device {
     ulv_handle medium[2]; /* a description for each of the pair, or none */
     ulv_handle lock[2];
     ulv_handle takeover;
-    bool committed;
 };
 
 /* Something the caller named by ulv_source, under its number. */

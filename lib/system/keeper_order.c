@@ -698,11 +698,9 @@ commit_effect(struct keeper *k, const struct ulv_effect *e)
         commit_partition(k, e->u.partition_create.id);
         break;
     case ULV_EFFECT_CHANNEL_CREATE:
-        ulv_keeper_channel(k, e->u.channel.id)->committed = true;
         ulv_keeper_hand_channel(k, ulv_keeper_channel(k, e->u.channel.id));
         break;
     case ULV_EFFECT_DEVICE_OFFER:
-        ulv_keeper_device(k, e->u.device.id)->committed = true;
         ulv_keeper_hand_device(k, ulv_keeper_device(k, e->u.device.id));
         break;
     case ULV_EFFECT_DEVICE_REHOME:

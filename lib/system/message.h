@@ -2,7 +2,7 @@
 /*
  * What the keeper and the roles say to one another over their links. Each role
  * has one link, and it leads to the keeper; the keeper believes a message only
- * from a role that may send it (the table in message.c).
+ * from a role that may send it (the table in keeper.c).
  *
  * Not an ABI: both ends are of one build, and the first message says so.
  */
@@ -108,8 +108,6 @@ struct say_generation {
     uint64_t generation;
 };
 struct say_ready {
-    uint32_t build;
-    uint32_t rsvd_;
     ulv_id lease_first; /* the ultravisor: ids for the boot transaction */
 };
 struct say_console {

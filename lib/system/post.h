@@ -52,8 +52,9 @@ void ulv_post_tell(struct post *post, const struct say *say, const void *tail,
 void ulv_post_flush(struct post *post);
 
 /**
- * The next message; its shape is checked: kind in [first, last], tail inside,
- * handle count as the kind demands. The caller owns the handles.
+ * The next message; its shape is checked: the tail lies inside, and as many
+ * handles came as the kind demands. Whether the sender may say such a thing is
+ * for the caller to ask; the handles are his.
  * Errors: AGAIN, PEER_GONE, PEER_PROTOCOL (closes what came with it).
  */
 ulv_status ulv_post_receive(struct post *post, struct heard *ret);

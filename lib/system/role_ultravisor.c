@@ -411,7 +411,6 @@ ultravisor_init(struct role *role, const struct heard *configure)
         status = ulv_database_lease(r->db, &say.u.ready.lease_first);
     if (status != ULV_OK)
         return status;
-    say.u.ready.build = SAY_BUILD;
     return ulv_post_send(&role->post, &say, NULL, NULL, 0);
 }
 
