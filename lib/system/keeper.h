@@ -175,8 +175,15 @@ void ulv_keeper_hand_guest(struct keeper *k, struct keeper_partition *p);
 
 /* ---- orders (keeper_order.c) --------------------------------------------- */
 void ulv_keeper_order_receive(struct keeper *k, const struct heard *heard);
-void ulv_keeper_order_commit(struct keeper *k, uint64_t ticket);
 void ulv_keeper_order_abort(struct keeper *k);
+/* One effect; what takes away, moves or starts is only looked at. */
+ulv_status ulv_keeper_order_prepare(struct keeper *k,
+                                    const struct ulv_effect *effect,
+                                    struct ulv_diag *diag);
+/* Forget it; what was prepared stays. */
+void ulv_keeper_order_close(struct keeper *k);
+/* keeper_commit.c */
+void ulv_keeper_order_commit(struct keeper *k, uint64_t ticket);
 struct keeper_channel *ulv_keeper_channel(const struct keeper *k, ulv_id id);
 struct keeper_device *ulv_keeper_device(const struct keeper *k, ulv_id id);
 struct keeper_extent *ulv_keeper_extent(const struct keeper *k, ulv_id id);

@@ -64,6 +64,14 @@ may_be_made(const struct keeper *k, uint32_t kind)
     return true;
 }
 
+/* Ids are never used twice: a second object of one would be mistaken for the
+ * first. */
+static ulv_status
+made_before(ulv_id id, struct ulv_diag *diag)
+{
+    return ulv_fail(diag, ULV_E_DENIED, id, 0, 0, "%u was made before", id);
+}
+
 static ulv_status
 prepare_partition(struct keeper *k, const struct ulv_effect *e,
                   struct ulv_diag *diag)
@@ -74,8 +82,7 @@ prepare_partition(struct keeper *k, const struct ulv_effect *e,
     ulv_status status = ULV_E_NO_MEMORY;
 
     if (p != NULL && p->bell != ULV_NO_HANDLE)
-        return ulv_fail(diag, ULV_E_DENIED, p->id, 0, 0,
-                        "partition %u was made before", p->id);
+        return made_before(p->id, diag);
     if (p == NULL && !may_be_made(k, e->u.partition_create.kind))
         return ulv_fail(diag, ULV_E_DENIED, e->u.partition_create.id,
                         e->u.partition_create.kind, 0,
@@ -125,9 +132,12 @@ prepare_extent(struct keeper *k, const struct ulv_effect *effect,
                                  .bytes = effect->u.extent.bytes,
                                  .state = ULV_FRAME_OWNED,
                                  .object = effect->u.extent.partition };
-    struct keeper_extent *e = host->alloc(host->self, sizeof(*e), 8);
+    struct keeper_extent *e;
     ulv_status status = ULV_E_NO_MEMORY;
 
+    if (ulv_keeper_extent(k, effect->u.extent.id) != NULL)
+        return made_before(effect->u.extent.id, diag);
+    e = host->alloc(host->self, sizeof(*e), 8);
     if (e == NULL)
         return ulv_fail(diag, status, run.object, 0, 0, "out of memory");
     e->id = effect->u.extent.id;
@@ -193,9 +203,12 @@ prepare_channel(struct keeper *k, const struct ulv_effect *effect,
                                  .object = want->id,
                                  .end = { want->server, want->client,
                                           d == NULL ? 0 : d->standby } };
-    struct keeper_channel *c = host->alloc(host->self, sizeof(*c), 8);
+    struct keeper_channel *c;
     ulv_status status = ULV_E_NO_MEMORY;
 
+    if (ulv_keeper_channel(k, want->id) != NULL)
+        return made_before(want->id, diag);
+    c = host->alloc(host->self, sizeof(*c), 8);
     if (c == NULL)
         return ulv_fail(diag, status, want->id, 0, 0, "out of memory");
     c->id = want->id;
@@ -261,6 +274,8 @@ prepare_device(struct keeper *k, const struct ulv_effect *effect,
     struct keeper_device *d;
     ulv_status status;
 
+    if (ulv_keeper_device(k, want->id) != NULL)
+        return made_before(want->id, diag);
     if (want->kind == ULV_DEVICE_BLOCK && source == NULL)
         return ulv_fail(diag, ULV_E_NOT_FOUND, want->id, 0, 0,
                         "device %u: nobody opened its medium", want->id);
@@ -409,9 +424,9 @@ prepare_removal(struct keeper *k, const struct ulv_effect *effect,
     return ULV_OK;
 }
 
-static ulv_status
-prepare_effect(struct keeper *k, const struct ulv_effect *effect,
-               struct ulv_diag *diag)
+ulv_status
+ulv_keeper_order_prepare(struct keeper *k, const struct ulv_effect *effect,
+                         struct ulv_diag *diag)
 {
     switch (effect->kind) {
     case ULV_EFFECT_PARTITION_CREATE:
@@ -462,8 +477,8 @@ undo_effect(struct keeper *k, const struct ulv_effect *effect)
     }
 }
 
-static void
-close_order(struct keeper *k)
+void
+ulv_keeper_order_close(struct keeper *k)
 {
     struct keeper_order *order = &k->order;
 
@@ -481,7 +496,7 @@ ulv_keeper_order_abort(struct keeper *k)
         return;
     while (order->prepared > 0)
         undo_effect(k, &order->effects[--order->prepared]);
-    close_order(k);
+    ulv_keeper_order_close(k);
 }
 
 /* ---- receive ------------------------------------------------------------- */
@@ -521,7 +536,8 @@ prepare_order(struct keeper *k)
     uint64_t ticket = order->ticket;
 
     for (uint32_t i = 0; i < order->count && diag.status == ULV_OK; i++) {
-        diag.status = prepare_effect(k, &order->effects[i], &diag);
+        diag.status =
+            ulv_keeper_order_prepare(k, &order->effects[i], &diag);
         if (diag.status == ULV_OK)
             order->prepared++;
     }
@@ -567,168 +583,4 @@ ulv_keeper_order_receive(struct keeper *k, const struct heard *heard)
     order->received += some;
     if (order->received == order->count)
         prepare_order(k);
-}
-
-/* ---- commit -------------------------------------------------------------- */
-
-/* From here on nobody can write the view but through the mapping that the
- * ultravisor made before. */
-static void
-seal_views(struct keeper *k, struct keeper_partition *p)
-{
-    const struct ulv_host *host = k->host;
-
-    for (uint32_t part = 0; part < 2; part++) {
-        struct keeper_view *view = &p->view[part];
-
-        if (view->writable == ULV_NO_HANDLE)
-            continue;
-        if (host->memory_seal(host->self, view->writable,
-                              ULV_SEAL_SIZE | ULV_SEAL_WRITE |
-                                  ULV_SEAL_SEALS) != ULV_OK ||
-            host->memory_read_only(host->self, view->writable,
-                                   &view->segment) != ULV_OK)
-            ulv_keeper_tell(k, ULV_EVENT_FAULT, p->id, part,
-                            "%s: its view could not be sealed", p->name);
-        ulv_keeper_close(k, &view->writable);
-    }
-}
-
-static void
-commit_partition(struct keeper *k, ulv_id id)
-{
-    struct keeper_partition *p = ulv_keeper_partition(k, id);
-    struct ulv_diag diag = ULV_DIAG_INIT;
-
-    p->committed = true;
-    seal_views(k, p);
-    if (p->kind == ULV_PARTITION_GUEST || id == k->boot)
-        return;
-    if (p != k->ultravisor && p->kind != ULV_PARTITION_IDLE &&
-        ulv_keeper_role_start(k, p, &diag) != ULV_OK) {
-        ulv_keeper_tell(k, ULV_EVENT_FAULT, p->id, 0, "%s", diag.text);
-        return;
-    }
-    if (p->alive && p != k->ultravisor)
-        ulv_keeper_hand_view(k, p);
-}
-
-static void
-commit_rehome(struct keeper *k, const struct ulv_effect_rehome *e)
-{
-    struct keeper_device *d = ulv_keeper_device(k, e->device);
-
-    d->serving = e->to;
-    d->standby = 0;
-    for (struct keeper_channel *c = k->channels; c != NULL; c = c->next) {
-        if (c->device != d->id)
-            continue;
-        c->server = e->to;
-        (void)ulv_frame_table_move_end(&k->frames, c->id, e->from, 0);
-    }
-    ulv_keeper_end_again(k);
-}
-
-static void
-commit_intent(struct keeper *k, const struct ulv_effect_intent *e)
-{
-    struct keeper_partition *p = ulv_keeper_partition(k, e->partition);
-    struct say say = { .kind = SAY_STOP };
-
-    if (e->intent != ULV_INTENT_RUNNING) {
-        if (p->alive)
-            ulv_post_tell(&p->post, &say, NULL, NULL, 0);
-        return;
-    }
-    memset(&p->end, 0, sizeof(p->end));
-    p->image = e->image;
-    p->state = ULV_STATE_STARTING;
-    p->start_diag.status = ULV_OK;
-    if (ulv_keeper_source(k, e->image) == NULL)
-        (void)ulv_fail(&p->start_diag, ULV_E_PEER_GONE, p->id, e->image, 0,
-                       "%s: nobody waits for its start any more", p->name);
-    else
-        (void)ulv_keeper_role_start(k, p, &p->start_diag);
-    if (p->start_diag.status == ULV_OK)
-        ulv_keeper_hand_guest(k, p);
-    else
-        ulv_keeper_not_started(k, p, &p->start_diag);
-}
-
-static void
-commit_channel_destroy(struct keeper *k, ulv_id id)
-{
-    struct keeper_channel *c = ulv_keeper_channel(k, id);
-    struct say say = { .kind = SAY_CHANNEL_CLOSE };
-
-    say.u.channel.channel = id;
-    for (struct keeper_partition *p = k->partitions; p != NULL; p = p->next) {
-        if (p->alive && p->kind != ULV_PARTITION_GUEST)
-            ulv_post_tell(&p->post, &say, NULL, NULL, 0);
-    }
-    if (c->open)
-        k->channel_gone(k->self, id);
-    ulv_keeper_channel_remove(k, c);
-}
-
-/* An order may name an object twice: the first time it goes. */
-static void
-commit_removal(struct keeper *k, uint32_t kind, ulv_id id)
-{
-    struct keeper_partition *p = ulv_keeper_partition(k, id);
-    struct keeper_extent *extent = ulv_keeper_extent(k, id);
-    struct keeper_device *device = ulv_keeper_device(k, id);
-
-    if (kind == ULV_EFFECT_PARTITION_DESTROY && p != NULL)
-        ulv_keeper_partition_remove(k, p);
-    else if (kind == ULV_EFFECT_EXTENT_REVOKE && extent != NULL)
-        ulv_keeper_extent_remove(k, extent);
-    else if (kind == ULV_EFFECT_CHANNEL_DESTROY &&
-             ulv_keeper_channel(k, id) != NULL)
-        commit_channel_destroy(k, id);
-    else if (kind == ULV_EFFECT_DEVICE_WITHDRAW && device != NULL)
-        ulv_keeper_device_remove(k, device);
-}
-
-static void
-commit_effect(struct keeper *k, const struct ulv_effect *e)
-{
-    switch (e->kind) {
-    case ULV_EFFECT_PARTITION_CREATE:
-        commit_partition(k, e->u.partition_create.id);
-        break;
-    case ULV_EFFECT_CHANNEL_CREATE:
-        ulv_keeper_hand_channel(k, ulv_keeper_channel(k, e->u.channel.id));
-        break;
-    case ULV_EFFECT_DEVICE_OFFER:
-        ulv_keeper_hand_device(k, ulv_keeper_device(k, e->u.device.id));
-        break;
-    case ULV_EFFECT_DEVICE_REHOME:
-        commit_rehome(k, &e->u.rehome);
-        break;
-    case ULV_EFFECT_INTENT:
-        commit_intent(k, &e->u.intent);
-        break;
-    case ULV_EFFECT_PARTITION_DESTROY:
-    case ULV_EFFECT_EXTENT_REVOKE:
-    case ULV_EFFECT_CHANNEL_DESTROY:
-    case ULV_EFFECT_DEVICE_WITHDRAW:
-        commit_removal(k, e->kind, e->u.removal.id);
-        break;
-    default:
-        break;
-    }
-}
-
-void
-ulv_keeper_order_commit(struct keeper *k, uint64_t ticket)
-{
-    struct keeper_order *order = &k->order;
-
-    if (!order->open || !order->done || order->ticket != ticket)
-        return;
-    order->committing = true;
-    for (uint32_t i = 0; i < order->count; i++)
-        commit_effect(k, &order->effects[i]);
-    close_order(k);
 }
