@@ -50,6 +50,13 @@ void guest_wait(void);
 /* The same, at most until that time; false: the time is over. */
 bool guest_wait_until(uint64_t time);
 void guest_signal(uint32_t slot);
+/* Use memory that the view lists at an address and that was given after the
+ * start; it is zero. Returns its bytes, 0: there is none. */
+uint64_t guest_accept(uint64_t address);
+/* Give memory back, or up when the view has it revoked: it is gone. */
+bool guest_release(uint64_t address);
+/* Let others run. */
+void guest_yield(void);
 
 /* ---- the view ------------------------------------------------------------ */
 
@@ -74,6 +81,8 @@ struct guest_record {
  * header says cannot be. */
 bool guest_channel_open(struct guest_channel *channel, const uint8_t type[16],
                         uint32_t nth);
+/* Whether the view has the channel revoked: close it, before it is taken. */
+bool guest_channel_is_revoked(const struct guest_channel *channel);
 /* Detach: the end may be opened again. */
 void guest_channel_close(struct guest_channel *channel);
 /* Send one record, a copy of data; waits while there is no room. Returns 0,

@@ -75,6 +75,32 @@ ULV_API ulv_status ulv_partition_stop(ulv_system *system, ulv_id partition,
                                       struct ulv_diag *diag);
 
 /**
+ * Stop a partition where it stands, or let it go on. It keeps its memory, its
+ * channels and its clock; what rings meanwhile it finds afterwards.
+ *
+ * @param system     a system
+ * @param partition  a guest partition that runs
+ * @param diag       NULL or where the failure is explained
+ *
+ * Errors:  ULV_E_NOT_FOUND, ULV_E_STATE (does not run; is paused already, or is
+ *          not), ULV_E_PEER_GONE
+ * Context: serial; steps the system until the partition does not run
+ * Since:   0.1
+ */
+ULV_API ulv_status ulv_partition_pause(ulv_system *system, ulv_id partition,
+                                       struct ulv_diag *diag);
+/** As ulv_partition_pause(), the other way.
+ *
+ * @param system     a system
+ * @param partition  a guest partition that is paused
+ * @param diag       NULL or where the failure is explained
+ *
+ * Context: serial; steps the system
+ */
+ULV_API ulv_status ulv_partition_resume(ulv_system *system, ulv_id partition,
+                                        struct ulv_diag *diag);
+
+/**
  * Run the system until a partition has ended.
  *
  * @param system     a system

@@ -39,12 +39,15 @@ struct ulv_system_opts {
     /* Programs the library starts; NULL: the installed ones. */
     const char *role_program;
     const char *launcher_program;
+    /* Processes: how long a role may take to follow its view before it is
+     * killed [ns]; 0: one second. */
+    ulv_nsec settle_limit;
 };
 
 #define ULV_SYSTEM_OPTS_INIT                                                   \
     {                                                                          \
         (uint32_t)sizeof(struct ulv_system_opts), 0, NULL, 0, NULL, 0, NULL,   \
-            NULL                                                               \
+            NULL, 0                                                            \
     }
 
 /**
@@ -79,6 +82,34 @@ ULV_API ulv_status ulv_system_create(const struct ulv_host *host,
  * Since:   0.1
  */
 ULV_API void ulv_system_destroy(ulv_system *system);
+
+/**
+ * The revision of the last transaction that this system's caller committed;
+ * starting and stopping are transactions too. 0: none yet.
+ *
+ * @param system  a system
+ *
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API uint64_t ulv_system_revision(const ulv_system *system);
+
+/**
+ * Wait until a revision is settled: every monitor and I/O partition concerned
+ * has followed it, and what it took away is free, or has its new owner. Each
+ * committed revision settles; who does not follow is killed.
+ *
+ * @param system    a system
+ * @param revision  from ulv_system_revision(), or of an ULV_EVENT_COMMITTED
+ * @param deadline  on the host's clock [ns], or ULV_FOREVER
+ * @param diag      NULL or where the failure is explained
+ *
+ * Errors:  ULV_E_TIMEOUT, ULV_E_PEER_GONE (the ultravisor partition is dead)
+ * Context: serial; steps the system
+ * Since:   0.1
+ */
+ULV_API ulv_status ulv_wait_settled(ulv_system *system, uint64_t revision,
+                                    ulv_nsec deadline, struct ulv_diag *diag);
 
 /**
  * Do what is to be done, and wait for more until the deadline.

@@ -86,7 +86,8 @@ ULV_API ulv_id ulv_transaction_offer(ulv_transaction *t, ulv_id primary,
                                      ulv_id standby, struct ulv_source source);
 
 /**
- * Give a partition memory.
+ * Give a partition memory: before its start, or while it runs; then its view
+ * lists it, and it is mapped when the guest accepts it.
  *
  * @param t          a transaction
  * @param partition  a partition
@@ -98,6 +99,38 @@ ULV_API ulv_id ulv_transaction_offer(ulv_transaction *t, ulv_id primary,
  */
 ULV_API void ulv_transaction_memory(ulv_transaction *t, ulv_id partition,
                                     uint64_t bytes, uint32_t node);
+
+/**
+ * Take memory from a partition. From one that runs: its view says so, the guest
+ * may give it up, and after ULV_REVOKE_GRACE it is gone; ulv_wait_settled()
+ * tells when it is free. A guest that touches it then ends by its own fault.
+ *
+ * @param t          a transaction
+ * @param partition  a guest partition
+ * @param address    guest address of an extent: ULV_QUERY_EXTENTS
+ * @param bytes      [bytes] of one or more whole extents that lie together
+ *
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API void ulv_transaction_release(ulv_transaction *t, ulv_id partition,
+                                     ulv_gpa address, uint64_t bytes);
+
+/**
+ * Move memory between guests: as ulv_transaction_release(), and what was taken
+ * is given, scrubbed, to the other.
+ *
+ * @param t          a transaction
+ * @param partition  the guest partition that has it
+ * @param address    guest address there
+ * @param bytes      [bytes] of one or more whole extents that lie together
+ * @param to         the guest partition that gets it
+ *
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API void ulv_transaction_move(ulv_transaction *t, ulv_id partition,
+                                  ulv_gpa address, uint64_t bytes, ulv_id to);
 
 /**
  * Give a partition processors.
@@ -161,6 +194,17 @@ ULV_API ulv_id ulv_transaction_connect(ulv_transaction *t, ulv_id client,
                                        const struct ulv_guid *type);
 
 /**
+ * Take a channel away. A guest that runs has ULV_REVOKE_GRACE to detach.
+ *
+ * @param t        a transaction
+ * @param channel  its id
+ *
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API void ulv_transaction_revoke(ulv_transaction *t, ulv_id channel);
+
+/**
  * Only say what would happen: everything is checked, nothing is changed.
  *
  * @param t  a transaction
@@ -181,10 +225,12 @@ ULV_API void ulv_transaction_dry_run(ulv_transaction *t);
  *          ULV_E_POLICY    the command partition refuses it
  *          ULV_E_NO_MEMORY, ULV_E_EXISTS, ULV_E_NOT_FOUND, ULV_E_CONFLICT,
  *          ULV_E_ARG, ULV_E_LIMIT  the ultravisor refuses it
- *          ULV_E_STATE, ULV_E_BUSY  a partition runs that must not, or a device
- *                          is attached already
+ *          ULV_E_STATE, ULV_E_BUSY  a partition runs that must not, a device is
+ *                          attached already, or something is being taken away
  *          ULV_E_DENIED    not the caller's to ask: of roles, of the machine;
  *                          or the keeper refuses it
+ *          ULV_E_UNSUPPORTED  the backend cannot change what a guest that runs
+ *                          has
  *          ULV_E_MEDIUM, ULV_E_FORMAT, ULV_E_DENIED, ULV_E_UNSUPPORTED,
  *          ULV_E_HOST      a source cannot be used
  *          ULV_E_PEER_GONE the command or the ultravisor partition is dead

@@ -17,6 +17,7 @@
 #include <ultravisor/partition.h>
 #include <ultravisor/posix.h>
 #include <ultravisor/system.h>
+#include <ultravisor/trace.h>
 #include <ultravisor/transaction.h>
 
 #endif

@@ -86,23 +86,25 @@ static ulv_status
 check_extents(const struct ulv_database *db, const struct partition *p,
               struct ulv_diag *diag)
 {
-    uint64_t next = ULV_GUEST_RAM_BASE;
+    uint64_t next = ULV_GUEST_RAM_BASE, bytes = 0;
     uint32_t count = 0;
 
     for (const struct extent *e = p->extents; e != NULL; e = e->next) {
-        if (e->partition != p || e->guest_address != next)
+        if (e->partition != p || e->guest_address < next)
             return wrong(diag, &e->r, e->guest_address, next,
                          "guest address of an extent");
         if (owner_at(db, e->frame) != p->r.id ||
             owner_at(db, e->frame + e->bytes - 4096) != p->r.id)
             return wrong(diag, &e->r, owner_at(db, e->frame), p->r.id,
                          "owner of an extent's pages");
-        next += e->bytes;
+        next = e->guest_address + e->bytes;
+        bytes += e->bytes;
         count++;
     }
-    if (count != p->extent_count || next - ULV_GUEST_RAM_BASE != p->ram_bytes)
-        return wrong(diag, &p->r, next - ULV_GUEST_RAM_BASE, p->ram_bytes,
-                     "sum of its extents");
+    if (count != p->extent_count || bytes != p->ram_bytes)
+        return wrong(diag, &p->r, bytes, p->ram_bytes, "sum of its extents");
+    if (next != p->top)
+        return wrong(diag, &p->r, next, p->top, "end of its last extent");
     return ULV_OK;
 }
 

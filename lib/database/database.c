@@ -67,6 +67,7 @@ make_idle(struct ulv_database *db)
     db->idle->kind = ULV_PARTITION_IDLE;
     db->idle->state = ULV_STATE_RUNNING;
     db->idle->extents_end = &db->idle->extents;
+    db->idle->top = ULV_GUEST_RAM_BASE;
     ulv_string_copy(db->idle->name, sizeof(db->idle->name), "idle");
     return ULV_OK;
 }
@@ -247,6 +248,23 @@ write_pool(const struct record *r, void *ret)
     out->node = p->node;
 }
 
+static void
+write_extent(const struct record *r, void *ret)
+{
+    const struct extent *e = (const void *)r;
+    struct ulv_extent_record *out = ret;
+
+    out->id = r->id;
+    out->version = r->version;
+    out->partition = e->partition->r.id;
+    out->guest_address = e->guest_address;
+    out->frame = e->frame;
+    out->bytes = e->bytes;
+    out->node = e->node;
+    out->flags = e->draining ? ULV_EXTENT_DRAINING : 0;
+    out->heir = e->heir;
+}
+
 static const struct {
     uint32_t bytes;
     void (*write)(const struct record *r, void *ret);
@@ -259,6 +277,7 @@ static const struct {
     [ULV_QUERY_PROCESSORS] = { sizeof(struct ulv_processor_record),
                                write_processor },
     [ULV_QUERY_MEMORY] = { sizeof(struct ulv_memory_record), write_pool },
+    [ULV_QUERY_EXTENTS] = { sizeof(struct ulv_extent_record), write_extent },
 };
 
 static void
@@ -370,6 +389,7 @@ ulv_database_view_memory(const struct ulv_database *db, ulv_id id,
             buf[count].bytes = e->bytes;
             buf[count].extent = e->r.id;
             buf[count].node = e->node;
+            buf[count].flags = e->draining ? ULV_VIEW_REVOKED : 0;
         }
         count++;
     }
@@ -410,6 +430,7 @@ view_channel(const struct channel *c, const struct partition *p,
     memcpy(out->instance, c->instance, 16);
     out->bytes = c->bytes;
     out->epoch = c->epoch;
+    out->flags = c->draining ? ULV_VIEW_REVOKED : 0;
     out->end = server ? ULV_END_SERVER : ULV_END_CLIENT;
     out->slot = server ? c->server_slot : c->client_slot;
     if (p->kind == ULV_PARTITION_GUEST)

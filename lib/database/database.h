@@ -50,6 +50,7 @@ struct ulv_request {
 #define ULV_EFFECT_DEVICE_REHOME     8u
 #define ULV_EFFECT_DEVICE_WITHDRAW   9u
 #define ULV_EFFECT_INTENT            10u
+#define ULV_EFFECT_DRAIN             11u /* an extent or channel is to go */
 
 struct ulv_effect_partition {
     ulv_id id;
@@ -91,7 +92,8 @@ struct ulv_effect {
         struct ulv_effect_device device; /* OFFER */
         struct ulv_effect_rehome rehome;
         struct ulv_effect_intent intent;
-        struct ulv_effect_removal removal; /* DESTROY, REVOKE, WITHDRAW */
+        struct ulv_effect_removal removal; /* DESTROY, REVOKE, WITHDRAW,
+                                              DRAIN */
     } u;
 };
 
@@ -169,6 +171,14 @@ uint32_t ulv_database_view_channels(const struct ulv_database *db, ulv_id id,
                                     uint32_t room);
 uint32_t ulv_database_view_devices(const struct ulv_database *db, ulv_id id,
                                    struct ulv_view_device *buf, uint32_t room);
+
+/*
+ * Whether the object drains: an extent or a channel that was taken from a
+ * partition that runs and waits for ULV_OP_SETTLE. Of an extent that moves,
+ * ret says who gets it (partition, 0: nobody), frame and bytes.
+ */
+bool ulv_database_draining(const struct ulv_database *db, ulv_id object,
+                           struct ulv_effect_extent *ret);
 
 /* The ultravisor saw this in a channel's header; shown by queries only. */
 void ulv_database_channel_seen(struct ulv_database *db, ulv_id channel,

@@ -16,10 +16,9 @@ struct record {
     struct record *before, *after; /* of its kind, ascending id */
     ulv_id id;
     uint64_t version; /* revision of the last change */
-    uint32_t kind;    /* ULV_QUERY_* of it, or KIND_EXTENT */
+    uint32_t kind;    /* ULV_QUERY_* of it */
     uint32_t bytes;   /* of the whole object */
 };
-#define KIND_EXTENT 7u
 #define KIND_COUNT  8u
 
 struct extent {
@@ -28,6 +27,8 @@ struct extent {
     struct partition *partition;
     uint64_t frame, bytes, guest_address;
     uint32_t node;
+    bool draining; /* taken away; its monitor has not let go of it yet */
+    ulv_id heir;   /* who gets it then, or 0 */
 };
 
 struct share { /* a virtual processor */
@@ -40,7 +41,9 @@ struct partition {
     struct record r;
     uint32_t kind, state, intent, end_reason;
     uint64_t end_code, capabilities, silence_limit;
-    uint64_t ram_bytes;
+    uint64_t ram_bytes; /* sum of its extents */
+    uint64_t top;       /* end of the last of them, guest address */
+    uint64_t window;    /* as it was when the partition was started */
     struct extent *extents, **extents_end;
     struct share *shares;
     struct channel *slot[ULV_SLOT_COUNT]; /* guests */
@@ -54,6 +57,7 @@ struct channel {
     struct device *device; /* or NULL */
     uint64_t frame, bytes;
     uint32_t epoch, seen[2];
+    bool draining;
     uint32_t server_slot, client_slot; /* in a guest's view */
     uint8_t type[16], instance[16];
 };
@@ -149,7 +153,14 @@ find_partition(const struct ulv_database *db, ulv_id id)
                                                    ULV_QUERY_PARTITIONS);
 }
 
-/* operations.c, resources.c */
+/* Has, or is about to have, a monitor that runs it. */
+static inline bool
+ulv_db_runs(const struct partition *p)
+{
+    return p->state == ULV_STATE_STARTING || p->state == ULV_STATE_RUNNING;
+}
+
+/* memory.c, operations.c, processors.c */
 ulv_status ulv_db_apply(struct ulv_database *db, const struct ulv_operation *o,
                         struct ulv_diag *diag);
 ulv_status ulv_db_no_memory(struct ulv_diag *diag);
@@ -168,7 +179,15 @@ ulv_status ulv_db_release_memory(struct ulv_database *db,
 ulv_status ulv_db_assign_processors(struct ulv_database *db,
                                     const struct ulv_op_assign_processors *op,
                                     struct ulv_diag *diag);
-ulv_status ulv_db_extent_drop(struct ulv_database *db, struct extent *e);
+ulv_status ulv_db_move_memory(struct ulv_database *db,
+                              const struct ulv_op_move_memory *op,
+                              struct ulv_diag *diag);
+ulv_status ulv_db_grant(struct ulv_database *db, const struct ulv_op_grant *op,
+                        struct ulv_diag *diag);
+ulv_status ulv_db_settle_extent(struct ulv_database *db, struct extent *e,
+                                struct ulv_diag *diag);
+/* All that a partition has. */
+ulv_status ulv_db_extents_drop(struct ulv_database *db, struct partition *p);
 ulv_status ulv_db_shares_drop(struct ulv_database *db, struct partition *p);
 /* One contiguous run for a channel, owned by the ultravisor partition. */
 ulv_status ulv_db_take_run(struct ulv_database *db, uint64_t bytes,

@@ -19,12 +19,6 @@ no_partition(struct ulv_diag *diag, ulv_id id)
                     "partition %u does not exist", id);
 }
 
-static bool
-runs(const struct partition *p)
-{
-    return p->state == ULV_STATE_STARTING || p->state == ULV_STATE_RUNNING;
-}
-
 /* 1 .. ULV_NAME_MAX printable bytes, UTF-8 beyond ASCII let through. */
 static ulv_status
 check_name(const char name[32], ulv_id id, struct ulv_diag *diag)
@@ -84,6 +78,7 @@ create_partition(struct ulv_database *db,
     p->capabilities = op->capabilities;
     p->silence_limit = op->silence_limit;
     p->extents_end = &p->extents;
+    p->top = ULV_GUEST_RAM_BASE;
     memcpy(p->name, op->name, sizeof(p->name));
     if (op->kind != ULV_PARTITION_GUEST)
         p->state = ULV_STATE_RUNNING;
@@ -117,10 +112,6 @@ take_slot(struct ulv_database *db, struct partition *p, struct channel *c,
     *ret_slot = 0;
     if (p->kind != ULV_PARTITION_GUEST)
         return ULV_OK;
-    if (runs(p))
-        return ulv_fail(diag, ULV_E_STATE, p->r.id, p->state, 0,
-                        "%s runs: channels are attached before the start",
-                        p->name);
     while (slot < ULV_SLOT_COUNT && p->slot[slot] != NULL)
         slot++;
     if (slot == ULV_SLOT_COUNT)
@@ -337,21 +328,47 @@ drop_device(struct ulv_database *db, struct device *d)
 static const struct partition *
 running_end(const struct channel *c)
 {
-    if (c->client->kind == ULV_PARTITION_GUEST && runs(c->client))
+    if (c->client->kind == ULV_PARTITION_GUEST && ulv_db_runs(c->client))
         return c->client;
-    if (c->server->kind == ULV_PARTITION_GUEST && runs(c->server))
+    if (c->server->kind == ULV_PARTITION_GUEST && ulv_db_runs(c->server))
         return c->server;
     return NULL;
 }
 
 /* The channel, and the device behind it that served nobody else. */
 static ulv_status
+drop_with_device(struct ulv_database *db, struct channel *c)
+{
+    struct device *d = c->device;
+    ulv_status status = drop_channel(db, c);
+
+    if (status == ULV_OK && d != NULL && d->channel_count == 0)
+        status = drop_device(db, d);
+    return status;
+}
+
+static ulv_status
+drain_channel(struct ulv_database *db, struct channel *c)
+{
+    struct ulv_effect *effect = ulv_db_effect(db, ULV_EFFECT_DRAIN);
+
+    if (effect == NULL || !TOUCH(db, c) || !ulv_db_touched(db, c->server) ||
+        !ulv_db_touched(db, c->client))
+        return ULV_E_NO_MEMORY;
+    c->draining = true;
+    c->r.version = db->revision + 1;
+    effect->u.removal.id = c->r.id;
+    return ULV_OK;
+}
+
+/* At once, or when the ends that run have let go of it. */
+static ulv_status
 revoke_channel(struct ulv_database *db, const struct ulv_op_revoke *op,
                struct ulv_diag *diag)
 {
     struct channel *c =
         (void *)ulv_db_find(db, op->channel, ULV_QUERY_CHANNELS);
-    struct device *d;
+    ulv_status status;
 
     if (c == NULL)
         return ulv_fail(diag, ULV_E_NOT_FOUND, op->channel, 0, 0,
@@ -361,15 +378,13 @@ revoke_channel(struct ulv_database *db, const struct ulv_op_revoke *op,
         return ulv_fail(diag, ULV_E_DENIED, op->channel, c->client->r.id, 0,
                         "channel %u is how %s talks to %s: it stays",
                         op->channel, c->client->name, c->server->name);
-    if (running_end(c) != NULL)
+    if (c->draining)
         return ulv_fail(diag, ULV_E_BUSY, op->channel, 0, 0,
-                        "channel %u: %s runs", op->channel,
-                        running_end(c)->name);
-    d = c->device;
-    if (drop_channel(db, c) != ULV_OK ||
-        (d != NULL && d->channel_count == 0 && drop_device(db, d) != ULV_OK))
-        return ulv_db_no_memory(diag);
-    return ULV_OK;
+                        "channel %u is being taken away already",
+                        op->channel);
+    status = running_end(c) == NULL ? drop_with_device(db, c)
+                                    : drain_channel(db, c);
+    return status == ULV_OK ? ULV_OK : ulv_db_no_memory(diag);
 }
 
 /* ---- devices ------------------------------------------------------------- */
@@ -494,16 +509,23 @@ set_intent(struct ulv_database *db, const struct ulv_op_set_intent *op,
 
     if (p == NULL || p->kind != ULV_PARTITION_GUEST)
         return no_partition(diag, op->partition);
-    if (op->intent > ULV_INTENT_RUNNING)
+    if (op->intent > ULV_INTENT_PAUSED)
         return ulv_fail(diag, ULV_E_ARG, p->r.id, op->intent,
-                        ULV_INTENT_RUNNING, "%s: unknown intent %u", p->name,
+                        ULV_INTENT_PAUSED, "%s: unknown intent %u", p->name,
                         (uint64_t)op->intent);
-    if (op->intent == ULV_INTENT_RUNNING && runs(p))
-        return ulv_fail(diag, ULV_E_STATE, p->r.id, p->state, 0,
-                        "%s runs already", p->name);
-    if (op->intent == ULV_INTENT_STOPPED && !runs(p))
+    if (op->intent != ULV_INTENT_RUNNING && !ulv_db_runs(p))
         return ulv_fail(diag, ULV_E_STATE, p->r.id, p->state, 0,
                         "%s does not run", p->name);
+    if (p->intent == op->intent && ulv_db_runs(p))
+        return ulv_fail(diag, ULV_E_STATE, p->r.id, p->state, 0, "%s %s",
+                        p->name,
+                        op->intent == ULV_INTENT_RUNNING ? "runs already"
+                        : op->intent == ULV_INTENT_PAUSED
+                            ? "is paused already"
+                            : "is being stopped already");
+    if (p->intent == ULV_INTENT_STOPPED && ulv_db_runs(p))
+        return ulv_fail(diag, ULV_E_STATE, p->r.id, p->state, 0,
+                        "%s is being stopped", p->name);
     if (op->intent == ULV_INTENT_RUNNING &&
         (p->extent_count == 0 || p->processor_count == 0))
         return ulv_fail(diag, ULV_E_STATE, p->r.id, p->extent_count, 1,
@@ -513,7 +535,8 @@ set_intent(struct ulv_database *db, const struct ulv_op_set_intent *op,
     if (effect == NULL || !ulv_db_touched(db, p))
         return ulv_db_no_memory(diag);
     p->intent = op->intent;
-    if (op->intent == ULV_INTENT_RUNNING) {
+    if (op->intent == ULV_INTENT_RUNNING && !ulv_db_runs(p)) {
+        p->window = ulv_db_window(p);
         p->state = ULV_STATE_STARTING;
         p->end_reason = ULV_END_REASON_NONE;
         p->end_code = 0;
@@ -540,7 +563,7 @@ set_state(struct ulv_database *db, const struct ulv_op_set_state *op,
     p->state = op->state;
     p->end_reason = op->reason;
     p->end_code = op->code;
-    if (!runs(p))
+    if (!ulv_db_runs(p))
         p->intent = ULV_INTENT_STOPPED;
     return ULV_OK;
 }
@@ -576,9 +599,15 @@ destroy_partition(struct ulv_database *db,
 
     if (p == NULL || p->kind != ULV_PARTITION_GUEST)
         return no_partition(diag, op->id);
-    if (runs(p))
+    if (ulv_db_runs(p))
         return ulv_fail(diag, ULV_E_BUSY, p->r.id, p->state, 0,
                         "%s runs: stop it first", p->name);
+    for (const struct extent *e = p->extents; e != NULL; e = e->next) {
+        if (e->heir != 0)
+            return ulv_fail(diag, ULV_E_BUSY, p->r.id, e->heir, 0,
+                            "memory of %s is on its way to partition %u",
+                            p->name, e->heir);
+    }
     for (struct record *r = db->first[ULV_QUERY_CHANNELS]; r != NULL;
          r = r->after) {
         const struct channel *c = (const struct channel *)(const void *)r;
@@ -592,15 +621,32 @@ destroy_partition(struct ulv_database *db,
     if (!ulv_db_touched(db, p) || drop_connections(db, p) != ULV_OK ||
         ulv_db_shares_drop(db, p) != ULV_OK)
         return ulv_db_no_memory(diag);
-    for (struct extent *e = p->extents; e != NULL; e = e->next) {
-        if (ulv_db_extent_drop(db, e) != ULV_OK)
-            return ulv_db_no_memory(diag);
-    }
+    if (ulv_db_extents_drop(db, p) != ULV_OK)
+        return ulv_db_no_memory(diag);
     effect = ulv_db_effect(db, ULV_EFFECT_PARTITION_DESTROY);
     if (effect == NULL || ulv_db_record_remove(db, &p->r) != ULV_OK)
         return ulv_db_no_memory(diag);
     effect->u.removal.id = op->id;
     return ULV_OK;
+}
+
+/* Nobody has the object mapped any more: what was taken away is free. */
+static ulv_status
+settle(struct ulv_database *db, const struct ulv_op_settle *op,
+       struct ulv_diag *diag)
+{
+    struct extent *e = (void *)ulv_db_find(db, op->object, ULV_QUERY_EXTENTS);
+    struct channel *c =
+        (void *)ulv_db_find(db, op->object, ULV_QUERY_CHANNELS);
+
+    if (e != NULL)
+        return ulv_db_settle_extent(db, e, diag);
+    if (c == NULL || !c->draining)
+        return ulv_fail(diag, ULV_E_NOT_FOUND, op->object, 0, 0,
+                        "nothing with the id %u is being taken away",
+                        op->object);
+    return drop_with_device(db, c) == ULV_OK ? ULV_OK
+                                             : ulv_db_no_memory(diag);
 }
 
 ulv_status
@@ -636,8 +682,14 @@ ulv_db_apply(struct ulv_database *db, const struct ulv_operation *o,
         return set_intent(db, &o->u.set_intent, diag);
     case ULV_OP_SET_STATE:
         return set_state(db, &o->u.set_state, diag);
+    case ULV_OP_MOVE_MEMORY:
+        return ulv_db_move_memory(db, &o->u.move_memory, diag);
+    case ULV_OP_SETTLE:
+        return settle(db, &o->u.settle, diag);
+    case ULV_OP_GRANT:
+        return ulv_db_grant(db, &o->u.grant, diag);
     default:
-        return ulv_fail(diag, ULV_E_ARG, 0, o->kind, ULV_OP_SET_STATE,
+        return ulv_fail(diag, ULV_E_ARG, 0, o->kind, ULV_OP_GRANT,
                         "unknown operation %u", (uint64_t)o->kind);
     }
 }

@@ -48,7 +48,8 @@ static const char *const operation_name[] = {
     "nothing",         "add processor",  "add memory",      "create partition",
     "destroy partition", "assign memory", "release memory", "assign processors",
     "offer device",    "attach device",  "connect",         "rehome device",
-    "revoke channel",  "set intent",     "state",
+    "revoke channel",  "set intent",     "state",           "move memory",
+    "settle",          "grant memory",
 };
 
 /* One line: what it did, in the order asked, equal operations counted. */

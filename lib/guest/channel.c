@@ -12,15 +12,33 @@ guest_channel_open(struct guest_channel *channel, const uint8_t type[16],
 
     for (uint32_t i = 0; guest_view(ULV_VIEW_CHANNEL, i, &found, sizeof(found));
          i++) {
-        if (!ulv_guid_equal(found.type, type) || nth-- > 0)
+        if (!ulv_guid_equal(found.type, type) ||
+            (found.flags & ULV_VIEW_REVOKED) != 0 || nth-- > 0)
             continue;
         line->slot = found.slot;
-        (void)guest_call(ULV_CALL_ATTACH, found.slot, 0, 0);
+        /* one that came while we run may not be there yet: the view says so
+         * again when it is */
+        if (guest_call(ULV_CALL_ATTACH, found.slot, 0, 0).status != ULV_OK)
+            return false;
         return ulv_channel_attach(&line->end,
                                   (void *)(uintptr_t)found.guest_address,
                                   found.bytes, found.end, type) == ULV_OK;
     }
     return false;
+}
+
+bool
+guest_channel_is_revoked(const struct guest_channel *channel)
+{
+    const struct line *line = (const struct line *)(const void *)channel;
+    struct ulv_view_channel found;
+
+    for (uint32_t i = 0; guest_view(ULV_VIEW_CHANNEL, i, &found, sizeof(found));
+         i++) {
+        if (found.slot == line->slot)
+            return (found.flags & ULV_VIEW_REVOKED) != 0;
+    }
+    return true;
 }
 
 void

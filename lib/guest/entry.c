@@ -84,6 +84,26 @@ guest_signal(uint32_t slot)
     (void)guest_call(ULV_CALL_SIGNAL, slot, 0, 0);
 }
 
+uint64_t
+guest_accept(uint64_t address)
+{
+    struct guest_result result = guest_call(ULV_CALL_ACCEPT, address, 0, 0);
+
+    return result.status == ULV_OK ? result.value : 0;
+}
+
+bool
+guest_release(uint64_t address)
+{
+    return guest_call(ULV_CALL_RELEASE, address, 0, 0).status == ULV_OK;
+}
+
+void
+guest_yield(void)
+{
+    (void)guest_call(ULV_CALL_YIELD, 0, 0, 0);
+}
+
 _Noreturn void
 guest_start(uint64_t view)
 {

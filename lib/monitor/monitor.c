@@ -11,6 +11,7 @@ ulv_monitor_create(const struct ulv_monitor_cfg *cfg, struct ulv_monitor **ret)
         return ULV_E_NO_MEMORY;
     m->cfg = *cfg;
     m->bell = ULV_NO_HANDLE;
+    m->revoke_at = ULV_FOREVER;
     m->guest_view = ULV_NO_HANDLE;
     m->vcpu_event = ULV_NO_HANDLE;
     m->log_credit = LOG_BURST;
@@ -56,22 +57,6 @@ end_machine(struct ulv_monitor *m)
     m->vcpu_made = m->machine_made = false;
 }
 
-static void
-free_slots(struct ulv_monitor *m)
-{
-    const struct ulv_host *host = m->cfg.host;
-
-    for (uint32_t i = 0; i < ULV_SLOT_COUNT; i++) {
-        struct slot *slot = &m->slot[i];
-
-        if (slot->mapping != NULL)
-            host->memory_unmap(host->self, slot->mapping, slot->bytes);
-        close_handle(host, &slot->memory);
-        close_watched(m, &slot->own_bell);
-        close_handle(host, &slot->peer_bell);
-    }
-}
-
 void
 ulv_monitor_destroy(struct ulv_monitor *m)
 {
@@ -81,23 +66,14 @@ ulv_monitor_destroy(struct ulv_monitor *m)
         return;
     host = m->cfg.host;
     end_machine(m);
-    for (uint32_t i = 0; i < m->region_count; i++)
-        host->memory_unmap(host->self, m->regions[i].p, m->regions[i].bytes);
-    host->free(host->self, m->regions,
-               m->region_capacity * sizeof(*m->regions));
-    while (m->extents != NULL) {
-        struct extent *extent = m->extents;
-
-        m->extents = extent->next;
-        close_handle(host, &extent->memory);
-        host->free(host->self, extent, sizeof(*extent));
-    }
-    free_slots(m);
+    ulv_monitor_follow_fini(m);
     if (m->view_mapping != NULL)
         host->memory_unmap(host->self, m->view_mapping, m->view_bytes);
     if (m->guest_view_mapping != NULL)
         host->memory_unmap(host->self, m->guest_view_mapping,
                            m->guest_view_bytes);
+    if (m->trace != NULL)
+        host->memory_unmap(host->self, m->trace, ULV_TRACE_BYTES);
     close_handle(host, &m->guest_view);
     close_watched(m, &m->bell);
     host->free(host->self, m->machine, m->cfg.backend->machine_bytes);
@@ -149,6 +125,22 @@ keep_watched(struct ulv_monitor *m, ulv_handle *at, ulv_handle h)
 }
 
 ulv_status
+ulv_monitor_take_trace(struct ulv_monitor *m, ulv_handle memory)
+{
+    const struct ulv_host *host = m->cfg.host;
+    void *p = NULL;
+    ulv_status status = ULV_E_EXISTS;
+
+    if (m->trace == NULL)
+        status = host->memory_map(host->self, memory, 0, ULV_TRACE_BYTES,
+                                  ULV_MAP_READ | ULV_MAP_WRITE, NULL, &p);
+    host->handle_close(host->self, memory);
+    if (status == ULV_OK)
+        m->trace = p;
+    return status;
+}
+
+ulv_status
 ulv_monitor_take_bell(struct ulv_monitor *m, ulv_handle bell)
 {
     const struct ulv_host *host = m->cfg.host;
@@ -158,52 +150,6 @@ ulv_monitor_take_bell(struct ulv_monitor *m, ulv_handle bell)
         return ULV_E_EXISTS;
     }
     return keep_watched(m, &m->bell, bell);
-}
-
-ulv_status
-ulv_monitor_take_extent(struct ulv_monitor *m, ulv_id id, ulv_handle memory,
-                        uint64_t bytes)
-{
-    const struct ulv_host *host = m->cfg.host;
-    struct extent *extent = NULL;
-    ulv_status status = m->started ? ULV_E_STATE : ULV_OK;
-
-    if (status == ULV_OK) {
-        extent = host->alloc(host->self, sizeof(*extent), 8);
-        status = extent == NULL ? ULV_E_NO_MEMORY : ULV_OK;
-    }
-    if (status != ULV_OK) {
-        host->handle_close(host->self, memory);
-        return status;
-    }
-    extent->id = id;
-    extent->memory = memory;
-    extent->bytes = bytes;
-    extent->next = m->extents;
-    m->extents = extent;
-    return ULV_OK;
-}
-
-ulv_status
-ulv_monitor_take_channel(struct ulv_monitor *m, ulv_id channel,
-                         ulv_handle memory, uint64_t bytes,
-                         ulv_handle own_bell, ulv_handle peer_bell)
-{
-    const struct ulv_host *host = m->cfg.host;
-    struct slot *slot = &m->slot[m->slot_count];
-
-    if (m->started || m->slot_count == ULV_SLOT_COUNT) {
-        host->handle_close(host->self, memory);
-        host->handle_close(host->self, own_bell);
-        host->handle_close(host->self, peer_bell);
-        return m->started ? ULV_E_STATE : ULV_E_LIMIT;
-    }
-    m->slot_count++;
-    slot->channel = channel;
-    slot->memory = memory;
-    slot->bytes = bytes;
-    slot->peer_bell = peer_bell;
-    return keep_watched(m, &slot->own_bell, own_bell);
 }
 
 /* ---- start --------------------------------------------------------------- */
@@ -249,16 +195,6 @@ make_machine(struct ulv_monitor *m, struct ulv_diag *diag)
     return status;
 }
 
-static uint64_t
-stack_top(const struct ulv_monitor *m)
-{
-    uint64_t top = 0;
-
-    for (uint32_t i = 0; i < m->region_count; i++)
-        top = ULV_MAX(top, m->regions[i].guest + m->regions[i].bytes);
-    return top;
-}
-
 static ulv_status
 make_vcpu(struct ulv_monitor *m, uint64_t entry, struct ulv_diag *diag)
 {
@@ -269,8 +205,8 @@ make_vcpu(struct ulv_monitor *m, uint64_t entry, struct ulv_diag *diag)
 
     m->vcpu_made = true;
     status = backend->vcpu_init(m->vcpu, m->machine, 0, (ulv_gpa){ entry },
-                                (ulv_gpa){ stack_top(m) }, m->partition.view,
-                                diag);
+                                (ulv_gpa){ ulv_monitor_ram_end(m) },
+                                m->partition.view, diag);
     if (status != ULV_OK || backend->vcpu_event == NULL)
         return status;
     status = confine(m, diag);
@@ -285,6 +221,22 @@ make_vcpu(struct ulv_monitor *m, uint64_t entry, struct ulv_diag *diag)
     return status;
 }
 
+static ulv_status
+map_guest_view(struct ulv_monitor *m, struct ulv_diag *diag)
+{
+    const struct ulv_host *host = m->cfg.host;
+    ulv_status status = m->cfg.backend->map(
+        m->machine, (ulv_gpa){ m->partition.view }, m->guest_view_bytes,
+        m->guest_view, 0, m->guest_view_mapping, 0);
+
+    close_handle(host, &m->guest_view);
+    if (status != ULV_OK)
+        return ulv_fail(diag, status, m->cfg.partition, m->partition.view, 0,
+                        "the view could not be mapped at %x",
+                        m->partition.view);
+    return ULV_OK;
+}
+
 ulv_status
 ulv_monitor_start(struct ulv_monitor *m, ulv_handle image,
                   uint64_t image_bytes, struct ulv_diag *diag)
@@ -296,7 +248,7 @@ ulv_monitor_start(struct ulv_monitor *m, ulv_handle image,
     if (m->started || m->view_mapping == NULL || m->guest_view_mapping == NULL)
         return ulv_fail(diag, ULV_E_STATE, m->cfg.partition, 0, 0,
                         "the monitor has no view or has started already");
-    status = ulv_view_refresh(&m->view, &m->generation);
+    status = ulv_view_refresh(&m->view, &m->reading);
     if (status == ULV_OK)
         status = ulv_view_partition_read(&m->view, &m->partition);
     if (status != ULV_OK)
@@ -305,15 +257,17 @@ ulv_monitor_start(struct ulv_monitor *m, ulv_handle image,
                         ulv_status_text(status));
     status = make_machine(m, diag);
     if (status == ULV_OK)
-        status = ulv_monitor_map_all(m, diag);
+        status = ulv_monitor_follow(m, true, diag);
+    if (status == ULV_OK)
+        status = map_guest_view(m, diag);
     if (status == ULV_OK)
         status = ulv_monitor_load(m, image, image_bytes, &entry, diag);
     if (status == ULV_OK)
         status = make_vcpu(m, entry, diag);
-    ulv_monitor_close_memory(m);
     if (status != ULV_OK)
         return status;
     m->started = true;
+    m->generation = m->reading;
     m->start_time = host->now(host->self);
     m->log_time = m->last_call = m->start_time;
     return ULV_OK;
@@ -326,6 +280,7 @@ ulv_monitor_fault(struct ulv_monitor *m, const struct ulv_exit_fault *fault)
 {
     struct ulv_text line;
 
+    trace(m, ULV_TRACE_FAULT, fault->kind, fault->address, 0);
     m->end.reason = ULV_END_REASON_FAULT;
     m->end.code = fault->kind;
     m->end.fault = *fault;
@@ -353,22 +308,51 @@ ulv_monitor_kill(struct ulv_monitor *m)
     ulv_string_copy(m->end.text, sizeof(m->end.text), "stopped from outside");
 }
 
-/* The view changed: follow it, and let the guest look at its own part. */
+/* A guest that is paused keeps its state; its time goes on, its silence does
+ * not count. */
 static void
-follow_view(struct ulv_monitor *m)
+pause_or_resume(struct ulv_monitor *m, bool paused)
+{
+    const struct ulv_backend_ops *backend = m->cfg.backend;
+
+    if (paused == m->paused)
+        return;
+    m->paused = paused;
+    if (backend->vcpu_hold != NULL)
+        backend->vcpu_hold(m->vcpu, paused);
+    if (!paused)
+        m->last_call = m->cfg.host->now(m->cfg.host->self);
+}
+
+void
+ulv_monitor_follow_view(struct ulv_monitor *m, bool now)
 {
     const struct ulv_host *host = m->cfg.host;
     struct ulv_view_partition partition;
+    bool rang =
+        m->bell != ULV_NO_HANDLE && host->event_take(host->self, m->bell);
     uint64_t generation;
+    ulv_status status;
 
-    if (m->bell == ULV_NO_HANDLE || !host->event_take(host->self, m->bell))
+    if (!now && !rang && !m->look && host->now(host->self) < m->revoke_at)
         return;
+    m->look = true; /* again, if we are lapped */
     if (ulv_view_refresh(&m->view, &generation) != ULV_OK ||
         ulv_view_partition_read(&m->view, &partition) != ULV_OK)
         return;
-    m->generation = generation;
+    if (generation != m->reading)
+        m->pending |= ULV_WAIT_VIEW_MASK;
+    m->reading = generation;
+    pause_or_resume(m, partition.intent == ULV_INTENT_PAUSED);
     m->partition = partition;
-    m->pending |= ULV_WAIT_VIEW_MASK;
+    status = ulv_monitor_follow(m, false, NULL);
+    if (status == ULV_OK && m->generation != generation) {
+        m->generation = generation;
+        trace(m, ULV_TRACE_VIEW, 0, generation, 0);
+        m->pending |= ULV_WAIT_VIEW_MASK; /* what it lists is there now */
+    }
+    if (status != ULV_OK && status != ULV_E_AGAIN)
+        m->look = true;
     if (partition.intent == ULV_INTENT_STOPPED)
         ulv_monitor_kill(m);
 }
@@ -381,9 +365,11 @@ wake(struct ulv_monitor *m)
 
     ulv_monitor_collect_bells(m);
     if (m->pending != 0) {
+        trace(m, ULV_TRACE_WAKE, 0, m->pending, ULV_OK);
         m->cfg.backend->vcpu_answer(m->vcpu, ULV_OK, m->pending);
         m->pending = 0;
     } else if (host->now(host->self) >= m->wait_deadline) {
+        trace(m, ULV_TRACE_WAKE, 0, 0, ULV_E_TIMEOUT);
         m->cfg.backend->vcpu_answer(m->vcpu, ULV_E_TIMEOUT, 0);
     } else {
         return false;
@@ -442,6 +428,8 @@ run_once(struct ulv_monitor *m, ulv_nsec now, ulv_nsec budget)
     case ULV_EXIT_INTERRUPTED:
         if (m->called)
             m->silence = 0;
+        else if (budget != 0)
+            trace(m, ULV_TRACE_TURN, 0, 0, 0);
         check_silence(m, host->now(host->self) - now);
         return true;
     default:
@@ -457,13 +445,16 @@ ulv_monitor_step(struct ulv_monitor *m, ulv_nsec budget_ns,
     const struct ulv_host *host = m->cfg.host;
     ulv_nsec end = host->now(host->self) + budget_ns;
 
-    follow_view(m);
+    ulv_monitor_follow_view(m, false);
     while (m->end.reason == ULV_END_REASON_NONE) {
         ulv_nsec now = host->now(host->self);
         bool beside = m->vcpu_event != ULV_NO_HANDLE;
 
+        *ret_deadline = m->look ? now : m->revoke_at;
+        if (m->paused)
+            return ULV_MONITOR_WAITING;
         if (m->waiting && !wake(m)) {
-            *ret_deadline = m->wait_deadline;
+            *ret_deadline = ULV_MIN(*ret_deadline, m->wait_deadline);
             return ULV_MONITOR_WAITING;
         }
         if (now >= end)
@@ -473,7 +464,7 @@ ulv_monitor_step(struct ulv_monitor *m, ulv_nsec budget_ns,
         if (!beside)
             return ULV_MONITOR_BUSY;
         if (m->partition.silence_limit != 0)
-            *ret_deadline = now + SILENCE_LOOK_NS;
+            *ret_deadline = ULV_MIN(*ret_deadline, now + SILENCE_LOOK_NS);
         return ULV_MONITOR_WAITING;
     }
     end_machine(m);

@@ -28,6 +28,10 @@ struct ulv_monitor_cfg {
     /* NULL, or: called once, when the backend has nothing to open and nobody
      * to start any more, before the guest's first instruction. */
     ulv_status (*confine)(void *self);
+    /* The guest cannot reach this extent or channel any more, nor can we. */
+    void (*released)(void *self, ulv_id object);
+    /* The guest gave memory back that it was to keep. */
+    void (*given_back)(void *self, uint64_t guest, uint64_t bytes);
     void *self;
 };
 
@@ -38,11 +42,15 @@ ulv_status ulv_monitor_create(const struct ulv_monitor_cfg *cfg,
 void ulv_monitor_destroy(struct ulv_monitor *m);
 
 /*
- * What the keeper hands over. Each takes the handles, also on failure.
- * Errors: EXISTS, LIMIT, NO_MEMORY, HOST, STATE (already started).
+ * What the keeper hands over, before the start or later. Each takes the
+ * handles, also on failure. Memory and channels are used as the view lists
+ * them, whichever comes first.
+ * Errors: EXISTS, LIMIT, NO_MEMORY, HOST.
  */
 ulv_status ulv_monitor_take_view(struct ulv_monitor *m, uint32_t part,
                                  ulv_handle segment, uint64_t bytes);
+/* Where to write the trace: ULV_TRACE_BYTES. */
+ulv_status ulv_monitor_take_trace(struct ulv_monitor *m, ulv_handle memory);
 ulv_status ulv_monitor_take_bell(struct ulv_monitor *m, ulv_handle bell);
 ulv_status ulv_monitor_take_extent(struct ulv_monitor *m, ulv_id extent,
                                    ulv_handle memory, uint64_t bytes);
@@ -79,7 +87,7 @@ void ulv_monitor_kill(struct ulv_monitor *m);
 /* Borrowed, valid as long as the monitor; reason NONE while it runs. */
 const struct ulv_end *ulv_monitor_end(const struct ulv_monitor *m);
 
-/* The view generation that the monitor follows now, for the acknowledgement. */
+/* The view generation of which everything is done, for the acknowledgement. */
 uint64_t ulv_monitor_generation(const struct ulv_monitor *m);
 
 #endif

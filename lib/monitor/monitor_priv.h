@@ -4,6 +4,7 @@
 
 #include "base/base.h"
 #include "monitor/monitor.h"
+#include "monitor/trace.h"
 #include "view/read.h"
 
 /* Lines in the log a guest may have in a row, and how fast it earns more. */
@@ -12,25 +13,33 @@
 /* How often a guest that runs beside us is looked at for its silence. */
 #define SILENCE_LOOK_NS UINT64_C(50000000)
 
+/* Memory that was handed over. */
+#define EXTENT_HANDED  0u /* the view does not list it yet */
+#define EXTENT_OFFERED 1u /* it does; the guest has not accepted it */
+#define EXTENT_MAPPED  2u
+#define EXTENT_GIVEN   3u /* back by the guest; the view still lists it */
+
 struct extent {
-    struct extent *next;
     ulv_id id;
-    ulv_handle memory; /* closed once mapped */
-    uint64_t bytes;
-};
-
-struct slot {
-    ulv_id channel; /* 0: nothing handed over */
-    ulv_handle memory, own_bell, peer_bell;
-    uint64_t bytes;
-    void *mapping; /* of all its bytes, for the backend */
-    bool in_view; /* and so usable by the guest */
-};
-
-/* A piece of the guest's memory as the monitor has it mapped. */
-struct region {
     uint64_t guest, bytes;
-    uint8_t *p;
+    ulv_handle memory; /* closed once mapped */
+    uint8_t *p;        /* MAPPED: where we have it */
+    uint32_t state;
+    uint64_t listed; /* by the view of that generation */
+    ulv_nsec revoke_at; /* the guest may keep it until then; 0: for good */
+};
+
+/* A channel: one that was handed over and is in no slot yet, or a slot. */
+struct slot {
+    struct slot *next; /* handed over */
+    ulv_id channel;    /* slot: 0 = none */
+    ulv_handle memory, own_bell, peer_bell;
+    uint64_t guest, bytes;
+    void *mapping; /* of all its bytes, for the backend */
+    bool in_view;  /* and so usable by the guest */
+    bool refused;  /* it could not be mapped */
+    uint64_t listed;
+    ulv_nsec revoke_at;
 };
 
 struct ulv_monitor {
@@ -40,20 +49,22 @@ struct ulv_monitor {
     uint64_t view_bytes, guest_view_bytes;
     ulv_handle guest_view; /* closed once mapped */
     ulv_handle bell;
-    uint64_t generation;
+    uint64_t generation; /* of which all is as the view says */
+    uint64_t reading;    /* that is being followed */
+    bool look;           /* at the view again: something was handed over */
+    ulv_nsec revoke_at;  /* when the next grace ends; ULV_FOREVER: none */
     struct ulv_view_partition partition;
 
     struct extent *extents;
-    struct region *regions;
-    uint32_t region_count, region_capacity;
-    /* By order of arrival until start, by the view's slot from then on. */
-    struct slot slot[ULV_SLOT_COUNT];
-    uint32_t slot_count;
+    uint32_t extent_count, extent_capacity;
+    struct slot *handed;
+    struct slot slot[ULV_SLOT_COUNT]; /* as the view numbers them */
 
     void *machine, *vcpu;
     bool machine_made, vcpu_made, started;
     ulv_handle vcpu_event; /* watched; ULV_NO_HANDLE: none */
 
+    bool paused;
     bool waiting; /* in ULV_CALL_WAIT */
     ulv_nsec wait_deadline;
     uint64_t pending; /* doorbells not yet told to the guest */
@@ -63,7 +74,24 @@ struct ulv_monitor {
     uint32_t log_credit;
     ulv_nsec log_time;
     struct ulv_end end;
+    struct ulv_trace *trace; /* or NULL */
 };
+
+/* In the way of every call, also where the code is made small. */
+#define IN_THE_WAY static inline __attribute__((always_inline))
+
+IN_THE_WAY void
+trace(struct ulv_monitor *m, uint32_t kind, uint64_t number, uint64_t argument,
+      int64_t result)
+{
+    const struct ulv_host *host = m->cfg.host;
+
+    if (m->trace != NULL)
+        ulv_trace_add(m->trace,
+                      &(struct ulv_trace_record){ 0, host->now(host->self),
+                                                  kind, (uint32_t)number,
+                                                  argument, result });
+}
 
 /* system_call.c */
 void ulv_monitor_call(struct ulv_monitor *m, const struct ulv_exit_call *call);
@@ -77,9 +105,27 @@ void ulv_monitor_fault(struct ulv_monitor *m,
 /* Copy out of the guest's memory; false if any of it is not memory. */
 bool ulv_monitor_copy_in(const struct ulv_monitor *m, uint64_t guest,
                          void *buf, uint64_t len);
-/* image.c: map and load */
-ulv_status ulv_monitor_map_all(struct ulv_monitor *m, struct ulv_diag *diag);
-void ulv_monitor_close_memory(struct ulv_monitor *m);
+/* monitor.c: the view changed, something was handed over, or a grace is over;
+ * now: look in any case, the guest may have seen what we have not. */
+void ulv_monitor_follow_view(struct ulv_monitor *m, bool now);
+/* follow.c: make it so as the view says. AGAIN: something is still to come, or
+ * the guest may keep for a while what it loses; BUSY: the publisher was faster,
+ * read anew. starting: all at once. */
+ulv_status ulv_monitor_follow(struct ulv_monitor *m, bool starting,
+                              struct ulv_diag *diag);
+void ulv_monitor_follow_fini(struct ulv_monitor *m);
+ulv_status ulv_monitor_accept(struct ulv_monitor *m, uint64_t guest,
+                              uint64_t *ret_bytes);
+ulv_status ulv_monitor_release(struct ulv_monitor *m, uint64_t guest,
+                               uint64_t *ret_bytes);
+/* The guest gives up a channel; nothing happens to one that it may keep. */
+void ulv_monitor_detach(struct ulv_monitor *m, uint32_t slot);
+/* End of the memory that begins at ULV_GUEST_RAM_BASE and has no hole. */
+uint64_t ulv_monitor_ram_end(const struct ulv_monitor *m);
+/* Where a guest address is mapped, and for how many bytes; NULL: nowhere. */
+uint8_t *ulv_monitor_memory_at(const struct ulv_monitor *m, uint64_t guest,
+                               uint64_t *ret_bytes);
+/* image.c */
 ulv_status ulv_monitor_load(struct ulv_monitor *m, ulv_handle image,
                             uint64_t image_bytes, uint64_t *ret_entry,
                             struct ulv_diag *diag);

@@ -27,17 +27,13 @@ ulv_monitor_copy_in(const struct ulv_monitor *m, uint64_t guest, void *buf,
     uint8_t *to = buf;
 
     while (len > 0) {
-        const struct region *r = NULL;
-        uint64_t some;
+        uint64_t room;
+        const uint8_t *p = ulv_monitor_memory_at(m, guest, &room);
+        uint64_t some = ULV_MIN(len, room);
 
-        for (uint32_t i = 0; i < m->region_count && r == NULL; i++) {
-            if (guest - m->regions[i].guest < m->regions[i].bytes)
-                r = &m->regions[i];
-        }
-        if (r == NULL)
+        if (p == NULL)
             return false;
-        some = ULV_MIN(len, r->bytes - (guest - r->guest));
-        memcpy(to, r->p + (guest - r->guest), some);
+        memcpy(to, p, some);
         to += some;
         guest += some;
         len -= some;
@@ -140,6 +136,33 @@ call_wait(struct ulv_monitor *m, const uint64_t argument[4], struct answer *a)
     a->later = true;
 }
 
+static void
+call_accept(struct ulv_monitor *m, const uint64_t argument[4],
+            struct answer *a)
+{
+    ulv_monitor_follow_view(m, true);
+    a->status = ulv_monitor_accept(m, argument[0], &a->value);
+}
+
+static void
+call_release(struct ulv_monitor *m, const uint64_t argument[4],
+             struct answer *a)
+{
+    ulv_monitor_follow_view(m, true);
+    a->status = ulv_monitor_release(m, argument[0], &a->value);
+}
+
+static void
+call_detach(struct ulv_monitor *m, const uint64_t argument[4],
+            struct answer *a)
+{
+    ulv_monitor_follow_view(m, true);
+    if (!slot_is_there(m, argument[0]))
+        a->status = ULV_E_NOT_FOUND;
+    else
+        ulv_monitor_detach(m, (uint32_t)argument[0]);
+}
+
 /* The state of an end lies in the channel's header, where the peer reads it;
  * the monitor only checks that the slot exists. */
 static void
@@ -233,12 +256,14 @@ static const struct entry {
     { ULV_CALL_SIGNAL, ULV_CAP_CHANNEL, call_signal, true },
     { ULV_CALL_WAIT, ULV_CAP_CHANNEL, call_wait, false },
     { ULV_CALL_ATTACH, ULV_CAP_CHANNEL, call_channel_state, false },
-    { ULV_CALL_DETACH, ULV_CAP_CHANNEL, call_channel_state, false },
+    { ULV_CALL_DETACH, ULV_CAP_CHANNEL, call_detach, false },
     { ULV_CALL_FAILED, ULV_CAP_CHANNEL, call_failed, false },
     { ULV_CALL_DISCOVER, ULV_CAP_QUERY, call_discover, true },
     { ULV_CALL_LOG, ULV_CAP_QUERY, call_log, false },
     { ULV_CALL_YIELD, ULV_CAP_YIELD, call_yield, false },
     { ULV_CALL_TIME, ULV_CAP_TIME, call_time, true },
+    { ULV_CALL_ACCEPT, ULV_CAP_MEMORY, call_accept, false },
+    { ULV_CALL_RELEASE, ULV_CAP_MEMORY, call_release, false },
 };
 
 /* By class (bits 15:8) and method (7:0): where a call stands in calls, + 1. */
@@ -250,10 +275,8 @@ static const uint8_t place[16 * 8] = {
     [PLACE(ULV_CALL_DETACH)] = 7,   [PLACE(ULV_CALL_FAILED)] = 8,
     [PLACE(ULV_CALL_DISCOVER)] = 9, [PLACE(ULV_CALL_LOG)] = 10,
     [PLACE(ULV_CALL_YIELD)] = 11,   [PLACE(ULV_CALL_TIME)] = 12,
+    [PLACE(ULV_CALL_ACCEPT)] = 13,  [PLACE(ULV_CALL_RELEASE)] = 14,
 };
-
-/* In the way of every call, also where the code is made small. */
-#define IN_THE_WAY static inline __attribute__((always_inline))
 
 IN_THE_WAY const struct entry *
 find(uint64_t number)
@@ -282,6 +305,8 @@ ulv_monitor_call(struct ulv_monitor *m, const struct ulv_exit_call *call)
 
     if (entry != NULL)
         carry_out(m, entry, call, &a);
+    trace(m, ULV_TRACE_CALL, call->number, call->argument[0],
+          a.later ? ULV_TRACE_LATER : a.status);
     if (!a.later)
         m->cfg.backend->vcpu_answer(m->vcpu, a.status, a.value);
 }
@@ -298,6 +323,7 @@ ulv_monitor_call_at_once(void *self, const struct ulv_exit_call *call,
         return false;
     m->called = true;
     carry_out(m, entry, call, &a);
+    trace(m, ULV_TRACE_CALL, call->number, call->argument[0], a.status);
     *ret_status = a.status;
     *ret_value = a.value;
     return true;

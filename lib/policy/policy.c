@@ -174,6 +174,9 @@ memory_after(const struct decision *d, ulv_id id)
             o->u.assign_memory.partition == id &&
             !ulv_add_u64(bytes, o->u.assign_memory.bytes, &bytes))
             return UINT64_MAX;
+        if (o->kind == ULV_OP_MOVE_MEMORY && o->u.move_memory.to == id &&
+            !ulv_add_u64(bytes, o->u.move_memory.bytes, &bytes))
+            return UINT64_MAX;
     }
     return bytes;
 }
@@ -214,21 +217,32 @@ choose_node(const struct decision *d, uint64_t bytes, uint64_t *ret_free)
     return best;
 }
 
+/* Whether policy lets a guest have what it would have. */
+static ulv_status
+check_memory(const struct decision *d, ulv_id id)
+{
+    uint64_t bytes = memory_after(d, id);
+
+    if (bytes <= d->policy->memory_per_guest)
+        return ULV_OK;
+    return ulv_fail(d->diag, ULV_E_POLICY, id, bytes,
+                    d->policy->memory_per_guest,
+                    "%s: %z asked, policy allows %z a guest "
+                    "(memory_per_guest)",
+                    name_of(d, id), bytes, d->policy->memory_per_guest);
+}
+
 static ulv_status
 decide_memory(const struct decision *d, struct ulv_op_assign_memory *op)
 {
-    uint64_t bytes = memory_after(d, op->partition), free_bytes = 0;
+    ulv_status status = check_memory(d, op->partition);
     const struct ulv_memory_record *node;
-    const char *name = name_of(d, op->partition);
+    uint64_t free_bytes = 0;
     struct ulv_text line;
     char text[160];
 
-    if (bytes > d->policy->memory_per_guest)
-        return ulv_fail(d->diag, ULV_E_POLICY, op->partition, bytes,
-                        d->policy->memory_per_guest,
-                        "%s: %z asked, policy allows %z a guest "
-                        "(memory_per_guest)",
-                        name, bytes, d->policy->memory_per_guest);
+    if (status != ULV_OK)
+        return status;
     if (op->node != ULV_NODE_ANY)
         return ULV_OK;
     node = choose_node(d, op->bytes, &free_bytes);
@@ -236,8 +250,8 @@ decide_memory(const struct decision *d, struct ulv_op_assign_memory *op)
         return ULV_OK; /* no single node has it: the ultravisor gathers */
     op->node = node->node;
     ulv_text_init(&line, text, sizeof(text));
-    ulv_text_format(&line, "%s: memory from node %u, %s (%z free)", name,
-                    (uint64_t)node->node,
+    ulv_text_format(&line, "%s: memory from node %u, %s (%z free)",
+                    name_of(d, op->partition), (uint64_t)node->node,
                     d->policy->node == ULV_POLICY_NODE_MOST_FREE
                         ? "which has most free"
                         : "the first that has enough",
@@ -388,6 +402,8 @@ decide_one(const struct decision *d, struct ulv_operation *o)
         return decide_create(d, &o->u.create_partition);
     case ULV_OP_ASSIGN_MEMORY:
         return decide_memory(d, &o->u.assign_memory);
+    case ULV_OP_MOVE_MEMORY:
+        return check_memory(d, o->u.move_memory.to);
     case ULV_OP_ASSIGN_PROCESSORS:
         return decide_processors(d, &o->u.assign_processors);
     case ULV_OP_OFFER:

@@ -258,6 +258,10 @@ static const struct {
     { SAY_NOT_STARTED, ULV_PARTITION_GUEST },
     { SAY_CONSOLE, ULV_PARTITION_IO },
     { SAY_FLUSHED, ULV_PARTITION_IO },
+    { SAY_RELEASED, ULV_PARTITION_GUEST },
+    { SAY_RELEASED, ULV_PARTITION_IO },
+    { SAY_GIVEN_BACK, ULV_PARTITION_GUEST },
+    { SAY_SETTLED, ULV_PARTITION_ULTRAVISOR },
     { SAY_EVENT, ULV_PARTITION_ULTRAVISOR },
     { SAY_EVENT, ULV_PARTITION_OPERATIONS },
     { SAY_EVENT, ULV_PARTITION_COMMAND },
@@ -397,13 +401,13 @@ hear_event(struct keeper *k, const struct keeper_partition *from,
 }
 
 static void
-hear_acknowledge(struct keeper *k, const struct keeper_partition *from,
-                 const struct say *heard)
+hear_given_back(struct keeper *k, const struct keeper_partition *from,
+                const struct say_returned *heard)
 {
-    struct say say = { .kind = SAY_ACKNOWLEDGED };
+    struct say say = { .kind = SAY_RETURNED };
 
-    say.u.generation.partition = from->id;
-    say.u.generation.generation = heard->u.generation.generation;
+    say.u.returned = *heard;
+    say.u.returned.partition = from->id;
     ulv_keeper_inform(k, &say);
 }
 
@@ -421,6 +425,7 @@ hear_one(struct keeper *k, struct keeper_partition *from,
         ulv_keeper_order_receive(k, heard);
         break;
     case SAY_COMMITTED:
+        ulv_keeper_await(k, heard); /* what follows may end who said it */
         ulv_keeper_order_commit(k, say->u.order.ticket);
         k->tell(k->self, ULV_EVENT_COMMITTED, 0, say->u.order.revision, "", 0);
         break;
@@ -435,7 +440,16 @@ hear_one(struct keeper *k, struct keeper_partition *from,
         hear_noted(k, &say->u.state);
         break;
     case SAY_ACKNOWLEDGE:
-        hear_acknowledge(k, from, say);
+        ulv_keeper_acknowledged(k, from, say->u.generation.generation);
+        break;
+    case SAY_RELEASED:
+        ulv_keeper_released(k, from->id, say->u.object);
+        break;
+    case SAY_GIVEN_BACK:
+        hear_given_back(k, from, &say->u.returned);
+        break;
+    case SAY_SETTLED:
+        k->settled = say->u.order.revision;
         break;
     case SAY_RUNNING:
         hear_running(k, from);
@@ -532,4 +546,5 @@ ulv_keeper_step(struct keeper *k, struct role_need *need)
             need->deadline = ULV_MIN(need->deadline,
                                      k->host->now(k->host->self) + 1000000);
     }
+    ulv_keeper_check_followers(k, need);
 }

@@ -51,6 +51,7 @@ struct keeper_partition {
 
     struct keeper_view view[2];
     ulv_handle bell;
+    ulv_handle trace; /* of its last run */
 
     /* guests */
     uint32_t state; /* ULV_STATE_* */
@@ -59,6 +60,8 @@ struct keeper_partition {
     uint32_t ending; /* ENDING_* */
     ulv_id flushing; /* it has ended; this console is not yet empty */
     struct ulv_diag start_diag;
+    uint64_t awaited;        /* view generation that it has to follow */
+    ulv_nsec follow_until;   /* or it is unresponsive; 0: nothing awaited */
 };
 
 struct keeper_extent {
@@ -66,6 +69,7 @@ struct keeper_extent {
     ulv_id id, partition;
     uint64_t frame, bytes, guest_address;
     ulv_handle memory;
+    bool draining, released; /* by its holder, or it is dead */
 };
 
 struct keeper_channel {
@@ -78,6 +82,9 @@ struct keeper_channel {
     ulv_handle bell[2]; /* of each end */
     uint64_t console_offset; /* of a console: next byte to accept */
     bool open; /* by ulv_channel_open */
+    bool draining, released;
+    ulv_id holder[3]; /* while it drains: who has not let go; 0 = nobody */
+    ulv_nsec release_until;
 };
 
 struct keeper_device {
@@ -114,6 +121,9 @@ struct keeper {
     const struct ulv_platform *platform; /* NULL: all roles in process */
     bool processes;
     const char *role_program, *launcher, *backend;
+    bool can_remap;        /* the backend: beside a guest that runs */
+    ulv_nsec settle_limit; /* how long a role may take to follow */
+    uint64_t settled;      /* revision up to which everybody has followed */
     const void *policy;
     size_t policy_bytes;
     void (*tell)(void *self, uint32_t event, ulv_id partition, uint64_t value,
@@ -165,6 +175,8 @@ bool ulv_keeper_role_reap(struct keeper *k, struct keeper_partition *p);
 /* ---- what is handed to whom (keeper_hand.c) ------------------------------ */
 void ulv_keeper_hand_view(struct keeper *k, struct keeper_partition *p);
 void ulv_keeper_hand_channel(struct keeper *k, struct keeper_channel *c);
+/* To its guest, if that runs. */
+void ulv_keeper_hand_extent(struct keeper *k, struct keeper_extent *e);
 void ulv_keeper_hand_device(struct keeper *k, struct keeper_device *d);
 /* An end of our own: the boot partition's. */
 ulv_status ulv_keeper_open_end(struct keeper *k,
@@ -191,6 +203,24 @@ void ulv_keeper_close(const struct keeper *k, ulv_handle *h);
 void ulv_keeper_channel_remove(struct keeper *k, struct keeper_channel *c);
 void ulv_keeper_device_remove(struct keeper *k, struct keeper_device *d);
 void ulv_keeper_extent_remove(struct keeper *k, struct keeper_extent *e);
+
+/* ---- taking away beside a guest that runs (keeper_drain.c) --------------- */
+/* Errors: UNSUPPORTED: the backend cannot, and p runs. */
+ulv_status ulv_keeper_may_remap(const struct keeper *k,
+                                const struct keeper_partition *p,
+                                struct ulv_diag *diag);
+ulv_status ulv_keeper_drain_prepare(struct keeper *k, ulv_id object,
+                                    struct ulv_diag *diag);
+void ulv_keeper_drain_commit(struct keeper *k, ulv_id object);
+/* A role says that it has let go of it. */
+void ulv_keeper_released(struct keeper *k, ulv_id from, ulv_id object);
+/* It is dead: it has nothing any more. */
+void ulv_keeper_released_all(struct keeper *k, ulv_id dead);
+void ulv_keeper_await(struct keeper *k, const struct heard *committed);
+void ulv_keeper_acknowledged(struct keeper *k, struct keeper_partition *p,
+                             uint64_t generation);
+/* Who has not followed in time is killed. */
+void ulv_keeper_check_followers(struct keeper *k, struct role_need *need);
 
 /* Open source under id; taken by the order that names id, dropped by
  * ulv_keeper_source_drop(). copies: 2 descriptions of a disk, 1 of an image. */

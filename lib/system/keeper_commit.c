@@ -71,11 +71,10 @@ commit_intent(struct keeper *k, const struct ulv_effect_intent *e)
     struct keeper_partition *p = ulv_keeper_partition(k, e->partition);
     struct say say = { .kind = SAY_STOP };
 
-    if (e->intent != ULV_INTENT_RUNNING) {
-        if (p->alive)
-            ulv_post_tell(&p->post, &say, NULL, NULL, 0);
-        return;
-    }
+    if (e->intent == ULV_INTENT_STOPPED && p->alive)
+        ulv_post_tell(&p->post, &say, NULL, NULL, 0);
+    if (e->intent != ULV_INTENT_RUNNING || p->alive)
+        return; /* its monitor reads in the view that it is to pause or go on */
     memset(&p->end, 0, sizeof(p->end));
     p->image = e->image;
     p->state = ULV_STATE_STARTING;
@@ -139,6 +138,12 @@ commit_effect(struct keeper *k, const struct ulv_effect *e)
     case ULV_EFFECT_INTENT:
         commit_intent(k, &e->u.intent);
         break;
+    case ULV_EFFECT_EXTENT_GRANT:
+        ulv_keeper_hand_extent(k, ulv_keeper_extent(k, e->u.extent.id));
+        break;
+    case ULV_EFFECT_DRAIN:
+        ulv_keeper_drain_commit(k, e->u.removal.id);
+        break;
     case ULV_EFFECT_PARTITION_DESTROY:
     case ULV_EFFECT_EXTENT_REVOKE:
     case ULV_EFFECT_CHANNEL_DESTROY:
@@ -164,8 +169,10 @@ still_holds(struct keeper *k, const struct ulv_effect *e,
         /* the image may be gone: that is an answer to the start */
         p = ulv_keeper_partition(k, e->u.intent.partition);
         there = p != NULL && (e->u.intent.intent != ULV_INTENT_RUNNING ||
+                              (p->alive && e->u.intent.image == 0) ||
                               (!p->alive && p->ending == ENDING_NO));
         break;
+    case ULV_EFFECT_DRAIN:
     case ULV_EFFECT_DEVICE_REHOME:
     case ULV_EFFECT_PARTITION_DESTROY:
     case ULV_EFFECT_EXTENT_REVOKE:

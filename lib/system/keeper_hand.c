@@ -4,6 +4,7 @@
  * memory leaves; nothing else decides.
  */
 #include "base/base.h"
+#include "monitor/trace.h"
 #include "system/keeper.h"
 
 static void
@@ -65,19 +66,17 @@ hand_end(struct keeper *k, struct keeper_channel *c, ulv_id to, uint32_t end)
     hand(k, p, &say, handles, 3);
 }
 
-/* To both ends, and to the standby of the serving one; a guest's end waits
- * for its start. */
+/* To both ends, and to the standby of the serving one; the end of a guest that
+ * does not run waits for its start. */
 void
 ulv_keeper_hand_channel(struct keeper *k, struct keeper_channel *c)
 {
     const struct keeper_device *d = ulv_keeper_device(k, c->device);
-    const struct keeper_partition *client = ulv_keeper_partition(k, c->client);
 
     hand_end(k, c, c->server, ULV_END_SERVER);
     if (d != NULL && d->standby != 0 && d->standby != c->server)
         hand_end(k, c, d->standby, ULV_END_SERVER);
-    if (client != NULL && client->kind != ULV_PARTITION_GUEST)
-        hand_end(k, c, c->client, ULV_END_CLIENT);
+    hand_end(k, c, c->client, ULV_END_CLIENT);
 }
 
 static void
@@ -119,12 +118,14 @@ ulv_keeper_hand_device(struct keeper *k, struct keeper_device *d)
     }
 }
 
-static void
-hand_extent(struct keeper *k, struct keeper_partition *p,
-            struct keeper_extent *e)
+void
+ulv_keeper_hand_extent(struct keeper *k, struct keeper_extent *e)
 {
+    struct keeper_partition *p = ulv_keeper_partition(k, e->partition);
     struct say say = { .kind = SAY_EXTENT };
 
+    if (p == NULL || !p->alive || e->draining)
+        return;
     if (!ulv_frame_table_may_map(&k->frames, e->frame, e->bytes, p->id)) {
         refuse(k, e->id, p->id);
         return;
@@ -135,6 +136,24 @@ hand_extent(struct keeper *k, struct keeper_partition *p,
     hand(k, p, &say, &e->memory, 1);
 }
 
+/* A new one for each run. On a bare machine memory is what is divided: none.
+ * A guest without one runs all the same. */
+static void
+hand_trace(struct keeper *k, struct keeper_partition *p)
+{
+    const struct ulv_host *host = k->host;
+    struct say say = { .kind = SAY_TRACE };
+
+    close_handle(k, &p->trace);
+    if (host->memory_at != NULL ||
+        host->memory_create(host->self, "ulv-trace", ULV_TRACE_BYTES, 0,
+                            &p->trace) != ULV_OK)
+        return;
+    (void)host->memory_seal(host->self, p->trace,
+                            ULV_SEAL_SIZE | ULV_SEAL_SEALS);
+    hand(k, p, &say, &p->trace, 1);
+}
+
 void
 ulv_keeper_hand_guest(struct keeper *k, struct keeper_partition *p)
 {
@@ -142,13 +161,17 @@ ulv_keeper_hand_guest(struct keeper *k, struct keeper_partition *p)
     struct say say = { .kind = SAY_START };
 
     ulv_keeper_hand_view(k, p);
+    if (p->alive)
+        hand_trace(k, p);
     for (struct keeper_extent *e = k->extents; e != NULL && p->alive;
          e = e->next) {
         if (e->partition == p->id)
-            hand_extent(k, p, e);
+            ulv_keeper_hand_extent(k, e);
     }
     for (struct keeper_channel *c = k->channels; c != NULL && p->alive;
          c = c->next) {
+        if (c->draining)
+            continue;
         if (c->client == p->id)
             hand_end(k, c, p->id, ULV_END_CLIENT);
         else if (c->server == p->id)

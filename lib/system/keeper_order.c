@@ -133,13 +133,18 @@ prepare_extent(struct keeper *k, const struct ulv_effect *effect,
                                  .state = ULV_FRAME_OWNED,
                                  .object = effect->u.extent.partition };
     struct keeper_extent *e;
-    ulv_status status = ULV_E_NO_MEMORY;
+    ulv_status status;
 
     if (ulv_keeper_extent(k, effect->u.extent.id) != NULL)
         return made_before(effect->u.extent.id, diag);
+    status = ulv_keeper_may_remap(k, ulv_keeper_partition(k, run.object),
+                                  diag);
+    if (status != ULV_OK)
+        return status;
     e = host->alloc(host->self, sizeof(*e), 8);
     if (e == NULL)
-        return ulv_fail(diag, status, run.object, 0, 0, "out of memory");
+        return ulv_fail(diag, ULV_E_NO_MEMORY, run.object, 0, 0,
+                        "out of memory");
     e->id = effect->u.extent.id;
     e->partition = run.object;
     e->frame = run.frame;
@@ -204,13 +209,21 @@ prepare_channel(struct keeper *k, const struct ulv_effect *effect,
                                  .end = { want->server, want->client,
                                           d == NULL ? 0 : d->standby } };
     struct keeper_channel *c;
-    ulv_status status = ULV_E_NO_MEMORY;
+    ulv_status status;
 
     if (ulv_keeper_channel(k, want->id) != NULL)
         return made_before(want->id, diag);
+    status = ulv_keeper_may_remap(k, ulv_keeper_partition(k, want->client),
+                                  diag);
+    if (status == ULV_OK)
+        status = ulv_keeper_may_remap(
+            k, ulv_keeper_partition(k, want->server), diag);
+    if (status != ULV_OK)
+        return status;
     c = host->alloc(host->self, sizeof(*c), 8);
     if (c == NULL)
-        return ulv_fail(diag, status, want->id, 0, 0, "out of memory");
+        return ulv_fail(diag, ULV_E_NO_MEMORY, want->id, 0, 0,
+                        "out of memory");
     c->id = want->id;
     c->device = want->device;
     c->server = want->server;
@@ -349,12 +362,13 @@ prepare_intent(struct keeper *k, const struct ulv_effect *effect,
     if (p == NULL || p->kind != ULV_PARTITION_GUEST)
         return ulv_fail(diag, ULV_E_DENIED, want->partition, 0, 0,
                         "partition %u is no guest", want->partition);
-    if (want->intent == ULV_INTENT_RUNNING &&
-        (image == NULL || p->alive || p->ending != ENDING_NO ||
-         image->medium[0] == ULV_NO_HANDLE))
+    if (want->intent != ULV_INTENT_RUNNING || (p->alive && want->image == 0))
+        return ULV_OK; /* nothing is started */
+    if (image == NULL || p->alive || p->ending != ENDING_NO ||
+        image->medium[0] == ULV_NO_HANDLE)
         return ulv_fail(diag, ULV_E_STATE, p->id, want->image, 0,
                         "%s: runs already, or has no image", p->name);
-    if (want->intent == ULV_INTENT_RUNNING && p->ran && has_channels(k, p->id))
+    if (p->ran && has_channels(k, p->id))
         return ulv_fail(diag, ULV_E_STATE, p->id, p->state, 0,
                         "%s ran before, and its channels are as that run left "
                         "them: destroy it and make it anew",
@@ -395,6 +409,7 @@ prepare_removal(struct keeper *k, const struct ulv_effect *effect,
 {
     const struct keeper_partition *p = NULL;
     const struct keeper_extent *e;
+    const struct keeper_channel *c;
     ulv_id object = effect->u.removal.id;
     bool known = false;
 
@@ -406,12 +421,14 @@ prepare_removal(struct keeper *k, const struct ulv_effect *effect,
     case ULV_EFFECT_EXTENT_REVOKE:
         e = ulv_keeper_extent(k, object);
         known = e != NULL;
-        p = known ? ulv_keeper_partition(k, e->partition) : NULL;
+        if (known && !e->released)
+            p = ulv_keeper_partition(k, e->partition);
         break;
     case ULV_EFFECT_CHANNEL_DESTROY:
-        known = ulv_keeper_channel(k, object) != NULL &&
-                is_of_guest(k, ulv_keeper_channel(k, object));
-        p = known ? running_end(k, ulv_keeper_channel(k, object)) : NULL;
+        c = ulv_keeper_channel(k, object);
+        known = c != NULL && is_of_guest(k, c);
+        if (known && !c->released)
+            p = running_end(k, c);
         break;
     default:
         known = ulv_keeper_device(k, object) != NULL;
@@ -441,6 +458,8 @@ ulv_keeper_order_prepare(struct keeper *k, const struct ulv_effect *effect,
         return prepare_rehome(k, effect, diag);
     case ULV_EFFECT_INTENT:
         return prepare_intent(k, effect, diag);
+    case ULV_EFFECT_DRAIN:
+        return ulv_keeper_drain_prepare(k, effect->u.removal.id, diag);
     case ULV_EFFECT_PARTITION_DESTROY:
     case ULV_EFFECT_EXTENT_REVOKE:
     case ULV_EFFECT_CHANNEL_DESTROY:

@@ -26,7 +26,7 @@ ulv_keeper_partition_add(struct keeper *k, ulv_id id, uint32_t kind,
         return NULL;
     p->id = id;
     p->kind = kind;
-    p->process = p->bell = ULV_NO_HANDLE;
+    p->process = p->bell = p->trace = ULV_NO_HANDLE;
     for (uint32_t i = 0; i < 2; i++)
         p->view[i].writable = p->view[i].segment = ULV_NO_HANDLE;
     ulv_string_copy(p->name, sizeof(p->name), name);
@@ -60,6 +60,7 @@ ulv_keeper_partition_remove(struct keeper *k, struct keeper_partition *p)
         close_handle(host, &p->view[i].segment);
     }
     close_handle(host, &p->bell);
+    close_handle(host, &p->trace);
     host->free(host->self, p, sizeof(*p));
 }
 
@@ -167,7 +168,9 @@ died(struct keeper *k, struct keeper_partition *p, const char *how,
     struct say say = { .kind = SAY_DIED };
 
     p->alive = p->reaping = false;
+    p->awaited = p->follow_until = 0;
     ulv_post_fini(&p->post);
+    ulv_keeper_released_all(k, p->id);
     if (p == k->ultravisor) {
         ulv_keeper_order_abort(k); /* of what it ordered, all but itself */
         k->ultravisor = NULL;

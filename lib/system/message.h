@@ -35,11 +35,15 @@
 #define SAY_ACKNOWLEDGED   14u /* to the ultravisor */
 #define SAY_PARTITION_GONE 15u /* to the ultravisor: drop its view */
 #define SAY_FLUSH          16u /* to I/O: say when this console is empty */
+#define SAY_DRAINED        17u /* to the ultravisor: nobody has it any more */
+#define SAY_TRACE          19u /* to a monitor; handle: memory */
+#define SAY_RETURNED       18u /* to the ultravisor: a guest gave memory back */
 
 /* ---- role to keeper ------------------------------------------------------ */
 #define SAY_READY       32u
 #define SAY_ORDER       33u /* tail: effects */
-#define SAY_COMMITTED   34u /* an order took effect */
+#define SAY_COMMITTED   34u /* an order took effect; tail: say_generation of
+                               each guest that runs and has to follow */
 #define SAY_ABORTED     35u
 #define SAY_BOOTED      36u
 #define SAY_ACKNOWLEDGE 37u /* a view generation was followed */
@@ -51,6 +55,9 @@
 #define SAY_FLUSHED     43u /* what was in the console's ring was said */
 #define SAY_NOTED       44u /* the ultravisor: a STATE was committed, or could
                                not be */
+#define SAY_RELEASED    45u /* it has let go of an extent or a channel */
+#define SAY_GIVEN_BACK  46u /* its guest gave memory back */
+#define SAY_SETTLED     47u /* the ultravisor: every revision up to this one */
 
 #define SAY_TAIL_MAX 40960u
 
@@ -107,6 +114,11 @@ struct say_generation {
     ulv_id partition;
     uint64_t generation;
 };
+struct say_returned {
+    ulv_id partition; /* filled in by the keeper */
+    uint64_t guest_address;
+    uint64_t bytes;
+};
 struct say_ready {
     ulv_id lease_first; /* the ultravisor: ids for the boot transaction */
 };
@@ -135,6 +147,8 @@ struct say {
         struct say_order_done order_done; /* also BOOTED, NOT_STARTED */
         struct say_state state;
         struct say_generation generation;
+        struct say_returned returned;
+        ulv_id object; /* RELEASED, DRAINED */
         struct say_ready ready;
         struct say_console console;
         struct say_event event;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 #include "base/base.h"
+#include "monitor/trace.h"
 #include "system/system_priv.h"
 
 struct keeper_partition *
@@ -20,25 +21,11 @@ set_intent(ulv_system *system, ulv_id partition, uint32_t intent,
            ulv_id image, struct ulv_diag *diag)
 {
     struct ulv_operation o = { .kind = ULV_OP_SET_INTENT };
-    const struct ulv_message *m;
-    const struct ulv_message_transaction_answer *answer;
-    bool ring = false;
-    ulv_status status;
 
     o.u.set_intent.partition = partition;
     o.u.set_intent.intent = intent;
     o.u.set_intent.image = image;
-    status =
-        ulv_command_send_transaction(&system->client, 0, NULL, 0, &o, 1,
-                                     &ring);
-    status = ulv_system_await(system, status, ring, &m, diag);
-    if (status != ULV_OK)
-        return status;
-    answer = (const void *)m;
-    if (answer->status == ULV_OK)
-        return ULV_OK;
-    return ulv_fail(diag, answer->status, answer->object, answer->value,
-                    answer->bound, "%s", answer->text);
+    return ulv_system_ask(system, 0, &o, 1, diag);
 }
 
 /* self: the partition's id. One that is gone is waited for no longer. */
@@ -130,6 +117,38 @@ ulv_partition_stop(ulv_system *system, ulv_id partition, struct ulv_diag *diag)
         status = ulv_system_run_until(system, has_ended, &partition,
                                       ULV_FOREVER);
     return status;
+}
+
+static ulv_status
+pause_or_resume(ulv_system *system, ulv_id partition, uint32_t intent,
+                struct ulv_diag *diag)
+{
+    struct keeper_partition *p = ulv_system_guest(system, partition, diag);
+    ulv_status status;
+
+    if (p == NULL)
+        return ULV_E_NOT_FOUND;
+    if (!p->alive)
+        return ulv_fail(diag, ULV_E_STATE, partition, p->state, 0,
+                        "%s does not run", p->name);
+    status = set_intent(system, partition, intent, 0, diag);
+    if (status != ULV_OK)
+        return status;
+    return ulv_wait_settled(system, system->revision, ULV_FOREVER, diag);
+}
+
+ulv_status
+ulv_partition_pause(ulv_system *system, ulv_id partition,
+                    struct ulv_diag *diag)
+{
+    return pause_or_resume(system, partition, ULV_INTENT_PAUSED, diag);
+}
+
+ulv_status
+ulv_partition_resume(ulv_system *system, ulv_id partition,
+                     struct ulv_diag *diag)
+{
+    return pause_or_resume(system, partition, ULV_INTENT_RUNNING, diag);
 }
 
 ulv_status
@@ -242,6 +261,33 @@ ulv_partition_write(ulv_system *system, ulv_id partition, ulv_gpa address,
                     (uint8_t *)(uintptr_t)buf, len, true, diag);
 }
 
+ulv_status
+ulv_partition_trace(ulv_system *system, ulv_id partition, uint64_t after,
+                    struct ulv_trace_record *buf, uint32_t room,
+                    uint32_t *ret_count, struct ulv_diag *diag)
+{
+    const struct ulv_host *host = system->host;
+    const struct keeper_partition *p =
+        ulv_system_guest(system, partition, diag);
+    ulv_status status;
+    void *trace;
+
+    *ret_count = 0;
+    if (p == NULL)
+        return ULV_E_NOT_FOUND;
+    if (p->trace == ULV_NO_HANDLE)
+        return ulv_fail(diag, ULV_E_STATE, partition, p->state, 0,
+                        "%s was never started, or has no trace", p->name);
+    status = host->memory_map(host->self, p->trace, 0, ULV_TRACE_BYTES,
+                              ULV_MAP_READ, NULL, &trace);
+    if (status != ULV_OK)
+        return ulv_fail(diag, status, partition, ULV_TRACE_BYTES, 0,
+                        "the trace of %s could not be mapped", p->name);
+    *ret_count = ulv_trace_read(trace, after, buf, room);
+    host->memory_unmap(host->self, trace, ULV_TRACE_BYTES);
+    return ULV_OK;
+}
+
 /* ---- queries ------------------------------------------------------------- */
 
 static const uint32_t record_bytes[] = {
@@ -251,6 +297,7 @@ static const uint32_t record_bytes[] = {
     [ULV_QUERY_PROCESSORS] = sizeof(struct ulv_processor_record),
     [ULV_QUERY_MEMORY] = sizeof(struct ulv_memory_record),
     [ULV_QUERY_LOG] = sizeof(struct ulv_log_record),
+    [ULV_QUERY_EXTENTS] = sizeof(struct ulv_extent_record),
 };
 
 /* One message's worth. *ret_more: ask again after *after. */

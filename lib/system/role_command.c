@@ -291,6 +291,7 @@ needs_facts(const struct command_role *r)
     for (uint32_t i = 0; i < r->operation_count; i++) {
         switch (r->operations[i].kind) {
         case ULV_OP_DESTROY_PARTITION:
+        case ULV_OP_RELEASE_MEMORY:
         case ULV_OP_REVOKE:
         case ULV_OP_SET_INTENT:
             break;

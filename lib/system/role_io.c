@@ -184,6 +184,7 @@ static void
 close_channel(struct io_role *r, ulv_id channel)
 {
     struct served **at = &r->devices;
+    struct say say = { .kind = SAY_RELEASED };
 
     while (*at != NULL && (*at)->wire.channel != channel)
         at = &(*at)->next;
@@ -193,6 +194,8 @@ close_channel(struct io_role *r, ulv_id channel)
         *at = d->next;
         drop_device(r, d);
     }
+    say.u.object = channel;
+    ulv_post_tell(&r->role.post, &say, NULL, NULL, 0);
 }
 
 static void

@@ -32,6 +32,27 @@ guest_logged(void *self, const char *text)
     ulv_role_tell(&r->role, ULV_EVENT_LOG, r->role.partition, 0, text);
 }
 
+static void
+released(void *self, ulv_id object)
+{
+    struct monitor_role *r = self;
+    struct say say = { .kind = SAY_RELEASED };
+
+    say.u.object = object;
+    ulv_post_tell(&r->role.post, &say, NULL, NULL, 0);
+}
+
+static void
+given_back(void *self, uint64_t guest, uint64_t bytes)
+{
+    struct monitor_role *r = self;
+    struct say say = { .kind = SAY_GIVEN_BACK };
+
+    say.u.returned.guest_address = guest;
+    say.u.returned.bytes = bytes;
+    ulv_post_tell(&r->role.post, &say, NULL, NULL, 0);
+}
+
 static ulv_status
 confine(void *self)
 {
@@ -50,6 +71,8 @@ monitor_init(struct role *role, const struct heard *configure)
                                    .waits = role->waits,
                                    .partition = role->partition,
                                    .log = guest_logged,
+                                   .released = released,
+                                   .given_back = given_back,
                                    .self = r };
 
     memcpy(backend, c->backend, sizeof(c->backend));
@@ -105,6 +128,9 @@ monitor_hear(struct role *role, struct heard *heard)
     case SAY_BELL:
         heard->handle_count = 0;
         return ulv_monitor_take_bell(r->monitor, h[0]);
+    case SAY_TRACE:
+        heard->handle_count = 0;
+        return ulv_monitor_take_trace(r->monitor, h[0]);
     case SAY_EXTENT:
         heard->handle_count = 0;
         return ulv_monitor_take_extent(r->monitor, say->u.extent.extent, h[0],

@@ -21,132 +21,6 @@ self_of(struct role *role)
     return ULV_CONTAINER_OF(role, struct ultravisor_role, role);
 }
 
-/* ---- views --------------------------------------------------------------- */
-
-static struct published *
-find_view(const struct ultravisor_role *r, ulv_id partition, uint32_t part)
-{
-    struct published *v = r->views;
-
-    while (v != NULL && (v->partition != partition || v->part != part))
-        v = v->next;
-    return v;
-}
-
-static ulv_status
-take_view(struct ultravisor_role *r, const struct heard *heard)
-{
-    const struct ulv_host *host = r->role.host;
-    const struct say_view *say = &heard->say.u.view;
-    struct published *v = host->alloc(host->self, sizeof(*v), 8);
-    ulv_status status;
-
-    if (v == NULL)
-        return ULV_E_NO_MEMORY;
-    status = host->memory_map(host->self, heard->handle[0], 0, say->bytes,
-                              ULV_MAP_READ | ULV_MAP_WRITE, NULL, &v->segment);
-    if (status != ULV_OK) {
-        host->free(host->self, v, sizeof(*v));
-        return status;
-    }
-    v->partition = say->partition;
-    v->part = say->part;
-    v->bell = ULV_NO_HANDLE;
-    v->next = r->views;
-    r->views = v;
-    return ulv_view_publisher_init(&v->publisher, v->segment, say->bytes,
-                                   say->part, say->partition, 1);
-}
-
-static void
-drop_views(struct ultravisor_role *r, ulv_id partition)
-{
-    const struct ulv_host *host = r->role.host;
-    struct published **at = &r->views;
-
-    while (*at != NULL) {
-        struct published *v = *at;
-
-        if (partition != 0 && v->partition != partition) {
-            at = &v->next;
-            continue;
-        }
-        *at = v->next;
-        host->memory_unmap(host->self, v->segment, ULV_VIEW_SEGMENT_BYTES);
-        if (v->bell != ULV_NO_HANDLE)
-            host->handle_close(host->self, v->bell);
-        host->free(host->self, v, sizeof(*v));
-    }
-}
-
-/* Nobody reads it: there is no monitor, or the role follows no view. */
-static bool
-has_no_reader(const struct ultravisor_role *r, ulv_id id)
-{
-    struct ulv_partition_record p;
-
-    if (ulv_database_find(r->db, ULV_QUERY_PARTITIONS, id, &p) != ULV_OK)
-        return true;
-    if (p.kind == ULV_PARTITION_GUEST)
-        return p.state != ULV_STATE_STARTING && p.state != ULV_STATE_RUNNING;
-    return p.kind != ULV_PARTITION_IO;
-}
-
-static ulv_status
-prepare_views(struct ultravisor_role *r, struct ulv_diag *diag)
-{
-    uint32_t count;
-    const ulv_id *touched = ulv_plan_touched(r->plan, &count);
-
-    for (uint32_t i = 0; i < count; i++) {
-        for (uint32_t part = 0; part < 2; part++) {
-            struct published *v = find_view(r, touched[i], part);
-            ulv_status status = ULV_OK;
-
-            if (v == NULL)
-                continue;
-            status =
-                ulv_picture_take(r->picture, r->db, touched[i], part, diag);
-            if (status == ULV_E_NOT_FOUND)
-                continue; /* this transaction destroys it */
-            if (status == ULV_OK)
-                status = ulv_view_prepare(&v->publisher, r->picture->section,
-                                          5, diag);
-            if (status != ULV_OK)
-                return status;
-            v->prepared = true;
-        }
-    }
-    return ULV_OK;
-}
-
-/* What was prepared for a transaction that is given up is never shown. */
-static void
-forget_prepared(struct ultravisor_role *r)
-{
-    for (struct published *v = r->views; v != NULL; v = v->next)
-        v->prepared = false;
-}
-
-static void
-publish_views(struct ultravisor_role *r)
-{
-    const struct ulv_host *host = r->role.host;
-
-    for (struct published *v = r->views; v != NULL; v = v->next) {
-        uint64_t generation;
-
-        if (!v->prepared)
-            continue;
-        v->prepared = false;
-        generation = ulv_view_publish(&v->publisher);
-        if (has_no_reader(r, v->partition))
-            ulv_view_acknowledge(&v->publisher, generation);
-        if (v->bell != ULV_NO_HANDLE)
-            host->event_signal(host->self, v->bell);
-    }
-}
-
 /* ---- channels ------------------------------------------------------------ */
 
 /* Initialise all of it, then keep the header page only. */
@@ -259,13 +133,37 @@ finish(struct ultravisor_role *r, const struct ulv_diag *diag,
 }
 
 static void
-tell_keeper(struct ultravisor_role *r, uint32_t kind, uint64_t revision)
+tell_keeper(struct ultravisor_role *r, uint32_t kind)
 {
     struct say say = { .kind = kind };
 
     say.u.order.ticket = r->ticket;
-    say.u.order.revision = revision;
     ulv_post_tell(&r->role.post, &say, NULL, NULL, 0);
+}
+
+/* With the guests that have to follow; more than fit are awaited all the same,
+ * but not killed if they do not. */
+static void
+tell_committed(struct ultravisor_role *r, uint64_t revision,
+               const struct say_generation *follow, uint32_t count)
+{
+    struct say say = { .kind = SAY_COMMITTED };
+
+    count = ULV_MIN(count, SAY_TAIL_MAX / (uint32_t)sizeof(*follow));
+    say.u.order.ticket = r->ticket;
+    say.u.order.revision = revision;
+    say.tail_bytes = count * (uint32_t)sizeof(*follow);
+    ulv_post_tell(&r->role.post, &say, follow, NULL, 0);
+}
+
+static void
+tell_settled(struct ultravisor_role *r)
+{
+    struct say say = { .kind = SAY_SETTLED };
+
+    if (ulv_settle_changed(&r->settle, ulv_database_revision(r->db),
+                           &say.u.order.revision))
+        ulv_post_tell(&r->role.post, &say, NULL, NULL, 0);
 }
 
 /* What follows from the effects on our own side. */
@@ -276,10 +174,16 @@ follow_effects(struct ultravisor_role *r, const struct ulv_effect *effects,
     for (uint32_t i = 0; i < count; i++) {
         switch (effects[i].kind) {
         case ULV_EFFECT_PARTITION_DESTROY:
-            drop_views(r, effects[i].u.removal.id);
+            ulv_views_drop(&r->views, effects[i].u.removal.id);
+            ulv_settle_followed(&r->settle, effects[i].u.removal.id,
+                                UINT64_MAX);
             break;
         case ULV_EFFECT_CHANNEL_DESTROY:
             drop_header(r, effects[i].u.removal.id);
+            break;
+        case ULV_EFFECT_DRAIN:
+            ulv_settle_await(&r->settle, ulv_database_revision(r->db) + 1, 0,
+                             0, effects[i].u.removal.id);
             break;
         case ULV_EFFECT_DEVICE_REHOME:
             set_epochs(r, effects[i].u.rehome.device);
@@ -306,27 +210,59 @@ give_up(struct ultravisor_role *r, const struct ulv_diag *diag)
     finish(r, diag, UINT32_MAX, 0);
 }
 
+/* What has to happen before this revision is settled, or the one of the object
+ * that the errand was for. */
+static void
+await_followers(struct ultravisor_role *r, uint64_t revision,
+                const struct say_generation *follow, uint32_t count)
+{
+    uint64_t of_object = 0;
+
+    if (r->errand != NULL)
+        of_object = ulv_settle_object_gone(&r->settle, r->errand->settles);
+    if (of_object != 0)
+        revision = of_object;
+    for (uint32_t i = 0; i < count; i++) {
+        if (follow[i].generation == 0)
+            ulv_settle_followed(&r->settle, follow[i].partition, UINT64_MAX);
+        else
+            ulv_settle_await(&r->settle, revision, follow[i].partition,
+                             follow[i].generation, 0);
+    }
+}
+
 static void
 commit(struct ultravisor_role *r)
 {
+    const struct ulv_host *host = r->role.host;
     struct ulv_diag diag = ULV_DIAG_INIT;
+    uint32_t effect_count, touched_count, count;
+    const struct ulv_effect *effects =
+        ulv_plan_effects(r->plan, &effect_count);
+    struct say_generation *follow;
     uint64_t revision;
-    uint32_t count;
-    const struct ulv_effect *effects;
 
-    diag.status = prepare_views(r, &diag);
-    if (diag.status != ULV_OK) {
-        forget_prepared(r);
-        tell_keeper(r, SAY_ABORTED, 0);
+    (void)ulv_plan_touched(r->plan, &touched_count);
+    follow = host->alloc(host->self, (touched_count + 1) * sizeof(*follow), 8);
+    diag.status = ulv_settle_reserve(&r->settle, touched_count + effect_count);
+    if (follow == NULL || diag.status != ULV_OK)
+        diag.status = ulv_fail(&diag, ULV_E_NO_MEMORY, 0, touched_count, 0,
+                               "no memory to follow the transaction");
+    else
+        diag.status = ulv_views_prepare(&r->views, r->db, r->plan, &diag);
+    if (diag.status == ULV_OK) {
+        follow_effects(r, effects, effect_count);
+        revision = ulv_database_commit(r->db, r->plan);
+        count = ulv_views_publish(&r->views, r->db, follow);
+        await_followers(r, revision, follow, count);
+        tell_committed(r, revision, follow, count);
+        finish(r, &diag, UINT32_MAX, revision);
+        tell_settled(r);
+    } else {
+        tell_keeper(r, SAY_ABORTED);
         give_up(r, &diag);
-        return;
     }
-    effects = ulv_plan_effects(r->plan, &count);
-    follow_effects(r, effects, count);
-    revision = ulv_database_commit(r->db, r->plan);
-    publish_views(r);
-    tell_keeper(r, SAY_COMMITTED, revision);
-    finish(r, &diag, UINT32_MAX, revision);
+    host->free(host->self, follow, (touched_count + 1) * sizeof(*follow));
 }
 
 static void
@@ -354,7 +290,7 @@ order(struct ultravisor_role *r)
             ulv_post_send(&r->role.post, &say, &effects[first], NULL, 0);
         if (diag.status == ULV_OK)
             continue;
-        tell_keeper(r, SAY_ABORTED, 0);
+        tell_keeper(r, SAY_ABORTED);
         give_up(r, &diag);
         return;
     }
@@ -403,10 +339,10 @@ ultravisor_init(struct role *role, const struct heard *configure)
     (void)configure;
     r->errands_end = &r->errands;
     ulv_ultravisor_handlers(r);
-    r->picture = role->host->alloc(role->host->self, sizeof(*r->picture), 8);
-    if (r->picture == NULL)
-        return ULV_E_NO_MEMORY;
-    status = ulv_database_create(role->host, &r->db);
+    r->settle.host = role->host;
+    status = ulv_views_init(&r->views, role->host);
+    if (status == ULV_OK)
+        status = ulv_database_create(role->host, &r->db);
     if (status == ULV_OK)
         status = ulv_database_lease(r->db, &say.u.ready.lease_first);
     if (status != ULV_OK)
@@ -418,15 +354,14 @@ static void
 ultravisor_fini(struct role *role)
 {
     struct ultravisor_role *r = self_of(role);
-    const struct ulv_host *host = role->host;
 
     ulv_ultravisor_drop_errands(r);
     ulv_command_session_fini(&r->session);
     ulv_wire_fini(&r->wire);
-    drop_views(r, 0);
+    ulv_views_fini(&r->views);
+    ulv_settle_fini(&r->settle);
     drop_header(r, 0);
     ulv_database_destroy(r->db);
-    host->free(host->self, r->picture, sizeof(*r->picture));
 }
 
 static ulv_status
@@ -448,42 +383,15 @@ take_channel(struct ultravisor_role *r, struct heard *heard)
 }
 
 static ulv_status
-take_bell(struct ultravisor_role *r, struct heard *heard)
-{
-    struct published *v = find_view(r, heard->say.u.view.partition,
-                                    ULV_VIEW_PART_MONITOR);
-
-    if (v == NULL)
-        return ULV_OK; /* our own view's doorbell */
-    if (v->bell != ULV_NO_HANDLE)
-        return ULV_OK;
-    v->bell = heard->handle[0];
-    heard->handle_count = 0;
-    return ULV_OK;
-}
-
-static ulv_status
-acknowledged(struct ultravisor_role *r, const struct say_generation *say)
-{
-    for (uint32_t part = 0; part < 2; part++) {
-        struct published *v = find_view(r, say->partition, part);
-
-        if (v != NULL)
-            ulv_view_acknowledge(&v->publisher, say->generation);
-    }
-    return ULV_OK;
-}
-
-static ulv_status
 ultravisor_hear(struct role *role, struct heard *heard)
 {
     struct ultravisor_role *r = self_of(role);
 
     switch (heard->say.kind) {
     case SAY_VIEW:
-        return take_view(r, heard);
+        return ulv_views_take(&r->views, heard);
     case SAY_BELL:
-        return take_bell(r, heard);
+        return ulv_views_take_bell(&r->views, heard);
     case SAY_CHANNEL:
         return take_channel(r, heard);
     case SAY_CHANNEL_CLOSE:
@@ -498,9 +406,18 @@ ultravisor_hear(struct role *role, struct heard *heard)
     case SAY_DIED:
         return ulv_ultravisor_note_death(r, heard->say.u.state.partition);
     case SAY_ACKNOWLEDGED:
-        return acknowledged(r, &heard->say.u.generation);
+        ulv_views_followed(&r->views, heard->say.u.generation.partition,
+                           heard->say.u.generation.generation);
+        ulv_settle_followed(&r->settle, heard->say.u.generation.partition,
+                            heard->say.u.generation.generation);
+        tell_settled(r);
+        return ULV_OK;
+    case SAY_DRAINED:
+        return ulv_ultravisor_note_drained(r, heard->say.u.object);
+    case SAY_RETURNED:
+        return ulv_ultravisor_note_returned(r, &heard->say.u.returned);
     case SAY_PARTITION_GONE:
-        drop_views(r, heard->say.u.state.partition);
+        ulv_views_drop(&r->views, heard->say.u.state.partition);
         return ULV_OK;
     default:
         return ULV_E_PEER_PROTOCOL;

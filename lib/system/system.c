@@ -148,6 +148,7 @@ choose_backend(ulv_system *system, const char *wanted, struct ulv_diag *diag)
             continue;
         if (ops->probe(system->host, &caps, &why) == ULV_OK) {
             system->backend = ops->name;
+            system->keeper.can_remap = caps.can_remap != 0;
             return ULV_OK;
         }
         note_passed_over(system, ops->name, &why);
@@ -214,6 +215,8 @@ set_up(ulv_system *system, const struct ulv_system_opts *opts,
     k->platform = host->platform;
     k->processes = opts->placement == ULV_PLACEMENT_PROCESSES;
     k->role_program = opts->role_program;
+    k->settle_limit =
+        opts->settle_limit == 0 ? SETTLE_LIMIT : opts->settle_limit;
     k->policy = &system->policy;
     k->policy_bytes = sizeof(system->policy);
     k->tell = add_event;
@@ -370,6 +373,47 @@ ulv_system_run_until(ulv_system *system,
             return ULV_E_TIMEOUT;
     }
     return ULV_OK;
+}
+
+struct settling {
+    uint64_t revision;
+    bool dead;
+};
+
+static bool
+is_settled(ulv_system *system, void *self)
+{
+    struct settling *s = self;
+    const struct keeper *k = &system->keeper;
+
+    if (k->settled >= s->revision)
+        return true;
+    s->dead = k->ultravisor == NULL || !k->ultravisor->alive;
+    return s->dead;
+}
+
+ulv_status
+ulv_wait_settled(ulv_system *system, uint64_t revision, ulv_nsec deadline,
+                 struct ulv_diag *diag)
+{
+    struct settling s = { .revision = revision };
+    ulv_status status =
+        ulv_system_run_until(system, is_settled, &s, deadline);
+
+    if (status == ULV_OK && s.dead)
+        status = ULV_E_PEER_GONE;
+    if (status != ULV_OK)
+        return ulv_fail(diag, status, 0, revision, system->keeper.settled,
+                        "revision %u is not settled, up to %u is: %s",
+                        revision, system->keeper.settled,
+                        ulv_status_text(status));
+    return ULV_OK;
+}
+
+uint64_t
+ulv_system_revision(const ulv_system *system)
+{
+    return system->revision;
 }
 
 /* ---- looking ------------------------------------------------------------- */

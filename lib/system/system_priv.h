@@ -13,7 +13,8 @@
 #include "system/keeper.h"
 #include "system/wire.h"
 
-#define EVENTS_MAX 4096u
+#define EVENTS_MAX   4096u
+#define SETTLE_LIMIT UINT64_C(1000000000) /* unless the caller sets one */
 
 /* An event that waits to be taken; data follows. */
 struct waiting_event {
@@ -49,6 +50,7 @@ struct ulv_system {
 
     struct waiting_event *events, **events_end;
     uint32_t event_count;
+    uint64_t revision; /* of the caller's last transaction */
     uint64_t sequence, lost;
     struct ulv_channel *channels;
 };
@@ -66,6 +68,10 @@ ulv_status ulv_system_await(ulv_system *system, ulv_status sent, bool ring,
 ulv_status ulv_system_await_until(ulv_system *system, ulv_status sent,
                                   bool ring, const struct ulv_message **ret,
                                   ulv_nsec deadline, struct ulv_diag *diag);
+/* Send operations as one transaction and wait for what comes of it. */
+ulv_status ulv_system_ask(ulv_system *system, uint32_t options,
+                          const struct ulv_operation *operations,
+                          uint32_t count, struct ulv_diag *diag);
 /* A new id; asks for a lease when the last one is used up. 0: none. */
 ulv_id ulv_system_new_id(ulv_system *system, struct ulv_diag *diag);
 /* Of the keeper: self is the system. */

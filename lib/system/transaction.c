@@ -92,6 +92,29 @@ ulv_system_await(ulv_system *system, ulv_status sent, bool ring,
     return ulv_system_await_until(system, sent, ring, ret, ULV_FOREVER, diag);
 }
 
+ulv_status
+ulv_system_ask(ulv_system *system, uint32_t options,
+               const struct ulv_operation *operations, uint32_t count,
+               struct ulv_diag *diag)
+{
+    const struct ulv_message *m;
+    const struct ulv_message_transaction_answer *answer;
+    bool ring = false;
+    ulv_status status = ulv_command_send_transaction(
+        &system->client, options, NULL, 0, operations, count, &ring);
+
+    status = ulv_system_await(system, status, ring, &m, diag);
+    if (status != ULV_OK)
+        return status;
+    answer = (const void *)m;
+    if (answer->status != ULV_OK)
+        return ulv_fail(diag, answer->status, answer->object, answer->value,
+                        answer->bound, "%s", answer->text);
+    if ((options & ULV_TRANSACTION_DRY_RUN) == 0)
+        system->revision = answer->revision;
+    return ULV_OK;
+}
+
 ulv_id
 ulv_system_new_id(ulv_system *system, struct ulv_diag *diag)
 {
@@ -207,6 +230,42 @@ ulv_transaction_memory(ulv_transaction *t, ulv_id partition, uint64_t bytes,
     o->u.assign_memory.partition = partition;
     o->u.assign_memory.bytes = bytes;
     o->u.assign_memory.node = node;
+}
+
+void
+ulv_transaction_release(ulv_transaction *t, ulv_id partition, ulv_gpa address,
+                        uint64_t bytes)
+{
+    struct ulv_operation *o = add(t, ULV_OP_RELEASE_MEMORY);
+
+    if (o == NULL)
+        return;
+    o->u.release_memory.partition = partition;
+    o->u.release_memory.guest_address = address.value;
+    o->u.release_memory.bytes = bytes;
+}
+
+void
+ulv_transaction_move(ulv_transaction *t, ulv_id partition, ulv_gpa address,
+                     uint64_t bytes, ulv_id to)
+{
+    struct ulv_operation *o = add(t, ULV_OP_MOVE_MEMORY);
+
+    if (o == NULL)
+        return;
+    o->u.move_memory.partition = partition;
+    o->u.move_memory.guest_address = address.value;
+    o->u.move_memory.bytes = bytes;
+    o->u.move_memory.to = to;
+}
+
+void
+ulv_transaction_revoke(ulv_transaction *t, ulv_id channel)
+{
+    struct ulv_operation *o = add(t, ULV_OP_REVOKE);
+
+    if (o != NULL)
+        o->u.revoke.channel = channel;
 }
 
 void
@@ -368,27 +427,6 @@ open_media(ulv_transaction *t, struct ulv_diag *diag)
     return ULV_OK;
 }
 
-static ulv_status
-ask(ulv_transaction *t, struct ulv_diag *diag)
-{
-    ulv_system *system = t->system;
-    const struct ulv_message *m;
-    const struct ulv_message_transaction_answer *answer;
-    bool ring = false;
-    ulv_status status =
-        ulv_command_send_transaction(&system->client, t->options, NULL, 0,
-                                     t->operations, t->count, &ring);
-
-    status = ulv_system_await(system, status, ring, &m, diag);
-    if (status != ULV_OK)
-        return status;
-    answer = (const void *)m;
-    if (answer->status == ULV_OK)
-        return ULV_OK;
-    return ulv_fail(diag, answer->status, answer->object, answer->value,
-                    answer->bound, "%s", answer->text);
-}
-
 ulv_status
 ulv_transaction_commit(ulv_transaction *t, struct ulv_diag *diag)
 {
@@ -403,7 +441,8 @@ ulv_transaction_commit(ulv_transaction *t, struct ulv_diag *diag)
     if (status == ULV_OK)
         status = open_media(t, diag);
     if (status == ULV_OK)
-        status = ask(t, diag);
+        status = ulv_system_ask(t->system, t->options, t->operations, t->count,
+                                diag);
     ulv_transaction_abort(t);
     return status;
 }

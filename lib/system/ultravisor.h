@@ -5,10 +5,10 @@
 
 #include "command/server.h"
 #include "database/database.h"
-#include "system/picture.h"
 #include "system/role.h"
+#include "system/settle.h"
+#include "system/views.h"
 #include "system/wire.h"
-#include "view/publish.h"
 
 /* A transaction of our own. */
 struct errand {
@@ -18,19 +18,11 @@ struct errand {
                      with it */
     bool moving;  /* that is part of the transaction under way */
     bool told;    /* a state that the keeper waits to see noted */
-    bool settled; /* it cannot move: the state alone */
+    bool stays;   /* it cannot move: the state alone */
+    bool quiet;   /* that it cannot be done is no fault */
+    ulv_id settles; /* the object that has drained by it */
     uint32_t count;
     struct ulv_operation operations[];
-};
-
-struct published {
-    struct published *next;
-    ulv_id partition;
-    uint32_t part;
-    struct ulv_view_publisher publisher;
-    void *segment;
-    ulv_handle bell; /* part MONITOR only */
-    bool prepared;
 };
 
 struct header {
@@ -42,8 +34,8 @@ struct header {
 struct ultravisor_role {
     struct role role;
     struct ulv_database *db;
-    struct picture *picture;
-    struct published *views;
+    struct views views;
+    struct settle settle;
     struct header *headers;
     struct errand *errands, **errands_end;
     bool booted;
@@ -77,6 +69,10 @@ ulv_status ulv_ultravisor_boot(struct ultravisor_role *r,
                                const struct heard *heard);
 ulv_status ulv_ultravisor_note_state(struct ultravisor_role *r,
                                      const struct say_state *say);
+ulv_status ulv_ultravisor_note_drained(struct ultravisor_role *r,
+                                       ulv_id object);
+ulv_status ulv_ultravisor_note_returned(struct ultravisor_role *r,
+                                        const struct say_returned *say);
 ulv_status ulv_ultravisor_note_death(struct ultravisor_role *r, ulv_id dead);
 
 /* ---- the command channel (ultravisor_session.c) -------------------------- */

@@ -119,7 +119,7 @@ ulv_ultravisor_run_errand(struct ultravisor_role *r)
     if (r->errands == NULL)
         r->errands_end = &r->errands;
     r->errand = e;
-    count = e->dead == 0 || e->settled ? 0 : moves(r, e->dead, NULL, 0);
+    count = e->dead == 0 || e->stays ? 0 : moves(r, e->dead, NULL, 0);
     if (count > 0)
         move_and(r, e, count);
     else
@@ -137,7 +137,7 @@ ulv_ultravisor_end_errand(struct ultravisor_role *r, struct errand *errand,
         r->booted = diag->status == ULV_OK;
         say.u.order_done.diag = *diag;
         ulv_post_tell(&r->role.post, &say, NULL, NULL, 0);
-    } else if (diag->status != ULV_OK) {
+    } else if (diag->status != ULV_OK && !errand->quiet) {
         ulv_role_tell(&r->role, ULV_EVENT_FAULT, diag->object, 0, diag->text);
     }
     if (errand->told) {
@@ -148,13 +148,15 @@ ulv_ultravisor_end_errand(struct ultravisor_role *r, struct errand *errand,
     }
     if (diag->status != ULV_OK && errand->moving) {
         errand->moving = false;
-        errand->settled = true;
+        errand->stays = true;
         errand->next = r->errands;
         if (r->errands == NULL)
             r->errands_end = &errand->next;
         r->errands = errand;
         return;
     }
+    if (diag->status != ULV_OK)
+        (void)ulv_settle_object_gone(&r->settle, errand->settles);
     host->free(host->self, errand, errand_bytes(errand));
 }
 
@@ -203,6 +205,54 @@ ulv_ultravisor_note_death(struct ultravisor_role *r, ulv_id dead)
     e->operations[0].kind = ULV_OP_SET_STATE;
     e->operations[0].u.set_state.partition = dead;
     e->operations[0].u.set_state.state = ULV_STATE_LOST;
+    return ULV_OK;
+}
+
+/* Nobody has it any more. Memory that moves is given on at once: errands run
+ * one after the other, before anybody else's transaction. */
+ulv_status
+ulv_ultravisor_note_drained(struct ultravisor_role *r, ulv_id object)
+{
+    struct ulv_effect_extent what;
+    struct errand *settle, *grant;
+
+    if (!ulv_database_draining(r->db, object, &what))
+        return ULV_OK;
+    settle = new_errand(r, 1);
+    if (settle == NULL)
+        return ULV_E_NO_MEMORY;
+    settle->quiet = true; /* it may be destroyed before */
+    settle->operations[0].kind = ULV_OP_SETTLE;
+    settle->operations[0].u.settle.object = object;
+    if (what.partition == 0) {
+        settle->settles = object;
+        return ULV_OK;
+    }
+    grant = new_errand(r, 1);
+    if (grant == NULL)
+        return ULV_E_NO_MEMORY;
+    grant->settles = object;
+    grant->operations[0].kind = ULV_OP_GRANT;
+    grant->operations[0].u.grant.partition = what.partition;
+    grant->operations[0].u.grant.frame = what.frame;
+    grant->operations[0].u.grant.bytes = what.bytes;
+    return ULV_OK;
+}
+
+/* A guest gave memory back; somebody may have taken it from it meanwhile. */
+ulv_status
+ulv_ultravisor_note_returned(struct ultravisor_role *r,
+                             const struct say_returned *say)
+{
+    struct errand *e = new_errand(r, 1);
+
+    if (e == NULL)
+        return ULV_E_NO_MEMORY;
+    e->quiet = true;
+    e->operations[0].kind = ULV_OP_RELEASE_MEMORY;
+    e->operations[0].u.release_memory.partition = say->partition;
+    e->operations[0].u.release_memory.guest_address = say->guest_address;
+    e->operations[0].u.release_memory.bytes = say->bytes;
     return ULV_OK;
 }
 

@@ -32,7 +32,7 @@ on_query(void *self, struct ulv_command_session *session,
 {
     struct ultravisor_role *r = self;
     struct ulv_message_query_answer header = { .kind = query->kind };
-    uint8_t *records = (uint8_t *)r->picture; /* scratch */
+    uint8_t *records = (uint8_t *)r->views.picture; /* scratch */
     bool more = false;
 
     ulv_ultravisor_look_at_channels(r);
@@ -70,6 +70,7 @@ check_operation(const struct ulv_operation *o, struct ulv_diag *diag)
     case ULV_OP_DESTROY_PARTITION:
     case ULV_OP_ASSIGN_MEMORY:
     case ULV_OP_RELEASE_MEMORY:
+    case ULV_OP_MOVE_MEMORY:
     case ULV_OP_ASSIGN_PROCESSORS:
     case ULV_OP_OFFER:
     case ULV_OP_ATTACH:
@@ -83,6 +84,10 @@ check_operation(const struct ulv_operation *o, struct ulv_diag *diag)
     case ULV_OP_REHOME:
         return deny(o, o->u.rehome.device,
                     "a device moves when its server died", diag);
+    case ULV_OP_SETTLE:
+    case ULV_OP_GRANT:
+        return deny(o, o->u.words[0],
+                    "the keeper says what nobody has any more", diag);
     case ULV_OP_SET_STATE:
         return deny(o, o->u.set_state.partition,
                     "the keeper says what became of a partition", diag);

@@ -8,12 +8,13 @@ static const uint64_t hostile[] = {
 };
 #define COUNT (sizeof(hostile) / sizeof(hostile[0]))
 
-/* Those that end the partition, or sleep for ever by right. */
+/* Those that by right end the partition, sleep for ever, give memory back. */
 static bool
 is_left_out(uint64_t number)
 {
     return number == ULV_CALL_STOP || number == ULV_CALL_RESET ||
-           number == ULV_CALL_FAULT || number == ULV_CALL_WAIT;
+           number == ULV_CALL_FAULT || number == ULV_CALL_WAIT ||
+           number == ULV_CALL_RELEASE;
 }
 
 int
@@ -31,6 +32,8 @@ guest_main(void)
     if (guest_call(ULV_CALL_LOG, 0x400000, 161, 0).status != ULV_E_ARG ||
         guest_call(ULV_CALL_LOG, 0, 16, 0).status != ULV_E_ARG ||
         guest_call(ULV_CALL_FAULT, 1, 0, 16).status != ULV_E_ARG ||
+        guest_call(ULV_CALL_RELEASE, 0x401000, 0, 0).status !=
+            ULV_E_NOT_FOUND ||
         guest_call(ULV_CALL_SIGNAL, 63, 0, 0).status != ULV_E_NOT_FOUND ||
         guest_call(0xffff, 0, 0, 0).status != ULV_E_UNSUPPORTED)
         return 1;

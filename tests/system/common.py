@@ -80,6 +80,21 @@ def children():
     return found
 
 
+def changeable():
+    """Backends that can change what a guest has while it runs."""
+    return [name for name in BACKENDS if name != "process"]
+
+
+def patient(create):
+    """A machine that is busy with other things kills no role for it."""
+    def open_patiently(**options):
+        return create(**{"settle_limit": PATIENCE, **options})
+    return open_patiently
+
+
+ultravisor.open = patient(ultravisor.open)
+
+
 class SystemTest(unittest.TestCase):
     """Each test ends with the descriptors and children it began with."""
 

@@ -23,6 +23,7 @@ QUERIES = {
     "devices": (C.ULV_QUERY_DEVICES, "struct ulv_device_record"),
     "processors": (C.ULV_QUERY_PROCESSORS, "struct ulv_processor_record"),
     "memory": (C.ULV_QUERY_MEMORY, "struct ulv_memory_record"),
+    "extents": (C.ULV_QUERY_EXTENTS, "struct ulv_extent_record"),
     "log": (C.ULV_QUERY_LOG, "struct ulv_log_record"),
 }
 
@@ -45,6 +46,12 @@ class Partition:
     def stop(self):
         checked(lib.ulv_partition_stop, self.host._system, self.id)
 
+    def pause(self):
+        checked(lib.ulv_partition_pause, self.host._system, self.id)
+
+    def resume(self):
+        checked(lib.ulv_partition_resume, self.host._system, self.id)
+
     def wait(self, seconds=None):
         """How it ended, or None when the time is over first."""
         end = ffi.new("struct ulv_end *")
@@ -57,6 +64,14 @@ class Partition:
                 return None
             raise
         return End(end.reason, end.code, text(end.text))
+
+    def trace(self, after=0, room=1024):
+        """Its last system calls and exits, as dictionaries."""
+        buf = ffi.new("struct ulv_trace_record[]", room)
+        count = ffi.new("uint32_t *")
+        checked(lib.ulv_partition_trace, self.host._system, self.id, after,
+                buf, room, count)
+        return _records("struct ulv_trace_record", buf, count[0])
 
     def read(self, address, length):
         data = ffi.new("char[]", length)
@@ -87,16 +102,32 @@ class Transaction:
     def partition(self, name, memory=None, processors=1):
         number = lib.ulv_transaction_partition(
             self._handle, name.encode(), C.ULV_PARTITION_GUEST)
+        made = Partition(self.host, number, name)
         if memory is not None:
-            lib.ulv_transaction_memory(self._handle, number, size(memory),
-                                       0xffffffff)
+            self.memory(made, memory)
         if processors:
             self.processors(number, processors)
-        return Partition(self.host, number, name)
+        return made
 
     def processors(self, number, count):
         lib.ulv_transaction_processors(self._handle, number, count,
                                        C.ULV_SHARED)
+
+    def memory(self, partition, size_, node=0xffffffff):
+        lib.ulv_transaction_memory(self._handle, partition.id, size(size_),
+                                   node)
+
+    def release(self, partition, address, size_):
+        lib.ulv_transaction_release(self._handle, partition.id,
+                                    {"value": address}, size(size_))
+
+    def move(self, partition, address, size_, to):
+        """Memory from guest to guest, scrubbed on the way."""
+        lib.ulv_transaction_move(self._handle, partition.id,
+                                 {"value": address}, size(size_), to.id)
+
+    def revoke(self, channel):
+        lib.ulv_transaction_revoke(self._handle, channel)
 
     def _pair(self, via):
         names = (tuple(via) + (None, None))[:2]
@@ -157,7 +188,8 @@ class Events:
 
 
 class Host:
-    def __init__(self, in_process=True, backend=None, memory=0, policy=None):
+    def __init__(self, in_process=True, backend=None, memory=0, policy=None,
+                 settle_limit=0):
         options = ffi.new("struct ulv_system_opts *")
         keep = [ffi.new("char[]", os.fsencode(v)) if v else ffi.NULL
                 for v in (backend, os.environ.get("ULTRAVISOR_ROLE"),
@@ -167,6 +199,7 @@ class Host:
                              else C.ULV_PLACEMENT_PROCESSES)
         options.backend, options.role_program, options.launcher_program = keep
         options.memory = size(memory)
+        options.settle_limit = int(settle_limit * 1e9)
         if policy is not None:
             options.policy = policy
             options.policy_bytes = ffi.sizeof("struct ulv_policy")
@@ -212,6 +245,12 @@ class Host:
     def kill(self, name):
         checked(lib.ulv_system_kill, self._system, self.find(name))
 
+    def wait_settled(self, seconds=None):
+        """Until everybody has followed the last transaction."""
+        checked(lib.ulv_wait_settled, self._system,
+                lib.ulv_system_revision(self._system),
+                self._deadline(seconds))
+
     def roles(self):
         """(name, alive, process number or 0) of each role and monitor."""
         found, role = [], ffi.new("struct ulv_role *")
@@ -243,9 +282,13 @@ class Host:
                                       ffi.sizeof(buf), count)
         if status != 0:
             raise Error(status, ffi.new("struct ulv_diag *"))
-        fields = [n for n, _ in ffi.typeof(record).fields if n != "rsvd_"]
-        return [{n: _plain(getattr(buf[i], n)) for n in fields}
-                for i in range(count[0])]
+        return _records(record, buf, count[0])
+
+
+def _records(kind, buf, count):
+    fields = [n for n, _ in ffi.typeof(kind).fields if n != "rsvd_"]
+    return [{n: _plain(getattr(buf[i], n)) for n in fields}
+            for i in range(count)]
 
 
 def _plain(value):

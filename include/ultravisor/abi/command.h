@@ -89,6 +89,9 @@ struct ulv_message_transaction_answer {
 #define ULV_OP_REVOKE            12u
 #define ULV_OP_SET_INTENT        13u
 #define ULV_OP_SET_STATE         14u
+#define ULV_OP_MOVE_MEMORY       15u
+#define ULV_OP_SETTLE            16u
+#define ULV_OP_GRANT             17u
 
 #define ULV_NODE_ANY UINT32_MAX
 
@@ -172,7 +175,23 @@ struct ulv_op_set_intent {
     uint32_t rsvd_;
     uint64_t image; /* RUNNING: number under which the keeper has the image */
 };
-/* Only the ultravisor's own transactions hold this one. */
+/* Whole extents, from guest to guest: taken from the one, and when its monitor
+ * has let go of them, given to the other, scrubbed. */
+struct ulv_op_move_memory {
+    uint64_t partition; /* that has it */
+    uint64_t guest_address;
+    uint64_t bytes;
+    uint64_t to;
+};
+/* Only the ultravisor's own transactions hold these. */
+struct ulv_op_settle {
+    uint64_t object; /* an extent or a channel that nobody has any more */
+};
+struct ulv_op_grant {
+    uint64_t partition;
+    uint64_t frame; /* free; what ULV_OP_MOVE_MEMORY took away */
+    uint64_t bytes;
+};
 struct ulv_op_set_state {
     uint64_t partition;
     uint32_t state;  /* ULV_STATE_* */
@@ -198,6 +217,9 @@ struct ulv_operation {
         struct ulv_op_revoke revoke;
         struct ulv_op_set_intent set_intent;
         struct ulv_op_set_state set_state;
+        struct ulv_op_move_memory move_memory;
+        struct ulv_op_settle settle;
+        struct ulv_op_grant grant;
         uint64_t words[11];
     } u;
 };
@@ -225,6 +247,7 @@ struct ulv_operation {
 #define ULV_QUERY_PROCESSORS 4u
 #define ULV_QUERY_MEMORY     5u
 #define ULV_QUERY_LOG        6u
+#define ULV_QUERY_EXTENTS    7u
 
 struct ulv_message_query {
     struct ulv_message m;
@@ -284,6 +307,15 @@ struct ulv_memory_record {
     uint32_t node;
     uint32_t rsvd_;
 };
+struct ulv_extent_record {
+    uint64_t id, version;
+    uint64_t partition;
+    uint64_t guest_address, frame, bytes;
+    uint32_t node;
+    uint32_t flags; /* ULV_EXTENT_DRAINING */
+    uint64_t heir;  /* DRAINING: the partition that gets it, or 0 */
+};
+#define ULV_EXTENT_DRAINING 1u
 struct ulv_log_record {
     uint64_t revision;
     uint64_t time; /* ns on the ultravisor's clock */
@@ -310,6 +342,7 @@ _Static_assert(sizeof(struct ulv_channel_record) == 80, "abi");
 _Static_assert(sizeof(struct ulv_device_record) == 80, "abi");
 _Static_assert(sizeof(struct ulv_processor_record) == 56, "abi");
 _Static_assert(sizeof(struct ulv_memory_record) == 48, "abi");
+_Static_assert(sizeof(struct ulv_extent_record) == 64, "abi");
 _Static_assert(sizeof(struct ulv_log_record) == 128, "abi");
 #endif
 

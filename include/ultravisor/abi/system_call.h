@@ -26,6 +26,12 @@
 #define ULV_CALL_FAULT 0x0203u /* 0: code, 1: address of text, 2: its length
                                   [bytes, 0 .. ULV_CALL_TEXT_MAX]. Ends the
                                   partition with a fault. Does not return. */
+/* class 04: memory; argument 0 is the guest address of a record in the view */
+#define ULV_CALL_ACCEPT  0x0401u /* use memory that was given after the start;
+                                    value = its bytes. Zeroes. NOT_FOUND: the
+                                    view lists none there; EXISTS: in use */
+#define ULV_CALL_RELEASE 0x0402u /* give memory back, or up; it is gone when the
+                                    call returns; value = its bytes */
 /* class 05: channels; argument 0 is the slot in the view */
 #define ULV_CALL_SIGNAL 0x0501u /* ring the peer's doorbell */
 #define ULV_CALL_WAIT   0x0502u /* 0: deadline [ns on ULV_CALL_TIME's clock, or
@@ -33,7 +39,8 @@
                                   since the last wait: value = mask of slots;
                                   or ULV_E_TIMEOUT. Bit 63: the view changed. */
 #define ULV_CALL_ATTACH 0x0503u /* this end is in use */
-#define ULV_CALL_DETACH 0x0504u /* this end is no longer in use */
+#define ULV_CALL_DETACH 0x0504u /* this end is no longer in use; a channel that
+                                   was revoked is gone when the call returns */
 #define ULV_CALL_FAILED 0x0505u /* the peer broke the protocol; 1: status */
 /* class 07: query and log */
 #define ULV_CALL_DISCOVER 0x0701u /* value = guest address of the view */
@@ -55,7 +62,12 @@
 #define ULV_CAP_YIELD     UINT64_C(0x08) /* class 08 */
 #define ULV_CAP_TIME      UINT64_C(0x10) /* class 0a */
 #define ULV_CAP_COMMAND   UINT64_C(0x20) /* may open the command channel */
-#define ULV_CAP_GUEST     UINT64_C(0x1f) /* what a guest gets by default */
+#define ULV_CAP_MEMORY    UINT64_C(0x40) /* class 04 */
+#define ULV_CAP_GUEST     UINT64_C(0x5f) /* what a guest gets by default */
+
+/* What the view marks as revoked stays usable for so long, or until the guest
+ * gives it up [ns]. */
+#define ULV_REVOKE_GRACE UINT64_C(100000000)
 
 /* Guest-physical layout of an SDK guest; all else is named by the view. */
 #define ULV_GUEST_RAM_BASE UINT64_C(0x400000)    /* first byte of memory */

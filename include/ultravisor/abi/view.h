@@ -68,6 +68,7 @@ struct ulv_view_entry {
 /* intents: what the partition shall be doing */
 #define ULV_INTENT_STOPPED 0u
 #define ULV_INTENT_RUNNING 1u
+#define ULV_INTENT_PAUSED  2u /* keeps its state; does not run */
 
 struct ulv_view_partition {
     uint64_t id;
@@ -80,8 +81,8 @@ struct ulv_view_partition {
     char name[32];
 };
 
-/* memory flags */
-#define ULV_VIEW_REVOKED 1u /* unmap, then acknowledge */
+/* flags of memory and channels */
+#define ULV_VIEW_REVOKED 1u /* give it up: after ULV_REVOKE_GRACE it is gone */
 
 struct ulv_view_memory {
     uint64_t guest_address;

@@ -31,6 +31,8 @@ struct ulv_backend_caps {
     uint64_t guest_address_max; /* highest mappable byte + 1 */
     uint32_t regions_max;       /* how many map calls may stand at once */
     uint32_t can_save_registers; /* vcpu_registers works (0 or 1) */
+    uint32_t can_remap; /* map and unmap work after the first run (0 or 1) */
+    uint32_t rsvd_;
     char version[32];           /* "KVM API 12", "seccomp", ... */
 };
 
@@ -162,6 +164,9 @@ struct ulv_backend_ops {
     /* Required. Make the vcpu_run in progress come back soon, or, if there is
      * none, the next one at once. Context: any. */
     void (*vcpu_kick)(void *vcpu);
+    /* Needed where vcpu_event is: stop a guest that runs beside us where it
+     * stands, and let it go on. After hold(true) returns it does not run. */
+    void (*vcpu_hold)(void *vcpu, bool hold);
     /* Optional. Registers of a vcpu that is not running. */
     ulv_status (*vcpu_registers)(void *vcpu, struct ulv_registers *ret);
     /* Optional. A handle that is readable when vcpu_run(0) would return an

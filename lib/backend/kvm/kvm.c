@@ -89,6 +89,7 @@ kvm_probe(const struct ulv_host *host, struct ulv_backend_caps *ret_caps,
     ret_caps->guest_address_max = ADDRESS_MAX;
     ret_caps->regions_max = ULV_REGIONS_MAX;
     ret_caps->can_save_registers = 1;
+    ret_caps->can_remap = 1;
     ulv_string_copy(ret_caps->version, sizeof(ret_caps->version),
                     "KVM API 12");
     (void)close(fd);

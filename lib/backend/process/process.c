@@ -423,6 +423,22 @@ process_vcpu_kick(void *vcpu)
     (void)!write(v->kick_fd, &one, 8);
 }
 
+/* Nothing that the guest can do keeps a SIGSTOP from it. */
+static void
+process_vcpu_hold(void *vcpu, bool hold)
+{
+    struct vcpu *v = vcpu;
+    siginfo_t info;
+
+    (void)syscall(SYS_pidfd_send_signal, v->pidfd, hold ? SIGSTOP : SIGCONT,
+                  NULL, 0);
+    while (hold &&
+           waitid(P_PIDFD, (id_t)v->pidfd, &info,
+                  WSTOPPED | WEXITED | WNOWAIT) != 0 &&
+           errno == EINTR)
+        continue;
+}
+
 static ulv_handle
 process_vcpu_event(void *vcpu)
 {
@@ -444,5 +460,6 @@ const struct ulv_backend_ops ulv_backend_process = {
     .vcpu_run = process_vcpu_run,
     .vcpu_answer = process_vcpu_answer,
     .vcpu_kick = process_vcpu_kick,
+    .vcpu_hold = process_vcpu_hold,
     .vcpu_event = process_vcpu_event,
 };

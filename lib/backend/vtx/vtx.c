@@ -21,6 +21,7 @@ vtx_probe(const struct ulv_host *host, struct ulv_backend_caps *ret_caps,
     ret_caps->guest_address_max = ulv_vtx_guest_address_max(&capabilities);
     ret_caps->regions_max = ULV_REGIONS_MAX;
     ret_caps->can_save_registers = 1;
+    ret_caps->can_remap = 1;
     ulv_text_init(&version, ret_caps->version, sizeof(ret_caps->version));
     ulv_text_format(&version, "VMX revision %x",
                     capabilities.basic & BASIC_REVISION);

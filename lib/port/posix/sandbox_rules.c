@@ -90,9 +90,11 @@ static const struct ulv_sandbox_rule rules[] = {
     CALL(KVM, timer_delete),
     CALL(KVM, rt_sigtimedwait),
     CALL(KVM, sched_yield),
-    /* the guest's process: hear it, end it */
+    /* the guest's process: hear it, hold it, end it */
     CALL(PROCESS, ppoll),
     EQUAL(PROCESS, pidfd_send_signal, 1, SIGKILL),
+    EQUAL(PROCESS, pidfd_send_signal, 1, SIGSTOP),
+    EQUAL(PROCESS, pidfd_send_signal, 1, SIGCONT),
     EQUAL(PROCESS, waitid, 0, P_PIDFD),
 #ifdef ULV_SANITIZED
 #define LIBRARY (EVERY | ULV_SANDBOX_SANITIZERS)

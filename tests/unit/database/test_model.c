@@ -9,11 +9,13 @@
 #include <stdlib.h>
 
 #include <ultravisor/abi/block.h>
+#include <ultravisor/abi/system_call.h>
 
 #include "database/database.h"
 #include "port/test/test.h"
 
 #define PARTITIONS 24
+#define DRAINING   16
 #define POOL       ULV_MIB(64)
 
 static uint64_t steps = 2000, seed = 1;
@@ -25,7 +27,16 @@ struct model_partition {
     bool runs;
 };
 
+/* Taken from a partition that ran, and not settled. */
+struct draining {
+    ulv_id object; /* 0: none */
+    struct model_partition *of;
+    ulv_id heir;
+    uint64_t frame, bytes; /* 0: a channel */
+};
+
 struct model {
+    struct draining draining[DRAINING];
     struct ulv_test_host t;
     struct ulv_database *db;
     struct model_partition p[PARTITIONS];
@@ -163,8 +174,6 @@ try_memory(struct model *m, uint64_t i)
         expected = ULV_E_NOT_FOUND;
     else if (bytes == 0)
         expected = ULV_E_ARG;
-    else if (p->runs)
-        expected = ULV_E_STATE;
     else if (bytes > m->free_bytes)
         expected = ULV_E_NO_MEMORY;
     status = commit(m, &o, 1);
@@ -215,9 +224,7 @@ try_disk(struct model *m, uint64_t i)
     o[1].u.attach.partition = p->id;
     o[1].u.attach.device = o[0].u.offer.id;
     status = commit(m, o, 2);
-    if (p->runs)
-        assert_int_not_equal(status, ULV_OK);
-    else if (m->free_bytes >= ULV_MIB(8))
+    if (m->free_bytes >= ULV_MIB(8))
         assert_int_equal(status, ULV_OK);
     if (status == ULV_OK) {
         p->channels++;
@@ -256,6 +263,165 @@ try_ended(struct model *m, uint64_t i)
     m->p[i].runs = false;
 }
 
+/* A random record of a kind; false: there is none. */
+static bool
+pick(const struct model *m, uint32_t kind, void *ret, size_t bytes_)
+{
+    uint8_t *all = malloc(1024 * bytes_);
+    uint32_t bytes, count;
+    bool more;
+
+    assert_non_null(all);
+    assert_int_equal(ulv_database_query(m->db, kind, 0, all, 1024 * bytes_,
+                                        &bytes, &count, &more),
+                     ULV_OK);
+    assert_int_equal(bytes, bytes_);
+    if (count != 0)
+        memcpy(ret, all + random_below(count) * bytes_, bytes_);
+    free(all);
+    return count != 0;
+}
+
+static struct model_partition *
+of_id(struct model *m, ulv_id id)
+{
+    for (uint32_t i = 0; i < PARTITIONS; i++) {
+        if (m->p[i].id == id)
+            return &m->p[i];
+    }
+    return NULL;
+}
+
+static struct draining *
+find_draining(struct model *m, ulv_id object)
+{
+    for (uint32_t i = 0; i < DRAINING; i++) {
+        if (m->draining[i].object == object)
+            return &m->draining[i];
+    }
+    return NULL;
+}
+
+/* Release or move one extent, or a part of one. */
+static void
+try_take(struct model *m, uint64_t i)
+{
+    struct ulv_operation o = { .kind = ULV_OP_RELEASE_MEMORY };
+    struct draining *room = find_draining(m, 0);
+    struct ulv_extent_record e;
+    struct model_partition *p;
+    bool moves = random_below(2) == 0 && m->p[i].id != 0;
+    bool part = random_below(8) == 0;
+    ulv_status status, expected = ULV_OK;
+
+    if (room == NULL || !pick(m, ULV_QUERY_EXTENTS, &e, sizeof(e)))
+        return;
+    p = of_id(m, e.partition);
+    o.u.release_memory.partition = e.partition;
+    o.u.release_memory.guest_address = e.guest_address;
+    o.u.release_memory.bytes = e.bytes - (part ? 4096 : 0);
+    if (moves) {
+        o.kind = ULV_OP_MOVE_MEMORY;
+        o.u.move_memory.to = m->p[i].id;
+    }
+    if (moves && p == &m->p[i])
+        expected = ULV_E_ARG;
+    else if (part && e.bytes == 4096)
+        expected = ULV_E_ARG;
+    else if ((e.flags & ULV_EXTENT_DRAINING) != 0)
+        expected = ULV_E_BUSY;
+    else if (part)
+        expected = ULV_E_ARG;
+    status = commit(m, &o, 1);
+    assert_int_equal(status, expected);
+    if (status != ULV_OK)
+        return;
+    if (!p->runs && !moves) {
+        p->memory -= e.bytes;
+        m->free_bytes += e.bytes;
+        return;
+    }
+    *room = (struct draining){ e.id, p, moves ? m->p[i].id : 0, e.frame,
+                               e.bytes };
+}
+
+static void
+try_revoke(struct model *m, uint64_t i)
+{
+    struct ulv_operation o = { .kind = ULV_OP_REVOKE };
+    struct draining *room = find_draining(m, 0);
+    struct ulv_channel_record c;
+    struct model_partition *p;
+    ulv_status status, expected = ULV_OK;
+
+    (void)i;
+    if (room == NULL || !pick(m, ULV_QUERY_CHANNELS, &c, sizeof(c)))
+        return;
+    p = of_id(m, c.client);
+    o.u.revoke.channel = c.id;
+    if (find_draining(m, c.id) != NULL)
+        expected = ULV_E_BUSY;
+    status = commit(m, &o, 1);
+    assert_int_equal(status, expected);
+    if (status != ULV_OK)
+        return;
+    if (p->runs) {
+        *room = (struct draining){ c.id, p, 0, 0, 0 };
+        return;
+    }
+    p->channels--;
+    m->free_bytes += channel_bytes(false);
+}
+
+/* What comes after the monitor has let go. */
+static void
+try_settle(struct model *m, uint64_t i)
+{
+    struct ulv_operation o = { .kind = ULV_OP_SETTLE };
+    struct draining *d = &m->draining[i % DRAINING], was = *d;
+    struct model_partition *heir;
+
+    o.u.settle.object = d->object != 0 ? d->object : 777777;
+    if (d->object == 0) {
+        assert_int_equal(commit(m, &o, 1), ULV_E_NOT_FOUND);
+        return;
+    }
+    assert_int_equal(commit(m, &o, 1), ULV_OK);
+    memset(d, 0, sizeof(*d));
+    if (was.bytes == 0) {
+        was.of->channels--;
+        m->free_bytes += channel_bytes(false);
+        return;
+    }
+    was.of->memory -= was.bytes;
+    m->free_bytes += was.bytes;
+    if (was.heir == 0)
+        return;
+    o.kind = ULV_OP_GRANT;
+    o.u.grant.partition = was.heir;
+    o.u.grant.frame = was.frame;
+    o.u.grant.bytes = was.bytes;
+    heir = of_id(m, was.heir);
+    assert_int_equal(commit(m, &o, 1), heir != NULL ? ULV_OK
+                                                    : ULV_E_NOT_FOUND);
+    if (heir == NULL)
+        return;
+    heir->memory += was.bytes;
+    m->free_bytes -= was.bytes;
+    /* those frames have an owner now */
+    assert_int_equal(commit(m, &o, 1), ULV_E_BUSY);
+}
+
+static bool
+moves_memory(const struct model *m, const struct model_partition *p)
+{
+    for (uint32_t i = 0; i < DRAINING; i++) {
+        if (m->draining[i].of == p && m->draining[i].heir != 0)
+            return true;
+    }
+    return false;
+}
+
 static void
 try_destroy(struct model *m, uint64_t i)
 {
@@ -266,12 +432,16 @@ try_destroy(struct model *m, uint64_t i)
     o.u.destroy_partition.id = p->id != 0 ? p->id : 888888;
     if (p->id == 0)
         expected = ULV_E_NOT_FOUND;
-    else if (p->runs)
+    else if (p->runs || moves_memory(m, p))
         expected = ULV_E_BUSY;
     status = commit(m, &o, 1);
     assert_int_equal(status, expected);
     if (status != ULV_OK)
         return;
+    for (uint32_t d = 0; d < DRAINING; d++) {
+        if (m->draining[d].of == p)
+            memset(&m->draining[d], 0, sizeof(m->draining[d]));
+    }
     m->free_bytes += p->memory + p->channels * channel_bytes(false);
     memset(p, 0, sizeof(*p));
 }
@@ -306,7 +476,8 @@ test_database_model__agrees(void **state)
 {
     static void (*const tries[])(struct model *m, uint64_t i) = {
         try_create, try_memory, try_processor, try_disk,
-        try_intent, try_ended,  try_destroy,
+        try_intent, try_ended,  try_destroy,   try_take,
+        try_revoke, try_settle,
     };
     static struct model m;
 
@@ -328,7 +499,7 @@ everything(const struct ulv_database *db, uint8_t *buf, size_t room)
 {
     size_t used = 0;
 
-    for (uint32_t kind = 1; kind <= ULV_QUERY_LOG; kind++) {
+    for (uint32_t kind = 1; kind <= ULV_QUERY_EXTENTS; kind++) {
         uint32_t bytes, count;
         bool more;
 
@@ -410,14 +581,19 @@ test_database_memory__each_allocation_fails_in_turn(void **state)
 {
     static uint8_t before[65536], after[65536];
     static struct model m;
-    struct ulv_operation o[5];
+    struct ulv_operation o[6];
     struct ulv_request request = { .operations = o };
     uint64_t n = 1;
     ulv_status status = ULV_E_NO_MEMORY;
 
     (void)state;
     begin(&m);
-    request.operation_count = large(&m, o);
+    request.operation_count = large(&m, o) + 1;
+    memset(&o[5], 0, sizeof(o[5]));
+    o[5].kind = ULV_OP_RELEASE_MEMORY;
+    o[5].u.release_memory.partition = o[0].u.create_partition.id;
+    o[5].u.release_memory.guest_address = ULV_GUEST_RAM_BASE;
+    o[5].u.release_memory.bytes = o[1].u.assign_memory.bytes;
     for (; status != ULV_OK; n++) {
         struct ulv_plan *plan;
         uint32_t idx;

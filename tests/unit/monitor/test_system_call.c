@@ -30,6 +30,7 @@ struct fixture {
     void *segment;
     uint8_t *memory[2]; /* the two extents; the code begins the first */
     uint32_t lines;     /* logged */
+    uint64_t back, back_bytes; /* memory that was given back */
     char line[256];
 };
 
@@ -70,6 +71,15 @@ take_line(void *self, const char *text)
 
     f->lines++;
     ulv_string_copy(f->line, sizeof(f->line), text);
+}
+
+static void
+take_back(void *self, uint64_t guest, uint64_t bytes)
+{
+    struct fixture *f = self;
+
+    f->back = guest;
+    f->back_bytes += bytes;
 }
 
 static ulv_handle
@@ -194,6 +204,7 @@ begin(struct fixture *f, uint64_t capabilities)
     struct ulv_monitor_cfg cfg = { .backend = &f->backend,
                                    .partition = 7,
                                    .log = take_line,
+                                   .given_back = take_back,
                                    .self = f };
     ulv_handle h;
 
@@ -317,8 +328,8 @@ test_monitor_call__unknown_numbers(void **state)
         0x0102,            0x0207,            UINT32_MAX,
         INT64_MAX,         UINT64_MAX,        0xffffffffffff0201,
     };
-    static const uint64_t known[] = { 0x0201, 0x0202, 0x0203, 0x0501,
-                                      0x0502, 0x0503, 0x0504, 0x0505,
+    static const uint64_t known[] = { 0x0201, 0x0202, 0x0203, 0x0401, 0x0402,
+                                      0x0501, 0x0502, 0x0503, 0x0504, 0x0505,
                                       0x0701, 0x0702, 0x0801, 0x0a01 };
     struct fixture f;
     struct call call = { .argument = { 0 } };
@@ -484,17 +495,22 @@ test_monitor_call__missing_capabilities(void **state)
         { ULV_CALL_LOG, ULV_CAP_QUERY },
         { ULV_CALL_YIELD, ULV_CAP_YIELD },
         { ULV_CALL_TIME, ULV_CAP_TIME },
+        { ULV_CALL_ACCEPT, ULV_CAP_MEMORY },
+        { ULV_CALL_RELEASE, ULV_CAP_MEMORY },
     };
     struct fixture f;
 
     (void)state;
-    for (uint64_t capability = 1; capability <= 0x10; capability <<= 1) {
+    for (uint64_t capability = 1; capability <= ULV_CAP_MEMORY;
+         capability <<= 1) {
         begin(&f, ~capability);
         for (size_t i = 0; i < ULV_COUNT_OF(calls); i++) {
             struct call call = { .number = calls[i].number };
 
             if (calls[i].capability == capability)
                 refused(&f, &call, ULV_E_DENIED);
+            else if (calls[i].capability == ULV_CAP_MEMORY)
+                refused(&f, &call, ULV_E_NOT_FOUND);
             else if (calls[i].capability != ULV_CAP_PARTITION &&
                      calls[i].number != ULV_CALL_WAIT)
                 assert_int_equal(ask(&f, &call), ULV_OK);
@@ -690,6 +706,43 @@ test_monitor_call__failed_names_the_channel(void **state)
     end(&f);
 }
 
+/* Only the address of a piece of memory names it, and only once. */
+static void
+test_monitor_call__memory_is_given_back_once(void **state)
+{
+    static const uint64_t wrong[] = {
+        0, 1, ULV_GUEST_RAM_BASE + 1, ULV_GUEST_RAM_BASE + 4096,
+        RAM_END, RAM_END - 1, ULV_GUEST_GATE, VIEW, UINT64_MAX,
+        UINT64_C(1) << 63,
+    };
+    const uint64_t second = ULV_GUEST_RAM_BASE + EXTENT_BYTES;
+    struct call accept = { .number = ULV_CALL_ACCEPT };
+    struct call release = { .number = ULV_CALL_RELEASE };
+    struct call text = { ULV_CALL_LOG, { second, 8 } };
+    struct fixture f;
+
+    (void)state;
+    begin(&f, UINT64_MAX);
+    for (size_t i = 0; i < ULV_COUNT_OF(wrong); i++) {
+        accept.argument[0] = release.argument[0] = wrong[i];
+        refused(&f, &accept, ULV_E_NOT_FOUND);
+        refused(&f, &release, ULV_E_NOT_FOUND);
+    }
+    accept.argument[0] = release.argument[0] = second;
+    refused(&f, &accept, ULV_E_EXISTS);
+    assert_int_equal(ask(&f, &text), ULV_OK);
+    assert_int_equal(ask(&f, &release), ULV_OK);
+    assert_int_equal(answer.value, EXTENT_BYTES);
+    assert_int_equal(f.back, second);
+    assert_int_equal(f.back_bytes, EXTENT_BYTES);
+    /* it is gone, and stays so */
+    refused(&f, &text, ULV_E_ARG);
+    refused(&f, &release, ULV_E_NOT_FOUND);
+    refused(&f, &accept, ULV_E_NOT_FOUND);
+    assert_int_equal(f.back_bytes, EXTENT_BYTES);
+    end(&f);
+}
+
 int
 main(void)
 {
@@ -704,6 +757,7 @@ main(void)
         cmocka_unit_test(test_monitor_call__stop_reset_fault),
         cmocka_unit_test(test_monitor_call__wait),
         cmocka_unit_test(test_monitor_call__values),
+        cmocka_unit_test(test_monitor_call__memory_is_given_back_once),
         cmocka_unit_test(test_monitor_call__no_flood_of_lines),
         cmocka_unit_test(test_monitor_call__failed_names_the_channel),
     };

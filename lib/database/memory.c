@@ -1,0 +1,504 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Memory: where it comes from, who gets it, and how it is taken away. What a
+ * running partition loses drains first: it stays its own, marked in its view,
+ * until its monitor has let go of it.
+ */
+#include "database/database_priv.h"
+
+static struct pool *
+first_pool(const struct ulv_database *db)
+{
+    return (struct pool *)(void *)db->first[ULV_QUERY_MEMORY];
+}
+
+static struct pool *
+next_pool(const struct pool *pool)
+{
+    return (struct pool *)(void *)pool->r.after;
+}
+
+/* Where view and channels begin: above all memory; fixed while it runs. */
+uint64_t
+ulv_db_window(const struct partition *p)
+{
+    uint64_t end = ulv_round_up(p->top, ULV_GIB(1));
+
+    if (ulv_db_runs(p))
+        return p->window;
+    return ULV_MAX(end, ULV_GUEST_WINDOW);
+}
+
+/* ---- pools --------------------------------------------------------------- */
+
+ulv_status
+ulv_db_add_memory(struct ulv_database *db, const struct ulv_op_add_memory *op,
+                  struct ulv_diag *diag)
+{
+    struct record *r;
+    struct pool *pool;
+    ulv_status status;
+
+    for (pool = first_pool(db); pool != NULL; pool = next_pool(pool)) {
+        if (ulv_ranges_overlap(pool->map.base, pool->map.bytes, op->base,
+                               op->bytes))
+            return ulv_fail(diag, ULV_E_EXISTS, pool->r.id, op->base,
+                            pool->map.base,
+                            "memory at %x overlaps that of node %u", op->base,
+                            (uint64_t)pool->node);
+    }
+    status = ulv_db_record_add(db, op->id, ULV_QUERY_MEMORY, sizeof(*pool), &r,
+                               diag);
+    if (status != ULV_OK)
+        return status;
+    pool = (struct pool *)(void *)r;
+    pool->node = op->node;
+    pool->born = db->revision + 1;
+    status = ulv_page_map_init(&pool->map, &db->map_memory, op->base,
+                               op->bytes);
+    if (status != ULV_OK)
+        return ulv_fail(diag, status, op->id, op->bytes, ULV_MIB(2),
+                        "node %u: %z at %x cannot be a pool",
+                        (uint64_t)op->node, op->bytes, op->base);
+    return ULV_OK;
+}
+
+static uint64_t
+free_on(const struct ulv_database *db, uint32_t node)
+{
+    uint64_t bytes = 0;
+
+    for (struct pool *p = first_pool(db); p != NULL; p = next_pool(p)) {
+        if (node == ULV_NODE_ANY || node == p->node)
+            bytes += ulv_page_map_free_bytes(&p->map);
+    }
+    return bytes;
+}
+
+static ulv_status
+remember_range(struct ulv_database *db, struct pool *pool, uint64_t address,
+               uint64_t bytes)
+{
+    const struct ulv_host *host = db->host;
+    struct range *range = host->alloc(host->self, sizeof(*range), 8);
+
+    if (range == NULL)
+        return ULV_E_NO_MEMORY;
+    range->pool = pool;
+    range->address = address;
+    range->bytes = bytes;
+    range->next = db->plan->ranges;
+    db->plan->ranges = range;
+    return ULV_OK;
+}
+
+/* One run of at most bytes from pool for owner. */
+static ulv_status
+take_some(struct ulv_database *db, struct pool *pool, uint64_t bytes,
+          uint64_t owner, uint64_t *ret_frame, uint64_t *ret_bytes)
+{
+    ulv_status status =
+        ulv_page_map_find(&pool->map, bytes, ret_frame, ret_bytes);
+
+    if (status == ULV_OK)
+        status = remember_range(db, pool, *ret_frame, *ret_bytes);
+    if (status != ULV_OK)
+        return status;
+    return ulv_page_map_set(&pool->map, *ret_frame, *ret_bytes, ULV_PAGE_FREE,
+                            owner);
+}
+
+static struct pool *
+pool_of(const struct ulv_database *db, uint64_t frame)
+{
+    struct pool *pool = first_pool(db);
+
+    while (pool != NULL &&
+           !ulv_range_inside(frame - pool->map.base, 1, pool->map.bytes))
+        pool = next_pool(pool);
+    return pool;
+}
+
+ulv_status
+ulv_db_take_run(struct ulv_database *db, uint64_t bytes, uint64_t owner,
+                uint64_t *ret_frame)
+{
+    for (struct pool *pool = first_pool(db); pool != NULL;
+         pool = next_pool(pool)) {
+        uint64_t frame;
+
+        if (ulv_page_map_find_run(&pool->map, bytes, &frame) != ULV_OK)
+            continue;
+        if (remember_range(db, pool, frame, bytes) != ULV_OK)
+            return ULV_E_NO_MEMORY;
+        *ret_frame = frame;
+        return ulv_page_map_set(&pool->map, frame, bytes, ULV_PAGE_FREE,
+                                owner);
+    }
+    return ULV_E_NO_MEMORY;
+}
+
+ulv_status
+ulv_db_give_back(struct ulv_database *db, uint64_t frame, uint64_t bytes,
+                 uint64_t owner)
+{
+    struct pool *pool = pool_of(db, frame);
+    ulv_status status = remember_range(db, pool, frame, bytes);
+
+    if (status != ULV_OK)
+        return status;
+    return ulv_page_map_set(&pool->map, frame, bytes, owner, ULV_PAGE_FREE);
+}
+
+/* ---- extents ------------------------------------------------------------- */
+
+/* The lowest guest address with room for so many bytes, and the link behind
+ * which the extent belongs. What a running partition gets lies beside its
+ * window. */
+static struct extent **
+place(struct partition *p, uint64_t bytes, uint64_t *ret_address)
+{
+    const uint64_t window = ulv_db_window(p);
+    const uint64_t above =
+        window + (ULV_SLOT_COUNT + 1) * ULV_GUEST_SLOT_BYTES;
+    struct extent **at = &p->extents;
+    uint64_t address = ULV_GUEST_RAM_BASE;
+
+    if (p->top - ULV_GUEST_RAM_BASE == p->ram_bytes) { /* no holes */
+        at = p->extents_end;
+        address = p->top;
+    }
+    for (;; at = &(*at)->next) {
+        if (ulv_db_runs(p) && address < above && address + bytes > window)
+            address = above;
+        if (*at == NULL || (*at)->guest_address >= address + bytes)
+            break;
+        address = ULV_MAX(address, (*at)->guest_address + (*at)->bytes);
+    }
+    *ret_address = address;
+    return at;
+}
+
+static ulv_status
+add_extent(struct ulv_database *db, struct partition *p, struct pool *pool,
+           uint64_t frame, uint64_t bytes)
+{
+    struct ulv_effect *effect;
+    struct extent *e, **at;
+    struct record *r;
+    ulv_id id;
+    ulv_status status = ulv_db_fresh_id(db, &id);
+
+    if (status == ULV_OK)
+        status = ulv_db_record_add(db, id, ULV_QUERY_EXTENTS, sizeof(*e), &r,
+                                   NULL);
+    if (status != ULV_OK)
+        return status;
+    e = (struct extent *)(void *)r;
+    at = place(p, bytes, &e->guest_address);
+    effect = ulv_db_effect(db, ULV_EFFECT_EXTENT_GRANT);
+    if (effect == NULL || !ulv_db_touch(db, at, sizeof(*at)) ||
+        !ulv_db_touched(db, p))
+        return ULV_E_NO_MEMORY;
+    e->partition = p;
+    e->frame = frame;
+    e->bytes = bytes;
+    e->node = pool->node;
+    e->next = *at;
+    *at = e;
+    if (e->next == NULL) {
+        p->extents_end = &e->next;
+        p->top = e->guest_address + bytes;
+    }
+    p->extent_count++;
+    p->ram_bytes += bytes;
+    effect->u.extent.id = id;
+    effect->u.extent.partition = p->r.id;
+    effect->u.extent.frame = frame;
+    effect->u.extent.bytes = bytes;
+    effect->u.extent.guest_address = e->guest_address;
+    return ULV_OK;
+}
+
+/* Unlink and remove the extent at *at; its pages are free. */
+static ulv_status
+drop_extent(struct ulv_database *db, struct extent **at)
+{
+    struct ulv_effect *effect = ulv_db_effect(db, ULV_EFFECT_EXTENT_REVOKE);
+    struct extent *e = *at, *before = NULL;
+    struct partition *p = e->partition;
+    ulv_status status;
+
+    if (effect == NULL || !ulv_db_touched(db, p) ||
+        !ulv_db_touch(db, at, sizeof(*at)))
+        return ULV_E_NO_MEMORY;
+    if (at != &p->extents)
+        before = ULV_CONTAINER_OF(at, struct extent, next);
+    effect->u.removal.id = e->r.id;
+    *at = e->next;
+    if (e->next == NULL) {
+        p->extents_end = at;
+        p->top = before == NULL ? ULV_GUEST_RAM_BASE
+                                : before->guest_address + before->bytes;
+    }
+    p->extent_count--;
+    p->ram_bytes -= e->bytes;
+    status = ulv_db_give_back(db, e->frame, e->bytes, p->r.id);
+    if (status != ULV_OK)
+        return status;
+    return ulv_db_record_remove(db, &e->r);
+}
+
+ulv_status
+ulv_db_extents_drop(struct ulv_database *db, struct partition *p)
+{
+    while (p->extents != NULL) {
+        ulv_status status = drop_extent(db, &p->extents);
+
+        if (status != ULV_OK)
+            return status;
+    }
+    return ULV_OK;
+}
+
+/* ---- operations ---------------------------------------------------------- */
+
+static ulv_status
+gather(struct ulv_database *db, struct partition *p, uint32_t node,
+       uint64_t bytes)
+{
+    struct pool *pool = first_pool(db);
+
+    while (bytes > 0 && pool != NULL) {
+        uint64_t frame, some;
+        ulv_status status = ULV_E_NO_MEMORY;
+
+        if (node == ULV_NODE_ANY || node == pool->node)
+            status = take_some(db, pool, bytes, p->r.id, &frame, &some);
+        if (status == ULV_E_NO_MEMORY &&
+            (node != ULV_NODE_ANY && node != pool->node)) {
+            pool = next_pool(pool);
+            continue;
+        }
+        if (status != ULV_OK) {
+            if (ulv_page_map_free_bytes(&pool->map) != 0)
+                return status; /* not the pool: our own memory ran out */
+            pool = next_pool(pool);
+            continue;
+        }
+        if (p->extent_count == ULV_EXTENTS_MAX)
+            return ULV_E_LIMIT;
+        status = add_extent(db, p, pool, frame, some);
+        if (status != ULV_OK)
+            return status;
+        bytes -= some;
+    }
+    return bytes == 0 ? ULV_OK : ULV_E_NO_MEMORY;
+}
+
+ulv_status
+ulv_db_assign_memory(struct ulv_database *db,
+                     const struct ulv_op_assign_memory *op,
+                     struct ulv_diag *diag)
+{
+    struct partition *p = find_partition(db, op->partition);
+    uint64_t there = free_on(db, op->node);
+    ulv_status status;
+
+    if (p == NULL || p == db->idle)
+        return ulv_fail(diag, ULV_E_NOT_FOUND, op->partition, 0, 0,
+                        "partition %u does not exist", op->partition);
+    if (op->bytes == 0 || op->bytes % 4096 != 0)
+        return ulv_fail(diag, ULV_E_ARG, p->r.id, op->bytes, 4096,
+                        "%s: %u bytes is not a whole number of pages", p->name,
+                        op->bytes);
+    if (op->bytes > there && op->node == ULV_NODE_ANY)
+        return ulv_fail(diag, ULV_E_NO_MEMORY, p->r.id, op->bytes, there,
+                        "%s: %z asked, %z free on any node", p->name,
+                        op->bytes, there);
+    if (op->bytes > there)
+        return ulv_fail(diag, ULV_E_NO_MEMORY, p->r.id, op->bytes, there,
+                        "%s: %z asked, %z free on node %u", p->name,
+                        op->bytes, there, (uint64_t)op->node);
+    status = gather(db, p, op->node, op->bytes);
+    if (status == ULV_E_LIMIT)
+        return ulv_fail(diag, status, p->r.id, p->extent_count,
+                        ULV_EXTENTS_MAX, "%s: more than %u extents", p->name,
+                        (uint64_t)ULV_EXTENTS_MAX);
+    return status == ULV_OK ? ULV_OK : ulv_db_no_memory(diag);
+}
+
+/* The link to the first of the whole extents that make up a range, none of
+ * which drains. */
+static ulv_status
+find_range(struct partition *p, uint64_t address, uint64_t bytes,
+           struct extent ***ret, struct ulv_diag *diag)
+{
+    struct extent **at = &p->extents, *e;
+    uint64_t next = address;
+
+    while (*at != NULL && (*at)->guest_address < address)
+        at = &(*at)->next;
+    for (e = *at; e != NULL && e->guest_address == next &&
+                  next - address < bytes;
+         e = e->next) {
+        if (e->draining)
+            return ulv_fail(diag, ULV_E_BUSY, p->r.id, e->guest_address, 0,
+                            "%s: memory at %x is being taken away already",
+                            p->name, e->guest_address);
+        next += e->bytes;
+    }
+    if (bytes == 0 || next - address != bytes)
+        return ulv_fail(diag, ULV_E_ARG, p->r.id, bytes, next - address,
+                        "%s: %u bytes from %x are not whole extents: %u are",
+                        p->name, bytes, address, next - address);
+    *ret = at;
+    return ULV_OK;
+}
+
+static ulv_status
+drain_extent(struct ulv_database *db, struct extent *e, struct partition *heir)
+{
+    struct ulv_effect *effect = ulv_db_effect(db, ULV_EFFECT_DRAIN);
+
+    if (effect == NULL || !TOUCH(db, e) || !ulv_db_touched(db, e->partition))
+        return ULV_E_NO_MEMORY;
+    e->draining = true;
+    e->heir = heir == NULL ? 0 : heir->r.id;
+    e->r.version = db->revision + 1;
+    effect->u.removal.id = e->r.id;
+    return ULV_OK;
+}
+
+ulv_status
+ulv_db_release_memory(struct ulv_database *db,
+                      const struct ulv_op_release_memory *op,
+                      struct ulv_diag *diag)
+{
+    struct partition *p = find_partition(db, op->partition);
+    struct extent **at;
+    ulv_status status;
+
+    if (p == NULL || p == db->idle)
+        return ulv_fail(diag, ULV_E_NOT_FOUND, op->partition, 0, 0,
+                        "partition %u does not exist", op->partition);
+    status = find_range(p, op->guest_address, op->bytes, &at, diag);
+    if (status != ULV_OK)
+        return status;
+    for (uint64_t left = op->bytes; left > 0;) {
+        struct extent *e = *at;
+
+        left -= e->bytes;
+        if (ulv_db_runs(p)) {
+            status = drain_extent(db, e, NULL);
+            at = &e->next;
+        } else {
+            status = drop_extent(db, at);
+        }
+        if (status != ULV_OK)
+            return ulv_db_no_memory(diag);
+    }
+    return ULV_OK;
+}
+
+ulv_status
+ulv_db_move_memory(struct ulv_database *db,
+                   const struct ulv_op_move_memory *op, struct ulv_diag *diag)
+{
+    struct partition *p = find_partition(db, op->partition);
+    struct partition *to = find_partition(db, op->to);
+    struct extent **at;
+    uint32_t count = 0;
+    ulv_status status;
+
+    if (p == NULL || p->kind != ULV_PARTITION_GUEST || to == NULL ||
+        to->kind != ULV_PARTITION_GUEST)
+        return ulv_fail(diag, ULV_E_NOT_FOUND,
+                        p == NULL ? op->partition : op->to, 0, 0,
+                        "memory is moved from guest to guest, and %u or %u "
+                        "is none",
+                        op->partition, op->to);
+    if (p == to)
+        return ulv_fail(diag, ULV_E_ARG, p->r.id, op->to, 0,
+                        "%s has that memory already", p->name);
+    status = find_range(p, op->guest_address, op->bytes, &at, diag);
+    if (status != ULV_OK)
+        return status;
+    for (uint64_t left = op->bytes; left > 0; count++) {
+        struct extent *e = *at;
+
+        left -= e->bytes;
+        at = &e->next;
+        if (drain_extent(db, e, to) != ULV_OK)
+            return ulv_db_no_memory(diag);
+    }
+    if (count > ULV_EXTENTS_MAX - to->extent_count)
+        return ulv_fail(diag, ULV_E_LIMIT, to->r.id,
+                        (uint64_t)to->extent_count + count, ULV_EXTENTS_MAX,
+                        "%s: more than %u extents", to->name,
+                        (uint64_t)ULV_EXTENTS_MAX);
+    return ULV_OK;
+}
+
+ulv_status
+ulv_db_settle_extent(struct ulv_database *db, struct extent *e,
+                     struct ulv_diag *diag)
+{
+    struct extent **at = &e->partition->extents;
+
+    if (!e->draining)
+        return ulv_fail(diag, ULV_E_STATE, e->r.id, e->guest_address, 0,
+                        "extent %u was not to be taken away", e->r.id);
+    while (*at != e)
+        at = &(*at)->next;
+    return drop_extent(db, at) == ULV_OK ? ULV_OK : ulv_db_no_memory(diag);
+}
+
+ulv_status
+ulv_db_grant(struct ulv_database *db, const struct ulv_op_grant *op,
+             struct ulv_diag *diag)
+{
+    struct partition *p = find_partition(db, op->partition);
+    struct pool *pool = pool_of(db, op->frame);
+    ulv_status status;
+
+    if (p == NULL || p->kind != ULV_PARTITION_GUEST)
+        return ulv_fail(diag, ULV_E_NOT_FOUND, op->partition, op->frame, 0,
+                        "partition %u is gone: memory at %x stays free",
+                        op->partition, op->frame);
+    if (pool == NULL ||
+        !ulv_range_inside(op->frame - pool->map.base, op->bytes,
+                          pool->map.bytes) ||
+        p->extent_count == ULV_EXTENTS_MAX)
+        return ulv_fail(diag, ULV_E_LIMIT, p->r.id, op->frame,
+                        ULV_EXTENTS_MAX, "%s cannot have memory at %x",
+                        p->name, op->frame);
+    status = remember_range(db, pool, op->frame, op->bytes);
+    if (status == ULV_OK)
+        status = ulv_page_map_set(&pool->map, op->frame, op->bytes,
+                                  ULV_PAGE_FREE, p->r.id);
+    if (status == ULV_E_DENIED)
+        return ulv_fail(diag, ULV_E_BUSY, p->r.id, op->frame, 0,
+                        "memory at %x is not free", op->frame);
+    if (status == ULV_OK)
+        status = add_extent(db, p, pool, op->frame, op->bytes);
+    return status == ULV_OK ? ULV_OK : ulv_db_no_memory(diag);
+}
+
+bool
+ulv_database_draining(const struct ulv_database *db, ulv_id object,
+                      struct ulv_effect_extent *ret)
+{
+    const struct extent *e = (void *)ulv_db_find(db, object, ULV_QUERY_EXTENTS);
+    const struct channel *c =
+        (void *)ulv_db_find(db, object, ULV_QUERY_CHANNELS);
+
+    memset(ret, 0, sizeof(*ret));
+    if (e != NULL && e->draining) {
+        ret->partition = e->heir;
+        ret->frame = e->frame;
+        ret->bytes = e->bytes;
+        return true;
+    }
+    return c != NULL && c->draining;
+}
