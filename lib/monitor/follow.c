@@ -301,6 +301,26 @@ close_watched(const struct ulv_monitor *m, ulv_handle *h)
     close_handle(m->cfg.host, h);
 }
 
+/* The guest rings its peer without an exit, as long as it may signal. */
+static void
+set_doorbell(const struct ulv_monitor *m, uint32_t idx)
+{
+    const struct slot *slot = &m->slot[idx];
+    bool may = slot->in_view &&
+               (m->partition.capabilities & ULV_CAP_CHANNEL) != 0;
+
+    if (m->cfg.backend->doorbell != NULL)
+        (void)m->cfg.backend->doorbell(
+            m->machine, idx, may ? slot->peer_bell : ULV_NO_HANDLE);
+}
+
+void
+ulv_monitor_set_doorbells(const struct ulv_monitor *m)
+{
+    for (uint32_t i = 0; i < ULV_SLOT_COUNT; i++)
+        set_doorbell(m, i);
+}
+
 static void
 empty_slot(struct ulv_monitor *m, struct slot *slot)
 {
@@ -365,6 +385,7 @@ let_go_slot(struct ulv_monitor *m, struct slot *slot)
         return false;
     }
     empty_slot(m, slot);
+    set_doorbell(m, (uint32_t)(slot - m->slot));
     m->cfg.released(m->cfg.self, id);
     return true;
 }
@@ -409,6 +430,7 @@ map_channel(struct ulv_monitor *m, const struct ulv_view_channel *channel,
     slot->guest = channel->guest_address;
     slot->mapping = p;
     slot->in_view = true;
+    set_doorbell(m, channel->slot);
     return ULV_OK;
 }
 

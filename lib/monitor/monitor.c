@@ -331,7 +331,7 @@ ulv_monitor_follow_view(struct ulv_monitor *m, bool now)
     struct ulv_view_partition partition;
     bool rang =
         m->bell != ULV_NO_HANDLE && host->event_take(host->self, m->bell);
-    uint64_t generation;
+    uint64_t generation, changed;
     ulv_status status;
 
     if (!now && !rang && !m->look && host->now(host->self) < m->revoke_at)
@@ -344,7 +344,11 @@ ulv_monitor_follow_view(struct ulv_monitor *m, bool now)
         m->pending |= ULV_WAIT_VIEW_MASK;
     m->reading = generation;
     pause_or_resume(m, partition.intent == ULV_INTENT_PAUSED);
+    changed = (m->partition.capabilities ^ partition.capabilities) &
+              ULV_CAP_CHANNEL;
     m->partition = partition;
+    if (changed != 0)
+        ulv_monitor_set_doorbells(m);
     status = ulv_monitor_follow(m, false, NULL);
     if (status == ULV_OK && m->generation != generation) {
         m->generation = generation;

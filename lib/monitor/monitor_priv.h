@@ -118,6 +118,8 @@ ulv_status ulv_monitor_accept(struct ulv_monitor *m, uint64_t guest,
                               uint64_t *ret_bytes);
 ulv_status ulv_monitor_release(struct ulv_monitor *m, uint64_t guest,
                                uint64_t *ret_bytes);
+/* Its right to signal has changed. */
+void ulv_monitor_set_doorbells(const struct ulv_monitor *m);
 /* The guest gives up a channel; nothing happens to one that it may keep. */
 void ulv_monitor_detach(struct ulv_monitor *m, uint32_t slot);
 /* End of the memory that begins at ULV_GUEST_RAM_BASE and has no hole. */

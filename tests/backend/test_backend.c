@@ -427,11 +427,81 @@ test_backend__leaves_nothing_behind(void **state)
     assert_int_equal(count_entries("/proc/self/task"), threads);
 }
 
+/*
+ * mov $GATE,%ebx; 1: mov $ULV_CALL_SIGNAL,%edi; mov $5,%esi; call *%rbx;
+ * mov %rax,0x400800; mov %rdx,0x400808; mov $ULV_CALL_YIELD,%edi; call *%rbx;
+ * jmp 1b
+ */
+static const uint8_t rings[] = {
+    0xbb, 0x00, 0xf0, 0x3f, 0x00, 0xbf, 0x01, 0x05, 0x00, 0x00, 0xbe, 0x05,
+    0x00, 0x00, 0x00, 0xff, 0xd3, 0x48, 0x89, 0x04, 0x25, 0x00, 0x08, 0x40,
+    0x00, 0x48, 0x89, 0x14, 0x25, 0x08, 0x08, 0x40, 0x00, 0xbf, 0x01, 0x08,
+    0x00, 0x00, 0xff, 0xd3, 0xeb, 0xdb,
+};
+
+static uint64_t
+word_at(const struct machine *m, size_t offset)
+{
+    uint64_t word;
+
+    memcpy(&word, m->p + offset, sizeof(word));
+    return word;
+}
+
+/* A doorbell rings without an exit while it is set; otherwise it is a call
+ * like any other, and its answer arrives. */
+static void
+test_backend__doorbells(void **state)
+{
+    (void)state;
+    for (uint32_t b = 0; b < backend_count; b++) {
+        struct machine m;
+        struct ulv_exit out;
+        ulv_handle bell;
+
+        begin(&m, backends[b], rings, sizeof(rings));
+        run(&m, &out);
+        assert_int_equal(out.u.call.number, ULV_CALL_SIGNAL);
+        assert_int_equal(out.u.call.argument[0], 5);
+        m.ops->vcpu_answer(m.vcpu, ULV_E_NOT_FOUND, 0);
+        run(&m, &out);
+        assert_int_equal(out.u.call.number, ULV_CALL_YIELD);
+        assert_int_equal((int64_t)word_at(&m, 0x800), ULV_E_NOT_FOUND);
+        assert_int_equal(word_at(&m, 0x808), 0);
+        if (m.ops->doorbell == NULL) {
+            print_message("# %s rings no doorbells by itself\n", m.ops->name);
+            end(&m);
+            continue;
+        }
+        assert_int_equal(m.host->event_create(m.host->self, &bell), ULV_OK);
+        assert_int_equal(m.ops->doorbell(m.machine, ULV_SLOT_COUNT, bell),
+                         ULV_E_ARG);
+        assert_int_equal(m.ops->doorbell(m.machine, 5, bell), ULV_OK);
+        assert_int_equal(m.ops->doorbell(m.machine, 5, bell), ULV_OK);
+        for (int i = 0; i < 3; i++) {
+            m.ops->vcpu_answer(m.vcpu, 0, 0);
+            run(&m, &out);
+            assert_int_equal(out.u.call.number, ULV_CALL_YIELD);
+            assert_true(m.host->event_take(m.host->self, bell));
+            assert_int_equal(word_at(&m, 0x800), 0);
+            assert_int_equal(word_at(&m, 0x808), 0);
+        }
+        assert_int_equal(m.ops->doorbell(m.machine, 5, ULV_NO_HANDLE), ULV_OK);
+        m.ops->vcpu_answer(m.vcpu, 0, 0);
+        run(&m, &out);
+        assert_int_equal(out.u.call.number, ULV_CALL_SIGNAL);
+        assert_false(m.host->event_take(m.host->self, bell));
+        m.host->handle_close(m.host->self, bell);
+        end(&m);
+    }
+}
+
 int
 main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_backend__calls),
+        cmocka_unit_test(test_backend__doorbells),
         cmocka_unit_test(test_backend__faults),
         cmocka_unit_test(test_backend__budget_interrupts),
         cmocka_unit_test(test_backend__kick_from_another_thread),

@@ -36,6 +36,7 @@ static const struct {
     { KVM_CAP_READONLY_MEM, "read-only memory" },
     { KVM_CAP_SYNC_REGS, "register sharing" },
     { KVM_CAP_IMMEDIATE_EXIT, "immediate exit" },
+    { KVM_CAP_IOEVENTFD, "doorbells (ioeventfd)" },
 };
 
 static ulv_status
@@ -176,6 +177,57 @@ kvm_unmap(void *machine, ulv_gpa guest, uint64_t bytes)
     return ULV_OK;
 }
 
+/* ---- doorbells ----------------------------------------------------------- */
+
+/* KVM api.rst 4.59: a write of that value to that port adds 1 to the event. */
+static bool
+set_bell(const struct machine *m, uint32_t slot, int fd, uint32_t flags)
+{
+    struct kvm_ioeventfd event = {
+        .datamatch = slot,
+        .addr = DOORBELL_PORT,
+        .len = 4,
+        .fd = fd,
+        .flags = KVM_IOEVENTFD_FLAG_PIO | KVM_IOEVENTFD_FLAG_DATAMATCH | flags,
+    };
+
+    return ioctl(m->vm_fd, KVM_IOEVENTFD, &event) == 0;
+}
+
+static ulv_status
+kvm_doorbell(void *machine, uint32_t slot, ulv_handle bell)
+{
+    struct machine *m = machine;
+
+    if (slot >= ULV_SLOT_COUNT)
+        return ULV_E_ARG;
+    if (m->bell[slot] >= 0) {
+        (void)set_bell(m, slot, m->bell[slot], KVM_IOEVENTFD_FLAG_DEASSIGN);
+        (void)close(m->bell[slot]);
+        m->bell[slot] = -1;
+    }
+    if (bell == ULV_NO_HANDLE)
+        return ULV_OK;
+    /* the same event is needed to take it away */
+    m->bell[slot] = fcntl((int)bell, F_DUPFD_CLOEXEC, 0);
+    if (m->bell[slot] >= 0 && set_bell(m, slot, m->bell[slot], 0))
+        return ULV_OK;
+    if (m->bell[slot] >= 0)
+        (void)close(m->bell[slot]);
+    m->bell[slot] = -1;
+    return ULV_E_LIMIT;
+}
+
+static void
+close_bells(struct machine *m)
+{
+    for (uint32_t i = 0; i < ULV_SLOT_COUNT; i++) {
+        if (m->bell[i] >= 0)
+            (void)close(m->bell[i]);
+        m->bell[i] = -1;
+    }
+}
+
 /* ---- machines ------------------------------------------------------------ */
 
 static ulv_status
@@ -204,6 +256,8 @@ kvm_machine_init(void *machine, const struct ulv_machine_cfg *cfg,
     m->cfg = *cfg;
     ulv_regions_init(&m->regions, LOW_BYTES, ADDRESS_MAX, ULV_REGIONS_MAX);
     m->kvm_fd = m->vm_fd = -1;
+    for (uint32_t i = 0; i < ULV_SLOT_COUNT; i++)
+        m->bell[i] = -1;
     if (cfg->vcpu_count != 1 || cfg->gate % PAGE != 0 ||
         cfg->gate < TABLES_END || cfg->gate >= LOW_BYTES)
         return ulv_fail(diag, ULV_E_ARG, cfg->partition, cfg->gate, LOW_BYTES,
@@ -228,6 +282,7 @@ kvm_machine_fini(void *machine)
     if (!m->made)
         return;
     m->made = false;
+    close_bells(m);
     if (m->vm_fd >= 0)
         (void)close(m->vm_fd);
     if (m->kvm_fd >= 0)
@@ -246,6 +301,7 @@ const struct ulv_backend_ops ulv_backend_kvm = {
     .machine_fini = kvm_machine_fini,
     .map = kvm_map,
     .unmap = kvm_unmap,
+    .doorbell = kvm_doorbell,
     .vcpu_init = ulv_kvm_vcpu_init,
     .vcpu_fini = ulv_kvm_vcpu_fini,
     .vcpu_run = ulv_kvm_vcpu_run,

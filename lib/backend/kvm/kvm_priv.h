@@ -3,6 +3,7 @@
 #define BACKEND_KVM_KVM_PRIV_H
 
 #include <linux/kvm.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/types.h>
 #include <time.h>
@@ -29,7 +30,10 @@
 
 #define ADDRESS_MAX (UINT64_C(1) << 36)
 
-#define GATE_PORT 0x5a /* the one port a guest may write */
+/* The ports a guest may write: a call; the doorbell of a slot, 4 bytes, which
+ * KVM rings by itself where it was told to. */
+#define GATE_PORT     0x5a
+#define DOORBELL_PORT 0x5c
 
 #define SELECTOR_CODE0 0x08
 #define SELECTOR_DATA0 0x10
@@ -47,6 +51,7 @@ struct machine {
     uint64_t free_table; /* offset of the first of a list, or 0 */
     struct ulv_regions regions;
     uint64_t slots_used[(ULV_REGIONS_MAX + 64) / 64];
+    int bell[ULV_SLOT_COUNT]; /* eventfd that KVM rings, or -1 */
 };
 
 struct vcpu {
@@ -56,6 +61,7 @@ struct vcpu {
     struct kvm_run *run;
     timer_t timer;
     pid_t thread; /* that the timer belongs to */
+    pthread_t owner; /* the same */
     uint32_t running; /* RUN_*: hand-shake with kick */
     uint32_t kicked;
     sigset_t run_mask; /* the thread's mask that KVM_RUN was told of */

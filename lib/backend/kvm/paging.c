@@ -61,7 +61,7 @@ make_task(struct machine *m)
     memcpy(m->low + TSS + TSS_IOMAP_OFFSET, &iomap, sizeof(iomap));
     memset(m->low + TSS + TSS_BYTES, 0xff, IOMAP_BYTES);
     m->low[TSS + TSS_BYTES + GATE_PORT / 8] &=
-        (uint8_t)~(1u << (GATE_PORT % 8));
+        (uint8_t)~(1u << (GATE_PORT % 8) | 0xfu << (DOORBELL_PORT % 8));
 }
 
 /* Every exception runs into a HLT of its own: the place says which it was. */
@@ -225,6 +225,30 @@ ulv_kvm_page_unmap(struct machine *m, uint64_t guest, uint64_t bytes)
     unmap_below(m, PML4, 3, guest, guest + bytes);
 }
 
+/*
+ * The gate: a call is an OUT. So is the doorbell of a slot, which KVM may ring
+ * by itself; then the answer is made here: rdx is as it was, which no answer
+ * of the monitor leaves it.
+ */
+static const uint8_t gate[] = {
+    0x48, 0x81, 0xff, ULV_CALL_SIGNAL & 0xff, ULV_CALL_SIGNAL >> 8, 0, 0,
+                                /*    cmp $ULV_CALL_SIGNAL, %rdi */
+    0x75, 6,                    /*    jne 1f */
+    0x48, 0x83, 0xfe, ULV_SLOT_COUNT,
+                                /*    cmp $ULV_SLOT_COUNT, %rsi */
+    0x72, 3,                    /*    jb 2f */
+    0xe6, GATE_PORT,            /* 1: out %al, $GATE_PORT */
+    0xc3,                       /*    ret */
+    0x89, 0xf0,                 /* 2: mov %esi, %eax */
+    0xba, 0, 0, 0, 0x80,        /*    mov $0x80000000, %edx */
+    0xe7, DOORBELL_PORT,        /*    out %eax, $DOORBELL_PORT */
+    0x85, 0xd2,                 /*    test %edx, %edx */
+    0x79, 4,                    /*    jns 3f */
+    0x31, 0xc0,                 /*    xor %eax, %eax */
+    0x31, 0xd2,                 /*    xor %edx, %edx */
+    0xc3,                       /* 3: ret */
+};
+
 void
 ulv_kvm_low_init(struct machine *m)
 {
@@ -236,9 +260,6 @@ ulv_kvm_low_init(struct machine *m)
     make_gates(m);
     for (size_t i = 0; i < ULV_COUNT_OF(own); i++)
         (void)map_small(m, own[i], PTE_PRESENT | PTE_WRITE);
-    /* the gate: out %al, $port; ret */
-    m->low[m->cfg.gate] = 0xe6;
-    m->low[m->cfg.gate + 1] = GATE_PORT;
-    m->low[m->cfg.gate + 2] = 0xc3;
+    memcpy(m->low + m->cfg.gate, gate, sizeof(gate));
     (void)map_small(m, m->cfg.gate, PTE_PRESENT | PTE_USER);
 }

@@ -171,11 +171,12 @@ ulv_kvm_vcpu_fini(void *vcpu)
 static bool
 ensure_timer(struct vcpu *v)
 {
-    pid_t self = (pid_t)syscall(SYS_gettid);
     struct sigevent event;
+    pid_t self;
 
-    if (v->has_timer && v->thread == self)
+    if (v->has_timer && pthread_equal(v->owner, pthread_self()))
         return true;
+    self = (pid_t)syscall(SYS_gettid);
     if (v->has_timer)
         (void)timer_delete(v->timer);
     memset(&event, 0, sizeof(event));
@@ -184,6 +185,7 @@ ensure_timer(struct vcpu *v)
     event._sigev_un._tid = self;
     v->has_timer = timer_create(CLOCK_MONOTONIC, &event, &v->timer) == 0;
     v->thread = self;
+    v->owner = pthread_self();
     return v->has_timer;
 }
 
@@ -220,6 +222,50 @@ leave(struct vcpu *v)
         continue;
 }
 
+/* Whether the guest called; a doorbell that KVM does not ring is a call. */
+static bool
+take_call(const struct kvm_run *run, struct ulv_exit_call *ret)
+{
+    const struct kvm_regs *regs = &run->s.regs.regs;
+
+    if (run->exit_reason != KVM_EXIT_IO ||
+        run->io.direction != KVM_EXIT_IO_OUT)
+        return false;
+    if (run->io.port == DOORBELL_PORT && run->io.size == 4) {
+        uint32_t slot;
+
+        memcpy(&slot, (const uint8_t *)run + run->io.data_offset, 4);
+        memset(ret, 0, sizeof(*ret));
+        ret->number = ULV_CALL_SIGNAL;
+        ret->argument[0] = slot;
+        return true;
+    }
+    if (run->io.port != GATE_PORT)
+        return false;
+    ret->number = regs->rdi;
+    ret->argument[0] = regs->rsi;
+    ret->argument[1] = regs->rdx;
+    ret->argument[2] = regs->rcx;
+    ret->argument[3] = regs->r8;
+    return true;
+}
+
+/* A call that the monitor answers on the spot: the guest goes on at once. */
+static bool
+answer_at_once(struct vcpu *v)
+{
+    const struct ulv_machine_cfg *cfg = &v->machine->cfg;
+    struct ulv_exit_call call;
+    int64_t status;
+    uint64_t value;
+
+    if (cfg->call == NULL || !take_call(v->run, &call) ||
+        !cfg->call(cfg->self, &call, &status, &value))
+        return false;
+    ulv_kvm_vcpu_answer(v, status, value);
+    return true;
+}
+
 static ulv_status
 stay(struct vcpu *v, ulv_nsec budget_ns)
 {
@@ -241,8 +287,10 @@ stay(struct vcpu *v, ulv_nsec budget_ns)
         __atomic_exchange_n(&v->kicked, 0, __ATOMIC_SEQ_CST) != 0 ||
         budget_ns == 0;
     arm(v, budget_ns);
-    result = ioctl(v->fd, KVM_RUN, 0);
-    code = errno;
+    do { /* a kick between two of them is pending, and ends the next */
+        result = ioctl(v->fd, KVM_RUN, 0);
+        code = errno;
+    } while (result == 0 && answer_at_once(v));
     leave(v);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (result == 0)
@@ -273,16 +321,8 @@ ulv_kvm_vcpu_run(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *out)
     }
     if (status != ULV_OK)
         return status;
-    if (run->exit_reason == KVM_EXIT_IO && run->io.port == GATE_PORT &&
-        run->io.direction == KVM_EXIT_IO_OUT) {
-        const struct kvm_regs *regs = &run->s.regs.regs;
-
+    if (take_call(run, &out->u.call)) {
         out->reason = ULV_EXIT_CALL;
-        out->u.call.number = regs->rdi;
-        out->u.call.argument[0] = regs->rsi;
-        out->u.call.argument[1] = regs->rdx;
-        out->u.call.argument[2] = regs->rcx;
-        out->u.call.argument[3] = regs->r8;
     } else if (run->exit_reason == KVM_EXIT_HLT) {
         ulv_kvm_exception(v, out);
     } else {

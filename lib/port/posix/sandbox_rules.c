@@ -85,6 +85,7 @@ static const struct ulv_sandbox_rule rules[] = {
     EQUAL(KVM, ioctl, 1, KVM_SET_SREGS),
     EQUAL(KVM, ioctl, 1, KVM_SET_REGS),
     EQUAL(KVM, ioctl, 1, KVM_SET_SIGNAL_MASK),
+    EQUAL(KVM, ioctl, 1, KVM_IOEVENTFD),
     CALL(KVM, timer_create),
     CALL(KVM, timer_settime),
     CALL(KVM, timer_delete),
