@@ -15,13 +15,19 @@
 #include "system/role.h"
 #include "system/wire.h"
 
-#define FACTS_MAX 256u /* partitions, nodes, devices looked at, of each */
+#define FACTS_MAX 16384u /* partitions, nodes, devices looked at, of each */
 
 #define STATE_IDLE  0u
 #define STATE_HELLO 1u /* passing on a HELLO */
 #define STATE_QUERY 2u /* passing on a query */
 #define STATE_FACTS 3u /* asking, kind = facts_kind */
 #define STATE_WAIT  4u /* the transaction is with the ultravisor */
+
+/* Of one kind, as they were answered. */
+struct records {
+    void *all;
+    uint32_t capacity;
+};
 
 struct command_role {
     struct role role;
@@ -40,9 +46,7 @@ struct command_role {
     uint64_t upstream; /* request number there */
     struct ulv_precondition preconditions[ULV_PRECONDITION_COUNT_MAX];
     struct ulv_operation operations[ULV_OPERATION_COUNT_MAX];
-    struct ulv_partition_record partitions[FACTS_MAX];
-    struct ulv_memory_record nodes[FACTS_MAX];
-    struct ulv_device_record devices[FACTS_MAX];
+    struct records partitions, nodes, devices;
     struct ulv_policy_facts facts;
 };
 
@@ -132,10 +136,13 @@ decide(struct command_role *r)
     struct ulv_policy_reasons reasons = { add_reason, r };
     struct ulv_diag diag = ULV_DIAG_INIT;
     bool ring = false;
-    ulv_status status =
-        ulv_policy_decide(&r->policy, &r->facts, r->operations,
-                          r->operation_count, &reasons, &diag);
+    ulv_status status;
 
+    r->facts.partitions = r->partitions.all;
+    r->facts.nodes = r->nodes.all;
+    r->facts.devices = r->devices.all;
+    status = ulv_policy_decide(&r->policy, &r->facts, r->operations,
+                               r->operation_count, &reasons, &diag);
     if (status != ULV_OK) {
         fail_request(r, &diag);
         return;
@@ -146,27 +153,54 @@ decide(struct command_role *r)
     sent(r, status, ring, STATE_WAIT);
 }
 
-/* Append the records of an answer to an array of FACTS_MAX; *ret_last is the
- * id of the last one. LIMIT: there are more than that. */
 static ulv_status
-take_facts(const struct ulv_message_query_answer *answer, void *array,
-           size_t bytes, uint32_t *count, uint64_t *ret_last)
+reserve(const struct command_role *r, struct records *records, size_t bytes,
+        uint32_t count, uint32_t more)
+{
+    const struct ulv_host *host = r->role.host;
+    uint32_t capacity = ULV_MAX(count + more, records->capacity * 2);
+    void *all;
+
+    if (count + more > FACTS_MAX)
+        return ULV_E_LIMIT;
+    if (count + more <= records->capacity)
+        return ULV_OK;
+    all = host->alloc(host->self, capacity * bytes, 8);
+    if (all == NULL)
+        return ULV_E_NO_MEMORY;
+    if (count != 0)
+        memcpy(all, records->all, count * bytes);
+    host->free(host->self, records->all, records->capacity * bytes);
+    records->all = all;
+    records->capacity = capacity;
+    return ULV_OK;
+}
+
+/* Append the records of an answer; *ret_last is the id of the last one.
+ * LIMIT: there are more than FACTS_MAX. */
+static ulv_status
+take_facts(const struct command_role *r,
+           const struct ulv_message_query_answer *answer,
+           struct records *records, size_t bytes, uint32_t *count,
+           uint64_t *ret_last)
 {
     const uint8_t *from = (const uint8_t *)(answer + 1);
+    ulv_status status;
 
     if (answer->status != ULV_OK)
         return answer->status;
     if (answer->record_bytes != bytes && answer->record_count != 0)
         return ULV_E_PEER_PROTOCOL;
-    if (answer->record_count > FACTS_MAX - *count ||
-        (answer->more != 0 && answer->record_count == FACTS_MAX - *count))
-        return ULV_E_LIMIT;
-    memcpy((uint8_t *)array + *count * bytes, from,
+    *ret_last = 0;
+    if (answer->record_count == 0)
+        return ULV_OK;
+    status = reserve(r, records, bytes, *count, answer->record_count);
+    if (status != ULV_OK)
+        return status;
+    memcpy((uint8_t *)records->all + *count * bytes, from,
            answer->record_count * bytes);
     *count += answer->record_count;
-    *ret_last = 0;
-    if (answer->record_count != 0)
-        *ret_last = ulv_get_le64(from + (answer->record_count - 1) * bytes);
+    *ret_last = ulv_get_le64(from + (answer->record_count - 1) * bytes);
     return ULV_OK;
 }
 
@@ -198,17 +232,20 @@ hear_facts(struct command_role *r,
 
     switch (r->facts_kind) {
     case ULV_QUERY_PARTITIONS:
-        status = take_facts(answer, r->partitions, sizeof(*r->partitions),
+        status = take_facts(r, answer, &r->partitions,
+                            sizeof(struct ulv_partition_record),
                             &facts->partition_count, &last);
         next = ULV_QUERY_MEMORY;
         break;
     case ULV_QUERY_MEMORY:
-        status = take_facts(answer, r->nodes, sizeof(*r->nodes),
+        status = take_facts(r, answer, &r->nodes,
+                            sizeof(struct ulv_memory_record),
                             &facts->node_count, &last);
         next = ULV_QUERY_DEVICES;
         break;
     default:
-        status = take_facts(answer, r->devices, sizeof(*r->devices),
+        status = take_facts(r, answer, &r->devices,
+                            sizeof(struct ulv_device_record),
                             &facts->device_count, &last);
     }
     if (status != ULV_OK)
@@ -219,6 +256,15 @@ hear_facts(struct command_role *r,
         ask_fact(r, next, 0);
     else
         decide(r);
+}
+
+static void
+drop_records(const struct command_role *r, struct records *records,
+             size_t bytes)
+{
+    const struct ulv_host *host = r->role.host;
+
+    host->free(host->self, records->all, records->capacity * bytes);
 }
 
 static void
@@ -321,9 +367,6 @@ on_transaction(void *self, struct ulv_command_session *session,
     memcpy(r->operations, request->operations,
            r->operation_count * sizeof(*r->operations));
     memset(&r->facts, 0, sizeof(r->facts));
-    r->facts.partitions = r->partitions;
-    r->facts.nodes = r->nodes;
-    r->facts.devices = r->devices;
     if (needs_facts(r))
         ask_fact(r, ULV_QUERY_PARTITIONS, 0);
     else
@@ -420,6 +463,9 @@ command_fini(struct role *role)
 {
     struct command_role *r = self_of(role);
 
+    drop_records(r, &r->partitions, sizeof(struct ulv_partition_record));
+    drop_records(r, &r->nodes, sizeof(struct ulv_memory_record));
+    drop_records(r, &r->devices, sizeof(struct ulv_device_record));
     ulv_command_client_fini(&r->client);
     ulv_command_session_fini(&r->session);
     ulv_wire_fini(&r->above);

@@ -45,7 +45,8 @@ struct io_role {
     uint64_t view_bytes;
     ulv_handle bell;
     bool look; /* at the view: something new was handed over */
-    struct served *devices;
+    struct served *devices, **devices_end;
+    struct served *near; /* the one that was looked for last, or NULL */
 };
 
 static struct io_role *
@@ -58,6 +59,7 @@ static ulv_status
 io_init(struct role *role, const struct heard *configure)
 {
     (void)configure;
+    self_of(role)->devices_end = &self_of(role)->devices;
     self_of(role)->bell = ULV_NO_HANDLE;
     return ULV_OK;
 }
@@ -163,8 +165,8 @@ take_device(struct io_role *r, struct heard *heard)
     d->fence = heard->handle[1];
     d->medium = heard->handle_count == 3 ? heard->handle[2] : ULV_NO_HANDLE;
     heard->handle_count = 0;
-    d->next = r->devices;
-    r->devices = d;
+    *r->devices_end = d;
+    r->devices_end = &d->next;
     return ULV_OK;
 }
 
@@ -192,6 +194,9 @@ close_channel(struct io_role *r, ulv_id channel)
         struct served *d = *at;
 
         *at = d->next;
+        if (d->next == NULL)
+            r->devices_end = at;
+        r->near = NULL;
         drop_device(r, d);
     }
     say.u.object = channel;
@@ -249,13 +254,20 @@ io_hear(struct role *role, struct heard *heard)
 
 /* ---- what the view says -------------------------------------------------- */
 
+/* Handed over and listed in the same order, mostly: the next one is near. */
 static struct served *
-find_device(const struct io_role *r, ulv_id device)
+find_device(struct io_role *r, ulv_id device)
 {
-    struct served *d = r->devices;
+    struct served *d = r->near;
 
     while (d != NULL && d->device != device)
         d = d->next;
+    if (d == NULL)
+        d = r->devices;
+    while (d != NULL && d->device != device)
+        d = d->next;
+    if (d != NULL)
+        r->near = d;
     return d;
 }
 

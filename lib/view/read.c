@@ -48,34 +48,54 @@ ulv_view_refresh(struct ulv_view_reader *reader, uint64_t *ret_generation)
     return ULV_OK;
 }
 
-/* Copy page idx out; generation is the one it must have been written for. */
 static ulv_status
-copy_page(struct ulv_view_reader *reader, uint32_t idx, uint64_t generation)
+copy_words(struct ulv_view_reader *reader, struct ulv_view_copy *copy,
+           uint32_t idx, uint64_t generation)
 {
-    const uint64_t *shared;
-    struct ulv_view_page header;
+    const uint64_t *shared =
+        (const void *)(reader->segment + (uint64_t)idx * ULV_VIEW_PAGE_BYTES);
 
-    if (idx == 0 || idx >= reader->bytes / ULV_VIEW_PAGE_BYTES)
-        return ULV_E_FORMAT;
-    shared = (const void *)(reader->segment +
-                            (uint64_t)idx * ULV_VIEW_PAGE_BYTES);
     if (load(&shared[0]) != generation) { /* V1 */
         reader->retries++;
         return ULV_E_AGAIN;
     }
-    for (size_t i = 0; i < ULV_COUNT_OF(reader->page); i++)
-        reader->page[i] = __atomic_load_n(&shared[i], __ATOMIC_RELAXED);
+    for (size_t i = 0; i < ULV_COUNT_OF(copy->page); i++)
+        copy->page[i] = __atomic_load_n(&shared[i], __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_ACQUIRE); /* V2 */
     if (__atomic_load_n(&shared[0], __ATOMIC_RELAXED) != generation) {
         reader->retries++;
         return ULV_E_AGAIN;
     }
-    memcpy(&header, reader->page, sizeof(header));
-    if (header.record_bytes == 0 || header.record_bytes > ROOM ||
-        header.record_count > ROOM / header.record_bytes ||
-        header.crc != ulv_crc32c(0, (const uint8_t *)reader->page + HEADER,
-                                 header.record_count * header.record_bytes))
+    return ULV_OK;
+}
+
+/* Copy page idx out, unless it was just that; generation is the one it must
+ * have been written for. */
+static ulv_status
+copy_page(struct ulv_view_reader *reader, struct ulv_view_copy *copy,
+          uint32_t idx, uint64_t generation, struct ulv_view_page *ret_header)
+{
+    ulv_status status;
+
+    if (idx == 0 || idx >= reader->bytes / ULV_VIEW_PAGE_BYTES ||
+        generation == 0)
         return ULV_E_FORMAT;
+    memcpy(ret_header, copy->page, sizeof(*ret_header));
+    if (copy->idx == idx && copy->generation == generation)
+        return ULV_OK;
+    copy->generation = 0;
+    status = copy_words(reader, copy, idx, generation);
+    if (status != ULV_OK)
+        return status;
+    memcpy(ret_header, copy->page, sizeof(*ret_header));
+    if (ret_header->record_bytes == 0 || ret_header->record_bytes > ROOM ||
+        ret_header->record_count > ROOM / ret_header->record_bytes ||
+        ret_header->crc !=
+            ulv_crc32c(0, (const uint8_t *)copy->page + HEADER,
+                       ret_header->record_count * ret_header->record_bytes))
+        return ULV_E_FORMAT;
+    copy->idx = idx;
+    copy->generation = generation;
     return ULV_OK;
 }
 
@@ -85,17 +105,18 @@ find_entry(struct ulv_view_reader *reader, uint32_t kind, uint32_t page_idx,
            struct ulv_view_entry *ret)
 {
     struct ulv_view_page header;
-    ulv_status status =
-        copy_page(reader, reader->directory, reader->generation);
+    ulv_status status = copy_page(reader, &reader->index, reader->directory,
+                                  reader->generation, &header);
 
     if (status != ULV_OK)
         return status;
-    memcpy(&header, reader->page, sizeof(header));
     if (header.kind != ULV_VIEW_DIRECTORY ||
         header.record_bytes != sizeof(*ret))
         return ULV_E_FORMAT;
     for (uint32_t i = 0; i < header.record_count; i++) {
-        memcpy(ret, (const uint8_t *)reader->page + HEADER + i * sizeof(*ret),
+        memcpy(ret,
+               (const uint8_t *)reader->index.page + HEADER +
+                   i * sizeof(*ret),
                sizeof(*ret));
         if (ret->kind == kind && ret->idx == page_idx)
             return ULV_OK;
@@ -114,17 +135,19 @@ ulv_view_read(struct ulv_view_reader *reader, uint32_t kind, uint32_t idx,
 
     if (status != ULV_OK)
         return status;
-    if (entry.generation == 0 || entry.generation > reader->generation)
+    if (entry.generation > reader->generation)
         return ULV_E_FORMAT;
-    status = copy_page(reader, entry.page, entry.generation);
+    status = copy_page(reader, &reader->records, entry.page, entry.generation,
+                       &header);
     if (status != ULV_OK)
         return status;
-    memcpy(&header, reader->page, sizeof(header));
     if (header.kind != kind || header.record_bytes != bytes)
         return ULV_E_FORMAT;
     if (idx % a_page >= header.record_count)
         return ULV_E_NOT_FOUND;
-    memcpy(ret, (const uint8_t *)reader->page + HEADER + idx % a_page * bytes,
+    memcpy(ret,
+           (const uint8_t *)reader->records.page + HEADER +
+               idx % a_page * bytes,
            bytes);
     return ULV_OK;
 }

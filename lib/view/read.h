@@ -12,13 +12,21 @@
 #include <ultravisor/abi/view.h>
 #include <ultravisor/types.h>
 
+/* A private copy of a page, checked: what was written for that generation, for
+ * as long as one likes. */
+struct ulv_view_copy {
+    uint32_t idx;
+    uint64_t generation; /* 0: none */
+    uint64_t page[ULV_VIEW_PAGE_BYTES / 8];
+};
+
 struct ulv_view_reader {
     const uint8_t *segment;
     uint64_t bytes;
     uint64_t generation; /* as of the last refresh */
     uint32_t directory;  /* page index of it */
     uint64_t retries;    /* how often the publisher had lapped us */
-    uint64_t page[ULV_VIEW_PAGE_BYTES / 8]; /* private copy being read */
+    struct ulv_view_copy index, records; /* what was read last */
 };
 
 /* segment is mapped for as long as the reader is used. */
