@@ -384,8 +384,9 @@ let_go_slot(struct ulv_monitor *m, struct slot *slot)
         cannot_unmap(m, id);
         return false;
     }
-    empty_slot(m, slot);
+    slot->in_view = false;
     set_doorbell(m, (uint32_t)(slot - m->slot));
+    empty_slot(m, slot);
     m->cfg.released(m->cfg.self, id);
     return true;
 }

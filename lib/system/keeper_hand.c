@@ -20,8 +20,21 @@ static void
 hand(struct keeper *k, struct keeper_partition *p, const struct say *say,
      const ulv_handle *handles, uint32_t count)
 {
-    if (ulv_post_send(&p->post, say, NULL, handles, count) != ULV_OK)
-        ulv_keeper_role_kill(k, p); /* half equipped is worse than dead */
+    ulv_status status = ulv_post_send(&p->post, say, NULL, handles, count);
+    struct ulv_diag diag = ULV_DIAG_INIT;
+
+    if (status == ULV_OK)
+        return;
+    /* half equipped is worse than dead */
+    if (p->kind == ULV_PARTITION_GUEST && p->state == ULV_STATE_STARTING) {
+        diag.status = ulv_fail(&diag, status, p->id, say->kind, 0,
+                               "%s: its monitor could not be handed what it "
+                               "needs: %s",
+                               p->name, ulv_status_text(status));
+        ulv_keeper_not_started(k, p, &diag);
+    } else {
+        ulv_keeper_role_kill(k, p);
+    }
 }
 
 void

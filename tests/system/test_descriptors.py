@@ -28,8 +28,6 @@ def kind_of(target, path):
         return "socket"
     if target == str(path):
         return "medium"
-    if target == "/dev/kvm":
-        return "kvm"
     match = re.match(r"(?:anon_inode:\[?|/memfd:)([a-z-]+)", target)
     return match.group(1) if match else target
 

@@ -145,10 +145,10 @@ struct ulv_backend_ops {
      * take memory away from a running guest. */
     ulv_status (*unmap)(void *machine, ulv_gpa guest, uint64_t bytes);
 
-    /* Optional. From now on ULV_CALL_SIGNAL of slot rings bell, which is
-     * borrowed for the call, without an exit, and answers 0;
-     * ULV_NO_HANDLE: it is an exit again. Such calls do not end the guest's
-     * silence. LIMIT: no more of them. */
+    /* Optional. From now on ULV_CALL_SIGNAL of slot rings bell, which stays
+     * open until another is set or the machine is finished, without an exit,
+     * and answers 0; ULV_NO_HANDLE: it is an exit again. Such calls do not end
+     * the guest's silence. LIMIT: no more of them. */
     ulv_status (*doorbell)(void *machine, uint32_t slot, ulv_handle bell);
 
     /* Required. After all that must be there at the start is mapped. The vcpu

@@ -97,6 +97,25 @@ kvm_probe(const struct ulv_host *host, struct ulv_backend_caps *ret_caps,
     return ULV_OK;
 }
 
+struct cpuid *
+ulv_kvm_cpuid(int kvm_fd)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static struct cpuid cpuid; /* of the machine: it does not change */
+    struct cpuid *ret = &cpuid;
+
+    (void)pthread_mutex_lock(&lock);
+    if (cpuid.head.nent == 0) {
+        cpuid.head.nent = ULV_COUNT_OF(cpuid.entry);
+        if (ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, &cpuid) != 0) {
+            cpuid.head.nent = 0;
+            ret = NULL;
+        }
+    }
+    (void)pthread_mutex_unlock(&lock);
+    return ret;
+}
+
 /* ---- memory slots -------------------------------------------------------- */
 
 static bool
@@ -201,31 +220,15 @@ kvm_doorbell(void *machine, uint32_t slot, ulv_handle bell)
 
     if (slot >= ULV_SLOT_COUNT)
         return ULV_E_ARG;
-    if (m->bell[slot] >= 0) {
+    if (m->bell[slot] >= 0)
         (void)set_bell(m, slot, m->bell[slot], KVM_IOEVENTFD_FLAG_DEASSIGN);
-        (void)close(m->bell[slot]);
-        m->bell[slot] = -1;
-    }
+    m->bell[slot] = -1;
     if (bell == ULV_NO_HANDLE)
         return ULV_OK;
-    /* the same event is needed to take it away */
-    m->bell[slot] = fcntl((int)bell, F_DUPFD_CLOEXEC, 0);
-    if (m->bell[slot] >= 0 && set_bell(m, slot, m->bell[slot], 0))
-        return ULV_OK;
-    if (m->bell[slot] >= 0)
-        (void)close(m->bell[slot]);
-    m->bell[slot] = -1;
-    return ULV_E_LIMIT;
-}
-
-static void
-close_bells(struct machine *m)
-{
-    for (uint32_t i = 0; i < ULV_SLOT_COUNT; i++) {
-        if (m->bell[i] >= 0)
-            (void)close(m->bell[i]);
-        m->bell[i] = -1;
-    }
+    if (!set_bell(m, slot, (int)bell, 0))
+        return ULV_E_LIMIT;
+    m->bell[slot] = (int)bell;
+    return ULV_OK;
 }
 
 /* ---- machines ------------------------------------------------------------ */
@@ -246,6 +249,24 @@ make_low(struct machine *m, struct ulv_diag *diag)
 }
 
 static ulv_status
+create_vm(struct machine *m, struct ulv_diag *diag)
+{
+    int fd;
+    ulv_status status = open_kvm(&fd, diag);
+
+    if (status != ULV_OK)
+        return status;
+    m->run_bytes = ioctl(fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+    m->cpuid = ulv_kvm_cpuid(fd);
+    if (m->run_bytes > 0 && m->cpuid != NULL)
+        m->vm_fd = ioctl(fd, KVM_CREATE_VM, 0);
+    if (m->vm_fd < 0)
+        status = ulv_kvm_error(diag, "KVM_CREATE_VM");
+    (void)close(fd);
+    return status;
+}
+
+static ulv_status
 kvm_machine_init(void *machine, const struct ulv_machine_cfg *cfg,
                  struct ulv_diag *diag)
 {
@@ -255,7 +276,7 @@ kvm_machine_init(void *machine, const struct ulv_machine_cfg *cfg,
     m->made = true;
     m->cfg = *cfg;
     ulv_regions_init(&m->regions, LOW_BYTES, ADDRESS_MAX, ULV_REGIONS_MAX);
-    m->kvm_fd = m->vm_fd = -1;
+    m->vm_fd = -1;
     for (uint32_t i = 0; i < ULV_SLOT_COUNT; i++)
         m->bell[i] = -1;
     if (cfg->vcpu_count != 1 || cfg->gate % PAGE != 0 ||
@@ -264,13 +285,9 @@ kvm_machine_init(void *machine, const struct ulv_machine_cfg *cfg,
                         "one processor and a gate page below 4 MiB are "
                         "needed, not %u and %x",
                         (uint64_t)cfg->vcpu_count, cfg->gate);
-    status = open_kvm(&m->kvm_fd, diag);
+    status = create_vm(m, diag);
     if (status != ULV_OK)
         return status;
-    m->run_bytes = ioctl(m->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
-    m->vm_fd = ioctl(m->kvm_fd, KVM_CREATE_VM, 0);
-    if (m->vm_fd < 0 || m->run_bytes <= 0)
-        return ulv_kvm_error(diag, "KVM_CREATE_VM");
     return make_low(m, diag);
 }
 
@@ -282,11 +299,8 @@ kvm_machine_fini(void *machine)
     if (!m->made)
         return;
     m->made = false;
-    close_bells(m);
     if (m->vm_fd >= 0)
         (void)close(m->vm_fd);
-    if (m->kvm_fd >= 0)
-        (void)close(m->kvm_fd);
     if (m->low != NULL)
         (void)munmap(m->low, LOW_BYTES);
 }

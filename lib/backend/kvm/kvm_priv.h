@@ -41,11 +41,17 @@
 #define SELECTOR_CODE3 0x23
 #define SELECTOR_TSS   0x28
 
+struct cpuid {
+    struct kvm_cpuid2 head;
+    struct kvm_cpuid_entry2 entry[128];
+};
+
 struct machine {
     struct ulv_machine_cfg cfg;
     bool made;
-    int kvm_fd, vm_fd;
+    int vm_fd;
     int run_bytes;
+    struct cpuid *cpuid; /* shared by all machines */
     uint8_t *low;        /* LOW_BYTES */
     uint64_t next_table; /* offset in low; never used from here on */
     uint64_t free_table; /* offset of the first of a list, or 0 */
@@ -85,6 +91,9 @@ ulv_status ulv_kvm_vcpu_run(void *vcpu, ulv_nsec budget_ns,
 void ulv_kvm_vcpu_answer(void *vcpu, int64_t status, uint64_t value);
 void ulv_kvm_vcpu_kick(void *vcpu);
 ulv_status ulv_kvm_vcpu_registers(void *vcpu, struct ulv_registers *ret);
+/* What the host's processor can do, as KVM allows it: asked once a process.
+ * NULL: errno says why not. */
+struct cpuid *ulv_kvm_cpuid(int kvm_fd);
 ulv_status ulv_kvm_error(struct ulv_diag *diag, const char *what);
 
 /* fault.c: what a HLT in a stub, or another exit, means */

@@ -76,19 +76,10 @@ set_system_registers(const struct vcpu *v, struct ulv_diag *diag)
     return ULV_OK;
 }
 
-/* What the host's processor can do, as KVM allows it. */
 static ulv_status
 set_cpuid(const struct vcpu *v, struct ulv_diag *diag)
 {
-    struct {
-        struct kvm_cpuid2 head;
-        struct kvm_cpuid_entry2 entry[128];
-    } cpuid;
-
-    memset(&cpuid, 0, sizeof(cpuid));
-    cpuid.head.nent = 128;
-    if (ioctl(v->machine->kvm_fd, KVM_GET_SUPPORTED_CPUID, &cpuid) != 0 ||
-        ioctl(v->fd, KVM_SET_CPUID2, &cpuid) != 0)
+    if (ioctl(v->fd, KVM_SET_CPUID2, v->machine->cpuid) != 0)
         return ulv_kvm_error(diag, "KVM_SET_CPUID2");
     return ULV_OK;
 }

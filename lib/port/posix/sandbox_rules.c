@@ -79,7 +79,6 @@ static const struct ulv_sandbox_rule rules[] = {
     EQUAL(KVM, ioctl, 1, KVM_RUN),
     EQUAL(KVM, ioctl, 1, KVM_SET_USER_MEMORY_REGION),
     EQUAL(KVM, ioctl, 1, KVM_CREATE_VCPU),
-    EQUAL(KVM, ioctl, 1, KVM_GET_SUPPORTED_CPUID),
     EQUAL(KVM, ioctl, 1, KVM_SET_CPUID2),
     EQUAL(KVM, ioctl, 1, KVM_GET_SREGS),
     EQUAL(KVM, ioctl, 1, KVM_SET_SREGS),
