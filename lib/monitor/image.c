@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* Loading the image into the guest's memory. */
-#include "monitor/elf.h"
+#include "loader/loader.h"
 #include "monitor/monitor_priv.h"
 
 struct image_source {
@@ -21,63 +21,70 @@ read_image(void *self, uint64_t offset, void *buf, size_t len)
     return done == len ? ULV_OK : ULV_E_MEDIUM;
 }
 
-static ulv_status
-load_segment(struct ulv_monitor *m, const struct ulv_elf_source *source,
-             const struct ulv_elf_segment *segment)
+/* The memory without a hole from ULV_GUEST_RAM_BASE, as the loader wants it;
+ * ret NULL: only count it. */
+static uint32_t
+list_regions(const struct ulv_monitor *m, struct ulv_loader_region *ret)
 {
-    uint64_t done = 0;
+    uint64_t at = ULV_GUEST_RAM_BASE, bytes;
+    uint32_t count = 0;
+    uint8_t *p;
 
-    while (done < segment->memory_bytes) {
-        uint64_t room, some = segment->memory_bytes - done;
-        uint8_t *p =
-            ulv_monitor_memory_at(m, segment->guest + done, &room);
-        bool from_file = done < segment->file_bytes;
-
-        some = ULV_MIN(some, room);
-        if (p == NULL)
-            return ULV_E_FORMAT;
-        if (from_file) {
-            ulv_status status;
-
-            some = ULV_MIN(some, segment->file_bytes - done);
-            status = source->read(source->self, segment->file_offset + done, p,
-                                  (size_t)some);
-            if (status != ULV_OK)
-                return status;
-        } else {
-            memset(p, 0, (size_t)some);
-        }
-        done += some;
+    while ((p = ulv_monitor_memory_at(m, at, &bytes)) != NULL) {
+        if (ret != NULL)
+            ret[count] = (struct ulv_loader_region){ at, bytes, p };
+        count++;
+        at += bytes;
     }
-    return ULV_OK;
+    return count;
+}
+
+static ulv_status
+load(const struct ulv_loader_request *request, uint64_t *ret_entry,
+     struct ulv_diag *diag)
+{
+    struct ulv_loader_plan plan;
+    ulv_status status = ulv_loader_plan(request, &plan, diag);
+
+    if (status == ULV_OK)
+        status = ulv_loader_write(&plan, diag);
+    *ret_entry = plan.entry;
+    return status;
 }
 
 ulv_status
 ulv_monitor_load(struct ulv_monitor *m, ulv_handle image, uint64_t image_bytes,
                  uint64_t *ret_entry, struct ulv_diag *diag)
 {
-    struct image_source from = { m->cfg.host, image };
-    struct ulv_elf_source source = { .read = read_image,
-                                     .self = &from,
-                                     .bytes = image_bytes,
-                                     .ram_base = ULV_GUEST_RAM_BASE,
-                                     .view = m->partition.view,
-                                     .view_bytes = m->guest_view_bytes };
-    struct ulv_elf_image elf;
+    const struct ulv_host *host = m->cfg.host;
+    struct image_source from = { host, image };
+    const struct ulv_loader_range view = { m->partition.view,
+                                           m->guest_view_bytes,
+                                           "the partition's own view" };
+    struct ulv_loader_request request = { .kind = ULV_LOADER_SDK,
+                                          .region_count =
+                                              list_regions(m, NULL),
+                                          .reserved = &view,
+                                          .reserved_count = 1,
+                                          .image = { read_image, &from,
+                                                     image_bytes },
+                                          .argument = m->partition.view };
+    uint64_t bytes = request.region_count * sizeof(struct ulv_loader_region);
+    struct ulv_loader_region *regions;
     ulv_status status;
 
-    source.ram_bytes = ulv_monitor_ram_end(m) - ULV_GUEST_RAM_BASE;
-    status = ulv_elf_check(&source, &elf, diag);
-    if (status != ULV_OK)
-        return status;
-    for (uint32_t i = 0; i < elf.segment_count; i++) {
-        status = load_segment(m, &source, &elf.segment[i]);
-        if (status != ULV_OK)
-            return ulv_fail(diag, status, m->cfg.partition,
-                            elf.segment[i].guest, 0,
-                            "the segment at %x could not be read",
-                            elf.segment[i].guest);
-    }
-    *ret_entry = elf.entry;
-    return ULV_OK;
+    if (request.region_count == 0)
+        return ulv_fail(diag, ULV_E_STATE, m->cfg.partition, 0, 1,
+                        "the partition has no memory at %x",
+                        ULV_GUEST_RAM_BASE);
+    regions = host->alloc(host->self, bytes, 8);
+    if (regions == NULL)
+        return ulv_fail(diag, ULV_E_NO_MEMORY, m->cfg.partition, bytes, 0,
+                        "no memory to list %u stretches of the guest's",
+                        (uint64_t)request.region_count);
+    list_regions(m, regions);
+    request.regions = regions;
+    status = load(&request, ret_entry, diag);
+    host->free(host->self, regions, bytes);
+    return status;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * What the loader believes of an image: one good image, and all that can be
+ * What the loader believes of an SDK image: one good image, and all that can be
  * wrong with it, one thing at a time and then any bytes at all. What is
  * accepted is held to the rules from scratch.
  */
@@ -9,7 +9,7 @@
 #include <elf.h>
 #include <stdlib.h>
 
-#include "monitor/elf.h"
+#include "loader/loader.h"
 
 #define RAM_BASE   UINT64_C(0x400000)
 #define RAM_BYTES  UINT64_C(0x100000)
@@ -92,30 +92,30 @@ set(void *image, size_t offset, uint32_t width, uint64_t value)
 
 /* What any accepted image keeps to. */
 static void
-check_accepted(const struct ulv_elf_image *elf, uint64_t file_bytes)
+check_accepted(const struct ulv_loader_plan *elf, uint64_t file_bytes)
 {
     bool entry_is_code = false;
 
-    assert_in_range(elf->segment_count, 1, ULV_ELF_SEGMENTS_MAX);
-    for (uint32_t i = 0; i < elf->segment_count; i++) {
-        const struct ulv_elf_segment *s = &elf->segment[i];
+    assert_in_range(elf->piece_count, 1, ULV_LOADER_SEGMENTS_MAX);
+    for (uint32_t i = 0; i < elf->piece_count; i++) {
+        const struct ulv_loader_piece *s = &elf->piece[i];
 
         assert_true(s->guest >= RAM_BASE && s->guest < RAM_END);
-        assert_true(s->memory_bytes > 0 &&
-                    s->memory_bytes <= RAM_END - s->guest);
-        assert_true(s->guest + s->memory_bytes <= VIEW ||
+        assert_true(s->bytes > 0 &&
+                    s->bytes <= RAM_END - s->guest);
+        assert_true(s->guest + s->bytes <= VIEW ||
                     s->guest >= VIEW + VIEW_BYTES);
-        assert_true(s->file_bytes <= s->memory_bytes);
-        assert_true(s->file_bytes <= file_bytes &&
-                    s->file_offset <= file_bytes - s->file_bytes);
+        assert_true(s->source_bytes <= s->bytes);
+        assert_true(s->source_bytes <= file_bytes &&
+                    s->offset <= file_bytes - s->source_bytes);
         for (uint32_t k = 0; k < i; k++) {
-            const struct ulv_elf_segment *other = &elf->segment[k];
+            const struct ulv_loader_piece *other = &elf->piece[k];
 
-            assert_true(s->guest + s->memory_bytes <= other->guest ||
-                        other->guest + other->memory_bytes <= s->guest);
+            assert_true(s->guest + s->bytes <= other->guest ||
+                        other->guest + other->bytes <= s->guest);
         }
         if ((s->flags & PF_X) != 0 && elf->entry >= s->guest &&
-            elf->entry < s->guest + s->memory_bytes)
+            elf->entry < s->guest + s->bytes)
             entry_is_code = true;
     }
     assert_true(entry_is_code);
@@ -123,25 +123,34 @@ check_accepted(const struct ulv_elf_image *elf, uint64_t file_bytes)
 
 /* Check the first bytes of an image, in a block of just that size. */
 static ulv_status
-check(const void *image, uint64_t bytes, struct ulv_elf_image *ret,
+check(const void *image, uint64_t bytes, struct ulv_loader_plan *ret,
       struct ulv_diag *diag, uint64_t fail_at)
 {
     uint8_t *copy = malloc(bytes == 0 ? 1 : bytes);
     struct medium medium = { .p = copy, .bytes = bytes, .fail_at = fail_at };
-    struct ulv_elf_source source = { .read = read_medium,
-                                     .self = &medium,
-                                     .bytes = bytes,
-                                     .ram_base = RAM_BASE,
-                                     .ram_bytes = RAM_BYTES,
-                                     .view = VIEW,
-                                     .view_bytes = VIEW_BYTES };
+    /* two regions that touch are one memory; nothing is written to it */
+    static uint8_t memory[1];
+    static const struct ulv_loader_region regions[] = {
+        { RAM_BASE, 0x1000, memory },
+        { RAM_BASE + 0x1000, RAM_BYTES - 0x1000, memory },
+    };
+    static const struct ulv_loader_range view = { VIEW, VIEW_BYTES,
+                                                  "the partition's own view" };
+    struct ulv_loader_request request = {
+        .kind = ULV_LOADER_SDK,
+        .regions = regions,
+        .region_count = ULV_COUNT_OF(regions),
+        .reserved = &view,
+        .reserved_count = 1,
+        .image = { read_medium, &medium, bytes },
+    };
     ulv_status status;
 
     assert_non_null(copy);
     memcpy(copy, image, bytes);
     *diag = (struct ulv_diag)ULV_DIAG_INIT;
     memset(ret, 0xa5, sizeof(*ret));
-    status = ulv_elf_check(&source, ret, diag);
+    status = ulv_loader_plan(&request, ret, diag);
     free(copy);
     if (status == ULV_OK) {
         check_accepted(ret, bytes);
@@ -154,27 +163,27 @@ check(const void *image, uint64_t bytes, struct ulv_elf_image *ret,
 }
 
 static void
-test_monitor_elf__good(void **state)
+test_loader_elf__good(void **state)
 {
     struct image image;
-    struct ulv_elf_image elf;
+    struct ulv_loader_plan elf;
     struct ulv_diag diag;
 
     (void)state;
     make_good(&image);
     assert_int_equal(check(&image, sizeof(image), &elf, &diag, 0), ULV_OK);
     assert_int_equal(elf.entry, RAM_BASE + 16);
-    assert_int_equal(elf.segment_count, 2);
-    assert_int_equal(elf.segment[0].guest, RAM_BASE);
-    assert_int_equal(elf.segment[0].memory_bytes, 4096);
-    assert_int_equal(elf.segment[0].file_offset, CODE);
-    assert_int_equal(elf.segment[0].file_bytes, sizeof(image.code));
-    assert_int_equal(elf.segment[0].flags, PF_R | PF_X);
-    assert_int_equal(elf.segment[1].guest, RAM_BASE + 8192);
-    assert_int_equal(elf.segment[1].memory_bytes, 8192);
-    assert_int_equal(elf.segment[1].file_offset, DATA);
-    assert_int_equal(elf.segment[1].file_bytes, sizeof(image.data));
-    assert_int_equal(elf.segment[1].flags, PF_R | PF_W);
+    assert_int_equal(elf.piece_count, 2);
+    assert_int_equal(elf.piece[0].guest, RAM_BASE);
+    assert_int_equal(elf.piece[0].bytes, 4096);
+    assert_int_equal(elf.piece[0].offset, CODE);
+    assert_int_equal(elf.piece[0].source_bytes, sizeof(image.code));
+    assert_int_equal(elf.piece[0].flags, PF_R | PF_X);
+    assert_int_equal(elf.piece[1].guest, RAM_BASE + 8192);
+    assert_int_equal(elf.piece[1].bytes, 8192);
+    assert_int_equal(elf.piece[1].offset, DATA);
+    assert_int_equal(elf.piece[1].source_bytes, sizeof(image.data));
+    assert_int_equal(elf.piece[1].flags, PF_R | PF_W);
 }
 
 /* One change of a good image: width bytes at offset become this. */
@@ -235,7 +244,7 @@ static const struct change refused[] = {
     { "over the gate", SEGMENT(1, p_vaddr), 8, 0x3ff000, 0x3ff000, RAM_BASE,
       "outside the memory from 0x400000" },
     { "a byte below", SEGMENT(1, p_vaddr), 8, RAM_BASE - 1, RAM_BASE - 1,
-      RAM_BASE, "at 0x3fffff" },
+      RAM_BASE, "from 0x3fffff" },
     { "a byte above", SEGMENT(1, p_vaddr), 8, RAM_END - 8191, RAM_END + 1,
       RAM_END, "to 0x500000" },
     { "above memory", SEGMENT(1, p_vaddr), 8, RAM_END, RAM_END + 8192, RAM_END,
@@ -249,9 +258,9 @@ static const struct change refused[] = {
     { "around the view", SEGMENT(1, p_memsz), 8, 0xf0000, RAM_BASE + 8192,
       VIEW, "view at 0x480000" },
     { "overlap", SEGMENT(1, p_vaddr), 8, RAM_BASE + 4095, RAM_BASE + 4095,
-      RAM_BASE, "segment at 0x400fff overlaps the one at 0x400000" },
+      RAM_BASE, "segment 1: at 0x400fff, 8192 bytes, overlaps segment 0 at " },
     { "overlap from below", SEGMENT(0, p_memsz), 8, 8193, RAM_BASE + 8192,
-      RAM_BASE, "overlaps the one at 0x400000" },
+      RAM_BASE, "overlaps segment 0 at 0x400000" },
     { "same place", SEGMENT(1, p_vaddr), 8, RAM_BASE, RAM_BASE, RAM_BASE,
       "overlaps" },
     { "entry in data", HEADER(e_entry), 8, RAM_BASE + 8192, RAM_BASE + 8192, 0,
@@ -268,10 +277,10 @@ static const struct change refused[] = {
 };
 
 static void
-test_monitor_elf__one_thing_wrong(void **state)
+test_loader_elf__one_thing_wrong(void **state)
 {
     struct image image;
-    struct ulv_elf_image elf;
+    struct ulv_loader_plan elf;
     struct ulv_diag diag;
 
     (void)state;
@@ -313,10 +322,10 @@ static const struct change accepted[] = {
 };
 
 static void
-test_monitor_elf__just_right(void **state)
+test_loader_elf__just_right(void **state)
 {
     struct image image;
-    struct ulv_elf_image elf;
+    struct ulv_loader_plan elf;
     struct ulv_diag diag;
 
     (void)state;
@@ -352,30 +361,30 @@ make_many(uint8_t *bytes, uint16_t count)
 }
 
 static void
-test_monitor_elf__number_of_segments(void **state)
+test_loader_elf__number_of_segments(void **state)
 {
     uint8_t bytes[64 + 64 * sizeof(Elf64_Phdr)];
-    struct ulv_elf_image elf;
+    struct ulv_loader_plan elf;
     struct ulv_diag diag;
 
     (void)state;
-    make_many(bytes, ULV_ELF_SEGMENTS_MAX);
+    make_many(bytes, ULV_LOADER_SEGMENTS_MAX);
     assert_int_equal(check(bytes, sizeof(bytes), &elf, &diag, 0), ULV_OK);
-    assert_int_equal(elf.segment_count, ULV_ELF_SEGMENTS_MAX);
-    for (uint16_t count = ULV_ELF_SEGMENTS_MAX + 1; count <= 64; count++) {
+    assert_int_equal(elf.piece_count, ULV_LOADER_SEGMENTS_MAX);
+    for (uint16_t count = ULV_LOADER_SEGMENTS_MAX + 1; count <= 64; count++) {
         make_many(bytes, count);
         assert_int_equal(check(bytes, sizeof(bytes), &elf, &diag, 0),
                          ULV_E_FORMAT);
-        assert_int_equal(diag.value, ULV_ELF_SEGMENTS_MAX + 1);
-        assert_int_equal(diag.bound, ULV_ELF_SEGMENTS_MAX);
+        assert_int_equal(diag.value, ULV_LOADER_SEGMENTS_MAX + 1);
+        assert_int_equal(diag.bound, ULV_LOADER_SEGMENTS_MAX);
     }
 }
 
 static void
-test_monitor_elf__truncated_at_every_length(void **state)
+test_loader_elf__truncated_at_every_length(void **state)
 {
     struct image image;
-    struct ulv_elf_image elf;
+    struct ulv_loader_plan elf;
     struct ulv_diag diag;
 
     (void)state;
@@ -393,10 +402,10 @@ test_monitor_elf__truncated_at_every_length(void **state)
 }
 
 static void
-test_monitor_elf__each_read_fails(void **state)
+test_loader_elf__each_read_fails(void **state)
 {
     struct image image;
-    struct ulv_elf_image elf;
+    struct ulv_loader_plan elf;
     struct ulv_diag diag;
 
     (void)state;
@@ -421,10 +430,10 @@ is_fixed(size_t at)
 }
 
 static void
-test_monitor_elf__every_byte_of_the_headers(void **state)
+test_loader_elf__every_byte_of_the_headers(void **state)
 {
     struct image image;
-    struct ulv_elf_image elf;
+    struct ulv_loader_plan elf;
     struct ulv_diag diag;
 
     (void)state;
@@ -446,11 +455,11 @@ test_monitor_elf__every_byte_of_the_headers(void **state)
 }
 
 static void
-test_monitor_elf__any_bytes(void **state)
+test_loader_elf__any_bytes(void **state)
 {
     static const uint64_t edge[] = { 0, 1, 0xff, 0x400000, 0x4fffff, 0x500000,
                                      INT64_MAX, UINT64_MAX - 1, UINT64_MAX };
-    struct ulv_elf_image elf;
+    struct ulv_loader_plan elf;
     struct ulv_diag diag;
     uint64_t seed = 7, loaded = 0;
 
@@ -480,15 +489,15 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_monitor_elf__good),
-        cmocka_unit_test(test_monitor_elf__one_thing_wrong),
-        cmocka_unit_test(test_monitor_elf__just_right),
-        cmocka_unit_test(test_monitor_elf__number_of_segments),
-        cmocka_unit_test(test_monitor_elf__truncated_at_every_length),
-        cmocka_unit_test(test_monitor_elf__each_read_fails),
-        cmocka_unit_test(test_monitor_elf__every_byte_of_the_headers),
-        cmocka_unit_test(test_monitor_elf__any_bytes),
+        cmocka_unit_test(test_loader_elf__good),
+        cmocka_unit_test(test_loader_elf__one_thing_wrong),
+        cmocka_unit_test(test_loader_elf__just_right),
+        cmocka_unit_test(test_loader_elf__number_of_segments),
+        cmocka_unit_test(test_loader_elf__truncated_at_every_length),
+        cmocka_unit_test(test_loader_elf__each_read_fails),
+        cmocka_unit_test(test_loader_elf__every_byte_of_the_headers),
+        cmocka_unit_test(test_loader_elf__any_bytes),
     };
 
-    return cmocka_run_group_tests_name("monitor", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("loader", tests, NULL, NULL);
 }
