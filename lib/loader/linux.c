@@ -79,7 +79,7 @@ ulv_loader_is_linux(const uint8_t *head, size_t bytes)
 }
 
 static ulv_status
-check_version(const uint8_t *h, struct ulv_diag *diag)
+check_version(const uint8_t *h, uint64_t image_bytes, struct ulv_diag *diag)
 {
     uint16_t version = ulv_get_le16(h + VERSION);
     uint64_t end = HEADER + (uint64_t)h[HEADER_LENGTH];
@@ -98,6 +98,10 @@ check_version(const uint8_t *h, struct ulv_diag *diag)
                         "the setup header ends at %x, behind its room in the "
                         "boot parameters, %x",
                         end, (uint64_t)ULV_LINUX_HEADER_END);
+    if (end > image_bytes)
+        return ulv_fail(diag, ULV_E_FORMAT, 0, end, image_bytes,
+                        "the setup header ends at %u, the image at %u", end,
+                        image_bytes);
     if ((ulv_get_le16(h + XLOADFLAGS) & XLF_KERNEL_64) == 0)
         return ulv_fail(diag, ULV_E_UNSUPPORTED, 0,
                         ulv_get_le16(h + XLOADFLAGS), XLF_KERNEL_64,
@@ -183,7 +187,7 @@ read_kernel(struct ulv_loader_plan *plan, struct kernel *ret,
                         "not a bzImage: %x at offset %u of %u bytes, not HdrS",
                         (uint64_t)ulv_get_le32(h + HEADER), (uint64_t)HEADER,
                         plan->request->image.bytes);
-    status = check_version(h, diag);
+    status = check_version(h, plan->request->image.bytes, diag);
     if (status == ULV_OK)
         status = find_code(plan->request, h, ret, diag);
     if (status == ULV_OK)

@@ -4,12 +4,9 @@
  * wrong with it, one thing at a time and then any bytes at all. What is
  * accepted is held to the rules from scratch.
  */
-#include "../port/port_test.h"
+#include "loader_test.h"
 
 #include <elf.h>
-#include <stdlib.h>
-
-#include "loader/loader.h"
 
 #define RAM_BASE   UINT64_C(0x400000)
 #define RAM_BYTES  UINT64_C(0x100000)
@@ -30,25 +27,6 @@ struct image {
 #define CODE                offsetof(struct image, code)
 #define DATA                offsetof(struct image, data)
 #define IMAGE_BYTES         sizeof(struct image)
-
-/* A medium of exactly so many bytes. */
-struct medium {
-    const uint8_t *p;
-    uint64_t bytes;
-    uint64_t reads, fail_at; /* the n-th read fails */
-};
-
-static ulv_status
-read_medium(void *self, uint64_t offset, void *buf, size_t len)
-{
-    struct medium *medium = self;
-
-    assert_true(ulv_range_inside(offset, len, medium->bytes));
-    if (++medium->reads == medium->fail_at)
-        return ULV_E_MEDIUM;
-    memcpy(buf, medium->p + offset, len);
-    return ULV_OK;
-}
 
 static void
 make_good(struct image *image)
@@ -81,13 +59,6 @@ make_good(struct image *image)
                                       .p_filesz = sizeof(image->data),
                                       .p_memsz = 8192 };
     image->segment[2] = (Elf64_Phdr){ .p_type = PT_GNU_STACK };
-}
-
-static void
-set(void *image, size_t offset, uint32_t width, uint64_t value)
-{
-    /* the numbers of an image and of this machine are little-endian */
-    memcpy((uint8_t *)image + offset, &value, width);
 }
 
 /* What any accepted image keeps to. */
@@ -187,7 +158,7 @@ test_loader_elf__good(void **state)
 }
 
 /* One change of a good image: width bytes at offset become this. */
-struct change {
+struct field {
     const char *name;
     size_t offset;
     uint32_t width;
@@ -196,7 +167,7 @@ struct change {
     const char *text;      /* part of it */
 };
 
-static const struct change refused[] = {
+static const struct field refused[] = {
     { "magic", 0, 1, 0x7e, 0x464c457e, 0x464c457f, "not an ELF image" },
     { "32-bit", EI_CLASS, 1, 1, 1, 2, "class 1" },
     { "no class", EI_CLASS, 1, 0, 0, 2, "class 0" },
@@ -285,11 +256,11 @@ test_loader_elf__one_thing_wrong(void **state)
 
     (void)state;
     for (size_t i = 0; i < ULV_COUNT_OF(refused); i++) {
-        const struct change *c = &refused[i];
+        const struct field *c = &refused[i];
         ulv_status status;
 
         make_good(&image);
-        set(&image, c->offset, c->width, c->to);
+        set_field(&image, c->offset, c->width, c->to);
         status = check(&image, sizeof(image), &elf, &diag, 0);
         if (status != ULV_E_FORMAT || diag.value != c->value ||
             diag.bound != c->bound || strstr(diag.text, c->text) == NULL)
@@ -304,7 +275,7 @@ test_loader_elf__one_thing_wrong(void **state)
 }
 
 /* The largest and smallest that is right. */
-static const struct change accepted[] = {
+static const struct field accepted[] = {
     { "all of the memory below the view", SEGMENT(1, p_memsz), 8,
       VIEW - RAM_BASE - 8192 },
     { "to the end of memory", SEGMENT(1, p_vaddr), 8, RAM_END - 8192 },
@@ -330,11 +301,11 @@ test_loader_elf__just_right(void **state)
 
     (void)state;
     for (size_t i = 0; i < ULV_COUNT_OF(accepted); i++) {
-        const struct change *c = &accepted[i];
+        const struct field *c = &accepted[i];
         ulv_status status;
 
         make_good(&image);
-        set(&image, c->offset, c->width, c->to);
+        set_field(&image, c->offset, c->width, c->to);
         status = check(&image, sizeof(image), &elf, &diag, 0);
         if (status != ULV_OK)
             print_message("%s: %s\n", c->name, diag.text);
@@ -474,10 +445,10 @@ test_loader_elf__any_bytes(void **state)
             seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407;
             at = EI_VERSION + (seed >> 33) % (CODE - EI_VERSION - 8);
             if (seed >> 63 != 0)
-                set(&image, at & ~UINT64_C(7), 8,
+                set_field(&image, at & ~UINT64_C(7), 8,
                     edge[(seed >> 20) % ULV_COUNT_OF(edge)]);
             else
-                set(&image, at, 1, seed >> 50);
+                set_field(&image, at, 1, seed >> 50);
         }
         if (check(&image, sizeof(image), &elf, &diag, 0) == ULV_OK)
             loaded++;
