@@ -89,18 +89,18 @@ pieces_of(const struct ulv_loader_plan *plan, uint32_t fill, uint64_t *ret)
 static inline const char *
 kernel_defect(const struct ulv_loader_plan *plan)
 {
-    bool linux = plan->kind == ULV_LOADER_BZIMAGE;
-    bool pvh = plan->kind == ULV_LOADER_PVH, kernel = linux || pvh;
+    bool bzimage = plan->kind == ULV_LOADER_BZIMAGE;
+    bool pvh = plan->kind == ULV_LOADER_PVH, kernel = bzimage || pvh;
     const struct ulv_loader_request *request = plan->request;
     uint64_t at;
 
-    if (pieces_of(plan, ULV_PIECE_ZERO_PAGE, &at) != linux || plan->rsi != at)
+    if (pieces_of(plan, ULV_PIECE_ZERO_PAGE, &at) != bzimage || plan->rsi != at)
         return "rsi is not the boot parameters";
     if (pieces_of(plan, ULV_PIECE_START_INFO, &at) != pvh || plan->rbx != at)
         return "rbx is not the start info";
-    if (pieces_of(plan, ULV_PIECE_GDT, &at) != linux || plan->gdt != at)
+    if (pieces_of(plan, ULV_PIECE_GDT, &at) != bzimage || plan->gdt != at)
         return "the GDT is not the GDT";
-    if (pieces_of(plan, ULV_PIECE_PAGE_TABLES, &at) != linux ||
+    if (pieces_of(plan, ULV_PIECE_PAGE_TABLES, &at) != bzimage ||
         plan->page_tables != at)
         return "cr3 is not the page tables";
     if (pieces_of(plan, ULV_PIECE_INITRD, &at) !=
@@ -109,7 +109,7 @@ kernel_defect(const struct ulv_loader_plan *plan)
     if (pieces_of(plan, ULV_PIECE_CMDLINE, &at) !=
         (kernel && request->cmdline != NULL))
         return "not the command line that was asked for";
-    if (plan->mode != (linux           ? ULV_ENTRY_LONG
+    if (plan->mode != (bzimage         ? ULV_ENTRY_LONG
                        : pvh           ? ULV_ENTRY_PROTECTED
                        : plan->kind == ULV_LOADER_SDK ? ULV_ENTRY_USER
                                                       : request->flat_mode))
@@ -146,6 +146,19 @@ forget_memory(const struct ulv_loader_request *request)
                (size_t)request->regions[i].bytes);
 }
 
+/* What of the pieces is written at a guest address and behind it. */
+static inline uint64_t
+written_at(const struct ulv_loader_plan *plan, uint64_t guest)
+{
+    for (uint32_t k = 0; k < plan->piece_count; k++) {
+        const struct ulv_loader_piece *p = &plan->piece[k];
+
+        if (guest >= p->guest && guest - p->guest < p->written)
+            return p->written - (guest - p->guest);
+    }
+    return 0;
+}
+
 /* Whether what a plan does not write is as it was. */
 static inline const char *
 write_defect(const struct ulv_loader_plan *plan)
@@ -154,21 +167,15 @@ write_defect(const struct ulv_loader_plan *plan)
 
     for (uint32_t i = 0; i < request->region_count; i++) {
         const struct ulv_loader_region *r = &request->regions[i];
+        uint64_t at = 0;
 
-        for (uint64_t at = 0; at < r->bytes; at++) {
-            bool ours = r->p[at] == UNTOUCHED;
+        while (at < r->bytes) {
+            uint64_t ours =
+                r->p[at] == UNTOUCHED ? 1 : written_at(plan, r->guest + at);
 
-            for (uint32_t k = 0; k < plan->piece_count && !ours; k++) {
-                const struct ulv_loader_piece *p = &plan->piece[k];
-
-                if (r->guest + at >= p->guest &&
-                    r->guest + at - p->guest < p->written) {
-                    ours = true; /* and so is the rest of the piece */
-                    at = p->guest + p->written - r->guest - 1;
-                }
-            }
-            if (!ours)
+            if (ours == 0)
                 return "a byte outside the pieces was written";
+            at += ours;
         }
     }
     return NULL;

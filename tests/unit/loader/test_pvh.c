@@ -332,7 +332,7 @@ test_loader_pvh__number_of_notes(void **state)
 {
     const struct change many = { "many", 0, 0, 0, ULV_E_FORMAT, 257, 256,
                                  "more than 256 notes" };
-    static uint8_t bytes[sizeof(struct image) + 257 * 12];
+    static uint8_t bytes[sizeof(struct image) + 260 * 12];
     struct machine m;
 
     (void)state;
