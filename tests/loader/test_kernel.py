@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""Kernels that nobody here wrote: Debian's cloud kernel, as the bzImage that it
+is and as the vmlinux in it, loaded by the loader and, where there is QEMU,
+booted from nothing but what the loader wrote.
+
+usage: tap.py test_kernel.py
+
+ULTRAVISOR_PLAN_IMAGE is the program, ULTRAVISOR_CACHE a folder for what was
+downloaded, ULTRAVISOR_KERNEL a bzImage to use in its place.
+"""
+
+import functools
+import glob
+import lzma
+import os
+import pathlib
+import shutil
+import struct
+import subprocess
+import tempfile
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+PACKAGE = "linux-image-cloud-amd64"
+CACHE = pathlib.Path(os.environ["ULTRAVISOR_CACHE"])
+PLAN_IMAGE = os.environ["ULTRAVISOR_PLAN_IMAGE"]
+CMDLINE = "console=ttyS0 earlyprintk=serial panic=-1 ulv.word=unheard"
+MEBIBYTES = 512
+E820 = [(0, 0xa0000, 1), (0x100000, (MEBIBYTES << 20) - 0x100000, 1)]
+INITRD, COMMAND_LINE = 1, 2  # of the pieces
+
+
+def output(*command, **options):
+    return subprocess.run(command, check=True, text=True, timeout=300,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          **options).stdout
+
+
+def download():
+    """The bzImage of the package behind PACKAGE."""
+    with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+        depends = output("apt-cache", "depends", PACKAGE)
+        names = [line.split()[1] for line in depends.splitlines()
+                 if "Depends: linux-image-" in line]
+        if not names:
+            raise ValueError(f"{PACKAGE} is in no list of apt")
+        output("apt-get", "download", names[0], cwd=folder)
+        output("dpkg", "-x", *glob.glob(folder + "/*.deb"), folder + "/files")
+        found, = glob.glob(folder + "/files/boot/vmlinuz-*")
+        shutil.move(found, CACHE / "vmlinuz")
+
+
+@functools.cache
+def find_kernel():
+    """Path of a bzImage, or None and the reason."""
+    if "ULTRAVISOR_KERNEL" in os.environ:
+        return pathlib.Path(os.environ["ULTRAVISOR_KERNEL"]), ""
+    try:
+        CACHE.mkdir(parents=True, exist_ok=True)
+        if not (CACHE / "vmlinuz").exists():
+            download()
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        return None, f"no kernel could be downloaded: {error}"
+    return CACHE / "vmlinuz", ""
+
+
+@functools.cache
+def kernel():
+    """A bzImage; raises SkipTest with the reason for none."""
+    path, reason = find_kernel()
+    if path is None:
+        raise unittest.SkipTest(reason)
+    return path.read_bytes()
+
+
+def unpack_block(packed):
+    """A block as lz4_Block_format.md has it."""
+    out, at = bytearray(), 0
+
+    def more(length, at):
+        while length >= 15:
+            length, at = length + packed[at], at + 1
+            if packed[at - 1] != 255:
+                break
+        return length, at
+
+    while at < len(packed):
+        token = packed[at]
+        length, at = more(token >> 4, at + 1)
+        out += packed[at:at + length]
+        at += length
+        if at >= len(packed):
+            break
+        back = packed[at] | packed[at + 1] << 8
+        length, at = more(token & 15, at + 2)
+        length += 4
+        start = len(out) - back
+        if back >= length:
+            out += out[start:start + length]
+        else:
+            out += (out[start:] * (length // back + 1))[:length]
+    return out
+
+
+def unpack_lz4(packed):
+    """Blocks with their sizes, and the size of all of it at the end."""
+    out, at = bytearray(), 4
+    while at + 4 < len(packed):
+        size, = struct.unpack_from("<I", packed, at)
+        out += unpack_block(packed[at + 4:at + 4 + size])
+        at += 4 + size
+    return bytes(out)
+
+
+@functools.cache
+def vmlinux():
+    """What is packed in the bzImage (boot.rst, payload_offset)."""
+    image = kernel()
+    offset, length = struct.unpack_from("<II", image, 0x248)
+    offset += ((image[0x1f1] or 4) + 1) * 512
+    packed = image[offset:offset + length]
+    if packed[:4] == b"\x02\x21\x4c\x18":
+        return unpack_lz4(packed)
+    if packed[:6] == b"\xfd7zXZ\0":
+        return lzma.LZMADecompressor().decompress(packed)
+    raise unittest.SkipTest("the kernel is packed neither by lz4 nor by xz: "
+                            f"it begins with {packed[:6].hex()}")
+
+
+def cpio(entries):
+    """An archive as Linux's buffer-format.rst has it."""
+    out = b""
+    for number, (name, mode, device, data) in enumerate(
+            entries + [("TRAILER!!!", 0, (0, 0), b"")]):
+        fields = (number, mode, 0, 0, 1, 0, len(data), 0, 0, *device,
+                  len(name) + 1, 0)
+        out += b"070701" + b"".join(b"%08x" % field for field in fields)
+        out += name.encode() + b"\0"
+        out += bytes(-len(out) % 4) + data
+        out += bytes(-len(out) % 4)
+    return out
+
+
+class Kernel(unittest.TestCase):
+    def setUp(self):
+        self.image = kernel()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        (self.folder / "pieces").mkdir()
+        self.make_initrd()
+
+    def make_initrd(self):
+        output("as", "--64", "-o", self.folder / "init.o", HERE / "init.S")
+        output("ld", "-o", self.folder / "init", self.folder / "init.o")
+        self.initrd = cpio([
+            ("dev", 0o40755, (0, 0), b""),
+            ("dev/console", 0o20600, (5, 1), b""),
+            ("init", 0o100755, (0, 0),
+             (self.folder / "init").read_bytes())])
+        (self.folder / "initrd").write_bytes(self.initrd)
+
+    def load(self, image):
+        """The plan's words, and the pieces by their number."""
+        (self.folder / "image").write_bytes(image)
+        said = output(PLAN_IMAGE, self.folder / "image",
+                      self.folder / "initrd", CMDLINE, str(MEBIBYTES),
+                      self.folder / "pieces")
+        plan, pieces = {}, []
+        for line in said.splitlines():
+            word, *values = line.split()
+            if word == "piece":
+                pieces.append([int(value) for value in values])
+            else:
+                plan[word] = values[0] if word == "kind" else int(values[0])
+        return plan, pieces
+
+    def bytes_at(self, pieces, guest, count):
+        """Out of the guest's memory."""
+        for _, base, _, written in pieces:
+            if base <= guest and guest + count <= base + written:
+                piece = (self.folder / "pieces" / str(base)).read_bytes()
+                return piece[guest - base:guest - base + count]
+        raise AssertionError(f"nothing was written at {guest:#x}")
+
+    def string_at(self, pieces, guest):
+        return self.bytes_at(pieces, guest, len(CMDLINE) + 1)
+
+    def boot(self, plan, pieces):
+        """What the kernel says on its console."""
+        qemu = shutil.which("qemu-system-x86_64")
+        if qemu is None:
+            self.skipTest("there is no qemu-system-x86_64")
+        symbols = [f"--defsym={name.upper()}={plan[name]}" for name in
+                   ("mode", "entry", "rbx", "rsi", "page_tables", "gdt",
+                    "gdt_bytes")]
+        output("as", "--64", *symbols, "-o", self.folder / "rom.o",
+               HERE / "enter.S")
+        output("ld", "-Ttext=0xffff0000", "-e", "0xffff0000", "--oformat",
+               "binary", "-o", self.folder / "rom", self.folder / "rom.o")
+        devices = []
+        for _, guest, _, written in pieces:
+            path = self.folder / "pieces" / str(guest)
+            if written != 0:
+                devices += ["-device", f"loader,file={path},addr={guest:#x},"
+                            "force-raw=on"]
+        return output(qemu, "-accel", "tcg", "-cpu", "max", "-m",
+                      str(MEBIBYTES), "-display", "none", "-no-reboot",
+                      "-nodefaults", "-serial", "stdio", "-bios",
+                      self.folder / "rom", *devices,
+                      stdin=subprocess.DEVNULL)
+
+    def runs(self, said):
+        self.assertIn("Linux version", said)
+        self.assertIn("Command line: " + CMDLINE, said)
+        self.assertIn("the initrd runs", said)
+        self.assertIn("exitcode=0x00000700", said)
+        for base, size, _ in E820:
+            self.assertIn(f"[mem {base:#018x}-{base + size - 1:#018x}] usable",
+                          said)
+
+
+class BzImage(Kernel):
+    def test_load(self):
+        plan, pieces = self.load(self.image)
+        self.assertEqual((plan["kind"], plan["mode"]), ("bzImage", 2))
+        setup = (self.image[0x1f1] + 1) * 512
+        code = struct.unpack_from("<I", self.image, 0x1f4)[0] * 16
+        self.assertEqual(
+            self.bytes_at(pieces, plan["entry"] - 0x200, code),
+            self.image[setup:setup + code])
+        params = self.bytes_at(pieces, plan["rsi"], 4096)
+        self.assertEqual(params[0x202:0x210], self.image[0x202:0x210])
+        self.assertEqual(params[0x210], 0xff)
+        initrd, count = struct.unpack_from("<II", params, 0x218)
+        self.assertEqual(self.bytes_at(pieces, initrd, count), self.initrd)
+        self.assertLessEqual(
+            initrd + count - 1,
+            struct.unpack_from("<I", self.image, 0x22c)[0])
+        cmdline, = struct.unpack_from("<I", params, 0x228)
+        self.assertEqual(self.string_at(pieces, cmdline),
+                         CMDLINE.encode() + b"\0")
+        self.assertEqual(params[0x1e8], len(E820))
+        for number, entry in enumerate(E820):
+            self.assertEqual(
+                struct.unpack_from("<QQI", params, 0x2d0 + 20 * number),
+                entry)
+
+    def test_boot(self):
+        self.runs(self.boot(*self.load(self.image)))
+
+    def test_cut_short(self):
+        for count in 0, 1, 512, 4096, len(self.image) // 2:
+            with self.assertRaises(subprocess.CalledProcessError) as caught:
+                self.load(self.image[:count])
+            self.assertIn("ULV_E_FORMAT", caught.exception.stdout)
+
+
+class Vmlinux(Kernel):
+    def setUp(self):
+        super().setUp()
+        self.vmlinux = vmlinux()
+
+    def test_load(self):
+        plan, pieces = self.load(self.vmlinux)
+        self.assertEqual((plan["kind"], plan["mode"]), ("PVH", 3))
+        table, = struct.unpack_from("<Q", self.vmlinux, 32)
+        count, = struct.unpack_from("<H", self.vmlinux, 56)
+        for number in range(count):
+            kind, _, offset, _, physical, in_file, in_memory, _ = \
+                struct.unpack_from("<IIQQQQQQ", self.vmlinux,
+                                   table + 56 * number)
+            if kind == 1:
+                self.assertEqual(
+                    self.bytes_at(pieces, physical, in_memory),
+                    self.vmlinux[offset:offset + in_file].ljust(in_memory,
+                                                                b"\0"))
+        info = struct.unpack("<IIIIQQQQII",
+                             self.bytes_at(pieces, plan["rbx"], 56))
+        self.assertEqual(info[:4], (0x336ec578, 1, 0, 1))
+        module, size = struct.unpack("<QQ",
+                                     self.bytes_at(pieces, info[4], 16))
+        self.assertEqual(self.bytes_at(pieces, module, size), self.initrd)
+        self.assertEqual(self.string_at(pieces, info[5]),
+                         CMDLINE.encode() + b"\0")
+        self.assertEqual(info[8], len(E820))
+
+    def test_boot(self):
+        self.runs(self.boot(*self.load(self.vmlinux)))
+
+
+if __name__ == "__main__":
+    unittest.main()
