@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+#include "bare_kvm.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/base.h"
+
+#define BYTES ULV_MIB(2)
+
+double
+seconds(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+/* 0: out %al,$0x10; jmp 0.  0x100: BATCH times out %eax,$0x20; then as at 0 */
+static void
+write_code(uint8_t *at)
+{
+    static const uint8_t exits[] = { 0xe6, 0x10, 0xeb, 0xfc };
+    uint8_t bells[] = { 0xb9, 0, 0, 0, 0, 0x31, 0xc0, 0xe7, 0x20,
+                        0xff, 0xc9, 0x75, 0xfa, 0xe6, 0x10, 0xeb, 0xef };
+    const uint32_t count = BATCH;
+
+    memcpy(&bells[1], &count, 4);
+    memcpy(at, exits, sizeof(exits));
+    memcpy(at + 0x100, bells, sizeof(bells));
+}
+
+static struct kvm_segment
+segment(uint8_t type, uint16_t selector, uint8_t l)
+{
+    return (struct kvm_segment){ .limit = 0xffffffff,
+                                 .selector = selector,
+                                 .type = type,
+                                 .present = 1,
+                                 .dpl = 3,
+                                 .db = (uint8_t)!l,
+                                 .s = 1,
+                                 .l = l,
+                                 .g = 1 };
+}
+
+static void
+start(const struct bare *b, uint64_t rip)
+{
+    struct kvm_sregs s;
+    struct kvm_regs regs = { .rip = rip, .rflags = 0x3002 };
+
+    CHECK(ioctl(b->vcpu, KVM_GET_SREGS, &s) == 0);
+    s.cs = segment(11, 0x23, 1);
+    s.ss = s.ds = s.es = segment(3, 0x1b, 0);
+    s.cr0 = 0x80010033;
+    s.cr3 = 0x1000;
+    s.cr4 = 0x620;
+    s.efer = 0xd00;
+    CHECK(ioctl(b->vcpu, KVM_SET_SREGS, &s) == 0);
+    CHECK(ioctl(b->vcpu, KVM_SET_REGS, &regs) == 0);
+}
+
+void
+bare_begin(struct bare *b, uint64_t rip)
+{
+    struct kvm_userspace_memory_region region = { .memory_size = BYTES };
+    struct kvm_ioeventfd event = { .datamatch = 0,
+                                   .addr = 0x20,
+                                   .len = 4,
+                                   .flags = KVM_IOEVENTFD_FLAG_PIO |
+                                            KVM_IOEVENTFD_FLAG_DATAMATCH };
+    uint64_t *tables;
+    void *p = mmap(NULL, BYTES, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    b->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    CHECK(b->kvm >= 0 && p != MAP_FAILED);
+    b->p = p;
+    tables = (uint64_t *)(void *)(b->p + 0x1000);
+    tables[0] = 0x2007;
+    tables[512] = 0x3007;
+    tables[1024] = 0x87; /* 2 MiB at 0 */
+    write_code(b->p + 0x8000);
+    b->vm = ioctl(b->kvm, KVM_CREATE_VM, 0);
+    region.userspace_addr = (uint64_t)(uintptr_t)b->p;
+    CHECK(ioctl(b->vm, KVM_SET_USER_MEMORY_REGION, &region) == 0);
+    b->vcpu = ioctl(b->vm, KVM_CREATE_VCPU, 0);
+    b->run_bytes = (size_t)ioctl(b->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
+    p = mmap(NULL, b->run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, b->vcpu,
+             0);
+    CHECK(p != MAP_FAILED);
+    b->run = p;
+    event.fd = b->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (rip == BARE_BELLS)
+        CHECK(ioctl(b->vm, KVM_IOEVENTFD, &event) == 0);
+    start(b, rip);
+}
+
+void
+bare_end(struct bare *b)
+{
+    (void)munmap(b->run, b->run_bytes);
+    (void)close(b->vcpu);
+    (void)close(b->vm);
+    (void)close(b->kvm);
+    (void)close(b->bell);
+    (void)munmap(b->p, BYTES);
+}
+
+double
+bare_exits(const struct bare *b, uint32_t count)
+{
+    double begin = seconds();
+
+    for (uint32_t i = 0; i < count; i++)
+        CHECK(ioctl(b->vcpu, KVM_RUN, 0) == 0 &&
+              b->run->exit_reason == KVM_EXIT_IO);
+    return seconds() - begin;
+}
+
+/* ---- figures ------------------------------------------------------------- */
+
+static int
+compare(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+void
+report(const char *what, double *bare, double *ours, uint32_t rounds,
+       uint32_t units)
+{
+    double *ratio = calloc(rounds, sizeof(*ratio));
+
+    for (uint32_t i = 0; i < rounds; i++)
+        ratio[i] = ours[i] / bare[i];
+    qsort(ratio, rounds, sizeof(*ratio), compare);
+    qsort(bare, rounds, sizeof(*bare), compare);
+    qsort(ours, rounds, sizeof(*ours), compare);
+    printf("%-34s bare %6.2f us, ours %6.2f us, ratio %.3f (%.3f .. %.3f)\n",
+           what, bare[rounds / 2] / units * 1e6,
+           ours[rounds / 2] / units * 1e6, ratio[rounds / 2],
+           ratio[rounds / 10], ratio[rounds - 1 - rounds / 10]);
+    free(ratio);
+}
+
