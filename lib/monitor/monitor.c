@@ -273,6 +273,18 @@ ulv_monitor_start(struct ulv_monitor *m, ulv_handle image,
     return ULV_OK;
 }
 
+void
+ulv_monitor_trace(const struct ulv_monitor *m, uint32_t kind, uint64_t number,
+                  uint64_t argument, int64_t result)
+{
+    const struct ulv_host *host = m->cfg.host;
+    const struct ulv_trace_record record = { 0, host->now(host->self), kind,
+                                             (uint32_t)number, argument,
+                                             result };
+
+    ulv_trace_add(m->trace, &record);
+}
+
 /* ---- run ----------------------------------------------------------------- */
 
 void

@@ -80,17 +80,16 @@ struct ulv_monitor {
 /* In the way of every call, also where the code is made small. */
 #define IN_THE_WAY static inline __attribute__((always_inline))
 
-IN_THE_WAY void
-trace(struct ulv_monitor *m, uint32_t kind, uint64_t number, uint64_t argument,
-      int64_t result)
-{
-    const struct ulv_host *host = m->cfg.host;
+/* monitor.c */
+void ulv_monitor_trace(const struct ulv_monitor *m, uint32_t kind,
+                       uint64_t number, uint64_t argument, int64_t result);
 
+IN_THE_WAY void
+trace(const struct ulv_monitor *m, uint32_t kind, uint64_t number,
+      uint64_t argument, int64_t result)
+{
     if (m->trace != NULL)
-        ulv_trace_add(m->trace,
-                      &(struct ulv_trace_record){ 0, host->now(host->self),
-                                                  kind, (uint32_t)number,
-                                                  argument, result });
+        ulv_monitor_trace(m, kind, number, argument, result);
 }
 
 /* system_call.c */

@@ -105,6 +105,13 @@ class Whole(unittest.TestCase):
         self.assertIn("10000 of 10000 messages came back as they were sent",
                       self.lines[last:])
 
+    def test_memory_moves_between_guests_that_run(self):
+        """24 times, to and fro; nobody saw what another wrote, or stopped."""
+        moved = [line for line in self.lines if line.startswith("moves: ")]
+        self.assertEqual([line.rpartition(" ")[2] for line in moved[:2]],
+                         ["2", "2"], moved)  # ULV_STATE_RUNNING
+        self.assertEqual(moved[2], "moves: 24 pieces of memory were moved")
+
     def test_nothing_is_left(self):
         self.assertEqual(self.lines[-1], "0 handles, 0 misuses, VMX off")
 

@@ -39,6 +39,7 @@ GUEST(count_calls)
 GUEST(divide)
 GUEST(jump_nowhere)
 GUEST(many_calls)
+GUEST(memory_guard)
 GUEST(msr)
 GUEST(never_yields)
 GUEST(port)
@@ -60,7 +61,8 @@ static const struct guest {
     GUEST(undefined),        GUEST(write_view), GUEST(write_past_memory),
 };
 static const struct guest ping = GUEST(ping), echo = GUEST(echo),
-                          count_calls = GUEST(count_calls);
+                          count_calls = GUEST(count_calls),
+                          memory_guard = GUEST(memory_guard);
 
 void
 whole_say(const char *format, ...)
@@ -159,6 +161,24 @@ run(const struct guest *guest)
            destroy(guest, id);
 }
 
+static bool
+run_moves(void)
+{
+    static const char *const names[2] = { "left", "right" };
+    struct ulv_diag diag = ULV_DIAG_INIT;
+    struct guest guest = memory_guard;
+    ulv_id id[2];
+
+    for (uint32_t i = 0; i < 2; i++) {
+        guest.name = names[i];
+        if (!make(&guest, 0, &id[i]) || !start(&guest, id[i]))
+            return false;
+    }
+    if (!whole_moves(whole, id, &diag))
+        return say_failed("moves", &diag);
+    return destroy(&guest, id[0]) && destroy(&guest, id[1]);
+}
+
 /* ---- an ultravisor gone wrong -------------------------------------------- */
 
 /* Frames that it must not give: another's, root memory, the frame table. */
@@ -220,7 +240,7 @@ ulv_bare_main(const struct ulv_bare_boot *boot)
         well = run(&hostile[i]);
     well = well && await(&ping, talker) && await(&echo, answerer) &&
            destroy(&ping, talker) && destroy(&echo, answerer) &&
-           run(&count_calls);
+           run(&count_calls) && run_moves();
     ulv_system_destroy(whole);
     whole_say("%u handles, %u misuses, VMX %s",
               (uint64_t)bare.objects.live_handles, bare.misuse,

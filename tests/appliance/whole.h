@@ -3,6 +3,7 @@
 #define WHOLE_H
 
 #include <ultravisor/sys/host.h>
+#include <ultravisor/ultravisor.h>
 
 /* As ulv_text_format(). */
 void whole_say(const char *format, ...);
@@ -18,5 +19,10 @@ extern struct wrong wrong;
 
 /* bare_loop.c: ticks from VMCALL to VMCALL where nothing is done between. */
 uint64_t whole_bare_loop(const struct ulv_host *host);
+
+/* whole_moves.c: change what two guests have that run memory_guard, then stop
+ * them. */
+bool whole_moves(ulv_system *system, const ulv_id guest[2],
+                 struct ulv_diag *diag);
 
 #endif
