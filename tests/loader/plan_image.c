@@ -38,10 +38,11 @@ static struct ulv_loader_source
 open_source(const char *path)
 {
     FILE *file = fopen(path, "rb");
-    long bytes;
+    long bytes = -1;
 
-    if (file == NULL || fseek(file, 0, SEEK_END) != 0 ||
-        (bytes = ftell(file)) < 0)
+    if (file != NULL && fseek(file, 0, SEEK_END) == 0)
+        bytes = ftell(file);
+    if (bytes < 0)
         fail(path, "cannot be opened");
     return (struct ulv_loader_source){ read_file, file, (uint64_t)bytes };
 }
