@@ -4,10 +4,11 @@
 /*
  * No x87, MMX, SSE or later state: every such instruction is an undefined
  * opcode or "no device", so that the registers of the host are neither saved
- * nor seen. SDM vol. 3A 2.5, 13.1.2 (without CR4.OSFXSR no SSE).
+ * nor seen. SDM vol. 3A 2.5, 13.1.2 (without CR4.OSFXSR no SSE). MP is for
+ * FWAIT alone, which would tell of an error in the host's x87.
  */
 #define GUEST_CR0                                                              \
-    (CR0_PE | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_PG)
+    (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_PG)
 #define GUEST_CR4 CR4_PAE
 
 /* The lowest bit of a set that is not empty. */

@@ -67,8 +67,9 @@ test_backend_vtx_controls__of_a_guest(void **state)
     assert_int_equal(c.exit & BIT(15), 0); /* interrupts stay pending */
     assert_int_equal(c.entry & (BIT(9) | BIT(15)), BIT(9) | BIT(15));
     assert_int_equal(c.entry & BIT(10), 0); /* not SMM */
-    /* PG PE NE WP; EM and TS: no floating point; no alignment checks */
-    assert_int_equal(c.cr0, 0x8001003d);
+    /* PG PE NE WP; EM, TS and MP: no floating point, nor a wait for it; no
+     * alignment checks */
+    assert_int_equal(c.cr0, 0x8001003f);
     /* PAE VMXE and nothing else: no OSFXSR, no OSXSAVE, no PCE */
     assert_int_equal(c.cr4, 0x2020);
 }
