@@ -273,6 +273,23 @@ test_nmi_exits(void)
     end();
 }
 
+/* One that comes while a guest runs finds the host's handler only if CR4.MCE
+ * is 1 there too; SDM vol. 3A 6.15, vector 18. */
+static void
+test_machine_checks_exit(void)
+{
+    struct failure failure = {.status = ULV_OK};
+
+    begin(loop, sizeof(loop));
+    ulv_vtx_make_current(&failure, vcpu);
+    check((cpu_cr4() & CR4_MCE) != 0, "CR4", cpu_cr4());
+    check((vmx_read(FIELD_GUEST_CR4) & CR4_MCE) != 0, "CR4 of the guest",
+          vmx_read(FIELD_GUEST_CR4));
+    check((vmx_read(FIELD_HOST_CR4) & CR4_MCE) != 0, "CR4 after it",
+          vmx_read(FIELD_HOST_CR4));
+    end();
+}
+
 static void *
 new_zeroed(size_t bytes, size_t align)
 {
@@ -325,6 +342,7 @@ static const struct test_case cases[] = {
     {"an interrupt ends a stay", test_interrupt_exits},
     {"an interrupt that stays pending", test_pending_interrupt},
     {"an NMI ends a stay", test_nmi_exits},
+    {"machine checks exit", test_machine_checks_exit},
     {"two machines", test_two_machines},
 };
 

@@ -92,6 +92,7 @@
 #define CR0_WP   BIT(16)
 #define CR0_PG   BIT(31)
 #define CR4_PAE  BIT(5)
+#define CR4_MCE  BIT(6)
 #define CR4_VMXE BIT(13)
 #define EFER_LME BIT(8)
 #define EFER_LMA BIT(10)
@@ -192,6 +193,7 @@
 #define REASON_TIMER         52u
 #define REASON_PORT          30u
 #define REASON_INVALID_STATE 33u
+#define REASON_ENTRY_CHECK   41u
 #define REASON_VIOLATION     48u
 #define REASON_BASIC         UINT32_C(0xffff)
 #define REASON_ENTRY_FAILED  (UINT32_C(1) << 31)

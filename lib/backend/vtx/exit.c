@@ -232,6 +232,12 @@ ulv_vtx_exit_decode(const struct ulv_vtx_exit *exit,
     memset(out, 0, sizeof(*out));
     out->u.fault.registers = *registers;
     out->u.fault.address = registers->rip;
+    /* SDM vol. 3C 26.9 */
+    if (reason == REASON_ENTRY_CHECK) {
+        (void)fault(out, ULV_FAULT_BACKEND, exit->reason);
+        out->u.fault.vector = ULV_VECTOR_MACHINE;
+        return ULV_VTX_MACHINE_CHECK;
+    }
     if ((exit->reason & REASON_ENTRY_FAILED) != 0 ||
         reason >= ULV_COUNT_OF(reasons))
         return fault(out, ULV_FAULT_BACKEND, exit->reason);

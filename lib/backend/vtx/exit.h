@@ -22,7 +22,7 @@ enum ulv_vtx_next {
     ULV_VTX_ON,            /* go on: the slice is over */
     ULV_VTX_INTERRUPT,     /* the host's: come back, so that it is served */
     ULV_VTX_NMI,           /* the host's, and no longer pending */
-    ULV_VTX_MACHINE_CHECK, /* the same; with *out: the guest has ended */
+    ULV_VTX_MACHINE_CHECK, /* the same, or of the entry; *out: it has ended */
 };
 
 /* Decide on an exit. Registers are those at the exit, with rip and rsp. The

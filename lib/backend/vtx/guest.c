@@ -158,7 +158,7 @@ put_segments(struct ulv_vtx_field *ret, uint32_t count)
 
 uint32_t
 ulv_vtx_guest_fields(const struct ulv_vtx_controls *controls,
-                     uint64_t ept_pointer, bool no_execute,
+                     uint64_t ept_pointer, uint64_t efer, uint64_t cr4,
                      struct ulv_vtx_field ret[ULV_VTX_FIELDS_MAX])
 {
     const struct ulv_vtx_field fields[] = {
@@ -186,10 +186,11 @@ ulv_vtx_guest_fields(const struct ulv_vtx_controls *controls,
         { FIELD_CR4_SHADOW, controls->cr4 & ~CR4_VMXE },
         { FIELD_GUEST_CR0, controls->cr0 },
         { FIELD_GUEST_CR3, ULV_VTX_CR3 },
-        { FIELD_GUEST_CR4, controls->cr4 },
+        /* MCE: without it a machine check shuts the processor down; SDM vol.
+         * 3A 6.15, vector 18 */
+        { FIELD_GUEST_CR4, controls->cr4 | (cr4 & CR4_MCE) },
         /* no SCE: SYSCALL is undefined. NXE: fetches that fault say so. */
-        { FIELD_GUEST_EFER,
-          EFER_LME | EFER_LMA | (no_execute ? EFER_NXE : 0) },
+        { FIELD_GUEST_EFER, EFER_LME | EFER_LMA | (efer & EFER_NXE) },
         { FIELD_GUEST_DR7, DR7_RESET },
         { FIELD_GUEST_DEBUGCTL, 0 },
         { FIELD_GUEST_GDTR_BASE, 0 },

@@ -44,9 +44,10 @@ struct ulv_vtx_field {
 #define ULV_VTX_FIELDS_MAX 80u
 
 /* Every field of a VMCS but those of the host and rip, rsp, rflags, which
- * are written before each entry. Returns how many. */
+ * are written before each entry. The two registers are the host's. Returns how
+ * many. */
 uint32_t ulv_vtx_guest_fields(const struct ulv_vtx_controls *controls,
-                              uint64_t ept_pointer, bool no_execute,
+                              uint64_t ept_pointer, uint64_t efer, uint64_t cr4,
                               struct ulv_vtx_field ret[ULV_VTX_FIELDS_MAX]);
 
 #endif

@@ -62,8 +62,8 @@ write_fields(struct failure *failure, const struct vcpu *v)
     const struct machine *m = v->machine;
     struct ulv_vtx_field fields[ULV_VTX_FIELDS_MAX];
     uint32_t count = ulv_vtx_guest_fields(
-        &m->controls, ulv_vtx_ept_pointer(&m->ept),
-        (m->root->efer & EFER_NXE) != 0, fields);
+        &m->controls, ulv_vtx_ept_pointer(&m->ept), m->root->efer,
+        m->root->cr4, fields);
 
     for (uint32_t i = 0; i < count; i++)
         ulv_vtx_write(failure, fields[i].field, fields[i].value);
