@@ -11,7 +11,6 @@
 #define LEARN_NS     UINT64_C(1000000)
 #define FIRST_TICKS  UINT64_C(0x10000) /* until it is known how fast */
 #define NS_A_US      UINT64_C(1000)
-#define EXITS_A_LOOK 16u /* at the clock */
 #define FLAGS_RESET  UINT64_C(2) /* SDM vol. 1 3.4.3 */
 
 /* run.S knows these */
@@ -259,35 +258,40 @@ answer_call(struct vcpu *v, struct ulv_exit *out)
     return true;
 }
 
-/* Whether exits that the guest went on from have used up its budget: the
- * clock is read at the first of them and at each sixteenth. */
-static bool
-is_over(const struct vcpu *v, uint32_t exits, ulv_nsec *start, ulv_nsec budget)
+static void
+set_timer(struct vcpu *v, struct failure *failure, uint64_t value)
 {
-    const struct ulv_host *host = v->machine->cfg.host;
+    if (value == v->timer)
+        return;
+    v->timer = value;
+    ulv_vtx_note(failure, "VMWRITE", vmx_write(FIELD_TIMER, value));
+}
 
-    if (exits % EXITS_A_LOOK != 0)
-        return false;
-    if (exits == 0)
-        *start = host->now(host->self);
-    return host->now(host->self) - *start >= budget;
+/* Whether the budget is used up, whatever exits the guest went on from. Until
+ * it is known how fast the time stamp counts, for a millisecond, it is not. */
+static bool
+is_over(const struct vcpu *v, uint64_t began, uint64_t budget_us)
+{
+    return v->ticks_a_microsecond != 0 &&
+           cpu_time() - began >= budget_us * v->ticks_a_microsecond;
 }
 
 /* Slices until something is to tell. One that the timer ends has used its
- * length of the budget. */
+ * length of the budget; others may have used as much. */
 static void
 stay_in(struct vcpu *v, struct failure *failure, ulv_nsec budget_ns,
         struct ulv_exit *out)
 {
     struct ulv_vtx_exit exit;
-    ulv_nsec start = 0, left = budget_ns;
-    uint32_t reason, exits = 0;
+    ulv_nsec left = budget_ns;
+    uint64_t budget_us = ULV_MIN(budget_ns / NS_A_US, (uint64_t)UINT32_MAX);
+    uint64_t began = cpu_time();
+    uint32_t reason;
 
     do {
         ulv_nsec slice = ULV_MIN(left, SLICE_NS);
 
-        ulv_vtx_note(failure, "VMWRITE",
-                     vmx_write(FIELD_TIMER, timer_value(v, slice)));
+        set_timer(v, failure, timer_value(v, slice));
         ulv_vtx_note(failure, "VMLAUNCH or VMRESUME",
                      ulv_vtx_enter(&v->registers, v->launched));
         if (failure->status != ULV_OK)
@@ -305,10 +309,8 @@ stay_in(struct vcpu *v, struct failure *failure, ulv_nsec budget_ns,
         }
         if (reason == REASON_TIMER)
             left -= slice;
-        else if (is_over(v, exits++, &start, budget_ns))
-            break;
         /* pairs with vcpu_kick */
-    } while (left > 0 &&
+    } while (left > 0 && !is_over(v, began, budget_us) &&
              __atomic_exchange_n(&v->kicked, 0, __ATOMIC_SEQ_CST) == 0);
     out->reason = ULV_EXIT_INTERRUPTED;
 }

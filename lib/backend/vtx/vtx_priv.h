@@ -52,6 +52,7 @@ struct vcpu {
     /* how fast the time stamp counts; 0: not known yet, and since when */
     uint64_t ticks_a_microsecond, first_time;
     uint64_t timer_of_slice; /* of a whole one, once the speed is known */
+    uint64_t timer; /* in the VMCS, where an exit leaves it; 0: none yet */
     ulv_nsec first_now;
 };
 
