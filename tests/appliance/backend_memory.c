@@ -73,6 +73,83 @@ test_memory(void)
     end();
 }
 
+/* The page of the root of the extended tables with a bit that no pointer to
+ * one may have: an INVEPT of them fails. */
+static uint64_t
+askew(void *self, const void *p)
+{
+    const struct machine *m = machine;
+
+    (void)self;
+    return (uint64_t)(uintptr_t)p | (p == m->ept.root ? 0x400 : 0);
+}
+
+/* Whether an INVEPT of this machine's tables is due; one that failed is. */
+static void
+check_invalidation(bool expected)
+{
+    uint64_t (*physical)(void *, const void *) = bare.host.physical;
+    struct ulv_registers registers;
+
+    bare.host.physical = askew;
+    for (int i = 0; i < 2; i++) {
+        ulv_status status = ops->vcpu_registers(vcpu, &registers);
+
+        check(status == (expected ? ULV_E_HOST : ULV_OK), "INVEPT",
+              (uint64_t)(int64_t)status);
+    }
+    bare.host.physical = physical;
+}
+
+/* The next run, with an INVEPT that fails, and without a word. */
+static ulv_status
+run_askew(void)
+{
+    uint64_t (*physical)(void *, const void *) = bare.host.physical;
+    void (*log)(void *, uint32_t, const char *) = bare.host.log;
+    struct ulv_exit out;
+    ulv_status status;
+
+    bare.host.physical = askew;
+    bare.host.log = NULL;
+    status = ops->vcpu_run(vcpu, MS, &out);
+    bare.host.log = log;
+    bare.host.physical = physical;
+    return status;
+}
+
+/* What a processor has kept of a mapping goes before the guest runs again. In
+ * Bochs, which forgets more than it must, no guest would tell. */
+static void
+test_translations_are_dropped(void)
+{
+    uint8_t *page = new_pages();
+
+    begin(loop, sizeof(loop));
+    check(run_askew() == ULV_OK, "run", 0);
+    check_invalidation(false);
+    check(map(OTHER, PAGE, page, ULV_GUEST_WRITE) == ULV_OK, "map", 0);
+    check(ops->unmap(machine, (ulv_gpa){OTHER}, PAGE) == ULV_OK, "unmap", 0);
+    check_invalidation(true);
+    check(run_askew() == ULV_E_HOST, "run after unmap", 0);
+    end();
+    free_pages(page);
+}
+
+/* Where the tables of a new machine are, those of an earlier one may have
+ * been. */
+static void
+test_translations_of_others(void)
+{
+    uint64_t (*physical)(void *, const void *) = bare.host.physical;
+    struct ulv_diag diag = ULV_DIAG_INIT;
+
+    bare.host.physical = askew;
+    check(try_begin(loop, sizeof(loop), &diag) == ULV_E_HOST, "begin", 0);
+    bare.host.physical = physical;
+    end();
+}
+
 /* mov OTHER,%eax; mov %eax,OTHER + 4 */
 static const uint8_t reader[] = {
     0x8b, 0x04, 0x25, 0, 0, 0, 0x20, 0x89, 0x04, 0x25, 4, 0, 0, 0x20,
@@ -200,6 +277,8 @@ test_every_allocation_fails(void)
 static const struct test_case cases[] = {
     {"calls", test_calls},
     {"memory comes and goes", test_memory},
+    {"translations are dropped", test_translations_are_dropped},
+    {"translations of others", test_translations_of_others},
     {"rights", test_rights},
     {"scattered pages", test_scattered_pages},
     {"cpuid", test_cpuid},

@@ -210,6 +210,6 @@ ulv_vtx_make_current(struct failure *failure, struct vcpu *v)
     if (m->stale && failure->status == ULV_OK) {
         ulv_vtx_note(failure, "INVEPT",
                      vmx_invalidate(ulv_vtx_ept_pointer(&m->ept)));
-        m->stale = false;
+        m->stale = failure->status != ULV_OK;
     }
 }
