@@ -73,11 +73,12 @@ static void
 read_state(struct state *s)
 {
     struct ulv_vtx_descriptor gdt = {0}, idt = {0};
-    uint64_t flags, dr7;
+    uint64_t flags, dr7, cr8;
     uint16_t ldt;
 
     __asm__ volatile("pushfq; pop %0" : "=r"(flags) : : "memory");
     __asm__ volatile("mov %%dr7, %0" : "=r"(dr7));
+    __asm__ volatile("mov %%cr8, %0" : "=r"(cr8));
     __asm__ volatile("sldt %0" : "=r"(ldt));
     cpu_tables(&gdt, &idt);
     s->count = 0;
@@ -86,6 +87,7 @@ read_state(struct state *s)
     put(s, cpu_cr0());
     put(s, cpu_cr3());
     put(s, cpu_cr4());
+    put(s, cr8);
     put(s, gdt.limit);
     put(s, gdt.base);
     put(s, idt.limit);

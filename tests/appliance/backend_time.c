@@ -23,6 +23,18 @@
 /* SDM vol. 3A 6.14.1: present, 64-bit interrupt gate */
 #define GATE_INTERRUPT UINT64_C(0x00008e0000000000)
 #define FLAGS_IF       UINT64_C(0x200) /* SDM vol. 1 3.4.3 */
+/* The local APIC and its timer; SDM vol. 3A 10.4.1, 10.5 */
+#define APIC           UINT64_C(0xfee00000)
+#define APIC_END       0x0b0
+#define APIC_SPURIOUS  0x0f0
+#define APIC_REQUESTED 0x220 /* of the vectors from 64 to 95 */
+#define APIC_TIMER     0x320
+#define APIC_COUNT     0x380
+#define APIC_DIVIDE    0x3e0
+#define APIC_ON        UINT32_C(0x1ff)
+#define APIC_MASKED    UINT32_C(0x10000)
+#define APIC_BY_1      UINT32_C(0xb)
+#define VECTOR_APIC    64
 
 GUEST(guest_registers);
 extern const uint8_t backend_interrupt[], backend_nmi[];
@@ -242,6 +254,59 @@ test_pending_interrupt(void)
     end();
 }
 
+static volatile uint32_t *
+apic(uint32_t offset)
+{
+    return bare_at(APIC + offset);
+}
+
+static void
+set_task_priority(uint64_t value)
+{
+    __asm__ volatile("mov %0, %%cr8" : : "r"(value) : "memory");
+}
+
+/* A device that the firmware has left running interrupts nobody here, and no
+ * guest either. */
+static void
+test_left_by_the_firmware(void)
+{
+    ulv_nsec until = bare.host.now(bare.host.self) + SECOND;
+    uint32_t spurious = *apic(APIC_SPURIOUS);
+    uint64_t count;
+
+    BEGIN(guest_registers);
+    let_interrupts_exit();
+    load_gates();
+    set_gate(VECTOR_APIC, backend_interrupt);
+    interrupts = 0;
+    *apic(APIC_SPURIOUS) = APIC_ON;
+    *apic(APIC_DIVIDE) = APIC_BY_1;
+    *apic(APIC_TIMER) = VECTOR_APIC;
+    *apic(APIC_COUNT) = 1000;
+    while ((*apic(APIC_REQUESTED) & 1) == 0 &&
+           bare.host.now(bare.host.self) < until)
+        bare_pause();
+    check((*apic(APIC_REQUESTED) & 1) != 0, "requested", 0);
+    check(run_once(5 * MS) >= 5 * MS, "the guest does not stay", 0);
+    count = ulv_get_le64(ram + 0x800);
+    check(count > 100, "counted", count);
+    interrupts_on();
+    interrupts_off();
+    check(interrupts == 0, "interrupts", interrupts);
+    /* let it come, so that it is gone */
+    set_task_priority(0);
+    interrupts_on();
+    interrupts_off();
+    set_task_priority(15);
+    check(interrupts == 1, "interrupts", interrupts);
+    *apic(APIC_END) = 0;
+    *apic(APIC_TIMER) = APIC_MASKED;
+    *apic(APIC_SPURIOUS) = spurious;
+    cpu_load_tables(&gdt, &port_gates);
+    end();
+}
+
 static void
 redirect_timer(uint32_t value)
 {
@@ -344,6 +409,7 @@ static const struct test_case cases[] = {
     {"an interrupt ends a stay", test_interrupt_exits},
     {"an interrupt that stays pending", test_pending_interrupt},
     {"an NMI ends a stay", test_nmi_exits},
+    {"left by the firmware", test_left_by_the_firmware},
     {"machine checks exit", test_machine_checks_exit},
     {"two machines", test_two_machines},
 };

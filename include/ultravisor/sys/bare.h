@@ -6,7 +6,8 @@
  * For such images (examples/appliance). The image is linked with lib/port/bare
  * and defines ulv_bare_main(); it is entered with interrupts off, in long mode,
  * all memory identity mapped, on the first processor. Code is built without
- * SSE. Nothing is interrupted, scheduled or paged.
+ * SSE. Nothing is interrupted, scheduled or paged: both 8259A are masked, and
+ * the task priority (CR8) is 15. An image that wants interrupts lowers it.
  */
 #ifndef ULTRAVISOR_SYS_BARE_H
 #define ULTRAVISOR_SYS_BARE_H

@@ -19,6 +19,8 @@
 /* SDM 3A 2.5, and CPUID.1:EDX */
 #define CR4_MCE        UINT64_C(0x40)
 #define CPUID_1_MCE    0x80
+/* of CR8: no interrupt is of a higher one; SDM 3A 10.8.6 */
+#define PRIORITY_MAX   UINT64_C(15)
 #define PIC_1_MASK     0x21 /* Intel 8259A data sheet */
 #define PIC_2_MASK     0xa1
 
@@ -190,6 +192,9 @@ bare_start(uint32_t magic, uint32_t information, struct bare_tables *tables)
     bare_load_tables(tables);
     bare_out8(PIC_1_MASK, 0xff);
     bare_out8(PIC_2_MASK, 0xff);
+    /* What the firmware has left running by way of the local APIC: one that
+     * stays pending would end each stay in a guest before it begins. */
+    __asm__ volatile("mov %0, %%cr8" : : "r"(PRIORITY_MAX) : "memory");
     if (bare_boot_record(magic, information, &boot) != ULV_OK) {
         say("error: entered by an unknown loader: eax %x, ebx %x",
             (uint64_t)magic, (uint64_t)information);
