@@ -233,6 +233,7 @@ GUEST(guest_fill);
 GUEST(guest_stack);
 GUEST(guest_too_long);
 GUEST(guest_shutdown);
+GUEST(guest_registers);
 
 /* SDM vol. 1 3.4.3: IF and IOPL; what guest_flags sets */
 #define FLAGS_SYSTEM UINT64_C(0x3200)
@@ -369,6 +370,40 @@ test_shutdown(void)
     end();
 }
 
+/* What a guest had in registers is in none of the host's when it goes on; of
+ * those that a function keeps that is so anyway. */
+static void
+test_registers_are_cleared(void)
+{
+    struct ulv_vtx_descriptor gdt = {0}, idt = {0};
+    struct vcpu *v = vcpu;
+    struct ulv_registers *registers = &v->registers;
+    uint64_t left[7] = {0}, resume = 0;
+    uint32_t outcome;
+
+    BEGIN(guest_registers);
+    write_field(FIELD_TIMER, 100);
+    cpu_tables(&gdt, &idt);
+    __asm__ volatile("call ulv_vtx_enter\n"
+                     "    mov %%rcx, (%%rbx)\n"
+                     "    mov %%rdx, 8(%%rbx)\n"
+                     "    mov %%rsi, 16(%%rbx)\n"
+                     "    mov %%r8, 24(%%rbx)\n"
+                     "    mov %%r9, 32(%%rbx)\n"
+                     "    mov %%r10, 40(%%rbx)\n"
+                     "    mov %%r11, 48(%%rbx)"
+                     : "=a"(outcome), "+D"(registers), "+S"(resume)
+                     : "b"(left)
+                     : "rcx", "rdx", "r8", "r9", "r10", "r11", "cc", "memory");
+    cpu_load_tables(&gdt, &idt);
+    check(outcome == VMX_DONE, "entry", outcome);
+    check(v->registers.r11 == UINT64_C(0x100a) * 0x100010001, "r11",
+          v->registers.r11);
+    for (size_t i = 0; i < ULV_COUNT_OF(left); i++)
+        check(left[i] == 0, "left", left[i]);
+    end();
+}
+
 /* ---- with other controls than the backend's ------------------------------ */
 
 static void
@@ -439,6 +474,7 @@ static const struct test_case cases[] = {
     {"stack that is not canonical at a call", test_stack_at_a_call},
     {"instruction of 16 bytes", test_too_long},
     {"end the emulator", test_shutdown},
+    {"registers are cleared", test_registers_are_cleared},
     {"triple fault", test_triple_fault},
     {"privilege alone", test_privilege_alone},
 };

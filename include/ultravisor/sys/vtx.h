@@ -12,7 +12,7 @@
  * off; one that comes ends the stay and is served when the caller's flag is
  * back: a caller that keeps its flag off and leaves one pending gets no
  * further. A kick takes effect after a millisecond or so. After a stay DR7 is
- * reset and LDTR is empty (SDM vol. 3C 27.5).
+ * reset, IA32_DEBUGCTL is 0 and LDTR is empty (SDM vol. 3C 27.5).
  *
  * Guests use general registers only: x87, MMX, SSE and what came later fault
  * as undefined instructions.

@@ -93,6 +93,15 @@ ulv_vtx_enter:
     mov %r15, R15(%rdi)
     pop %rax
     mov %rax, RDI(%rdi)
+    /* Nothing of the guest's choice is left for code that is run ahead; of the
+     * registers popped below neither. */
+    xor %ecx, %ecx
+    xor %edx, %edx
+    xor %esi, %esi
+    xor %r8d, %r8d
+    xor %r9d, %r9d
+    xor %r10d, %r10d
+    xor %r11d, %r11d
     xor %eax, %eax
 .Lout:
     add $8, %rsp
