@@ -15,6 +15,8 @@
 #define ENTRY_BYTES 20
 #define ENTRIES_MAX 512
 #define LOW_BYTES   UINT64_C(0x100000)
+/* of the last page, which no range of ours has */
+#define LAST_PAGE   (UINT64_MAX - (BARE_PAGE - 1))
 
 static void
 take_module(struct ulv_bare_boot *boot, const uint8_t *tag)
@@ -159,16 +161,19 @@ set_entry(struct ulv_bare *b, const uint8_t *entry, bool is_ram)
 
     if ((type == ULV_BARE_RANGE_RAM) != is_ram || bytes == 0)
         return ULV_OK;
-    if (!ulv_add_u64(start, bytes, &end))
-        return is_ram ? ULV_E_FORMAT : ULV_OK;
+    if (!ulv_add_u64(start, bytes, &end)) {
+        if (is_ram)
+            return ULV_E_FORMAT;
+        end = UINT64_MAX;
+    }
     if (type == 0 || type > ULV_BARE_RANGE_BAD)
         type = ULV_BARE_RANGE_RESERVED;
     if (is_ram) {
-        start = ulv_round_up(start, BARE_PAGE);
+        start = ulv_round_up(ULV_MIN(start, LAST_PAGE), BARE_PAGE);
         end = ulv_round_down(end, BARE_PAGE);
     } else {
         start = ulv_round_down(start, BARE_PAGE);
-        end = ulv_round_up(end, BARE_PAGE);
+        end = ulv_round_up(ULV_MIN(end, LAST_PAGE), BARE_PAGE);
     }
     return start < end ? bare_ranges_set(b, start, end - start, type) : ULV_OK;
 }

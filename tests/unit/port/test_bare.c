@@ -178,6 +178,35 @@ test_port_bare__map_of_the_bios(void **state)
     assert_int_equal(bare_ranges_find(&b, 0, ULV_MIB(8), 4096), BARE_NONE);
 }
 
+/* Where rounding or adding wraps: RAM of less than a page at the end of all
+ * addresses is none, and what is reserved up to there is reserved. */
+static void
+test_port_bare__map_to_the_end_of_addresses(void **state)
+{
+    const uint64_t from = ULV_MIB(6), last = UINT64_MAX - 4095;
+    const struct entry ends[] = {{last + 1, 1, 1, 1},
+                                 {last + 1, 4094, 1, 1},
+                                 {UINT64_MAX - 1, 1, 1, 1},
+                                 {from, last - from, 2, 1},
+                                 {from, last - from + 1, 2, 1},
+                                 {from, UINT64_MAX - from, 2, 1},
+                                 {from, 0 - from, 2, 1},
+                                 {from, UINT64_MAX, 2, 1}};
+    struct ulv_bare b;
+
+    (void)state;
+    for (uint32_t i = 0; i < ULV_COUNT_OF(ends); i++) {
+        const struct entry map[] = {{ULV_MIB(1), ULV_MIB(7), 1, 1}, ends[i]};
+
+        assert_int_equal(ranges_of(&b, map, 2), ULV_OK);
+        assert_true(bare_ranges_are(&b, ULV_MIB(3), from - ULV_MIB(3),
+                                    ULV_BARE_RANGE_RAM));
+        assert_int_equal(bare_ranges_end(&b),
+                         ends[i].type == 1 ? ULV_MIB(8) : from);
+        assert_int_equal(b.ranges[0].start, ULV_MIB(1));
+    }
+}
+
 static void
 test_port_bare__maps_that_cannot_be(void **state)
 {
@@ -646,6 +675,7 @@ main(void)
         cmocka_unit_test(test_port_bare__ranges_cover_one_another),
         cmocka_unit_test(test_port_bare__ranges_are_bounded),
         cmocka_unit_test(test_port_bare__map_of_the_bios),
+        cmocka_unit_test(test_port_bare__map_to_the_end_of_addresses),
         cmocka_unit_test(test_port_bare__maps_that_cannot_be),
         cmocka_unit_test(test_port_bare__multiboot2),
         cmocka_unit_test(test_port_bare__multiboot2_that_is_broken),
