@@ -24,6 +24,9 @@
 #define MADT_LOCAL          0 /* 5.2.12.2 */
 #define MADT_X2             9 /* 5.2.12.12 */
 #define MADT_ENABLED        1
+/* all processors, not one: SDM 3A 10.6.2.1, 10.12.9 */
+#define LOCAL_EVERYBODY     0xff
+#define X2_EVERYBODY        UINT32_C(0xffffffff)
 #define PROCESSORS_MAX      1024
 /* where 5.2.5.1 says to look */
 #define EBDA_SEGMENT        UINT64_C(0x40e)
@@ -243,9 +246,11 @@ bare_processors_init(struct ulv_bare *b)
         if (entry[1] < 2 || entry[1] > bytes - at)
             break;
         if (entry[0] == MADT_LOCAL && entry[1] >= 8 &&
+            entry[3] != LOCAL_EVERYBODY &&
             (ulv_get_le32(entry + 4) & MADT_ENABLED) != 0)
             add_processor(b, entry[3]);
         if (entry[0] == MADT_X2 && entry[1] >= 16 &&
+            ulv_get_le32(entry + 4) != X2_EVERYBODY &&
             (ulv_get_le32(entry + 8) & MADT_ENABLED) != 0)
             add_processor(b, ulv_get_le32(entry + 4));
         at += entry[1];

@@ -599,6 +599,39 @@ test_port_bare__processors(void **state)
     assert_int_equal(found, 2);
 }
 
+/* A number that means all of them is no processor's; with others it is. */
+static void
+test_port_bare__processors_of_no_number(void **state)
+{
+    static const struct {
+        uint32_t at;
+        uint8_t bytes[4];
+        uint32_t count, number;
+    } numbers[] = {{3, {255}, 1, 0},
+                   {12, {255, 255, 255, 255}, 1, 0},
+                   {12, {255, 0, 0, 0}, 2, 255},
+                   {12, {254, 255, 255, 255}, 2, 0xfffffffe}};
+    struct ulv_bare b;
+    uint8_t *p = room();
+
+    (void)state;
+    for (uint32_t i = 0; i < ULV_COUNT_OF(numbers); i++) {
+        uint32_t length = numbers[i].at == 3 ? 8 : 24, found = 0;
+
+        assert_true(acpi_init(&b, p));
+        memcpy(p + 8192 + 44 + numbers[i].at, numbers[i].bytes,
+               numbers[i].at == 3 ? 1 : 4);
+        /* the first entry of the table is a processor where the second is */
+        if (length == 24)
+            p[8192 + 44 + 4] = 0;
+        table(p + 8192, "APIC", 44 + length);
+        assert_int_equal(processors(&b), numbers[i].count);
+        for (uint32_t n = 0; n < b.processor_count; n++)
+            found += b.processors[n].number == numbers[i].number;
+        assert_true(numbers[i].count == 1 || found == 1);
+    }
+}
+
 /* Whatever a table says, this processor is found, and nothing is read that
  * the table does not have. */
 static void
@@ -685,6 +718,7 @@ main(void)
         cmocka_unit_test(test_port_bare__memory_is_refused),
         cmocka_unit_test(test_port_bare__handles_have_generations),
         cmocka_unit_test(test_port_bare__processors),
+        cmocka_unit_test(test_port_bare__processors_of_no_number),
         cmocka_unit_test(test_port_bare__tables_that_are_broken),
         cmocka_unit_test(test_port_bare__root_tables_that_are_broken),
     };
