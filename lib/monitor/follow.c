@@ -11,14 +11,6 @@
 
 #define ACCESS_ALL (ULV_GUEST_WRITE | ULV_GUEST_EXECUTE)
 
-static void
-close_handle(const struct ulv_host *host, ulv_handle *h)
-{
-    if (*h != ULV_NO_HANDLE)
-        host->handle_close(host->self, *h);
-    *h = ULV_NO_HANDLE;
-}
-
 /* The backend could not take it away: then the guest cannot go on. */
 static void
 cannot_unmap(struct ulv_monitor *m, ulv_id object)
@@ -128,7 +120,7 @@ map_extent(struct ulv_monitor *m, struct extent *e)
         host->memory_unmap(host->self, p, e->bytes);
         return status;
     }
-    close_handle(host, &e->memory);
+    ulv_monitor_close(m, &e->memory);
     e->p = p;
     e->state = EXTENT_MAPPED;
     return ULV_OK;
@@ -159,7 +151,7 @@ let_go(struct ulv_monitor *m, struct extent *e)
 
     if (!unmap_extent(m, e))
         return;
-    close_handle(m->cfg.host, &e->memory);
+    ulv_monitor_close(m, &e->memory);
     *e = m->extents[--m->extent_count];
     m->cfg.released(m->cfg.self, id);
 }
@@ -285,21 +277,13 @@ ulv_monitor_release(struct ulv_monitor *m, uint64_t guest, uint64_t *ret_bytes)
     }
     if (!unmap_extent(m, e))
         return ULV_E_UNSUPPORTED;
-    close_handle(m->cfg.host, &e->memory);
+    ulv_monitor_close(m, &e->memory);
     e->state = EXTENT_GIVEN;
     m->cfg.given_back(m->cfg.self, guest, e->bytes);
     return ULV_OK;
 }
 
 /* ---- channels ------------------------------------------------------------ */
-
-static void
-close_watched(const struct ulv_monitor *m, ulv_handle *h)
-{
-    if (*h != ULV_NO_HANDLE)
-        m->cfg.host->unwatch(m->cfg.host->self, m->cfg.waits, *h);
-    close_handle(m->cfg.host, h);
-}
 
 /* The guest rings its peer without an exit, as long as it may signal. */
 static void
@@ -328,9 +312,9 @@ empty_slot(struct ulv_monitor *m, struct slot *slot)
 
     if (slot->mapping != NULL)
         host->memory_unmap(host->self, slot->mapping, slot->bytes);
-    close_handle(host, &slot->memory);
-    close_watched(m, &slot->own_bell);
-    close_handle(host, &slot->peer_bell);
+    ulv_monitor_close(m, &slot->memory);
+    ulv_monitor_close_watched(m, &slot->own_bell);
+    ulv_monitor_close(m, &slot->peer_bell);
     memset(slot, 0, sizeof(*slot));
     slot->memory = slot->own_bell = slot->peer_bell = ULV_NO_HANDLE;
 }
@@ -423,7 +407,7 @@ map_channel(struct ulv_monitor *m, const struct ulv_view_channel *channel,
     }
     if (status != ULV_OK)
         return status;
-    close_handle(host, &from->memory);
+    ulv_monitor_close(m, &from->memory);
     *at = from->next;
     *slot = *from;
     host->free(host->self, from, sizeof(*from));
@@ -549,7 +533,7 @@ ulv_monitor_follow_fini(struct ulv_monitor *m)
 
         if (e->state == EXTENT_MAPPED)
             host->memory_unmap(host->self, e->p, e->bytes);
-        close_handle(host, &e->memory);
+        ulv_monitor_close(m, &e->memory);
     }
     host->free(host->self, m->extents,
                m->extent_capacity * sizeof(*m->extents));

@@ -24,20 +24,24 @@ ulv_monitor_create(const struct ulv_monitor_cfg *cfg, struct ulv_monitor **ret)
     return ULV_OK;
 }
 
-static void
-close_handle(const struct ulv_host *host, ulv_handle *h)
+void
+ulv_monitor_close(const struct ulv_monitor *m, ulv_handle *h)
 {
+    const struct ulv_host *host = m->cfg.host;
+
     if (*h != ULV_NO_HANDLE)
         host->handle_close(host->self, *h);
     *h = ULV_NO_HANDLE;
 }
 
-static void
-close_watched(const struct ulv_monitor *m, ulv_handle *h)
+void
+ulv_monitor_close_watched(const struct ulv_monitor *m, ulv_handle *h)
 {
+    const struct ulv_host *host = m->cfg.host;
+
     if (*h != ULV_NO_HANDLE)
-        m->cfg.host->unwatch(m->cfg.host->self, m->cfg.waits, *h);
-    close_handle(m->cfg.host, h);
+        host->unwatch(host->self, m->cfg.waits, *h);
+    ulv_monitor_close(m, h);
 }
 
 /* The guest must be gone before what it had mapped is. */
@@ -74,8 +78,8 @@ ulv_monitor_destroy(struct ulv_monitor *m)
                            m->guest_view_bytes);
     if (m->trace != NULL)
         host->memory_unmap(host->self, m->trace, ULV_TRACE_BYTES);
-    close_handle(host, &m->guest_view);
-    close_watched(m, &m->bell);
+    ulv_monitor_close(m, &m->guest_view);
+    ulv_monitor_close_watched(m, &m->bell);
     host->free(host->self, m->machine, m->cfg.backend->machine_bytes);
     host->free(host->self, m->vcpu, m->cfg.backend->vcpu_bytes);
     host->free(host->self, m, sizeof(*m));
@@ -224,12 +228,11 @@ make_vcpu(struct ulv_monitor *m, uint64_t entry, struct ulv_diag *diag)
 static ulv_status
 map_guest_view(struct ulv_monitor *m, struct ulv_diag *diag)
 {
-    const struct ulv_host *host = m->cfg.host;
     ulv_status status = m->cfg.backend->map(
         m->machine, (ulv_gpa){ m->partition.view }, m->guest_view_bytes,
         m->guest_view, 0, m->guest_view_mapping, 0);
 
-    close_handle(host, &m->guest_view);
+    ulv_monitor_close(m, &m->guest_view);
     if (status != ULV_OK)
         return ulv_fail(diag, status, m->cfg.partition, m->partition.view, 0,
                         "the view could not be mapped at %x",

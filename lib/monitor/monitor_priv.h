@@ -81,6 +81,8 @@ struct ulv_monitor {
 #define IN_THE_WAY static inline __attribute__((always_inline))
 
 /* monitor.c */
+void ulv_monitor_close(const struct ulv_monitor *m, ulv_handle *h);
+void ulv_monitor_close_watched(const struct ulv_monitor *m, ulv_handle *h);
 void ulv_monitor_trace(const struct ulv_monitor *m, uint32_t kind,
                        uint64_t number, uint64_t argument, int64_t result);
 
