@@ -538,7 +538,8 @@ ulv_keeper_step(struct keeper *k, struct role_need *need)
             continue;
         step_role(k, p, need);
         /* one that died may have said more than fits into one turn */
-        if (p->alive && !p->reaping && !hear(k, p, need))
+        p->behind = p->alive && !p->reaping && !hear(k, p, need);
+        if (p->behind)
             continue;
         if (p->alive && ulv_keeper_role_reap(k, p))
             need->again = true; /* the caller may wait for just that */

@@ -48,6 +48,7 @@ struct keeper_partition {
     bool ran; /* once at least */
     bool alive;
     bool reaping; /* killed; the process is not yet confirmed dead */
+    bool behind;  /* it has said more than we have heard */
 
     struct keeper_view view[2];
     ulv_handle bell;

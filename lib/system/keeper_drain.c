@@ -216,7 +216,7 @@ check_holders(struct keeper *k, struct keeper_channel *c)
         struct keeper_partition *p = ulv_keeper_partition(k, c->holder[i]);
 
         if (p == NULL || p->kind != ULV_PARTITION_IO || !p->alive ||
-            p->reaping)
+            p->reaping || p->behind)
             continue;
         ulv_keeper_tell(k, ULV_EVENT_FAULT, p->id, c->id,
                         "%s did not let go of channel %u within %u ms",
@@ -226,7 +226,8 @@ check_holders(struct keeper *k, struct keeper_channel *c)
 }
 
 /* In process a role that gets no turn cannot answer, and one that gets its turn
- * does not hang. What it said before is heard already. */
+ * does not hang. Nobody is killed for what we have not heard yet: the caller
+ * may have been away for long. */
 void
 ulv_keeper_check_followers(struct keeper *k, struct role_need *need)
 {
@@ -235,7 +236,7 @@ ulv_keeper_check_followers(struct keeper *k, struct role_need *need)
     if (!k->processes)
         return;
     for (struct keeper_partition *p = k->partitions; p != NULL; p = p->next) {
-        if (p->follow_until == 0 || !p->alive || p->reaping)
+        if (p->follow_until == 0 || !p->alive || p->reaping || p->behind)
             continue;
         if (now >= p->follow_until)
             unresponsive(k, p);
