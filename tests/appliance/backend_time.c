@@ -22,6 +22,7 @@
 #define IOAPIC_MASKED  UINT32_C(0x10000)
 /* SDM vol. 3A 6.14.1: present, 64-bit interrupt gate */
 #define GATE_INTERRUPT UINT64_C(0x00008e0000000000)
+#define GATE_STACK_1   (UINT64_C(1) << 32) /* of the task: TR finds it */
 #define FLAGS_IF       UINT64_C(0x200) /* SDM vol. 1 3.4.3 */
 /* The local APIC and its timer; SDM vol. 3A 10.4.1, 10.5 */
 #define APIC           UINT64_C(0xfee00000)
@@ -79,6 +80,7 @@ load_gates(void)
     memcpy(gates, bare_at(port_gates.base), sizeof(gates));
     set_gate(VECTOR_TIMER, backend_interrupt);
     set_gate(VECTOR_NMI, backend_nmi);
+    gates[2 * VECTOR_NMI] |= GATE_STACK_1;
     cpu_load_tables(&gdt, &own);
 }
 

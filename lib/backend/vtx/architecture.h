@@ -94,6 +94,7 @@
 #define CR4_PAE  BIT(5)
 #define CR4_MCE  BIT(6)
 #define CR4_VMXE BIT(13)
+#define EFER_SCE BIT(0)
 #define EFER_LME BIT(8)
 #define EFER_LMA BIT(10)
 #define EFER_NXE BIT(11)
