@@ -73,6 +73,61 @@ test_memory(void)
     end();
 }
 
+static uint64_t calls_seen;
+
+/* Answers the first 99 calls, and kicks at the tenth. */
+static bool
+answer_and_kick(void *self, const struct ulv_exit_call *call,
+                int64_t *ret_status, uint64_t *ret_value)
+{
+    (void)self;
+    check(call->number == 0x1122, "number", call->number);
+    *ret_status = 5;
+    *ret_value = ++calls_seen;
+    if (calls_seen == 10)
+        ops->vcpu_kick(vcpu);
+    return calls_seen < 100;
+}
+
+/* On the spot: the guest goes on, until a kick, or a call that is not. */
+static void
+test_calls_at_once(void)
+{
+    struct machine *m = machine;
+    struct ulv_exit out;
+    uint64_t seen[2];
+
+    begin(calls, sizeof(calls));
+    m->cfg.call = answer_and_kick;
+    calls_seen = 0;
+    check(ops->vcpu_run(vcpu, SECOND, &out) == ULV_OK, "run", 0);
+    check(out.reason == ULV_EXIT_INTERRUPTED, "kicked", out.reason);
+    check(calls_seen == 10, "calls", calls_seen);
+    run(&out);
+    check(out.reason == ULV_EXIT_CALL, "reason", out.reason);
+    check(calls_seen == 100, "calls", calls_seen);
+    memcpy(seen, ram + 0x800, sizeof(seen));
+    check(seen[0] == 5, "rax", seen[0]);
+    check(seen[1] == 99, "rdx", seen[1]);
+    end();
+}
+
+/* A processor may write to a VMCS until it is cleared, and its page is given
+ * back: none is current then. SDM vol. 3C 30.3 VMCLEAR. */
+static void
+test_vmcs_is_cleared(void)
+{
+    struct ulv_exit out;
+    uint64_t current = 0;
+
+    begin(loop, sizeof(loop));
+    (void)ops->vcpu_run(vcpu, MS, &out);
+    ops->vcpu_fini(vcpu);
+    __asm__ volatile("vmptrst %0" : "=m"(current));
+    check(current == UINT64_MAX, "current VMCS", current);
+    ops->machine_fini(machine);
+}
+
 /* The page of the root of the extended tables with a bit that no pointer to
  * one may have: an INVEPT of them fails. */
 static uint64_t
@@ -276,6 +331,8 @@ test_every_allocation_fails(void)
 
 static const struct test_case cases[] = {
     {"calls", test_calls},
+    {"calls at once", test_calls_at_once},
+    {"VMCS is cleared", test_vmcs_is_cleared},
     {"memory comes and goes", test_memory},
     {"translations are dropped", test_translations_are_dropped},
     {"translations of others", test_translations_of_others},
