@@ -2,7 +2,7 @@
 """Reads the public headers with the C preprocessor and writes _abi.py: the
 declarations for cffi and the numeric constants. Nothing is copied by hand.
 
-usage: generate.py CC OUTPUT INCLUDE-DIR...
+usage: generate.py OUTPUT INCLUDE-DIR... -- CC...
 """
 
 import re
@@ -19,7 +19,7 @@ def preprocess(compiler, includes, *options):
     with tempfile.TemporaryDirectory() as empty:
         for name in HEADERS:
             open(f"{empty}/{name}", "w").close()
-        command = [compiler, "-E", "-P", "-nostdinc", "-xc", "-I", empty,
+        command = [*compiler, "-E", "-P", "-nostdinc", "-xc", "-I", empty,
                    "-D__attribute__(x)=", "-D_Static_assert(...)=",
                    "-DUINT64_C(x)=x", "-DUINT32_C(x)=x", "-DNULL=0",
                    "-DUINT32_MAX=0xffffffff", "-DUINT64_MAX=0xffffffffffffffff",
@@ -43,7 +43,9 @@ def constants(text):
 
 
 def main():
-    compiler, output, *includes = sys.argv[1:]
+    split = sys.argv.index("--") # a compiler may be a command of several words
+    output, *includes = sys.argv[1:split]
+    compiler = sys.argv[split + 1:]
     declarations = re.sub(r"^\s*;\s*$", "", preprocess(compiler, includes),
                           flags=re.M)
     numbers = constants(preprocess(compiler, includes, "-dM"))
