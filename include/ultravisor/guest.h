@@ -40,6 +40,8 @@ struct guest_result {
 };
 struct guest_result guest_call(uint64_t number, uint64_t a, uint64_t b,
                                uint64_t c);
+struct guest_result guest_call4(uint64_t number, uint64_t a, uint64_t b,
+                                uint64_t c, uint64_t d);
 GUEST_NORETURN void guest_stop(uint64_t code);
 GUEST_NORETURN void guest_fault(uint64_t code, const char *text);
 void guest_log(const char *text);
@@ -57,6 +59,19 @@ uint64_t guest_accept(uint64_t address);
 bool guest_release(uint64_t address);
 /* Let others run. */
 void guest_yield(void);
+
+/* ---- processors ---------------------------------------------------------- */
+
+/* How many the partition has; number 0 runs guest_main(). */
+uint32_t guest_processor_count(void);
+/* Processor idx runs run(argument) from now on, on the stack that ends at
+ * stack_end (a multiple of 16), and parks when it returns. Returns 0,
+ * ULV_E_EXISTS (it runs already) or ULV_E_NOT_FOUND. All of the runtime but
+ * system calls, the view and signals is for one processor at a time. */
+int64_t guest_processor_start(uint32_t idx, void (*run)(void *argument),
+                              void *argument, void *stack_end);
+/* End a processor's wait, or its next one. */
+void guest_processor_wake(uint32_t idx);
 
 /* ---- the view ------------------------------------------------------------ */
 

@@ -27,6 +27,12 @@ guest_call(uint64_t number, uint64_t a, uint64_t b, uint64_t c)
     return guest_gate_call(number, a, b, c, 0, gate_address);
 }
 
+struct guest_result
+guest_call4(uint64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    return guest_gate_call(number, a, b, c, d, gate_address);
+}
+
 _Noreturn void
 guest_stop(uint64_t code)
 {

@@ -13,7 +13,6 @@ ulv_monitor_create(const struct ulv_monitor_cfg *cfg, struct ulv_monitor **ret)
     m->bell = ULV_NO_HANDLE;
     m->revoke_at = ULV_FOREVER;
     m->guest_view = ULV_NO_HANDLE;
-    m->vcpu_event = ULV_NO_HANDLE;
     m->log_credit = LOG_BURST;
     for (uint32_t i = 0; i < ULV_SLOT_COUNT; i++) {
         m->slot[i].memory = ULV_NO_HANDLE;
@@ -44,21 +43,37 @@ ulv_monitor_close_watched(const struct ulv_monitor *m, ulv_handle *h)
     ulv_monitor_close(m, h);
 }
 
-/* The guest must be gone before what it had mapped is. */
-static void
-end_machine(struct ulv_monitor *m)
+void
+ulv_monitor_end_machine(struct ulv_monitor *m)
 {
     const struct ulv_backend_ops *backend = m->cfg.backend;
     const struct ulv_host *host = m->cfg.host;
 
-    if (m->vcpu_event != ULV_NO_HANDLE)
-        host->unwatch(host->self, m->cfg.waits, m->vcpu_event);
-    m->vcpu_event = ULV_NO_HANDLE;
-    if (m->vcpu_made)
-        backend->vcpu_fini(m->vcpu);
+    for (uint32_t i = 0; i < m->processor_count; i++) {
+        struct processor *p = &m->processor[i];
+
+        if (p->event != ULV_NO_HANDLE)
+            host->unwatch(host->self, m->cfg.waits, p->event);
+        p->event = ULV_NO_HANDLE;
+        if (p->made)
+            backend->vcpu_fini(p->vcpu);
+        p->made = false;
+    }
     if (m->machine_made)
         backend->machine_fini(m->machine);
-    m->vcpu_made = m->machine_made = false;
+    m->machine_made = false;
+}
+
+static void
+free_processors(struct ulv_monitor *m)
+{
+    const struct ulv_host *host = m->cfg.host;
+
+    for (uint32_t i = 0; i < m->processor_count; i++)
+        host->free(host->self, m->processor[i].vcpu,
+                   m->cfg.backend->vcpu_bytes);
+    host->free(host->self, m->processor,
+               m->processor_count * sizeof(*m->processor));
 }
 
 void
@@ -69,7 +84,7 @@ ulv_monitor_destroy(struct ulv_monitor *m)
     if (m == NULL)
         return;
     host = m->cfg.host;
-    end_machine(m);
+    ulv_monitor_end_machine(m);
     ulv_monitor_follow_fini(m);
     if (m->view_mapping != NULL)
         host->memory_unmap(host->self, m->view_mapping, m->view_bytes);
@@ -81,7 +96,7 @@ ulv_monitor_destroy(struct ulv_monitor *m)
     ulv_monitor_close(m, &m->guest_view);
     ulv_monitor_close_watched(m, &m->bell);
     host->free(host->self, m->machine, m->cfg.backend->machine_bytes);
-    host->free(host->self, m->vcpu, m->cfg.backend->vcpu_bytes);
+    free_processors(m);
     host->free(host->self, m, sizeof(*m));
 }
 
@@ -171,13 +186,59 @@ confine(const struct ulv_monitor *m, struct ulv_diag *diag)
     return ULV_OK;
 }
 
+/* As many as the view lists, at least one. */
+static ulv_status
+make_processors(struct ulv_monitor *m, struct ulv_diag *diag)
+{
+    const struct ulv_host *host = m->cfg.host;
+    struct ulv_view_processor listed;
+    uint32_t count = 0;
+    ulv_status status;
+
+    do
+        status = ulv_view_read(&m->view, ULV_VIEW_PROCESSOR, count, &listed,
+                               sizeof(listed));
+    while (status == ULV_OK && ++count != 0);
+    if (status != ULV_E_NOT_FOUND)
+        return ulv_fail(diag, status, m->cfg.partition, count, 0,
+                        "processor %u in the view cannot be read",
+                        (uint64_t)count);
+    count = ULV_MAX(count, 1U);
+    m->processor =
+        host->alloc(host->self, count * sizeof(*m->processor), 16);
+    if (m->processor != NULL)
+        m->processor_count = count;
+    for (uint32_t i = 0; i < m->processor_count; i++) {
+        struct processor *p = &m->processor[i];
+
+        p->event = ULV_NO_HANDLE;
+        p->vcpu = host->alloc(host->self, m->cfg.backend->vcpu_bytes, 16);
+        if (p->vcpu == NULL)
+            count = 0;
+    }
+    if (m->processor_count == 0 || count == 0)
+        return ulv_fail(diag, ULV_E_NO_MEMORY, m->cfg.partition, count, 0,
+                        "no memory for the processors");
+    m->current = m->processor;
+    m->processor[0].on = true;
+    return ULV_OK;
+}
+
+static ulv_status
+confine_thread(void *self)
+{
+    const struct ulv_monitor *m = self;
+
+    return m->cfg.confine_thread(m->cfg.self);
+}
+
 static ulv_status
 make_machine(struct ulv_monitor *m, struct ulv_diag *diag)
 {
     const struct ulv_backend_ops *backend = m->cfg.backend;
     const struct ulv_host *host = m->cfg.host;
     struct ulv_machine_cfg cfg = { .size = sizeof(cfg),
-                                   .vcpu_count = 1,
+                                   .vcpu_count = m->processor_count,
                                    .host = host,
                                    .partition = m->cfg.partition,
                                    .gate = m->partition.gate,
@@ -186,42 +247,57 @@ make_machine(struct ulv_monitor *m, struct ulv_diag *diag)
                                    .self = m };
     ulv_status status;
 
+    if (m->cfg.threads_from != 0)
+        cfg.threads = m->processor_count >= m->cfg.threads_from;
+    if (m->cfg.confine_thread != NULL)
+        cfg.confine = confine_thread;
+
     m->machine = host->alloc(host->self, backend->machine_bytes, 16);
-    m->vcpu = host->alloc(host->self, backend->vcpu_bytes, 16);
-    if (m->machine == NULL || m->vcpu == NULL)
+    if (m->machine == NULL)
         return ulv_fail(diag, ULV_E_NO_MEMORY, m->cfg.partition,
                         backend->machine_bytes, 0,
                         "no memory for the %s machine", backend->name);
     m->machine_made = true;
     status = backend->machine_init(m->machine, &cfg, diag);
-    if (status == ULV_OK && backend->vcpu_event == NULL)
+    if (status == ULV_OK && (backend->flags & ULV_BACKEND_STARTS_LATE) == 0)
         status = confine(m, diag);
     return status;
 }
 
 static ulv_status
-make_vcpu(struct ulv_monitor *m, uint64_t entry, struct ulv_diag *diag)
+make_vcpu(struct ulv_monitor *m, uint32_t idx, uint64_t entry,
+          struct ulv_diag *diag)
 {
     const struct ulv_backend_ops *backend = m->cfg.backend;
     const struct ulv_host *host = m->cfg.host;
-    ulv_handle event;
+    struct processor *p = &m->processor[idx];
+    ulv_handle event = ULV_NO_HANDLE;
     ulv_status status;
 
-    m->vcpu_made = true;
-    status = backend->vcpu_init(m->vcpu, m->machine, 0, (ulv_gpa){ entry },
+    p->made = true;
+    status = backend->vcpu_init(p->vcpu, m->machine, idx, (ulv_gpa){ entry },
                                 (ulv_gpa){ ulv_monitor_ram_end(m) },
                                 m->partition.view, diag);
-    if (status != ULV_OK || backend->vcpu_event == NULL)
+    if (status == ULV_OK && backend->vcpu_event != NULL)
+        event = backend->vcpu_event(p->vcpu);
+    if (status != ULV_OK || event == ULV_NO_HANDLE)
         return status;
-    status = confine(m, diag);
-    if (status != ULV_OK)
-        return status;
-    event = backend->vcpu_event(m->vcpu);
-    if (event == ULV_NO_HANDLE)
-        return ULV_OK;
     status = host->watch(host->self, m->cfg.waits, event);
     if (status == ULV_OK)
-        m->vcpu_event = event;
+        p->event = event;
+    return status;
+}
+
+static ulv_status
+make_vcpus(struct ulv_monitor *m, uint64_t entry, struct ulv_diag *diag)
+{
+    ulv_status status = ULV_OK;
+
+    for (uint32_t i = 0; i < m->processor_count && status == ULV_OK; i++)
+        status = make_vcpu(m, i, entry, diag);
+    if (status == ULV_OK &&
+        (m->cfg.backend->flags & ULV_BACKEND_STARTS_LATE) != 0)
+        status = confine(m, diag);
     return status;
 }
 
@@ -258,7 +334,9 @@ ulv_monitor_start(struct ulv_monitor *m, ulv_handle image,
         return ulv_fail(diag, status, m->cfg.partition, 0, 0,
                         "the partition's view cannot be read: %s",
                         ulv_status_text(status));
-    status = make_machine(m, diag);
+    status = make_processors(m, diag);
+    if (status == ULV_OK)
+        status = make_machine(m, diag);
     if (status == ULV_OK)
         status = ulv_monitor_follow(m, true, diag);
     if (status == ULV_OK)
@@ -266,13 +344,13 @@ ulv_monitor_start(struct ulv_monitor *m, ulv_handle image,
     if (status == ULV_OK)
         status = ulv_monitor_load(m, image, image_bytes, &entry, diag);
     if (status == ULV_OK)
-        status = make_vcpu(m, entry, diag);
+        status = make_vcpus(m, entry, diag);
     if (status != ULV_OK)
         return status;
     m->started = true;
     m->generation = m->reading;
     m->start_time = host->now(host->self);
-    m->log_time = m->last_call = m->start_time;
+    m->log_time = m->processor[0].last_call = m->start_time;
     return ULV_OK;
 }
 
@@ -288,7 +366,7 @@ ulv_monitor_trace(const struct ulv_monitor *m, uint32_t kind, uint64_t number,
     ulv_trace_add(m->trace, &record);
 }
 
-/* ---- run ----------------------------------------------------------------- */
+/* ---- end ---------------------------------------------------------------- */
 
 void
 ulv_monitor_fault(struct ulv_monitor *m, const struct ulv_exit_fault *fault)
@@ -321,173 +399,6 @@ ulv_monitor_kill(struct ulv_monitor *m)
         return;
     m->end.reason = ULV_END_REASON_KILLED;
     ulv_string_copy(m->end.text, sizeof(m->end.text), "stopped from outside");
-}
-
-/* A guest that is paused keeps its state; its time goes on, its silence does
- * not count. */
-static void
-pause_or_resume(struct ulv_monitor *m, bool paused)
-{
-    const struct ulv_backend_ops *backend = m->cfg.backend;
-
-    if (paused == m->paused)
-        return;
-    m->paused = paused;
-    if (backend->vcpu_hold != NULL)
-        backend->vcpu_hold(m->vcpu, paused);
-    if (!paused)
-        m->last_call = m->cfg.host->now(m->cfg.host->self);
-}
-
-void
-ulv_monitor_follow_view(struct ulv_monitor *m, bool now)
-{
-    const struct ulv_host *host = m->cfg.host;
-    struct ulv_view_partition partition;
-    bool rang =
-        m->bell != ULV_NO_HANDLE && host->event_take(host->self, m->bell);
-    uint64_t generation, changed;
-    ulv_status status;
-
-    if (!now && !rang && !m->look && host->now(host->self) < m->revoke_at)
-        return;
-    m->look = true; /* again, if we are lapped */
-    if (ulv_view_refresh(&m->view, &generation) != ULV_OK ||
-        ulv_view_partition_read(&m->view, &partition) != ULV_OK)
-        return;
-    if (generation != m->reading)
-        m->pending |= ULV_WAIT_VIEW_MASK;
-    m->reading = generation;
-    pause_or_resume(m, partition.intent == ULV_INTENT_PAUSED);
-    changed = (m->partition.capabilities ^ partition.capabilities) &
-              ULV_CAP_CHANNEL;
-    m->partition = partition;
-    if (changed != 0)
-        ulv_monitor_set_doorbells(m);
-    status = ulv_monitor_follow(m, false, NULL);
-    if (status == ULV_OK && m->generation != generation) {
-        m->generation = generation;
-        trace(m, ULV_TRACE_VIEW, 0, generation, 0);
-        m->pending |= ULV_WAIT_VIEW_MASK; /* what it lists is there now */
-    }
-    if (status != ULV_OK && status != ULV_E_AGAIN)
-        m->look = true;
-    if (partition.intent == ULV_INTENT_STOPPED)
-        ulv_monitor_kill(m);
-}
-
-/* Whether the guest, waiting, has something to wake for. */
-static bool
-wake(struct ulv_monitor *m)
-{
-    const struct ulv_host *host = m->cfg.host;
-
-    ulv_monitor_collect_bells(m);
-    if (m->pending != 0) {
-        trace(m, ULV_TRACE_WAKE, 0, m->pending, ULV_OK);
-        m->cfg.backend->vcpu_answer(m->vcpu, ULV_OK, m->pending);
-        m->pending = 0;
-    } else if (host->now(host->self) >= m->wait_deadline) {
-        trace(m, ULV_TRACE_WAKE, 0, 0, ULV_E_TIMEOUT);
-        m->cfg.backend->vcpu_answer(m->vcpu, ULV_E_TIMEOUT, 0);
-    } else {
-        return false;
-    }
-    m->waiting = false;
-    m->last_call = host->now(host->self);
-    return true;
-}
-
-/* A guest that runs beside us runs all the time; one that runs in our thread
- * only while it is let. */
-static void
-check_silence(struct ulv_monitor *m, ulv_nsec ran)
-{
-    struct ulv_exit_fault fault = { .kind = ULV_FAULT_RUNAWAY };
-
-    if (m->vcpu_event != ULV_NO_HANDLE)
-        m->silence = m->cfg.host->now(m->cfg.host->self) - m->last_call;
-    else
-        m->silence += ran;
-    if (m->partition.silence_limit == 0 ||
-        m->silence < m->partition.silence_limit)
-        return;
-    if (m->cfg.backend->vcpu_registers != NULL)
-        (void)m->cfg.backend->vcpu_registers(m->vcpu, &fault.registers);
-    ulv_monitor_fault(m, &fault);
-}
-
-static void
-backend_failed(struct ulv_monitor *m)
-{
-    struct ulv_exit_fault fault = { .kind = ULV_FAULT_BACKEND };
-
-    ulv_monitor_fault(m, &fault);
-}
-
-/* One stay in the guest, begun now. Returns whether it used up its budget. */
-static bool
-run_once(struct ulv_monitor *m, ulv_nsec now, ulv_nsec budget)
-{
-    const struct ulv_host *host = m->cfg.host;
-    struct ulv_exit out;
-
-    m->called = false;
-    if (m->cfg.backend->vcpu_run(m->vcpu, budget, &out) != ULV_OK) {
-        backend_failed(m);
-        return false;
-    }
-    switch (out.reason) {
-    case ULV_EXIT_CALL:
-        m->silence = 0;
-        if (m->vcpu_event != ULV_NO_HANDLE)
-            m->last_call = host->now(host->self);
-        ulv_monitor_call(m, &out.u.call);
-        return false;
-    case ULV_EXIT_INTERRUPTED:
-        if (m->called)
-            m->silence = 0;
-        else if (budget != 0)
-            trace(m, ULV_TRACE_TURN, 0, 0, 0);
-        check_silence(m, host->now(host->self) - now);
-        return true;
-    default:
-        ulv_monitor_fault(m, &out.u.fault);
-        return false;
-    }
-}
-
-uint32_t
-ulv_monitor_step(struct ulv_monitor *m, ulv_nsec budget_ns,
-                 ulv_nsec *ret_deadline)
-{
-    const struct ulv_host *host = m->cfg.host;
-    ulv_nsec end = host->now(host->self) + budget_ns;
-
-    ulv_monitor_follow_view(m, false);
-    while (m->end.reason == ULV_END_REASON_NONE) {
-        ulv_nsec now = host->now(host->self);
-        bool beside = m->vcpu_event != ULV_NO_HANDLE;
-
-        *ret_deadline = m->look ? now : m->revoke_at;
-        if (m->paused)
-            return ULV_MONITOR_WAITING;
-        if (m->waiting && !wake(m)) {
-            *ret_deadline = ULV_MIN(*ret_deadline, m->wait_deadline);
-            return ULV_MONITOR_WAITING;
-        }
-        if (now >= end)
-            return ULV_MONITOR_BUSY;
-        if (!run_once(m, now, beside ? 0 : end - now))
-            continue;
-        if (!beside)
-            return ULV_MONITOR_BUSY;
-        if (m->partition.silence_limit != 0)
-            *ret_deadline = ULV_MIN(*ret_deadline, now + SILENCE_LOOK_NS);
-        return ULV_MONITOR_WAITING;
-    }
-    end_machine(m);
-    return ULV_MONITOR_ENDED;
 }
 
 const struct ulv_end *

@@ -28,6 +28,12 @@ struct ulv_monitor_cfg {
     /* NULL, or: called once, when the backend has nothing to open and nobody
      * to start any more, before the guest's first instruction. */
     ulv_status (*confine)(void *self);
+    /* NULL, or: called in each thread of the backend's that runs one of its
+     * processors, before it does. Context: any. */
+    ulv_status (*confine_thread)(void *self);
+    /* Guests of so many processors or more have a thread for each, where the
+     * backend can do that; 0: none has. */
+    uint32_t threads_from;
     /* The guest cannot reach this extent or channel any more, nor can we. */
     void (*released)(void *self, ulv_id object);
     /* The guest gave memory back that it was to keep. */

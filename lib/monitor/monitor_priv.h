@@ -10,6 +10,8 @@
 /* Lines in the log a guest may have in a row, and how fast it earns more. */
 #define LOG_BURST      64u
 #define LOG_EARN_NS    UINT64_C(10000000) /* one line in 10 ms */
+/* How long one of several processors that share our thread runs at a time. */
+#define SLICE_NS UINT64_C(500000)
 /* How often a guest that runs beside us is looked at for its silence. */
 #define SILENCE_LOOK_NS UINT64_C(50000000)
 
@@ -42,6 +44,19 @@ struct slot {
     ulv_nsec revoke_at;
 };
 
+struct processor {
+    void *vcpu;
+    bool made;
+    bool on;    /* started: 0 from the beginning, others by ULV_CALL_START */
+    bool idle;  /* runs beside us and had no exit yet, in this step */
+    bool waiting; /* in ULV_CALL_WAIT */
+    bool called; /* in the stay under way, and answered there */
+    ulv_handle event; /* watched; ULV_NO_HANDLE: it runs in our thread */
+    ulv_nsec wait_deadline;
+    uint64_t woken; /* ULV_WAIT_*_MASK it was not yet told of */
+    ulv_nsec last_call, silence; /* ns run since the last call */
+};
+
 struct ulv_monitor {
     struct ulv_monitor_cfg cfg;
     struct ulv_view_reader view; /* the monitor's part */
@@ -60,17 +75,16 @@ struct ulv_monitor {
     struct slot *handed;
     struct slot slot[ULV_SLOT_COUNT]; /* as the view numbers them */
 
-    void *machine, *vcpu;
-    bool machine_made, vcpu_made, started;
-    ulv_handle vcpu_event; /* watched; ULV_NO_HANDLE: none */
+    void *machine;
+    bool machine_made, started;
+    struct processor *processor;
+    uint32_t processor_count;
+    uint32_t turn; /* whose it is, of those that run in our thread */
+    struct processor *current; /* that has called */
 
     bool paused;
-    bool waiting; /* in ULV_CALL_WAIT */
-    ulv_nsec wait_deadline;
     uint64_t pending; /* doorbells not yet told to the guest */
     ulv_nsec start_time;
-    ulv_nsec last_call, silence; /* ns run since the last call */
-    bool called; /* in the stay under way, and answered there */
     uint32_t log_credit;
     ulv_nsec log_time;
     struct ulv_end end;
@@ -83,6 +97,8 @@ struct ulv_monitor {
 /* monitor.c */
 void ulv_monitor_close(const struct ulv_monitor *m, ulv_handle *h);
 void ulv_monitor_close_watched(const struct ulv_monitor *m, ulv_handle *h);
+/* The guest must be gone before what it had mapped is. */
+void ulv_monitor_end_machine(struct ulv_monitor *m);
 void ulv_monitor_trace(const struct ulv_monitor *m, uint32_t kind,
                        uint64_t number, uint64_t argument, int64_t result);
 
@@ -106,7 +122,7 @@ void ulv_monitor_fault(struct ulv_monitor *m,
 /* Copy out of the guest's memory; false if any of it is not memory. */
 bool ulv_monitor_copy_in(const struct ulv_monitor *m, uint64_t guest,
                          void *buf, uint64_t len);
-/* monitor.c: the view changed, something was handed over, or a grace is over;
+/* run.c: the view changed, something was handed over, or a grace is over;
  * now: look in any case, the guest may have seen what we have not. */
 void ulv_monitor_follow_view(struct ulv_monitor *m, bool now);
 /* follow.c: make it so as the view says. AGAIN: something is still to come, or

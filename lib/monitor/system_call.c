@@ -123,16 +123,18 @@ call_signal(struct ulv_monitor *m, const uint64_t argument[4],
 static void
 call_wait(struct ulv_monitor *m, const uint64_t argument[4], struct answer *a)
 {
+    struct processor *p = m->current;
+
     ulv_monitor_collect_bells(m);
-    if (m->pending != 0) {
-        a->value = m->pending;
-        m->pending = 0;
+    a->value = m->pending | p->woken;
+    if (a->value != 0) {
+        m->pending = p->woken = 0;
         return;
     }
-    m->waiting = true;
-    m->wait_deadline = ULV_FOREVER;
+    p->waiting = true;
+    p->wait_deadline = ULV_FOREVER;
     if (argument[0] < ULV_FOREVER - m->start_time)
-        m->wait_deadline = argument[0] + m->start_time;
+        p->wait_deadline = argument[0] + m->start_time;
     a->later = true;
 }
 
@@ -231,9 +233,53 @@ call_log(struct ulv_monitor *m, const uint64_t argument[4], struct answer *a)
 static void
 call_yield(struct ulv_monitor *m, const uint64_t argument[4], struct answer *a)
 {
-    (void)m;
     (void)argument;
     (void)a;
+    m->turn++;
+}
+
+static void
+call_start(struct ulv_monitor *m, const uint64_t argument[4], struct answer *a)
+{
+    const struct ulv_host *host = m->cfg.host;
+    struct processor *p;
+
+    if (argument[0] >= m->processor_count) {
+        a->status = ULV_E_NOT_FOUND;
+        return;
+    }
+    p = &m->processor[argument[0]];
+    a->status = ULV_E_EXISTS;
+    if (p->on)
+        return;
+    a->status = m->cfg.backend->vcpu_start(
+        p->vcpu, (ulv_gpa){ argument[1] }, (ulv_gpa){ argument[2] },
+        argument[3]);
+    if (a->status != ULV_OK)
+        return;
+    p->on = true;
+    p->idle = false;
+    p->silence = 0;
+    p->last_call = host->now(host->self);
+}
+
+static void
+call_park(struct ulv_monitor *m, const uint64_t argument[4], struct answer *a)
+{
+    (void)argument;
+    a->later = m->current != m->processor;
+    m->current->on = !a->later;
+    if (!a->later)
+        a->status = ULV_E_STATE;
+}
+
+static void
+call_wake(struct ulv_monitor *m, const uint64_t argument[4], struct answer *a)
+{
+    if (argument[0] < m->processor_count)
+        m->processor[argument[0]].woken |= ULV_WAIT_WAKE_MASK;
+    else
+        a->status = ULV_E_NOT_FOUND;
 }
 
 static void
@@ -264,6 +310,9 @@ static const struct entry {
     { ULV_CALL_TIME, ULV_CAP_TIME, call_time, true },
     { ULV_CALL_ACCEPT, ULV_CAP_MEMORY, call_accept, false },
     { ULV_CALL_RELEASE, ULV_CAP_MEMORY, call_release, false },
+    { ULV_CALL_START, ULV_CAP_YIELD, call_start, false },
+    { ULV_CALL_PARK, ULV_CAP_YIELD, call_park, false },
+    { ULV_CALL_WAKE, ULV_CAP_YIELD, call_wake, false },
 };
 
 /* By class (bits 15:8) and method (7:0): where a call stands in calls, + 1. */
@@ -276,6 +325,8 @@ static const uint8_t place[16 * 8] = {
     [PLACE(ULV_CALL_DISCOVER)] = 9, [PLACE(ULV_CALL_LOG)] = 10,
     [PLACE(ULV_CALL_YIELD)] = 11,   [PLACE(ULV_CALL_TIME)] = 12,
     [PLACE(ULV_CALL_ACCEPT)] = 13,  [PLACE(ULV_CALL_RELEASE)] = 14,
+    [PLACE(ULV_CALL_START)] = 15,   [PLACE(ULV_CALL_PARK)] = 16,
+    [PLACE(ULV_CALL_WAKE)] = 17,
 };
 
 IN_THE_WAY const struct entry *
@@ -308,7 +359,7 @@ ulv_monitor_call(struct ulv_monitor *m, const struct ulv_exit_call *call)
     trace(m, ULV_TRACE_CALL, call->number, call->argument[0],
           a.later ? ULV_TRACE_LATER : a.status);
     if (!a.later)
-        m->cfg.backend->vcpu_answer(m->vcpu, a.status, a.value);
+        m->cfg.backend->vcpu_answer(m->current->vcpu, a.status, a.value);
 }
 
 bool
@@ -321,7 +372,7 @@ ulv_monitor_call_at_once(void *self, const struct ulv_exit_call *call,
 
     if (entry == NULL || !entry->at_once)
         return false;
-    m->called = true;
+    m->current->called = true;
     carry_out(m, entry, call, &a);
     trace(m, ULV_TRACE_CALL, call->number, call->argument[0], a.status);
     *ret_status = a.status;

@@ -123,6 +123,7 @@ struct keeper {
     bool processes;
     const char *role_program, *launcher, *backend;
     bool can_remap;        /* the backend: beside a guest that runs */
+    uint32_t threads_from; /* as in struct ulv_system_opts, 0 resolved */
     ulv_nsec settle_limit; /* how long a role may take to follow */
     uint64_t settled;      /* revision up to which everybody has followed */
     const void *policy;

@@ -99,6 +99,7 @@ configure(struct keeper *k, struct keeper_partition *p)
     say.u.configure.kind = p->kind;
     say.u.configure.partition = p->id;
     say.u.configure.processes = k->processes;
+    say.u.configure.threads_from = k->threads_from;
     ulv_string_copy(say.u.configure.name, sizeof(say.u.configure.name),
                     p->name);
     ulv_string_copy(say.u.configure.backend, sizeof(say.u.configure.backend),

@@ -66,7 +66,7 @@ struct say_configure {
     uint32_t kind;
     ulv_id partition;
     uint32_t processes; /* 1: this role has a process of its own */
-    uint32_t rsvd_;
+    uint32_t threads_from; /* monitors; <ultravisor/system.h> */
     char name[ULV_NAME_MAX + 1];
     char backend[16];
 };

@@ -43,6 +43,8 @@ struct role {
      * when it has nothing to open and nobody to start any more, before it
      * takes anything from a guest. backend: of a monitor, otherwise NULL. */
     ulv_status (*confine)(struct role *role, const char *backend);
+    /* The same for a thread that runs a processor. Context: any. */
+    ulv_status (*confine_thread)(const struct role *role, const char *backend);
 };
 
 extern const struct role_ops ulv_role_ultravisor, ulv_role_operations,

@@ -47,6 +47,21 @@ confine(struct role *role, const char *backend)
     return ulv_sandbox_enter(ulv_sandbox_of(role->kind, backend), say, role);
 }
 
+static void
+say_nothing(void *self, const char *text)
+{
+    (void)self;
+    (void)text;
+}
+
+/* What the kernel lacks was said when the process was confined. */
+static ulv_status
+confine_thread(const struct role *role, const char *backend)
+{
+    return ulv_sandbox_enter(ulv_sandbox_of(role->kind, backend), say_nothing,
+                             NULL);
+}
+
 int
 main(void)
 {
@@ -62,6 +77,7 @@ main(void)
         status = ulv_role_create(host, waits, link, &role);
     if (status == ULV_OK) {
         role->confine = confine;
+        role->confine_thread = confine_thread;
         status = work(host, waits, &role);
     }
     ulv_role_destroy(role);

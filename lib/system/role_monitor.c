@@ -62,6 +62,14 @@ confine(void *self)
 }
 
 static ulv_status
+confine_thread(void *self)
+{
+    const struct monitor_role *r = self;
+
+    return r->role.confine_thread(&r->role, r->backend);
+}
+
+static ulv_status
 monitor_init(struct role *role, const struct heard *configure)
 {
     struct monitor_role *r = self_of(role);
@@ -82,6 +90,9 @@ monitor_init(struct role *role, const struct heard *configure)
     r->backend = cfg.backend->name;
     if (role->confine != NULL)
         cfg.confine = confine;
+    if (role->confine_thread != NULL)
+        cfg.confine_thread = confine_thread;
+    cfg.threads_from = c->threads_from;
     if (configure->say.tail_bytes >= sizeof(r->launcher))
         return ULV_E_PEER_LENGTH;
     memcpy(r->launcher, configure->tail, configure->say.tail_bytes);

@@ -215,6 +215,9 @@ set_up(ulv_system *system, const struct ulv_system_opts *opts,
     k->platform = host->platform;
     k->processes = opts->placement == ULV_PLACEMENT_PROCESSES;
     k->role_program = opts->role_program;
+    k->threads_from = opts->threads_from;
+    if (k->threads_from == 0)
+        k->threads_from = k->processes ? 2 : 0;
     k->settle_limit =
         opts->settle_limit == 0 ? SETTLE_LIMIT : opts->settle_limit;
     k->policy = &system->policy;

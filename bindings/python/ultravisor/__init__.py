@@ -189,7 +189,7 @@ class Events:
 
 class Host:
     def __init__(self, in_process=True, backend=None, memory=0, policy=None,
-                 settle_limit=0):
+                 settle_limit=0, threads_from=0):
         options = ffi.new("struct ulv_system_opts *")
         keep = [ffi.new("char[]", os.fsencode(v)) if v else ffi.NULL
                 for v in (backend, os.environ.get("ULTRAVISOR_ROLE"),
@@ -200,6 +200,7 @@ class Host:
         options.backend, options.role_program, options.launcher_program = keep
         options.memory = size(memory)
         options.settle_limit = int(settle_limit * 1e9)
+        options.threads_from = threads_from
         if policy is not None:
             options.policy = policy
             options.policy_bytes = ffi.sizeof("struct ulv_policy")

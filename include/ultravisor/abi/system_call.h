@@ -37,7 +37,9 @@
 #define ULV_CALL_WAIT   0x0502u /* 0: deadline [ns on ULV_CALL_TIME's clock, or
                                   UINT64_MAX]. Returns when a doorbell rang
                                   since the last wait: value = mask of slots;
-                                  or ULV_E_TIMEOUT. Bit 63: the view changed. */
+                                  or ULV_E_TIMEOUT. Bit 63: the view changed;
+                                  62: a ULV_CALL_WAKE. Of several processors
+                                  that wait, one sees a doorbell. */
 #define ULV_CALL_ATTACH 0x0503u /* this end is in use */
 #define ULV_CALL_DETACH 0x0504u /* this end is no longer in use; a channel that
                                    was revoked is gone when the call returns */
@@ -48,12 +50,21 @@
                                     ULV_CALL_TEXT_MAX]; rate-limited: AGAIN */
 /* class 08: scheduling */
 #define ULV_CALL_YIELD 0x0801u /* let others run, then return */
+#define ULV_CALL_START 0x0802u /* 0: processor, 1: entry, 2: stack, 3: what it
+                                  finds in rdi. It runs there from now on, rsp
+                                  8 below the stack. EXISTS: it runs already;
+                                  NOT_FOUND: the partition has none such */
+#define ULV_CALL_PARK  0x0803u /* this processor runs no more, until it is
+                                  started again; processor 0: STATE */
+#define ULV_CALL_WAKE  0x0804u /* 0: processor. Its wait ends, or the next one
+                                  at once. NOT_FOUND: none such */
 /* class 0a: time */
 #define ULV_CALL_TIME 0x0a01u /* value = ns since the partition was started */
 
 #define ULV_CALL_TEXT_MAX  160u
 #define ULV_WAIT_VIEW_MASK (UINT64_C(1) << 63)
-#define ULV_SLOT_COUNT     63u
+#define ULV_WAIT_WAKE_MASK (UINT64_C(1) << 62)
+#define ULV_SLOT_COUNT     62u
 
 /* Capability bits in the view, one a class or a finer right. */
 #define ULV_CAP_PARTITION UINT64_C(0x01) /* class 02 */

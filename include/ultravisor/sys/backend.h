@@ -27,12 +27,12 @@ extern "C" {
 
 struct ulv_backend_caps {
     uint32_t size;
-    uint32_t vcpus_max;         /* per machine; 1 in version 0.1 */
+    uint32_t vcpus_max;         /* per machine */
     uint64_t guest_address_max; /* highest mappable byte + 1 */
     uint32_t regions_max;       /* how many map calls may stand at once */
     uint32_t can_save_registers; /* vcpu_registers works (0 or 1) */
     uint32_t can_remap; /* map and unmap work after the first run (0 or 1) */
-    uint32_t rsvd_;
+    uint32_t can_thread; /* ulv_machine_cfg.threads is heeded (0 or 1) */
     char version[32];           /* "KVM API 12", "seccomp", ... */
 };
 
@@ -45,6 +45,10 @@ struct ulv_exit_call {
 struct ulv_machine_cfg {
     uint32_t size;
     uint32_t vcpu_count; /* 1 .. caps.vcpus_max */
+    /* 1: vcpus run beside the caller, each in a thread of the backend's, as
+     * soon as vcpu_run lets them; vcpu_event tells when one has an exit */
+    uint32_t threads;
+    uint32_t rsvd_;
     const struct ulv_host *host;
     ulv_id partition;  /* for names and diagnostics */
     uint64_t gate;     /* guest address of the gate page, from the view */
@@ -52,10 +56,13 @@ struct ulv_machine_cfg {
     const char *launcher;
     /* NULL, or: answer a call on the spot. A backend that can go on without
      * leaving vcpu_run asks it first, on the same thread; false: the call is
-     * an exit like any other. Going on counts against the budget. */
+     * an exit like any other. Going on counts against the budget. Not asked
+     * where there are threads. */
     bool (*call)(void *self, const struct ulv_exit_call *call,
                  int64_t *ret_status, uint64_t *ret_value);
-    void *self; /* passed to call */
+    /* NULL, or: called first in each thread that the backend makes. */
+    ulv_status (*confine)(void *self);
+    void *self; /* passed to both */
 };
 
 /* Why vcpu_run came back. */
@@ -107,9 +114,12 @@ struct ulv_exit {
     } u;
 };
 
+/* ulv_backend_ops.flags */
+#define ULV_BACKEND_STARTS_LATE UINT32_C(1) /* see machine_init */
+
 struct ulv_backend_ops {
-    uint32_t size;    /* sizeof at the backend's compile time */
-    uint32_t rsvd_;
+    uint32_t size;  /* sizeof at the backend's compile time */
+    uint32_t flags; /* ULV_BACKEND_* */
     const char *name; /* "kvm" */
     size_t machine_bytes, vcpu_bytes; /* the monitor allocates and zeroes */
 
@@ -121,9 +131,10 @@ struct ulv_backend_ops {
                         struct ulv_diag *diag);
 
     /* Required. On failure machine_fini is still called. A backend opens here
-     * what it needs; one that has vcpu_event may also open, and start, what it
-     * needs in vcpu_init. Afterwards the process may be confined to the system
-     * calls listed for the backend (lib/port/posix/sandbox_rules.c). */
+     * what it needs, and starts its threads; with ULV_BACKEND_STARTS_LATE it
+     * may do so in vcpu_init too. Afterwards the process may be confined to
+     * the system calls listed for the backend
+     * (lib/port/posix/sandbox_rules.c). */
     ulv_status (*machine_init)(void *machine,
                                const struct ulv_machine_cfg *cfg,
                                struct ulv_diag *diag);
@@ -151,17 +162,22 @@ struct ulv_backend_ops {
      * the guest's silence. LIMIT: no more of them. */
     ulv_status (*doorbell)(void *machine, uint32_t slot, ulv_handle bell);
 
-    /* Required. After all that must be there at the start is mapped. The vcpu
-     * starts at entry with the argument in rdi and rsp = stack - 8 (as after
-     * a call), interrupts off, CPL3, 64-bit. */
+    /* Required. After all that must be there at the start is mapped; idx from
+     * 0 up. The vcpu starts at entry with the argument in rdi and rsp = stack
+     * - 8 (as after a call), CPL3, 64-bit. */
     ulv_status (*vcpu_init)(void *vcpu, void *machine, uint32_t idx,
                             ulv_gpa entry, ulv_gpa stack, uint64_t argument,
                             struct ulv_diag *diag);
     void (*vcpu_fini)(void *vcpu);
+    /* Needed where vcpus_max > 1: a vcpu that does not run is as if vcpu_init
+     * had been told these. */
+    ulv_status (*vcpu_start)(void *vcpu, ulv_gpa entry, ulv_gpa stack,
+                             uint64_t argument);
 
     /* Required. Run until an exit, a kick, or budget_ns (0: only look whether
-     * an exit is there). Returns ULV_OK with *ret_exit filled, or HOST. After
-     * a FAULT or ENDED every further run is ENDED. */
+     * an exit is there; one that runs beside the caller is let run, and only
+     * looked at whatever the budget). Returns ULV_OK with *ret_exit filled, or
+     * HOST. After a FAULT or ENDED every further run is ENDED. */
     ulv_status (*vcpu_run)(void *vcpu, ulv_nsec budget_ns,
                            struct ulv_exit *ret_exit);
     /* Required. Answer the ULV_EXIT_CALL just returned: rax, rdx. Takes effect
@@ -176,7 +192,7 @@ struct ulv_backend_ops {
     /* Optional. Registers of a vcpu that is not running. */
     ulv_status (*vcpu_registers)(void *vcpu, struct ulv_registers *ret);
     /* Optional. A handle that is readable when vcpu_run(0) would return an
-     * exit: backends whose guest runs beside us. ULV_NO_HANDLE otherwise. */
+     * exit: a vcpu that runs beside us. ULV_NO_HANDLE otherwise. */
     ulv_handle (*vcpu_event)(void *vcpu);
 };
 

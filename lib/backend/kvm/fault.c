@@ -49,7 +49,8 @@ ulv_kvm_exception(struct vcpu *v, struct ulv_exit *out)
 
     v->ended = true;
     out->reason = ULV_EXIT_FAULT;
-    memcpy(frame, m->low + STACK + PAGE - sizeof(frame), sizeof(frame));
+    memcpy(frame, m->low + STACK + (v->idx + 1) * STACK_ROOM - sizeof(frame),
+           sizeof(frame));
     fault->vector = (uint32_t)(regs->rip - STUBS - 1) & 255;
     fault->error_code = pushes_error(fault->vector) ? frame[0] : 0;
     ulv_kvm_take_registers(regs, &fault->registers);

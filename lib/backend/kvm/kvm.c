@@ -86,7 +86,8 @@ kvm_probe(const struct ulv_host *host, struct ulv_backend_caps *ret_caps,
     if (status != ULV_OK)
         return status;
     ret_caps->size = sizeof(*ret_caps);
-    ret_caps->vcpus_max = 1;
+    ret_caps->vcpus_max = VCPUS_MAX;
+    ret_caps->can_thread = 1;
     ret_caps->guest_address_max = ADDRESS_MAX;
     ret_caps->regions_max = ULV_REGIONS_MAX;
     ret_caps->can_save_registers = 1;
@@ -279,16 +280,22 @@ kvm_machine_init(void *machine, const struct ulv_machine_cfg *cfg,
     m->vm_fd = -1;
     for (uint32_t i = 0; i < ULV_SLOT_COUNT; i++)
         m->bell[i] = -1;
-    if (cfg->vcpu_count != 1 || cfg->gate % PAGE != 0 ||
-        cfg->gate < TABLES_END || cfg->gate >= LOW_BYTES)
+    if (cfg->vcpu_count == 0 || cfg->vcpu_count > VCPUS_MAX)
+        return ulv_fail(diag, ULV_E_LIMIT, cfg->partition, cfg->vcpu_count,
+                        VCPUS_MAX,
+                        "the kvm backend has 1 to %u processors, not %u",
+                        (uint64_t)VCPUS_MAX, (uint64_t)cfg->vcpu_count);
+    if (cfg->gate % PAGE != 0 || cfg->gate < TABLES_END ||
+        cfg->gate >= LOW_BYTES)
         return ulv_fail(diag, ULV_E_ARG, cfg->partition, cfg->gate, LOW_BYTES,
-                        "one processor and a gate page below 4 MiB are "
-                        "needed, not %u and %x",
-                        (uint64_t)cfg->vcpu_count, cfg->gate);
+                        "a gate page below 4 MiB is needed, not %x",
+                        cfg->gate);
     status = create_vm(m, diag);
-    if (status != ULV_OK)
-        return status;
-    return make_low(m, diag);
+    if (status == ULV_OK)
+        status = make_low(m, diag);
+    if (status == ULV_OK && cfg->threads != 0)
+        status = ulv_kvm_threads_make(m, diag);
+    return status;
 }
 
 static void
@@ -299,10 +306,20 @@ kvm_machine_fini(void *machine)
     if (!m->made)
         return;
     m->made = false;
+    ulv_kvm_threads_end(m);
     if (m->vm_fd >= 0)
         (void)close(m->vm_fd);
     if (m->low != NULL)
         (void)munmap(m->low, LOW_BYTES);
+}
+
+static void
+kvm_vcpu_hold(void *vcpu, bool hold)
+{
+    struct vcpu *v = vcpu;
+
+    if (v->thread != NULL)
+        ulv_kvm_thread_hold(v, hold);
 }
 
 const struct ulv_backend_ops ulv_backend_kvm = {
@@ -318,8 +335,11 @@ const struct ulv_backend_ops ulv_backend_kvm = {
     .doorbell = kvm_doorbell,
     .vcpu_init = ulv_kvm_vcpu_init,
     .vcpu_fini = ulv_kvm_vcpu_fini,
+    .vcpu_start = ulv_kvm_vcpu_start,
     .vcpu_run = ulv_kvm_vcpu_run,
     .vcpu_answer = ulv_kvm_vcpu_answer,
     .vcpu_kick = ulv_kvm_vcpu_kick,
+    .vcpu_hold = kvm_vcpu_hold,
     .vcpu_registers = ulv_kvm_vcpu_registers,
+    .vcpu_event = ulv_kvm_vcpu_event,
 };

@@ -19,14 +19,18 @@
 #define LOW_BYTES   ULV_GUEST_RAM_BASE
 #define PML4        UINT64_C(0x1000)
 #define GDT         UINT64_C(0x3000)
-#define TSS         UINT64_C(0x4000)
+#define TSS         UINT64_C(0x4000) /* TSS_ROOM a processor */
 #define IDT         UINT64_C(0x5000)
 #define STUBS       UINT64_C(0x6000) /* a HLT a vector */
-#define STACK       UINT64_C(0x7000) /* of exceptions; one page */
+#define STACK       UINT64_C(0x7000) /* of exceptions; STACK_ROOM each */
 #define TABLES      UINT64_C(0x10000) /* page tables from here */
 #define TABLES_END  UINT64_C(0x3e0000)
 #define PAGE        UINT64_C(4096)
 #define LARGE       UINT64_C(0x200000)
+
+#define VCPUS_MAX   16u
+#define TSS_ROOM    UINT64_C(128)
+#define STACK_ROOM  UINT64_C(256)
 
 #define ADDRESS_MAX (UINT64_C(1) << 36)
 
@@ -39,16 +43,37 @@
 #define SELECTOR_DATA0 0x10
 #define SELECTOR_DATA3 0x1b
 #define SELECTOR_CODE3 0x23
-#define SELECTOR_TSS   0x28
+#define SELECTOR_TSS   0x28 /* of processor 0; each 16 further */
 
 struct cpuid {
     struct kvm_cpuid2 head;
     struct kvm_cpuid_entry2 entry[128];
 };
 
+/* thread.c: a thread that runs one vcpu, and what it and the monitor's thread
+ * tell one another under the lock. */
+#define THREAD_CONFINE 0u /* not yet in its sandbox */
+#define THREAD_IDLE    1u /* nothing to do: what came of the stay was taken */
+#define THREAD_RUN     2u /* it runs the guest, or is about to */
+#define THREAD_DONE    3u /* the stay is over: status */
+#define THREAD_END     4u
+
+struct thread {
+    struct vcpu *vcpu; /* while it is in state RUN */
+    const struct ulv_machine_cfg *cfg;
+    pthread_t id;
+    bool made, held;
+    int event; /* readable in state DONE */
+    uint32_t state;
+    ulv_status status;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+};
+
 struct machine {
     struct ulv_machine_cfg cfg;
     bool made;
+    struct thread *thread; /* one a vcpu, or NULL */
     int vm_fd;
     int run_bytes;
     struct cpuid *cpuid; /* shared by all machines */
@@ -62,11 +87,13 @@ struct machine {
 
 struct vcpu {
     struct machine *machine;
-    bool made, has_timer;
+    struct thread *thread; /* NULL: it runs in the caller's */
+    uint32_t idx;
+    bool made, has_timer, thread_known;
     int fd;
     struct kvm_run *run;
     timer_t timer;
-    pid_t thread; /* that the timer belongs to */
+    pid_t thread_id; /* that is kicked, and the timer belongs to */
     pthread_t owner; /* the same */
     uint32_t running; /* RUN_*: hand-shake with kick */
     uint32_t kicked;
@@ -81,11 +108,26 @@ ulv_status ulv_kvm_page_map(struct machine *m, uint64_t guest, uint64_t bytes,
                             uint32_t access);
 void ulv_kvm_page_unmap(struct machine *m, uint64_t guest, uint64_t bytes);
 
+/* thread.c. Errors: NO_MEMORY, and those of cfg.confine. */
+ulv_status ulv_kvm_threads_make(struct machine *m, struct ulv_diag *diag);
+void ulv_kvm_threads_end(struct machine *m);
+/* AGAIN: the guest runs, or may not, and nothing came of it yet; otherwise as
+ * ulv_kvm_stay(). */
+ulv_status ulv_kvm_thread_run(struct vcpu *v);
+/* Until it is let go: the guest does not run. */
+void ulv_kvm_thread_hold(struct vcpu *v, bool hold);
+
 /* vcpu.c */
+/* One stay in the guest, in this thread, until an exit or a kick; budget_ns 0:
+ * only look, ULV_FOREVER: no budget. AGAIN: nothing came of it. */
+ulv_status ulv_kvm_stay(struct vcpu *v, ulv_nsec budget_ns);
 ulv_status ulv_kvm_vcpu_init(void *vcpu, void *machine, uint32_t idx,
                              ulv_gpa entry, ulv_gpa stack, uint64_t argument,
                              struct ulv_diag *diag);
 void ulv_kvm_vcpu_fini(void *vcpu);
+ulv_status ulv_kvm_vcpu_start(void *vcpu, ulv_gpa entry, ulv_gpa stack,
+                              uint64_t argument);
+ulv_handle ulv_kvm_vcpu_event(void *vcpu);
 ulv_status ulv_kvm_vcpu_run(void *vcpu, ulv_nsec budget_ns,
                             struct ulv_exit *out);
 void ulv_kvm_vcpu_answer(void *vcpu, int64_t status, uint64_t value);

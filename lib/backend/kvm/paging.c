@@ -28,6 +28,15 @@ put64(struct machine *m, uint64_t at, uint64_t value)
     memcpy(m->low + at, &value, sizeof(value));
 }
 
+/* A processor may walk the tables at this moment: it sees the old entry or the
+ * new one. */
+static void
+put_entry(struct machine *m, uint64_t at, uint64_t value)
+{
+    __atomic_store_n((uint64_t *)(void *)(m->low + at), value,
+                     __ATOMIC_RELEASE);
+}
+
 static uint64_t
 get64(const struct machine *m, uint64_t at)
 {
@@ -40,27 +49,29 @@ get64(const struct machine *m, uint64_t at)
 static void
 make_segments(struct machine *m)
 {
-    uint64_t limit = TSS_BYTES + IOMAP_BYTES - 1;
+    const uint64_t limit = TSS_BYTES + IOMAP_BYTES - 1;
 
     put64(m, GDT + SELECTOR_CODE0, UINT64_C(0x00af9b000000ffff));
     put64(m, GDT + SELECTOR_DATA0, UINT64_C(0x00cf93000000ffff));
     put64(m, GDT + (SELECTOR_DATA3 & ~7), UINT64_C(0x00cff3000000ffff));
     put64(m, GDT + (SELECTOR_CODE3 & ~7), UINT64_C(0x00affb000000ffff));
-    put64(m, GDT + SELECTOR_TSS,
-          limit | TSS << 16 | UINT64_C(0x8b) << 40);
-    put64(m, GDT + SELECTOR_TSS + 8, 0);
+    for (uint64_t i = 0; i < VCPUS_MAX; i++)
+        put64(m, GDT + SELECTOR_TSS + i * 16,
+              limit | (TSS + i * TSS_ROOM) << 16 | UINT64_C(0x8b) << 40);
 }
 
 static void
-make_task(struct machine *m)
+make_task(struct machine *m, uint64_t idx)
 {
-    uint16_t iomap = TSS_BYTES;
+    const uint16_t iomap = TSS_BYTES;
+    const uint64_t tss = TSS + idx * TSS_ROOM;
+    const uint64_t stack = STACK + (idx + 1) * STACK_ROOM;
 
-    put64(m, TSS + 4, STACK + PAGE); /* rsp0 */
-    put64(m, TSS + TSS_IST1_OFFSET, STACK + PAGE);
-    memcpy(m->low + TSS + TSS_IOMAP_OFFSET, &iomap, sizeof(iomap));
-    memset(m->low + TSS + TSS_BYTES, 0xff, IOMAP_BYTES);
-    m->low[TSS + TSS_BYTES + GATE_PORT / 8] &=
+    put64(m, tss + 4, stack); /* rsp0 */
+    put64(m, tss + TSS_IST1_OFFSET, stack);
+    memcpy(m->low + tss + TSS_IOMAP_OFFSET, &iomap, sizeof(iomap));
+    memset(m->low + tss + TSS_BYTES, 0xff, IOMAP_BYTES);
+    m->low[tss + TSS_BYTES + GATE_PORT / 8] &=
         (uint8_t)~(1u << (GATE_PORT % 8) | 0xfu << (DOORBELL_PORT % 8));
 }
 
@@ -102,10 +113,11 @@ take_table(struct machine *m)
     return table;
 }
 
+/* Whoever still walks it finds the link: not present. */
 static void
 give_table(struct machine *m, uint64_t table)
 {
-    put64(m, table, m->free_table);
+    put_entry(m, table, m->free_table);
     m->free_table = table;
 }
 
@@ -129,7 +141,7 @@ table_below(struct machine *m, uint64_t entry)
         return value & PTE_ADDRESS;
     value = take_table(m);
     if (value != 0)
-        put64(m, entry, value | PTE_TABLE);
+        put_entry(m, entry, value | PTE_TABLE);
     return value;
 }
 
@@ -158,7 +170,7 @@ map_small(struct machine *m, uint64_t address, uint64_t flags)
 
     if (table == 0)
         return ULV_E_NO_MEMORY;
-    put64(m, entry_at(table, address, 0), address | flags);
+    put_entry(m, entry_at(table, address, 0), address | flags);
     return ULV_OK;
 }
 
@@ -180,7 +192,7 @@ ulv_kvm_page_map(struct machine *m, uint64_t guest, uint64_t bytes,
 
             if (entry == 0)
                 return ULV_E_NO_MEMORY;
-            put64(m, entry, guest | flags | PTE_LARGE);
+            put_entry(m, entry, guest | flags | PTE_LARGE);
         } else {
             status = map_small(m, guest, flags);
         }
@@ -207,11 +219,11 @@ unmap_below(struct machine *m, uint64_t table, uint32_t level, uint64_t start,
         uint64_t below = value & PTE_ADDRESS;
 
         if (level == 0 || (value & PTE_LARGE) != 0) {
-            put64(m, entry, 0);
+            put_entry(m, entry, 0);
         } else if ((value & PTE_PRESENT) != 0) {
             unmap_below(m, below, level - 1, start, next);
             if (is_empty(m, below)) {
-                put64(m, entry, 0);
+                put_entry(m, entry, 0);
                 give_table(m, below);
             }
         }
@@ -256,7 +268,8 @@ ulv_kvm_low_init(struct machine *m)
 
     m->next_table = TABLES;
     make_segments(m);
-    make_task(m);
+    for (uint32_t i = 0; i < VCPUS_MAX; i++)
+        make_task(m, i);
     make_gates(m);
     for (size_t i = 0; i < ULV_COUNT_OF(own); i++)
         (void)map_small(m, own[i], PTE_PRESENT | PTE_WRITE);

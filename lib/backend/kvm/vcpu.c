@@ -57,14 +57,15 @@ set_system_registers(const struct vcpu *v, struct ulv_diag *diag)
         return ulv_kvm_error(diag, "KVM_GET_SREGS");
     s.cs = segment(SELECTOR_CODE3, 11, 3, true);
     s.ss = s.ds = s.es = s.fs = s.gs = segment(SELECTOR_DATA3, 3, 3, false);
-    s.tr = (struct kvm_segment){ .base = TSS,
+    s.tr = (struct kvm_segment){ .base = TSS + v->idx * TSS_ROOM,
                                  .limit = 119,
-                                 .selector = SELECTOR_TSS,
+                                 .selector = (uint16_t)(SELECTOR_TSS +
+                                                        v->idx * 16),
                                  .type = 11,
                                  .present = 1 };
     s.ldt = (struct kvm_segment){ .unusable = 1 };
     s.gdt.base = GDT;
-    s.gdt.limit = SELECTOR_TSS + 15;
+    s.gdt.limit = SELECTOR_TSS + VCPUS_MAX * 16 - 1;
     s.idt.base = IDT;
     s.idt.limit = 4095;
     s.cr0 = CR0;
@@ -104,21 +105,37 @@ set_run_mask(struct vcpu *v, const sigset_t *of_thread, struct ulv_diag *diag)
     return ULV_OK;
 }
 
+static ulv_status
+set_start(struct vcpu *v, ulv_gpa entry, ulv_gpa stack, uint64_t argument,
+          struct ulv_diag *diag)
+{
+    const struct kvm_regs regs = { .rip = entry.value,
+                                   .rsp = stack.value - 8,
+                                   .rdi = argument,
+                                   .rflags = 2 };
+    ulv_status status = set_system_registers(v, diag);
+
+    if (status == ULV_OK && ioctl(v->fd, KVM_SET_REGS, &regs) != 0)
+        status = ulv_kvm_error(diag, "KVM_SET_REGS");
+    v->run->s.regs.regs = regs; /* for who asks before the first run */
+    v->run->kvm_dirty_regs = 0;
+    return status;
+}
+
 ulv_status
 ulv_kvm_vcpu_init(void *vcpu, void *machine, uint32_t idx, ulv_gpa entry,
                   ulv_gpa stack, uint64_t argument, struct ulv_diag *diag)
 {
     struct vcpu *v = vcpu;
-    struct kvm_regs regs = { .rip = entry.value,
-                             .rsp = stack.value - 8,
-                             .rdi = argument,
-                             .rflags = 2 };
     ulv_status status;
     sigset_t mask;
 
     (void)pthread_sigmask(SIG_SETMASK, NULL, &mask);
     v->machine = machine;
     v->made = true;
+    v->idx = idx;
+    if (v->machine->thread != NULL)
+        v->thread = &v->machine->thread[idx];
     v->fd = ioctl(v->machine->vm_fd, KVM_CREATE_VCPU, (long)idx);
     if (v->fd < 0)
         return ulv_kvm_error(diag, "KVM_CREATE_VCPU");
@@ -128,16 +145,19 @@ ulv_kvm_vcpu_init(void *vcpu, void *machine, uint32_t idx, ulv_gpa entry,
         v->run = NULL;
         return ulv_kvm_error(diag, "mmap of the vcpu");
     }
+    v->run->kvm_valid_regs = KVM_SYNC_X86_REGS;
     status = set_cpuid(v, diag);
     if (status == ULV_OK)
-        status = set_system_registers(v, diag);
-    if (status == ULV_OK)
         status = set_run_mask(v, &mask, diag);
-    if (status == ULV_OK && ioctl(v->fd, KVM_SET_REGS, &regs) != 0)
-        status = ulv_kvm_error(diag, "KVM_SET_REGS");
-    v->run->kvm_valid_regs = KVM_SYNC_X86_REGS;
-    v->run->s.regs.regs = regs; /* for who asks before the first run */
+    if (status == ULV_OK)
+        status = set_start(v, entry, stack, argument, diag);
     return status;
+}
+
+ulv_status
+ulv_kvm_vcpu_start(void *vcpu, ulv_gpa entry, ulv_gpa stack, uint64_t argument)
+{
+    return set_start(vcpu, entry, stack, argument, NULL);
 }
 
 void
@@ -148,6 +168,8 @@ ulv_kvm_vcpu_fini(void *vcpu)
     if (!v->made)
         return;
     v->made = false;
+    if (v->thread != NULL)
+        ulv_kvm_thread_hold(v, true);
     if (v->has_timer)
         (void)timer_delete(v->timer);
     if (v->run != NULL)
@@ -158,25 +180,30 @@ ulv_kvm_vcpu_fini(void *vcpu)
 
 /* ---- run ----------------------------------------------------------------- */
 
-/* A timer that sends the kick to this thread. */
+/* Who is to be kicked, and a timer that does it when a budget is over. */
 static bool
-ensure_timer(struct vcpu *v)
+ensure_timer(struct vcpu *v, ulv_nsec budget_ns)
 {
     struct sigevent event;
     pid_t self;
 
-    if (v->has_timer && pthread_equal(v->owner, pthread_self()))
+    if (v->thread_known && pthread_equal(v->owner, pthread_self()) &&
+        (v->has_timer || budget_ns == ULV_FOREVER))
         return true;
     self = (pid_t)syscall(SYS_gettid);
+    v->thread_id = self;
+    v->owner = pthread_self();
+    v->thread_known = true;
     if (v->has_timer)
         (void)timer_delete(v->timer);
+    v->has_timer = false;
+    if (budget_ns == ULV_FOREVER)
+        return true;
     memset(&event, 0, sizeof(event));
     event.sigev_notify = SIGEV_THREAD_ID;
     event.sigev_signo = KICK_SIGNAL;
     event._sigev_un._tid = self;
     v->has_timer = timer_create(CLOCK_MONOTONIC, &event, &v->timer) == 0;
-    v->thread = self;
-    v->owner = pthread_self();
     return v->has_timer;
 }
 
@@ -185,6 +212,8 @@ arm(const struct vcpu *v, ulv_nsec budget_ns)
 {
     struct itimerspec when;
 
+    if (!v->has_timer)
+        return;
     memset(&when, 0, sizeof(when));
     when.it_value.tv_sec = (time_t)(budget_ns / 1000000000);
     when.it_value.tv_nsec = (long)(budget_ns % 1000000000);
@@ -250,19 +279,21 @@ answer_at_once(struct vcpu *v)
     int64_t status;
     uint64_t value;
 
-    if (cfg->call == NULL || !take_call(v->run, &call) ||
+    if (cfg->call == NULL || v->thread != NULL || !take_call(v->run, &call) ||
         !cfg->call(cfg->self, &call, &status, &value))
         return false;
     ulv_kvm_vcpu_answer(v, status, value);
     return true;
 }
 
-static ulv_status
-stay(struct vcpu *v, ulv_nsec budget_ns)
+ulv_status
+ulv_kvm_stay(struct vcpu *v, ulv_nsec budget_ns)
 {
     sigset_t kick, before;
     int result, code;
 
+    if (!ensure_timer(v, budget_ns))
+        return ULV_E_HOST;
     (void)sigemptyset(&kick);
     (void)sigaddset(&kick, KICK_SIGNAL);
     (void)pthread_sigmask(SIG_BLOCK, &kick, &before);
@@ -302,9 +333,8 @@ ulv_kvm_vcpu_run(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *out)
         out->u.fault.kind = ULV_FAULT_KILLED;
         return ULV_OK;
     }
-    if (!ensure_timer(v))
-        return ULV_E_HOST;
-    status = stay(v, budget_ns);
+    status = v->thread != NULL ? ulv_kvm_thread_run(v)
+                               : ulv_kvm_stay(v, budget_ns);
     if (status == ULV_E_AGAIN || (status == ULV_OK &&
                                   run->exit_reason == KVM_EXIT_INTR)) {
         out->reason = ULV_EXIT_INTERRUPTED;
@@ -342,7 +372,7 @@ ulv_kvm_vcpu_kick(void *vcpu)
     if (!__atomic_compare_exchange_n(&v->running, &in, RUN_SENDING, false,
                                      __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
         return;
-    (void)syscall(SYS_tgkill, getpid(), v->thread, KICK_SIGNAL);
+    (void)syscall(SYS_tgkill, getpid(), v->thread_id, KICK_SIGNAL);
     __atomic_store_n(&v->running, RUN_SENT, __ATOMIC_RELEASE);
 }
 
@@ -351,4 +381,12 @@ ulv_kvm_vcpu_registers(void *vcpu, struct ulv_registers *ret)
 {
     ulv_kvm_take_registers(&((struct vcpu *)vcpu)->run->s.regs.regs, ret);
     return ULV_OK;
+}
+
+ulv_handle
+ulv_kvm_vcpu_event(void *vcpu)
+{
+    const struct vcpu *v = vcpu;
+
+    return v->thread == NULL ? ULV_NO_HANDLE : v->thread->event;
 }

@@ -5,6 +5,7 @@
 #include "monitor/regions.h"
 
 #define ADDRESS_MAX (UINT64_C(1) << 46)
+#define VCPUS_MAX   64u
 #define STEPS_A_RUN 4096u /* so that a script that loops comes back */
 
 struct machine {
@@ -27,7 +28,7 @@ mock_probe(const struct ulv_host *host, struct ulv_backend_caps *ret_caps,
     (void)diag;
     memset(ret_caps, 0, sizeof(*ret_caps));
     ret_caps->size = sizeof(*ret_caps);
-    ret_caps->vcpus_max = 1;
+    ret_caps->vcpus_max = VCPUS_MAX;
     ret_caps->guest_address_max = ADDRESS_MAX;
     ret_caps->regions_max = ULV_REGIONS_MAX;
     ret_caps->can_remap = 1;
@@ -42,10 +43,11 @@ mock_machine_init(void *machine, const struct ulv_machine_cfg *cfg,
     struct machine *m = machine;
 
     ulv_regions_init(&m->regions, 0, ADDRESS_MAX, ULV_REGIONS_MAX);
-    if (cfg->vcpu_count != 1)
-        return ulv_fail(diag, ULV_E_UNSUPPORTED, cfg->partition,
-                        cfg->vcpu_count, 1,
-                        "the mock backend has one processor");
+    if (cfg->vcpu_count == 0 || cfg->vcpu_count > VCPUS_MAX)
+        return ulv_fail(diag, ULV_E_LIMIT, cfg->partition, cfg->vcpu_count,
+                        VCPUS_MAX,
+                        "the mock backend has 1 to %u processors, not %u",
+                        (uint64_t)VCPUS_MAX, (uint64_t)cfg->vcpu_count);
     return ULV_OK;
 }
 
@@ -95,6 +97,18 @@ mock_vcpu_init(void *vcpu, void *machine, uint32_t idx, ulv_gpa entry,
     (void)diag;
     v->machine = machine;
     v->at = entry.value;
+    return ULV_OK;
+}
+
+static ulv_status
+mock_vcpu_start(void *vcpu, ulv_gpa entry, ulv_gpa stack, uint64_t argument)
+{
+    struct vcpu *v = vcpu;
+
+    (void)stack;
+    (void)argument;
+    v->at = entry.value;
+    v->loop_at = 0;
     return ULV_OK;
 }
 
@@ -227,6 +241,7 @@ const struct ulv_backend_ops ulv_backend_mock = {
     .unmap = mock_unmap,
     .vcpu_init = mock_vcpu_init,
     .vcpu_fini = mock_vcpu_fini,
+    .vcpu_start = mock_vcpu_start,
     .vcpu_run = mock_vcpu_run,
     .vcpu_answer = mock_vcpu_answer,
     .vcpu_kick = mock_vcpu_kick,

@@ -113,7 +113,8 @@ process_machine_init(void *machine, const struct ulv_machine_cfg *cfg,
     if (cfg->vcpu_count != 1)
         return ulv_fail(diag, ULV_E_UNSUPPORTED, cfg->partition,
                         cfg->vcpu_count, 1,
-                        "the process backend has one processor");
+                        "the process backend has one processor, not %u",
+                        (uint64_t)cfg->vcpu_count);
     if (cfg->gate % PAGE != 0 || cfg->gate < LOWEST ||
         cfg->gate >= ULV_GUEST_RAM_BASE)
         return ulv_fail(diag, ULV_E_ARG, cfg->partition, cfg->gate,
@@ -447,6 +448,7 @@ process_vcpu_event(void *vcpu)
 
 const struct ulv_backend_ops ulv_backend_process = {
     .size = sizeof(struct ulv_backend_ops),
+    .flags = ULV_BACKEND_STARTS_LATE,
     .name = "process",
     .machine_bytes = sizeof(struct machine),
     .vcpu_bytes = sizeof(struct vcpu),

@@ -90,6 +90,10 @@ static const struct ulv_sandbox_rule rules[] = {
     CALL(KVM, timer_delete),
     CALL(KVM, rt_sigtimedwait),
     CALL(KVM, sched_yield),
+    /* a thread a processor: they and the monitor's own wait for one another */
+    CALL(KVM, futex),
+    CALL(KVM, exit),
+    CALL(KVM, madvise),
     /* the guest's process: hear it, hold it, end it */
     CALL(PROCESS, ppoll),
     EQUAL(PROCESS, pidfd_send_signal, 1, SIGKILL),

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Running the guest. Its processors run in our thread, in turns, or beside us:
+ * then each is looked at when its event says so.
+ */
+#include "monitor/monitor_priv.h"
+
+/* A guest that is paused keeps its state; its time goes on, its silence does
+ * not count. */
+static void
+pause_or_resume(struct ulv_monitor *m, bool paused)
+{
+    const struct ulv_backend_ops *backend = m->cfg.backend;
+    const struct ulv_host *host = m->cfg.host;
+
+    if (paused == m->paused)
+        return;
+    m->paused = paused;
+    for (uint32_t i = 0; i < m->processor_count; i++) {
+        struct processor *p = &m->processor[i];
+
+        if (backend->vcpu_hold != NULL)
+            backend->vcpu_hold(p->vcpu, paused);
+        p->last_call = host->now(host->self);
+    }
+}
+
+static void
+tell_of_view(struct ulv_monitor *m)
+{
+    for (uint32_t i = 0; i < m->processor_count; i++)
+        m->processor[i].woken |= ULV_WAIT_VIEW_MASK;
+}
+
+void
+ulv_monitor_follow_view(struct ulv_monitor *m, bool now)
+{
+    const struct ulv_host *host = m->cfg.host;
+    struct ulv_view_partition partition;
+    bool rang =
+        m->bell != ULV_NO_HANDLE && host->event_take(host->self, m->bell);
+    uint64_t generation, changed;
+    ulv_status status;
+
+    if (!now && !rang && !m->look && host->now(host->self) < m->revoke_at)
+        return;
+    m->look = true; /* again, if we are lapped */
+    if (ulv_view_refresh(&m->view, &generation) != ULV_OK ||
+        ulv_view_partition_read(&m->view, &partition) != ULV_OK)
+        return;
+    if (generation != m->reading)
+        tell_of_view(m);
+    m->reading = generation;
+    pause_or_resume(m, partition.intent == ULV_INTENT_PAUSED);
+    changed = (m->partition.capabilities ^ partition.capabilities) &
+              ULV_CAP_CHANNEL;
+    m->partition = partition;
+    if (changed != 0)
+        ulv_monitor_set_doorbells(m);
+    status = ulv_monitor_follow(m, false, NULL);
+    if (status == ULV_OK && m->generation != generation) {
+        m->generation = generation;
+        trace(m, ULV_TRACE_VIEW, 0, generation, 0);
+        tell_of_view(m); /* what it lists is there now */
+    }
+    if (status != ULV_OK && status != ULV_E_AGAIN)
+        m->look = true;
+    if (partition.intent == ULV_INTENT_STOPPED)
+        ulv_monitor_kill(m);
+}
+
+/* Whether a processor that waits has something to wake for. */
+static bool
+wake(struct ulv_monitor *m, struct processor *p)
+{
+    const struct ulv_host *host = m->cfg.host;
+    uint64_t rang;
+
+    ulv_monitor_collect_bells(m);
+    rang = m->pending | p->woken;
+    if (rang != 0) {
+        trace(m, ULV_TRACE_WAKE, 0, rang, ULV_OK);
+        m->cfg.backend->vcpu_answer(p->vcpu, ULV_OK, rang);
+        m->pending = p->woken = 0;
+    } else if (host->now(host->self) >= p->wait_deadline) {
+        trace(m, ULV_TRACE_WAKE, 0, 0, ULV_E_TIMEOUT);
+        m->cfg.backend->vcpu_answer(p->vcpu, ULV_E_TIMEOUT, 0);
+    } else {
+        return false;
+    }
+    p->waiting = false;
+    p->last_call = host->now(host->self);
+    return true;
+}
+
+/* A guest that runs beside us runs all the time; one that runs in our thread
+ * only while it is let. */
+static void
+check_silence(struct ulv_monitor *m, struct processor *p, ulv_nsec ran)
+{
+    struct ulv_exit_fault fault = { .kind = ULV_FAULT_RUNAWAY };
+
+    if (p->event != ULV_NO_HANDLE)
+        p->silence = m->cfg.host->now(m->cfg.host->self) - p->last_call;
+    else
+        p->silence += ran;
+    if (m->partition.silence_limit == 0 ||
+        p->silence < m->partition.silence_limit)
+        return;
+    if (m->cfg.backend->vcpu_hold != NULL)
+        m->cfg.backend->vcpu_hold(p->vcpu, true);
+    if (m->cfg.backend->vcpu_registers != NULL)
+        (void)m->cfg.backend->vcpu_registers(p->vcpu, &fault.registers);
+    ulv_monitor_fault(m, &fault);
+}
+
+static void
+backend_failed(struct ulv_monitor *m)
+{
+    struct ulv_exit_fault fault = { .kind = ULV_FAULT_BACKEND };
+
+    ulv_monitor_fault(m, &fault);
+}
+
+/* One stay in the guest, begun now. Returns whether it used up its budget. */
+static bool
+run_once(struct ulv_monitor *m, struct processor *p, ulv_nsec now,
+         ulv_nsec budget)
+{
+    const struct ulv_host *host = m->cfg.host;
+    struct ulv_exit out;
+
+    m->current = p;
+    p->called = false;
+    if (m->cfg.backend->vcpu_run(p->vcpu, budget, &out) != ULV_OK) {
+        backend_failed(m);
+        return false;
+    }
+    switch (out.reason) {
+    case ULV_EXIT_CALL:
+        p->silence = 0;
+        if (p->event != ULV_NO_HANDLE)
+            p->last_call = host->now(host->self);
+        ulv_monitor_call(m, &out.u.call);
+        return false;
+    case ULV_EXIT_INTERRUPTED:
+        if (p->called)
+            p->silence = 0;
+        else if (budget != 0)
+            trace(m, ULV_TRACE_TURN, 0, 0, 0);
+        check_silence(m, p, host->now(host->self) - now);
+        return true;
+    default:
+        ulv_monitor_fault(m, &out.u.fault);
+        return false;
+    }
+}
+
+/* Whose turn it is; NULL: nobody's, until *deadline. */
+static struct processor *
+next_processor(struct ulv_monitor *m, ulv_nsec now, ulv_nsec *deadline)
+{
+    for (uint32_t i = 0; i < m->processor_count; i++) {
+        struct processor *p;
+
+        if (m->turn >= m->processor_count)
+            m->turn = 0;
+        p = &m->processor[m->turn];
+        if (p->on && !p->idle && (!p->waiting || wake(m, p)))
+            return p;
+        if (p->on && p->waiting)
+            *deadline = ULV_MIN(*deadline, p->wait_deadline);
+        else if (p->on && m->partition.silence_limit != 0)
+            *deadline = ULV_MIN(*deadline, now + SILENCE_LOOK_NS);
+        m->turn++;
+    }
+    return NULL;
+}
+
+uint32_t
+ulv_monitor_step(struct ulv_monitor *m, ulv_nsec budget_ns,
+                 ulv_nsec *ret_deadline)
+{
+    const struct ulv_host *host = m->cfg.host;
+    ulv_nsec end = host->now(host->self) + budget_ns;
+
+    ulv_monitor_follow_view(m, false);
+    for (uint32_t i = 0; i < m->processor_count; i++)
+        m->processor[i].idle = false;
+    while (m->end.reason == ULV_END_REASON_NONE) {
+        ulv_nsec now = host->now(host->self), budget;
+        struct processor *p;
+
+        *ret_deadline = m->look ? now : m->revoke_at;
+        if (m->paused)
+            return ULV_MONITOR_WAITING;
+        p = next_processor(m, now, ret_deadline);
+        if (p == NULL)
+            return ULV_MONITOR_WAITING;
+        if (now >= end)
+            return ULV_MONITOR_BUSY;
+        budget = m->processor_count == 1 ? end - now
+                                         : ULV_MIN(end - now, SLICE_NS);
+        p->idle = p->event != ULV_NO_HANDLE;
+        if (!run_once(m, p, now, p->idle ? 0 : budget)) {
+            p->idle = false;
+            continue;
+        }
+        m->turn++;
+        if (!p->idle)
+            return ULV_MONITOR_BUSY;
+    }
+    ulv_monitor_end_machine(m);
+    return ULV_MONITOR_ENDED;
+}
