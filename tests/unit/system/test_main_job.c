@@ -2,7 +2,8 @@
 /*
  * The main job with real backends, in this process and one process a role: a
  * guest hashes a disk, its server is killed half way. For the sanitizers, which
- * see all roles here. Arguments: launcher, digest.elf, ultravisor-role.
+ * see all roles here; and a guest of two processors, in turns and in threads.
+ * Arguments: launcher, digest.elf, ultravisor-role, processors.elf.
  */
 #include "../port/port_test.h"
 
@@ -15,7 +16,7 @@
 
 #define DISK_BYTES (3u << 20)
 
-static const char *launcher, *digest, *role_program;
+static const char *launcher, *digest, *role_program, *processors;
 
 /* A disk of pseudo-random bytes and its digest in hexadecimal. */
 static void
@@ -95,28 +96,38 @@ assign(ulv_system *system, const char *path, struct ulv_diag *diag)
     return web;
 }
 
-static void
-run(const char *backend, uint32_t placement, const char *path,
-    const char *hex)
+static ulv_system *
+create(const char *backend, uint32_t placement, uint32_t threads_from)
 {
     struct ulv_system_opts opts = ULV_SYSTEM_OPTS_INIT;
+    struct ulv_diag diag = ULV_DIAG_INIT;
+    ulv_system *system;
+
+    opts.backend = backend;
+    opts.placement = placement;
+    opts.threads_from = threads_from;
+    opts.role_program = role_program;
+    opts.memory = ULV_MIB(32);
+    opts.launcher_program = launcher;
+    assert_int_equal(
+        ulv_system_create(ulv_posix_host(), &opts, &system, &diag), ULV_OK);
+    return system;
+}
+
+static void
+run(const char *backend, uint32_t placement, uint32_t threads_from,
+    const char *path, const char *hex)
+{
+    ulv_system *system = create(backend, placement, threads_from);
     struct ulv_diag diag = ULV_DIAG_INIT;
     struct heard_events heard = { .len = 0 };
     struct ulv_image image;
     struct ulv_end end;
-    ulv_system *system;
     ulv_id web;
     ulv_status status = ULV_E_TIMEOUT;
 
-    opts.backend = backend;
-    opts.placement = placement;
-    opts.role_program = role_program;
-    opts.memory = ULV_MIB(32);
-    opts.launcher_program = launcher;
     memset(&image, 0, sizeof(image));
     image.kernel = ULV_SOURCE_PATH(digest);
-    assert_int_equal(
-        ulv_system_create(ulv_posix_host(), &opts, &system, &diag), ULV_OK);
     web = assign(system, path, &diag);
     assert_int_equal(ulv_partition_start(system, web, &image, &diag), ULV_OK);
     while (status == ULV_E_TIMEOUT) {
@@ -156,8 +167,9 @@ test_system_main_job__both_placements(void **state)
             print_message("%s is left out: %s\n", name, diag.text);
             continue;
         }
-        run(name, ULV_PLACEMENT_IN_PROCESS, path, hex);
-        run(name, ULV_PLACEMENT_PROCESSES, path, hex);
+        run(name, ULV_PLACEMENT_IN_PROCESS, 0, path, hex);
+        run(name, ULV_PLACEMENT_IN_PROCESS, 1, path, hex);
+        run(name, ULV_PLACEMENT_PROCESSES, 0, path, hex);
         ran++;
     }
     (void)unlink(path);
@@ -165,17 +177,65 @@ test_system_main_job__both_placements(void **state)
         skip(); /* the reasons stand above */
 }
 
+static void
+run_together(uint32_t placement, uint32_t threads_from, uint32_t count)
+{
+    ulv_system *system = create("kvm", placement, threads_from);
+    ulv_transaction *t = ulv_transaction_begin(system);
+    ulv_id guest = ulv_transaction_partition(t, "all", ULV_PARTITION_GUEST);
+    struct ulv_diag diag = ULV_DIAG_INIT;
+    struct ulv_image image;
+    struct ulv_end end;
+
+    ulv_transaction_memory(t, guest, ULV_MIB(4), ULV_ANY_NODE);
+    ulv_transaction_processors(t, guest, count, ULV_SHARED);
+    assert_int_equal(ulv_transaction_commit(t, &diag), ULV_OK);
+    memset(&image, 0, sizeof(image));
+    image.kernel = ULV_SOURCE_PATH(processors);
+    assert_int_equal(ulv_partition_start(system, guest, &image, &diag),
+                     ULV_OK);
+    assert_int_equal(
+        ulv_partition_wait(system, guest, &end, ULV_FOREVER, &diag), ULV_OK);
+    assert_int_equal(end.reason, ULV_END_REASON_STOP);
+    assert_int_equal(end.code, count);
+    ulv_system_destroy(system);
+}
+
+static void
+test_system_main_job__several_processors(void **state)
+{
+    struct ulv_host_processor processor[2];
+    const struct ulv_host *host = ulv_posix_host();
+    struct ulv_diag diag = ULV_DIAG_INIT;
+    const char *name;
+    uint32_t count = 0;
+
+    (void)state;
+    assert_int_equal(
+        host->processors(host->self, processor, 2, &count, &diag), ULV_OK);
+    if (ulv_backend_probe(host, 0, &name, &diag) != ULV_OK ||
+        strcmp(name, "kvm") != 0 || count < 2) {
+        print_message("kvm: %s; %u processors\n", diag.text, count);
+        skip();
+    }
+    run_together(ULV_PLACEMENT_IN_PROCESS, 0, 2);
+    run_together(ULV_PLACEMENT_IN_PROCESS, 1, 2);
+    run_together(ULV_PLACEMENT_PROCESSES, 0, 2);
+}
+
 int
 main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_system_main_job__both_placements),
+        cmocka_unit_test(test_system_main_job__several_processors),
     };
 
-    if (argc != 4)
+    if (argc != 5)
         return 2;
     launcher = argv[1];
     digest = argv[2];
     role_program = argv[3];
+    processors = argv[4];
     return cmocka_run_group_tests_name("system", tests, NULL, NULL);
 }
