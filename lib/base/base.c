@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 #include "base/base.h"
 
+#include "crc_table.h"
+
 bool
 ulv_add_u64(uint64_t a, uint64_t b, uint64_t *ret)
 {
@@ -88,19 +90,16 @@ ulv_get_le64(const void *p)
 uint32_t
 ulv_crc32c(uint32_t crc, const void *p, size_t len)
 {
-    /* Four bits at a time: small enough for firmware, no table to build. */
-    static const uint32_t nibble[16] = {
-        0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3,
-        0x61c69362, 0x7198540d, 0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9,
-        0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75,
-    };
     const uint8_t *b = p;
 
     crc = ~crc;
-    while (len-- > 0) {
-        crc ^= *b++;
-        crc = crc >> 4 ^ nibble[crc & 15];
-        crc = crc >> 4 ^ nibble[crc & 15];
+    for (; len >= 4; len -= 4, b += 4) {
+        crc ^= (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 |
+               (uint32_t)b[3] << 24;
+        crc = crc_table[3][crc & 255] ^ crc_table[2][crc >> 8 & 255] ^
+              crc_table[1][crc >> 16 & 255] ^ crc_table[0][crc >> 24];
     }
+    while (len-- > 0)
+        crc = crc >> 8 ^ crc_table[0][(crc ^ *b++) & 255];
     return ~crc;
 }

@@ -526,26 +526,62 @@ step_role(struct keeper *k, struct keeper_partition *p, struct role_need *need)
         ulv_keeper_role_kill(k, p);
 }
 
+static void
+step_partition(struct keeper *k, struct keeper_partition *p,
+               struct role_need *need)
+{
+    step_role(k, p, need);
+    /* one that died may have said more than fits into one turn */
+    p->behind = p->alive && !p->reaping && !hear(k, p, need);
+    if (p->behind)
+        return;
+    if (p->alive && ulv_keeper_role_reap(k, p))
+        need->again = true; /* the caller may wait for just that */
+    if (p->alive && p->post.waiting_count != 0)
+        need->deadline = ULV_MIN(need->deadline,
+                                 k->host->now(k->host->self) + 1000000);
+}
+
+/* Whose set is ready has its turn. */
+static void
+take_ready(struct keeper *k)
+{
+    const struct ulv_host *host = k->host;
+    ulv_handle ready[READY_TURN];
+    uint32_t count =
+        host->ready(host->self, k->waits, ready, ULV_COUNT_OF(ready));
+
+    for (struct keeper_partition *p = k->partitions; p != NULL; p = p->next) {
+        for (uint32_t i = 0; i < count && !p->again; i++)
+            p->again = p->waits == ready[i];
+    }
+}
+
 void
 ulv_keeper_step(struct keeper *k, struct role_need *need)
 {
+    const struct ulv_host *host = k->host;
+    ulv_nsec now = host->now(host->self);
     struct keeper_partition *next;
 
+    if (host->ready != NULL)
+        take_ready(k);
     for (struct keeper_partition *p = k->partitions; p != NULL; p = next) {
+        struct role_need own = { false, ULV_FOREVER };
+
         next = p->next; /* partitions vanish in commits of the ultravisor,
                            which stands before every guest */
         if (!p->alive)
             continue;
-        step_role(k, p, need);
-        /* one that died may have said more than fits into one turn */
-        p->behind = p->alive && !p->reaping && !hear(k, p, need);
-        if (p->behind)
-            continue;
-        if (p->alive && ulv_keeper_role_reap(k, p))
-            need->again = true; /* the caller may wait for just that */
-        if (p->alive && p->post.waiting_count != 0)
-            need->deadline = ULV_MIN(need->deadline,
-                                     k->host->now(k->host->self) + 1000000);
+        if (host->ready == NULL || p->again || p->reaping ||
+            now >= p->deadline) {
+            p->again = false;
+            step_partition(k, p, &own);
+            p->again |= own.again;
+            p->deadline = own.deadline;
+        }
+        need->again |= p->again;
+        need->deadline = ULV_MIN(need->deadline, p->deadline);
     }
     ulv_keeper_check_followers(k, need);
 }

@@ -19,6 +19,7 @@
 
 /* Messages heard from one role in one step. */
 #define KEEPER_TURN 64
+#define READY_TURN  64 /* partitions that are told of at a time */
 
 /* How far the end of a guest has come; it is told when nothing is left of the
  * run, so that whoever hears of it can start or destroy the guest at once. */
@@ -49,6 +50,9 @@ struct keeper_partition {
     bool alive;
     bool reaping; /* killed; the process is not yet confirmed dead */
     bool behind;  /* it has said more than we have heard */
+    ulv_handle waits; /* a set of its own, or the keeper's */
+    bool again;       /* it is its turn, whatever it waits for, or */
+    ulv_nsec deadline; /* from then on */
 
     struct keeper_view view[2];
     ulv_handle bell;

@@ -26,7 +26,7 @@ ulv_keeper_partition_add(struct keeper *k, ulv_id id, uint32_t kind,
         return NULL;
     p->id = id;
     p->kind = kind;
-    p->process = p->bell = p->trace = ULV_NO_HANDLE;
+    p->process = p->bell = p->trace = p->waits = ULV_NO_HANDLE;
     for (uint32_t i = 0; i < 2; i++)
         p->view[i].writable = p->view[i].segment = ULV_NO_HANDLE;
     ulv_string_copy(p->name, sizeof(p->name), name);
@@ -44,6 +44,18 @@ close_handle(const struct ulv_host *host, ulv_handle *h)
     *h = ULV_NO_HANDLE;
 }
 
+static void
+drop_waits(struct keeper *k, struct keeper_partition *p)
+{
+    const struct ulv_host *host = k->host;
+
+    if (p->waits != k->waits && p->waits != ULV_NO_HANDLE) {
+        host->unwatch(host->self, k->waits, p->waits);
+        host->handle_close(host->self, p->waits);
+    }
+    p->waits = ULV_NO_HANDLE;
+}
+
 void
 ulv_keeper_partition_remove(struct keeper *k, struct keeper_partition *p)
 {
@@ -55,6 +67,7 @@ ulv_keeper_partition_remove(struct keeper *k, struct keeper_partition *p)
     *at = p->next;
     if (k->ultravisor == p)
         k->ultravisor = NULL;
+    drop_waits(k, p);
     for (uint32_t i = 0; i < 2; i++) {
         close_handle(host, &p->view[i].writable);
         close_handle(host, &p->view[i].segment);
@@ -64,6 +77,33 @@ ulv_keeper_partition_remove(struct keeper *k, struct keeper_partition *p)
     host->free(host->self, p, sizeof(*p));
 }
 
+/* What can wake the keeper or, in process, the role on this one's behalf: the
+ * handle of the set says whose turn it is. */
+static ulv_status
+make_waits(struct keeper *k, struct keeper_partition *p,
+           struct ulv_diag *diag)
+{
+    const struct ulv_host *host = k->host;
+    ulv_status status = ULV_OK;
+
+    drop_waits(k, p);
+    p->waits = k->waits;
+    p->again = true;
+    if (host->ready == NULL)
+        return ULV_OK;
+    status = host->wait_create(host->self, &p->waits);
+    if (status == ULV_OK) {
+        status = host->watch(host->self, k->waits, p->waits);
+        if (status != ULV_OK)
+            host->handle_close(host->self, p->waits);
+    }
+    if (status == ULV_OK)
+        return ULV_OK;
+    p->waits = ULV_NO_HANDLE;
+    return ulv_fail(diag, status, p->id, 0, 0, "%s: no wait set: %s", p->name,
+                    ulv_status_text(status));
+}
+
 /* Link and role object, or link and process. */
 static ulv_status
 start_somewhere(struct keeper *k, struct keeper_partition *p,
@@ -71,15 +111,17 @@ start_somewhere(struct keeper *k, struct keeper_partition *p,
 {
     const struct ulv_host *host = k->host;
     struct ulv_link *far;
-    ulv_status status;
+    ulv_status status = make_waits(k, p, diag);
 
+    if (status != ULV_OK)
+        return status;
     if (k->processes)
         return k->platform->process_start(host->self, k->role_program,
                                           p->name, ret_link, &p->process,
                                           &p->number, diag);
     status = ulv_link_create(host, ret_link, &far);
     if (status == ULV_OK) {
-        status = ulv_role_create(host, k->waits, far, &p->role);
+        status = ulv_role_create(host, p->waits, far, &p->role);
         if (status != ULV_OK)
             (*ret_link)->ops->close(*ret_link);
     }
@@ -130,9 +172,9 @@ ulv_keeper_role_start(struct keeper *k, struct keeper_partition *p,
         return status;
     }
     p->alive = true;
-    status = ulv_post_init(&p->post, k->host, k->waits, link);
+    status = ulv_post_init(&p->post, k->host, p->waits, link);
     if (status == ULV_OK && k->processes) {
-        status = k->host->watch(k->host->self, k->waits, p->process);
+        status = k->host->watch(k->host->self, p->waits, p->process);
         p->watched = status == ULV_OK;
     }
     if (status == ULV_OK)
@@ -171,6 +213,7 @@ died(struct keeper *k, struct keeper_partition *p, const char *how,
     p->alive = p->reaping = false;
     p->awaited = p->follow_until = 0;
     ulv_post_fini(&p->post);
+    drop_waits(k, p);
     ulv_keeper_released_all(k, p->id);
     if (p == k->ultravisor) {
         ulv_keeper_order_abort(k); /* of what it ordered, all but itself */
@@ -231,7 +274,7 @@ ulv_keeper_role_reap(struct keeper *k, struct keeper_partition *p)
         k->platform->process_reap(host->self, p->process, &end) != ULV_OK)
         return false;
     if (p->watched)
-        host->unwatch(host->self, k->waits, p->process);
+        host->unwatch(host->self, p->waits, p->process);
     p->watched = false;
     close_handle(host, &p->process);
     if (end.signalled == ULV_PROCESS_FORBIDDEN)

@@ -13,6 +13,7 @@
 #include "view/read.h"
 
 #define TURN             32u /* requests of one device in one step */
+#define READY_TURN       64u /* doorbells that are told of at a time */
 #define FENCE_RETRY_NS   UINT64_C(1000000)
 #define VIEW_READ_TRIES  16u
 
@@ -25,6 +26,7 @@ struct served {
     struct ulv_takeover_region *region;
     struct wire wire; /* of its channel, once there is one */
     bool serving;     /* the server below runs */
+    bool rang;        /* its doorbell may have been rung */
     bool busy;        /* there may be more to do without a doorbell */
     bool wanted;      /* the view says so */
     bool broken;      /* the client broke the protocol: never again */
@@ -423,10 +425,13 @@ tell_redriven(struct io_role *r, struct served *d)
 static void
 serve(struct io_role *r, struct served *d, struct role_need *need)
 {
-    bool ring = false, more;
+    bool ring = false, rang = false, more;
     ulv_status failed;
 
-    if (!ulv_wire_take(&d->wire) && !d->busy && !d->flush_asked)
+    if (r->role.host->ready == NULL || d->rang)
+        rang = ulv_wire_take(&d->wire);
+    d->rang = false;
+    if (!rang && !d->busy && !d->flush_asked)
         return;
     if (d->kind == ULV_DEVICE_CONSOLE) {
         more = ulv_console_server_step(&d->u.console, TURN, &ring);
@@ -458,6 +463,21 @@ serve(struct io_role *r, struct served *d, struct role_need *need)
     }
 }
 
+/* Which devices were rung for. */
+static void
+take_ready(struct io_role *r)
+{
+    const struct ulv_host *host = r->role.host;
+    ulv_handle ready[READY_TURN];
+    uint32_t count =
+        host->ready(host->self, r->role.waits, ready, ULV_COUNT_OF(ready));
+
+    for (struct served *d = r->devices; d != NULL; d = d->next) {
+        for (uint32_t i = 0; i < count && !d->rang; i++)
+            d->rang = d->wire.host != NULL && d->wire.own_bell == ready[i];
+    }
+}
+
 static void
 io_step(struct role *role, struct role_need *need)
 {
@@ -469,6 +489,8 @@ io_step(struct role *role, struct role_need *need)
         r->look = false;
         follow_view(r);
     }
+    if (role->host->ready != NULL)
+        take_ready(r);
     for (struct served *d = r->devices; d != NULL; d = d->next) {
         if (d->wire.host == NULL)
             continue;

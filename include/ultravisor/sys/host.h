@@ -138,7 +138,9 @@ struct ulv_host {
     void (*event_signal)(void *self, ulv_handle event);
     bool (*event_take)(void *self, ulv_handle event);
 
-    /* Any handle. duplicate gives an independent one of the same object. */
+    /* Any handle. duplicate gives one of the same object, to be closed for
+     * itself; it may have the same number, and then one set cannot watch
+     * both. */
     ulv_status (*handle_duplicate)(void *self, ulv_handle h, ulv_handle *ret);
     void (*handle_close)(void *self, ulv_handle h);
 
@@ -153,6 +155,12 @@ struct ulv_host {
     ulv_status (*watch)(void *self, ulv_handle set, ulv_handle h);
     void (*unwatch)(void *self, ulv_handle set, ulv_handle h);
     ulv_status (*wait)(void *self, ulv_handle set, ulv_nsec deadline);
+    /* Which watched handles are ready now: at most capacity of them, and how
+     * many were written; those that are left come the next time, if need be
+     * before any that was told already. Never blocks. NULL: who is woken looks
+     * at everything it watches. */
+    uint32_t (*ready)(void *self, ulv_handle set, ulv_handle *ret,
+                      uint32_t capacity);
 
     /* Media: what an I/O partition serves. medium_open refuses with a diag:
      * missing, unreadable, a directory, empty, not a multiple of 512 bytes.

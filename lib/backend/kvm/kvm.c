@@ -221,15 +221,30 @@ kvm_doorbell(void *machine, uint32_t slot, ulv_handle bell)
 
     if (slot >= ULV_SLOT_COUNT)
         return ULV_E_ARG;
-    if (m->bell[slot] >= 0)
+    if (m->bell[slot] >= 0 && m->bells_told)
         (void)set_bell(m, slot, m->bell[slot], KVM_IOEVENTFD_FLAG_DEASSIGN);
     m->bell[slot] = -1;
     if (bell == ULV_NO_HANDLE)
         return ULV_OK;
-    if (!set_bell(m, slot, (int)bell, 0))
+    if (m->bells_told && !set_bell(m, slot, (int)bell, 0))
         return ULV_E_LIMIT;
     m->bell[slot] = (int)bell;
     return ULV_OK;
+}
+
+/* All at a time, after the memory that is there at the start: a memory slot
+ * that is set after a bell waits for a grace period of the kernel. Without KVM
+ * a bell is an exit. */
+void
+ulv_kvm_tell_bells(struct machine *m)
+{
+    if (m->bells_told)
+        return;
+    m->bells_told = true;
+    for (uint32_t i = 0; i < ULV_SLOT_COUNT; i++) {
+        if (m->bell[i] >= 0 && !set_bell(m, i, m->bell[i], 0))
+            m->bell[i] = -1;
+    }
 }
 
 /* ---- machines ------------------------------------------------------------ */

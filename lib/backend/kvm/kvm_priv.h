@@ -83,6 +83,7 @@ struct machine {
     struct ulv_regions regions;
     uint64_t slots_used[(ULV_REGIONS_MAX + 64) / 64];
     int bell[ULV_SLOT_COUNT]; /* eventfd that KVM rings, or -1 */
+    bool bells_told; /* KVM knows of them */
 };
 
 struct vcpu {
@@ -100,6 +101,9 @@ struct vcpu {
     sigset_t run_mask; /* the thread's mask that KVM_RUN was told of */
     bool ended;
 };
+
+/* kvm.c: before the first run */
+void ulv_kvm_tell_bells(struct machine *m);
 
 /* paging.c */
 void ulv_kvm_low_init(struct machine *m);

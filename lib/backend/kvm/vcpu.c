@@ -333,6 +333,7 @@ ulv_kvm_vcpu_run(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *out)
         out->u.fault.kind = ULV_FAULT_KILLED;
         return ULV_OK;
     }
+    ulv_kvm_tell_bells(v->machine);
     status = v->thread != NULL ? ulv_kvm_thread_run(v)
                                : ulv_kvm_stay(v, budget_ns);
     if (status == ULV_E_AGAIN || (status == ULV_OK &&

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -17,6 +18,7 @@
 
 #include "port/posix/discover.h"
 
+#define READY_MAX 64u /* told at a time */
 #define NS_PER_SECOND UINT64_C(1000000000)
 
 int
@@ -191,24 +193,69 @@ posix_event_take(void *self, ulv_handle event)
     return got == (ssize_t)sizeof(count);
 }
 
+/*
+ * Duplicates are the same descriptor, which is closed as often as it was made:
+ * with all roles in one process a channel has eight ends of bells, and a
+ * partition two dozen descriptors otherwise.
+ */
+static struct {
+    pthread_mutex_t lock;
+    uint32_t *extra; /* duplicates that are open, by descriptor */
+    size_t count;
+} shared = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+/* Under the lock: room to count the duplicates of fd. */
+static bool
+make_room(size_t fd)
+{
+    size_t count = fd < 64 ? 64 : 2 * fd;
+    uint32_t *extra;
+
+    if (fd < shared.count)
+        return true;
+    extra = realloc(shared.extra, count * sizeof(*extra));
+    if (extra == NULL)
+        return false;
+    memset(extra + shared.count, 0, (count - shared.count) * sizeof(*extra));
+    shared.extra = extra;
+    shared.count = count;
+    return true;
+}
+
 static ulv_status
 posix_handle_duplicate(void *self, ulv_handle h, ulv_handle *ret)
 {
-    int fd = fcntl(ulv_posix_descriptor(h), F_DUPFD_CLOEXEC, 3);
+    int fd = ulv_posix_descriptor(h);
+    ulv_status status = ULV_E_NO_MEMORY;
 
     (void)self;
-    if (fd < 0)
-        return ulv_posix_status(errno);
-    *ret = fd;
-    return ULV_OK;
+    if (fd < 0 || fcntl(fd, F_GETFD) < 0)
+        return ulv_posix_status(EBADF);
+    (void)pthread_mutex_lock(&shared.lock);
+    if (make_room((size_t)fd)) {
+        shared.extra[fd]++;
+        *ret = fd;
+        status = ULV_OK;
+    }
+    (void)pthread_mutex_unlock(&shared.lock);
+    return status;
 }
 
 void
 ulv_posix_handle_close(void *self, ulv_handle h)
 {
+    int fd = ulv_posix_descriptor(h);
+    bool last = fd >= 0;
+
     (void)self;
-    if (ulv_posix_descriptor(h) >= 0)
-        close((int)h);
+    (void)pthread_mutex_lock(&shared.lock);
+    if (last && (size_t)fd < shared.count && shared.extra[fd] != 0) {
+        shared.extra[fd]--;
+        last = false;
+    }
+    (void)pthread_mutex_unlock(&shared.lock);
+    if (last)
+        (void)close(fd);
 }
 
 static ulv_status
@@ -278,6 +325,19 @@ posix_wait(void *self, ulv_handle set, ulv_nsec deadline)
     if (ready < 0 && errno != EINTR)
         return ulv_posix_status(errno);
     return ready == 0 ? ULV_E_TIMEOUT : ULV_OK;
+}
+
+static uint32_t
+posix_ready(void *self, ulv_handle set, ulv_handle *ret, uint32_t capacity)
+{
+    struct epoll_event event[READY_MAX];
+    int count = epoll_wait(ulv_posix_descriptor(set), event,
+                           (int)ULV_MIN(capacity, READY_MAX), 0);
+
+    (void)self;
+    for (int i = 0; i < count; i++)
+        ret[i] = (ulv_handle)event[i].data.u64;
+    return count < 0 ? 0 : (uint32_t)count;
 }
 
 static ulv_status
@@ -354,6 +414,7 @@ static const struct ulv_host posix_host = {
     .watch = posix_watch,
     .unwatch = posix_unwatch,
     .wait = posix_wait,
+    .ready = posix_ready,
     .medium_open = ulv_posix_medium_open,
     .medium_bytes = ulv_posix_medium_bytes,
     .medium_read = ulv_posix_medium_read,

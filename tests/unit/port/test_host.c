@@ -80,6 +80,57 @@ test_port_host__event_and_wait(void **state)
 }
 
 static void
+test_port_host__ready_tells_which(void **state)
+{
+    ulv_handle set, event[4], ready[4] = { 0 };
+
+    (void)state;
+    assert_int_equal(host()->wait_create(NULL, &set), ULV_OK);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(host()->event_create(NULL, &event[i]), ULV_OK);
+        assert_int_equal(host()->watch(NULL, set, event[i]), ULV_OK);
+    }
+    assert_int_equal(host()->ready(NULL, set, ready, 4), 0);
+    host()->event_signal(NULL, event[2]);
+    assert_int_equal(host()->ready(NULL, set, ready, 4), 1);
+    assert_int_equal(ready[0], event[2]);
+    host()->event_signal(NULL, event[0]);
+    assert_int_equal(host()->ready(NULL, set, ready, 4), 2);
+    /* one at a time, each has its turn, though none is taken */
+    assert_int_equal(host()->ready(NULL, set, &ready[0], 1), 1);
+    assert_int_equal(host()->ready(NULL, set, &ready[1], 1), 1);
+    assert_int_not_equal(ready[0], ready[1]);
+    assert_true(host()->event_take(NULL, event[0]));
+    assert_true(host()->event_take(NULL, event[2]));
+    assert_int_equal(host()->ready(NULL, set, ready, 4), 0);
+    for (int i = 0; i < 4; i++)
+        host()->handle_close(NULL, event[i]);
+    host()->handle_close(NULL, set);
+}
+
+/* A duplicate is closed for itself, whatever its number. */
+static void
+test_port_host__duplicates_are_counted(void **state)
+{
+    ulv_handle event, copy[100];
+
+    (void)state;
+    assert_int_equal(host()->event_create(NULL, &event), ULV_OK);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(host()->handle_duplicate(NULL, event, &copy[i]),
+                         ULV_OK);
+    for (int i = 0; i < 100; i++) {
+        host()->event_signal(NULL, event);
+        assert_true(host()->event_take(NULL, copy[i]));
+        host()->handle_close(NULL, copy[i]);
+    }
+    host()->event_signal(NULL, event);
+    assert_true(host()->event_take(NULL, event));
+    host()->handle_close(NULL, event);
+    assert_int_equal(host()->handle_duplicate(NULL, event, copy), ULV_E_ARG);
+}
+
+static void
 test_port_host__wait_reaches_its_deadline(void **state)
 {
     ulv_handle set = ULV_NO_HANDLE;
@@ -395,6 +446,8 @@ main(void)
         cmocka_unit_test(test_port_host__allocates_zeroed_and_aligned),
         cmocka_unit_test(test_port_host__entropy_fills),
         cmocka_unit_test(test_port_host__event_and_wait),
+        cmocka_unit_test(test_port_host__ready_tells_which),
+        cmocka_unit_test(test_port_host__duplicates_are_counted),
         cmocka_unit_test(test_port_host__wait_reaches_its_deadline),
         cmocka_unit_test(test_port_host__alarm_wakes_a_set),
         cmocka_unit_test(test_port_host__blocking_event_does_not_block_take),
