@@ -8,10 +8,12 @@ its seed."""
 import contextlib
 import os
 import random
+import re
 import struct
 import tempfile
 import time
 
+import hostile_code
 from common import IMAGES, PATIENCE, SystemTest, each_kind
 
 import ultravisor
@@ -78,3 +80,62 @@ class Calls(HostileTest):
             self.goes_on(host, neighbour)
             self.assert_alive(host)
             neighbour.stop()
+
+
+RECORD = re.compile(r"at (0x[0-9a-f]+|\d+), instruction at \S+: ([0-9a-f ]+)$")
+
+class Instructions(HostileTest):
+    def run_code(self, host, code):
+        """How a guest ends that runs this code."""
+        with patched("hostile", b"hostile code of\0", code) as image:
+            guest = self.guest(host, "hostile", memory="4M")
+            guest.start(image)
+            end = self.wait(host, guest)
+            with host.transaction() as t:
+                t.destroy(guest)
+            return end
+
+    def check(self, end, kinds, at, there):
+        self.assertEqual(end.reason, C.ULV_END_REASON_FAULT, end.text)
+        self.assertIn(end.code, kinds, end.text)
+        if at == hostile_code.ELSEWHERE:
+            return
+        found = RECORD.search(end.text)
+        self.assertIsNotNone(found, end.text)
+        self.assertEqual(bytes.fromhex(found[2])[:len(there)], there[:8],
+                         end.text)
+
+    @each_kind
+    def test_each_ends_in_its_own_fault(self, backend, in_process):
+        """Kind and place are right, and a neighbour counts on."""
+        with ultravisor.open(backend=backend, in_process=in_process,
+                             memory="64M") as host:
+            neighbour = self.counter(host)
+            for name, code, kinds, at, there in hostile_code.ALL:
+                with self.subTest(code=name):
+                    end = self.run_code(host, code)
+                    self.check(end, kinds, at, there)
+                    self.goes_on(host, neighbour, 1)
+            self.assert_alive(host)
+            neighbour.stop()
+
+    @each_kind
+    def test_sensitive_instructions(self, backend, in_process):
+        """Not all of them trap; nobody else notices."""
+        with ultravisor.open(backend=backend, in_process=in_process,
+                             memory="64M") as host:
+            neighbour = self.counter(host)
+            seen = []
+            for name, code, kinds, *_ in hostile_code.SENSITIVE:
+                with self.subTest(code=name):
+                    end = self.run_code(host, code)
+                    if end.reason == C.ULV_END_REASON_STOP:
+                        seen.append(f"{name} {end.code:x}")
+                    else:
+                        self.assertEqual(end.reason, C.ULV_END_REASON_FAULT)
+                        self.assertIn(end.code, kinds, end.text)
+                    self.goes_on(host, neighbour, 1)
+            self.assert_alive(host)
+            neighbour.stop()
+            print(f"# on {backend} come through: {', '.join(seen)}",
+                  flush=True)
