@@ -14,7 +14,8 @@ import tempfile
 import time
 
 import hostile_code
-from common import IMAGES, PATIENCE, SystemTest, each_kind
+from common import (DIGEST, IMAGES, PATIENCE, SystemTest, digest, disk,
+                    each_kind)
 
 import ultravisor
 from ultravisor import C
@@ -139,3 +140,35 @@ class Instructions(HostileTest):
             neighbour.stop()
             print(f"# on {backend} come through: {', '.join(seen)}",
                   flush=True)
+
+
+class Storms(HostileTest):
+    @each_kind
+    def test_signals_without_end(self, backend, in_process):
+        """Who rings each slot for ever keeps nobody from his work: neither
+        the servers at the other ends, nor the guest at the other end of a
+        channel, nor a neighbour, nor who asks and decides."""
+        with disk(1024) as path, ultravisor.open(
+                backend=backend, in_process=in_process,
+                memory="64M") as host:
+            neighbour = self.counter(host)
+            peer = self.guest(host, "peer", memory="4M")
+            storm = self.guest(host, "storm", path, memory="4M")
+            with host.transaction() as t:
+                t.connect(storm, peer, b"storm")
+            peer.start(IMAGES / "woken.elf")
+            storm.start(IMAGES / "storm.elf")
+            self.goes_on(host, neighbour, 16 * 1024)
+            self.goes_on(host, peer, 100)
+            end, said = self.run_guest(host, "web", DIGEST, path)
+            self.assertEqual(end.code, 0, end.text)
+            self.assertIn(digest(path), said)
+            self.assertIsNone(storm.wait(0))
+            self.assertGreater(len(storm.trace()), 0)
+            self.goes_on(host, neighbour)
+            self.goes_on(host, peer, 100)
+            storm.stop()
+            self.goes_on(host, neighbour)
+            self.assert_alive(host)
+            neighbour.stop()
+            peer.stop()
