@@ -101,7 +101,14 @@ guest_accept(uint64_t address)
 bool
 guest_release(uint64_t address)
 {
-    return guest_call(ULV_CALL_RELEASE, address, 0, 0).status == ULV_OK;
+    int64_t status;
+
+    for (;;) {
+        status = guest_call(ULV_CALL_RELEASE, address, 0, 0).status;
+        if (status != ULV_E_AGAIN)
+            return status == ULV_OK;
+        guest_yield();
+    }
 }
 
 void

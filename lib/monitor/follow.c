@@ -269,6 +269,8 @@ ulv_monitor_release(struct ulv_monitor *m, uint64_t guest, uint64_t *ret_bytes)
 
     if (e == NULL)
         return ULV_E_NOT_FOUND;
+    if (e->revoke_at == 0 && !ulv_monitor_take_credit(m))
+        return ULV_E_AGAIN;
     *ret_bytes = e->bytes;
     if (e->revoke_at != 0) {
         let_go(m, e);

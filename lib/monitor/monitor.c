@@ -13,7 +13,7 @@ ulv_monitor_create(const struct ulv_monitor_cfg *cfg, struct ulv_monitor **ret)
     m->bell = ULV_NO_HANDLE;
     m->revoke_at = ULV_FOREVER;
     m->guest_view = ULV_NO_HANDLE;
-    m->log_credit = LOG_BURST;
+    m->credit = ULV_CALL_BURST;
     for (uint32_t i = 0; i < ULV_SLOT_COUNT; i++) {
         m->slot[i].memory = ULV_NO_HANDLE;
         m->slot[i].own_bell = ULV_NO_HANDLE;
@@ -350,7 +350,7 @@ ulv_monitor_start(struct ulv_monitor *m, ulv_handle image,
     m->started = true;
     m->generation = m->reading;
     m->start_time = host->now(host->self);
-    m->log_time = m->processor[0].last_call = m->start_time;
+    m->credit_time = m->processor[0].last_call = m->start_time;
     return ULV_OK;
 }
 

@@ -7,9 +7,6 @@
 #include "monitor/trace.h"
 #include "view/read.h"
 
-/* Lines in the log a guest may have in a row, and how fast it earns more. */
-#define LOG_BURST      64u
-#define LOG_EARN_NS    UINT64_C(10000000) /* one line in 10 ms */
 /* How long one of several processors that share our thread runs at a time. */
 #define SLICE_NS UINT64_C(500000)
 /* How often a guest that runs beside us is looked at for its silence. */
@@ -85,8 +82,8 @@ struct ulv_monitor {
     bool paused;
     uint64_t pending; /* doorbells not yet told to the guest */
     ulv_nsec start_time;
-    uint32_t log_credit;
-    ulv_nsec log_time;
+    uint32_t credit; /* limited calls that it may make now */
+    ulv_nsec credit_time;
     struct ulv_end end;
     struct ulv_trace *trace; /* or NULL */
 };
@@ -116,6 +113,8 @@ void ulv_monitor_call(struct ulv_monitor *m, const struct ulv_exit_call *call);
 bool ulv_monitor_call_at_once(void *self, const struct ulv_exit_call *call,
                               int64_t *ret_status, uint64_t *ret_value);
 void ulv_monitor_collect_bells(struct ulv_monitor *m);
+/* Whether the guest may make another call that is limited; takes it. */
+bool ulv_monitor_take_credit(struct ulv_monitor *m);
 /* fault end, in words */
 void ulv_monitor_fault(struct ulv_monitor *m,
                        const struct ulv_exit_fault *fault);

@@ -175,21 +175,20 @@ call_channel_state(struct ulv_monitor *m, const uint64_t argument[4],
         a->status = ULV_E_NOT_FOUND;
 }
 
-/* Whether the guest may have another line in the log; takes it. */
-static bool
-take_log_credit(struct ulv_monitor *m)
+bool
+ulv_monitor_take_credit(struct ulv_monitor *m)
 {
     ulv_nsec now = m->cfg.host->now(m->cfg.host->self);
-    uint64_t earned = (now - m->log_time) / LOG_EARN_NS;
+    uint64_t earned = (now - m->credit_time) / ULV_CALL_EARN_NS;
 
     if (earned > 0) {
-        m->log_credit =
-            (uint32_t)ULV_MIN(m->log_credit + earned, (uint64_t)LOG_BURST);
-        m->log_time = now;
+        m->credit =
+            (uint32_t)ULV_MIN(m->credit + earned, (uint64_t)ULV_CALL_BURST);
+        m->credit_time = now;
     }
-    if (m->log_credit == 0)
+    if (m->credit == 0)
         return false;
-    m->log_credit--;
+    m->credit--;
     return true;
 }
 
@@ -201,7 +200,9 @@ call_failed(struct ulv_monitor *m, const uint64_t argument[4],
     struct ulv_text line;
 
     call_channel_state(m, argument, a);
-    if (a->status != ULV_OK || !take_log_credit(m))
+    if (a->status == ULV_OK && !ulv_monitor_take_credit(m))
+        a->status = ULV_E_AGAIN;
+    if (a->status != ULV_OK)
         return;
     ulv_text_init(&line, text, sizeof(text));
     ulv_text_format(&line, "channel %u: the guest gave it up, status %i",
@@ -224,7 +225,7 @@ call_log(struct ulv_monitor *m, const uint64_t argument[4], struct answer *a)
 
     if (!copy_text(m, argument[0], argument[1], text))
         a->status = ULV_E_ARG;
-    else if (!take_log_credit(m))
+    else if (!ulv_monitor_take_credit(m))
         a->status = ULV_E_AGAIN;
     else
         m->cfg.log(m->cfg.self, text);

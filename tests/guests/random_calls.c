@@ -179,14 +179,19 @@ is_right(const uint64_t in[COUNT], int64_t status, uint64_t value)
     case ULV_CALL_RELEASE:
         if (i == pieces)
             return status == ULV_E_NOT_FOUND && value == 0;
+        if (status == ULV_E_AGAIN)
+            return value == 0;
         if (status != ULV_OK || value != piece[i].bytes)
             return false;
         piece[i] = piece[--pieces];
         return true;
+    case ULV_CALL_FAILED:
+        if (is_slot && status == ULV_E_AGAIN)
+            return value == 0;
+        return status == (is_slot ? ULV_OK : ULV_E_NOT_FOUND) && value == 0;
     case ULV_CALL_SIGNAL:
     case ULV_CALL_ATTACH:
     case ULV_CALL_DETACH:
-    case ULV_CALL_FAILED:
         return status == (is_slot ? ULV_OK : ULV_E_NOT_FOUND) && value == 0;
     case ULV_CALL_WAIT:
         if (status == ULV_E_TIMEOUT)

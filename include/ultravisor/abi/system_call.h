@@ -13,6 +13,12 @@
  * number = class << 8 | method. Unknown number: ULV_E_UNSUPPORTED; a method
  * outside the capability bits in the view: ULV_E_DENIED.
  *
+ * Calls that make somebody else work (LOG, FAILED, a RELEASE that nobody asked
+ * for) are limited together: ULV_CALL_BURST of them in a row, then one in
+ * ULV_CALL_EARN_NS; the rest have no effect and get ULV_E_AGAIN. All others
+ * cost their caller's time only: doorbells that ring again before they were
+ * heard are one, and what else is told is told once.
+ *
  * For guest authors and for the monitor. Source: doc/formats/view.md.
  */
 #ifndef ULTRAVISOR_ABI_SYSTEM_CALL_H
@@ -31,7 +37,9 @@
                                     value = its bytes. Zeroes. NOT_FOUND: the
                                     view lists none there; EXISTS: in use */
 #define ULV_CALL_RELEASE 0x0402u /* give memory back, or up; it is gone when the
-                                    call returns; value = its bytes */
+                                    call returns; value = its bytes. Back, when
+                                    the view has it not revoked: rate-limited,
+                                    AGAIN */
 /* class 05: channels; argument 0 is the slot in the view */
 #define ULV_CALL_SIGNAL 0x0501u /* ring the peer's doorbell */
 #define ULV_CALL_WAIT   0x0502u /* 0: deadline [ns on ULV_CALL_TIME's clock, or
@@ -43,7 +51,8 @@
 #define ULV_CALL_ATTACH 0x0503u /* this end is in use */
 #define ULV_CALL_DETACH 0x0504u /* this end is no longer in use; a channel that
                                    was revoked is gone when the call returns */
-#define ULV_CALL_FAILED 0x0505u /* the peer broke the protocol; 1: status */
+#define ULV_CALL_FAILED 0x0505u /* the peer broke the protocol; 1: status;
+                                   rate-limited: AGAIN */
 /* class 07: query and log */
 #define ULV_CALL_DISCOVER 0x0701u /* value = guest address of the view */
 #define ULV_CALL_LOG      0x0702u /* 0: address of text, 1: length [bytes, 0 ..
@@ -62,6 +71,8 @@
 #define ULV_CALL_TIME 0x0a01u /* value = ns since the partition was started */
 
 #define ULV_CALL_TEXT_MAX  160u
+#define ULV_CALL_BURST     64u                /* limited calls in a row */
+#define ULV_CALL_EARN_NS   UINT64_C(10000000) /* until one more is earned */
 #define ULV_WAIT_VIEW_MASK (UINT64_C(1) << 63)
 #define ULV_WAIT_WAKE_MASK (UINT64_C(1) << 62)
 #define ULV_SLOT_COUNT     62u

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 #include "call_model.h"
 
-#define LINES   64u /* of the log, in a row */
-#define LINE_NS (10 * MILLISECOND) /* until another one is earned */
+#define BURST   64u /* calls that are limited, in a row */
+#define EARN_NS (10 * MILLISECOND) /* until another one is earned */
 
 /* ---- the view ------------------------------------------------------------ */
 
@@ -141,10 +141,10 @@ read_text(const struct world *w, uint64_t address, uint64_t bytes, char *text)
 static bool
 take_credit(struct world *w)
 {
-    uint64_t earned = (w->t.now - w->credit_time) / LINE_NS;
+    uint64_t earned = (w->t.now - w->credit_time) / EARN_NS;
 
     if (earned > 0) {
-        w->credit = earned > LINES - w->credit ? LINES
+        w->credit = earned > BURST - w->credit ? BURST
                                                : w->credit + (uint32_t)earned;
         w->credit_time = w->t.now;
     }
@@ -203,7 +203,9 @@ call_channel(struct world *w, const struct ulv_exit_call *call,
     } else if (call->number == ULV_CALL_DETACH && channel->revoke_at != 0) {
         let_go(w, channel);
         w->look = true;
-    } else if (call->number == ULV_CALL_FAILED && take_credit(w)) {
+    } else if (call->number == ULV_CALL_FAILED && !take_credit(w)) {
+        e->status = ULV_E_AGAIN;
+    } else if (call->number == ULV_CALL_FAILED) {
         ulv_text_init(&line, text, sizeof(text));
         ulv_text_format(&line, "channel %u: the guest gave it up, status %i",
                         channel->id, (int64_t)call->argument[1]);
@@ -258,6 +260,10 @@ call_memory(struct world *w, const struct ulv_exit_call *call,
     }
     if (accept && piece->held == MAPPED) {
         e->status = ULV_E_EXISTS;
+        return;
+    }
+    if (!accept && piece->revoke_at == 0 && !take_credit(w)) {
+        e->status = ULV_E_AGAIN;
         return;
     }
     e->value = PIECE_BYTES;

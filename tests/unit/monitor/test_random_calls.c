@@ -349,6 +349,7 @@ static struct {
     { ULV_CALL_DETACH, ULV_E_NOT_FOUND, 0 },
     { ULV_CALL_FAILED, ULV_OK, 0 },
     { ULV_CALL_FAILED, ULV_E_NOT_FOUND, 0 },
+    { ULV_CALL_FAILED, ULV_E_AGAIN, 0 },
     { ULV_CALL_DISCOVER, ULV_OK, 0 },
     { ULV_CALL_LOG, ULV_OK, 0 },
     { ULV_CALL_LOG, ULV_E_ARG, 0 },
