@@ -6,6 +6,7 @@
  * the stay with EINTR; whatever is left of it is taken away before the thread's
  * mask is as it was.
  */
+#include <cpuid.h>
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -25,6 +26,8 @@
 #define RUN_SENDING 2u
 #define RUN_SENT    3u
 
+#define TASK_AVAILABLE 9
+#define TASK_BUSY      11
 #define EFER_LME (UINT64_C(1) << 8)
 #define EFER_LMA (UINT64_C(1) << 10)
 #define EFER_NXE (UINT64_C(1) << 11)
@@ -48,6 +51,27 @@ segment(uint16_t selector, uint8_t type, uint8_t dpl, bool code)
     return s;
 }
 
+/*
+ * SDM vol. 3C 26.3.1.2: the task that VM entry loads is busy. The processor
+ * that QEMU emulates gives a guest no port by a permission bit map unless the
+ * type is "available", which is what AMD's have there after a guest's own LTR.
+ */
+static uint8_t
+task_type(void)
+{
+    uint32_t a, b, c, d;
+    char name[12];
+
+    __cpuid(1, a, b, c, d);
+    if ((c & UINT32_C(1) << 31) == 0) /* no hypervisor */
+        return TASK_BUSY;
+    __cpuid(0x40000000, a, b, c, d);
+    memcpy(name, &b, 4);
+    memcpy(name + 4, &c, 4);
+    memcpy(name + 8, &d, 4);
+    return memcmp(name, "TCGTCGTCGTCG", 12) == 0 ? TASK_AVAILABLE : TASK_BUSY;
+}
+
 static ulv_status
 set_system_registers(const struct vcpu *v, struct ulv_diag *diag)
 {
@@ -61,7 +85,7 @@ set_system_registers(const struct vcpu *v, struct ulv_diag *diag)
                                  .limit = 119,
                                  .selector = (uint16_t)(SELECTOR_TSS +
                                                         v->idx * 16),
-                                 .type = 11,
+                                 .type = task_type(),
                                  .present = 1 };
     s.ldt = (struct kvm_segment){ .unusable = 1 };
     s.gdt.base = GDT;
