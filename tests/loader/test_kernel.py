@@ -5,12 +5,11 @@ booted from nothing but what the loader wrote.
 
 usage: tap.py test_kernel.py
 
-ULTRAVISOR_PLAN_IMAGE is the program, ULTRAVISOR_CACHE a folder for what was
-downloaded, ULTRAVISOR_KERNEL a bzImage to use in its place.
+ULTRAVISOR_PLAN_IMAGE is the program; linux_kernel.py says where the kernel
+comes from.
 """
 
 import functools
-import glob
 import lzma
 import os
 import pathlib
@@ -20,9 +19,10 @@ import subprocess
 import tempfile
 import unittest
 
+import linux_kernel
+from linux_kernel import output
+
 HERE = pathlib.Path(__file__).resolve().parent
-PACKAGE = "linux-image-cloud-amd64"
-CACHE = pathlib.Path(os.environ["ULTRAVISOR_CACHE"])
 PLAN_IMAGE = os.environ["ULTRAVISOR_PLAN_IMAGE"]
 CMDLINE = "console=ttyS0 earlyprintk=serial panic=-1 ulv.word=unheard"
 MEBIBYTES = 512
@@ -30,44 +30,10 @@ E820 = [(0, 0xa0000, 1), (0x100000, (MEBIBYTES << 20) - 0x100000, 1)]
 INITRD, COMMAND_LINE = 1, 2  # of the pieces
 
 
-def output(*command, **options):
-    return subprocess.run(command, check=True, text=True, timeout=300,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          **options).stdout
-
-
-def download():
-    """The bzImage of the package behind PACKAGE."""
-    with tempfile.TemporaryDirectory(dir=CACHE) as folder:
-        depends = output("apt-cache", "depends", PACKAGE)
-        names = [line.split()[1] for line in depends.splitlines()
-                 if "Depends: linux-image-" in line]
-        if not names:
-            raise ValueError(f"{PACKAGE} is in no list of apt")
-        output("apt-get", "download", names[0], cwd=folder)
-        output("dpkg", "-x", *glob.glob(folder + "/*.deb"), folder + "/files")
-        found, = glob.glob(folder + "/files/boot/vmlinuz-*")
-        shutil.move(found, CACHE / "vmlinuz")
-
-
-@functools.cache
-def find_kernel():
-    """Path of a bzImage, or None and the reason."""
-    if "ULTRAVISOR_KERNEL" in os.environ:
-        return pathlib.Path(os.environ["ULTRAVISOR_KERNEL"]), ""
-    try:
-        CACHE.mkdir(parents=True, exist_ok=True)
-        if not (CACHE / "vmlinuz").exists():
-            download()
-    except (OSError, ValueError, subprocess.SubprocessError) as error:
-        return None, f"no kernel could be downloaded: {error}"
-    return CACHE / "vmlinuz", ""
-
-
 @functools.cache
 def kernel():
     """A bzImage; raises SkipTest with the reason for none."""
-    path, reason = find_kernel()
+    path, reason = linux_kernel.find_kernel()
     if path is None:
         raise unittest.SkipTest(reason)
     return path.read_bytes()
@@ -127,20 +93,6 @@ def vmlinux():
                             f"it begins with {packed[:6].hex()}")
 
 
-def cpio(entries):
-    """An archive as Linux's buffer-format.rst has it."""
-    out = b""
-    for number, (name, mode, device, data) in enumerate(
-            entries + [("TRAILER!!!", 0, (0, 0), b"")]):
-        fields = (number, mode, 0, 0, 1, 0, len(data), 0, 0, *device,
-                  len(name) + 1, 0)
-        out += b"070701" + b"".join(b"%08x" % field for field in fields)
-        out += name.encode() + b"\0"
-        out += bytes(-len(out) % 4) + data
-        out += bytes(-len(out) % 4)
-    return out
-
-
 class Kernel(unittest.TestCase):
     def setUp(self):
         self.image = kernel()
@@ -153,11 +105,9 @@ class Kernel(unittest.TestCase):
     def make_initrd(self):
         output("as", "--64", "-o", self.folder / "init.o", HERE / "init.S")
         output("ld", "-o", self.folder / "init", self.folder / "init.o")
-        self.initrd = cpio([
-            ("dev", 0o40755, (0, 0), b""),
-            ("dev/console", 0o20600, (5, 1), b""),
-            ("init", 0o100755, (0, 0),
-             (self.folder / "init").read_bytes())])
+        self.initrd = linux_kernel.cpio([
+            linux_kernel.folder("dev"), linux_kernel.CONSOLE,
+            linux_kernel.file("init", (self.folder / "init").read_bytes())])
         (self.folder / "initrd").write_bytes(self.initrd)
 
     def load(self, image):

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""Runs tests of this build on a stock Linux kernel whose KVM has hardware to
+work with, in an emulated machine; prints what they found as TAP.
+
+usage: nested.py [--silence SECONDS] MACHINE JOB...
+
+MACHINE is qemu (SVM: the module kvm_amd) or bochs (VMX: kvm_intel). A JOB is
+"NAME PROGRAM WORD...", what a test runs; a word that is the path of a file
+stands for it in there. --silence is how long the machine may say nothing.
+"""
+
+import argparse
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[1:1] = [str(HERE.parent), str(HERE.parent / "appliance")]
+
+import linux_kernel as linux  # noqa: E402
+import machine as machines  # noqa: E402
+import report  # noqa: E402
+
+FOLDERS = ("bin", "dev", "lib64", "modules", "proc", "sys", "tmp")
+ENVIRONMENT = {"CMOCKA_MESSAGE_OUTPUT": "TAP", "PATH": "/bin",
+               "LD_LIBRARY_PATH": "/lib64"}
+
+
+def libraries(program):
+    """Shared libraries that a program needs, its loader among them."""
+    said = subprocess.run(["ldd", program], check=False, text=True,
+                          stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL).stdout
+    return re.findall(r"(/\S+) \(0x", said)
+
+
+class Initrd:
+    """What the machine boots with: init, jobs, and all that those name."""
+
+    def __init__(self, init):
+        self.entries = {name: linux.folder(name) for name in FOLDERS}
+        self.entries["dev/console"] = linux.CONSOLE
+        self.add("init", init)
+        self.lines = [f"setenv {name} {value}"
+                      for name, value in ENVIRONMENT.items()]
+
+    def add(self, name, path):
+        if name not in self.entries:
+            data = pathlib.Path(path).read_bytes()
+            self.entries[name] = linux.file(name, data)
+        return "/" + name
+
+    def add_module(self, path):
+        self.lines.append("module " + self.add("modules/" + path.name, path))
+
+    def add_word(self, word):
+        """A word of a job: a file goes with it, and what that needs."""
+        if not os.path.isfile(word):
+            return word
+        for library in libraries(word):
+            self.add("lib64/" + os.path.basename(library), library)
+        return self.add("bin/" + os.path.basename(word), word)
+
+    def add_job(self, name, words):
+        said = [self.add_word(word) for word in words]
+        self.lines.append(" ".join(["run", name, *said]))
+
+    def bytes(self):
+        jobs = "".join(line + "\n" for line in self.lines).encode()
+        return linux.cpio([*self.entries.values(),
+                           linux.file("jobs", jobs, 0o644)])
+
+
+def make_initrd(path, module, jobs):
+    modules, reason = linux.find_modules()
+    if modules is None:
+        return reason
+    initrd = Initrd(os.environ["ULTRAVISOR_INIT"])
+    for file in linux.in_order(modules, module):
+        initrd.add_module(file)
+    for name, *words in jobs:
+        initrd.add_job(name, words)
+    path.write_bytes(initrd.bytes())
+    return None
+
+
+def run(machine, jobs, silence):
+    tap = report.Report([name for name, *_ in jobs],
+                        lambda line: print(line, flush=True))
+    reason = None
+    try:
+        for line in machine.lines(silence):
+            tap.feed(line)
+            if line == report.INIT + "done":
+                break
+        else:
+            reason = "ended before its time"
+    except machines.Silent as silent:
+        reason = str(silent)
+    if reason is not None:
+        for line in machine.said_itself().splitlines():
+            tap.comment(line)
+    return tap.end(reason)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("machine", choices=machines.MACHINES)
+    parser.add_argument("jobs", nargs="+", metavar="JOB")
+    parser.add_argument("--silence", type=float, default=120)
+    arguments = parser.parse_args()
+    kind = machines.MACHINES[arguments.machine]
+    jobs = [job.split() for job in arguments.jobs]
+    kernel, reason = linux.find_kernel()
+    reason = kind.missing() or reason
+    with tempfile.TemporaryDirectory() as name:
+        initrd = pathlib.Path(name) / "initrd"
+        reason = reason or make_initrd(initrd, kind.module, jobs)
+        if reason:
+            print(f"1..0 # SKIP {reason}")
+            return 0
+        with kind(name, kernel, initrd) as machine:
+            return run(machine, jobs, arguments.silence)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
