@@ -13,6 +13,7 @@ import argparse
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -107,6 +108,8 @@ def run(machine, jobs, silence):
 
 
 def main():
+    # so that the machine ends too
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("machine", choices=machines.MACHINES)
     parser.add_argument("jobs", nargs="+", metavar="JOB")

@@ -28,6 +28,8 @@
 
 #define TASK_AVAILABLE 9
 #define TASK_BUSY      11
+/* bit 1, which is always 1, and IF */
+#define RFLAGS   UINT64_C(0x202)
 #define EFER_LME (UINT64_C(1) << 8)
 #define EFER_LMA (UINT64_C(1) << 10)
 #define EFER_NXE (UINT64_C(1) << 11)
@@ -129,6 +131,11 @@ set_run_mask(struct vcpu *v, const sigset_t *of_thread, struct ulv_diag *diag)
     return ULV_OK;
 }
 
+/*
+ * Interrupts are enabled, as for every program at level 3. Nothing interrupts
+ * this guest; but a processor that Bochs emulates leaves a guest for the host's
+ * interrupts only while it could have taken them itself.
+ */
 static ulv_status
 set_start(struct vcpu *v, ulv_gpa entry, ulv_gpa stack, uint64_t argument,
           struct ulv_diag *diag)
@@ -136,7 +143,7 @@ set_start(struct vcpu *v, ulv_gpa entry, ulv_gpa stack, uint64_t argument,
     const struct kvm_regs regs = { .rip = entry.value,
                                    .rsp = stack.value - 8,
                                    .rdi = argument,
-                                   .rflags = 2 };
+                                   .rflags = RFLAGS };
     ulv_status status = set_system_registers(v, diag);
 
     if (status == ULV_OK && ioctl(v->fd, KVM_SET_REGS, &regs) != 0)
