@@ -11,6 +11,7 @@
 #ifndef ULTRAVISOR_TRANSACTION_H
 #define ULTRAVISOR_TRANSACTION_H
 
+#include <ultravisor/abi/view.h>
 #include <ultravisor/system.h>
 
 #ifdef __cplusplus
@@ -24,6 +25,8 @@ typedef struct ulv_transaction ulv_transaction;
 /* processors */
 #define ULV_SHARED    UINT32_C(0)
 #define ULV_DEDICATED UINT32_C(1)
+
+#define ULV_ANY_PROCESSOR UINT64_C(0)
 
 /* attach */
 #define ULV_DISK_READ_WRITE UINT32_C(0)
@@ -145,6 +148,40 @@ ULV_API void ulv_transaction_move(ulv_transaction *t, ulv_id partition,
  */
 ULV_API void ulv_transaction_processors(ulv_transaction *t, ulv_id partition,
                                         uint32_t count, uint32_t mode);
+
+/**
+ * Give a partition one virtual processor, and say of which processor and how
+ * much of it: a period of a processor has ULV_QUANTA quanta of ULV_QUANTUM_NS,
+ * and each belongs to one virtual processor or to idle.
+ *
+ * @param t          a transaction
+ * @param partition  a guest partition
+ * @param processor  its id: ULV_QUERY_PROCESSORS; or ULV_ANY_PROCESSOR
+ * @param mode       ULV_SHARED or ULV_DEDICATED
+ * @param quanta     SHARED: of each period, 1 .. ULV_QUANTA; 0: it runs in
+ *                   those that are idle's, with whoever else does
+ *
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API void ulv_transaction_processor(ulv_transaction *t, ulv_id partition,
+                                       ulv_id processor, uint32_t mode,
+                                       uint32_t quanta);
+
+/**
+ * Give a virtual processor more quanta, or fewer, also while it runs. Two of
+ * these in one transaction move quanta: first what is given up.
+ *
+ * @param t          a transaction
+ * @param partition  a guest partition
+ * @param vcpu_idx   which of its virtual processors, from 0; a shared one
+ * @param quanta     of each period, 0 .. ULV_QUANTA
+ *
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API void ulv_transaction_quanta(ulv_transaction *t, ulv_id partition,
+                                    uint32_t vcpu_idx, uint32_t quanta);
 
 /**
  * Attach an offered device to a partition over a new block channel.

@@ -159,6 +159,7 @@ static ulv_status
 check_processor(const struct ulv_database *db,
                 const struct processor *processor, struct ulv_diag *diag)
 {
+    uint64_t taken = 0;
     uint32_t shares = 0;
 
     for (struct record *r = db->first[ULV_QUERY_PARTITIONS]; r != NULL;
@@ -169,6 +170,12 @@ check_processor(const struct ulv_database *db,
             if (s->processor != processor)
                 continue;
             shares++;
+            if ((taken & s->quanta) != 0)
+                return wrong(diag, &processor->r, taken & s->quanta, 0,
+                             "quanta with two owners");
+            taken |= s->quanta;
+            if (processor->taken == UINT64_MAX && s->quanta == 0)
+                return wrong(diag, r, 0, 1, "quanta left to run in");
             if (s->mode == ULV_PROCESSOR_DEDICATED && processor->owner != p)
                 return wrong(diag, &processor->r, processor->owner->r.id,
                              r->id, "owner of a dedicated processor");
@@ -178,6 +185,10 @@ check_processor(const struct ulv_database *db,
         (processor->owner != db->idle && shares != 1))
         return wrong(diag, &processor->r, shares, processor->share_count,
                      "shares of a processor");
+    if (taken != processor->taken ||
+        (processor->owner != db->idle && taken != 0))
+        return wrong(diag, &processor->r, taken, processor->taken,
+                     "quanta of a processor");
     return ULV_OK;
 }
 

@@ -81,6 +81,7 @@ ulv_database_create(const struct ulv_host *host, struct ulv_database **ret)
     if (db == NULL)
         return ULV_E_NO_MEMORY;
     db->host = host;
+    db->start = host->now(host->self);
     db->map_memory.self = db;
     db->map_memory.allocate = map_allocate;
     db->map_memory.touch = map_touch;
@@ -232,6 +233,8 @@ write_processor(const struct record *r, void *ret)
                     ? ULV_PROCESSOR_SHARED
                     : ULV_PROCESSOR_DEDICATED;
     out->share_count = p->share_count;
+    if (p->owner->kind == ULV_PARTITION_IDLE)
+        out->idle_quanta = ulv_db_count(~p->taken);
 }
 
 static void
@@ -263,6 +266,50 @@ write_extent(const struct record *r, void *ret)
     out->node = e->node;
     out->flags = e->draining ? ULV_EXTENT_DRAINING : 0;
     out->heir = e->heir;
+}
+
+/* What its virtual processors have together; idle: what nobody has. */
+static void
+count_quanta(const struct ulv_database *db, const struct partition *p,
+             struct ulv_usage_record *out)
+{
+    for (const struct share *s = p->shares; s != NULL; s = s->next) {
+        out->quanta += ulv_db_count(s->quanta);
+        out->dedicated += s->mode == ULV_PROCESSOR_DEDICATED ? 1 : 0;
+    }
+    if (p != db->idle)
+        return;
+    for (const struct record *r = db->first[ULV_QUERY_PROCESSORS]; r != NULL;
+         r = r->after) {
+        const struct processor *processor = (const void *)r;
+
+        if (processor->owner == p)
+            out->quanta += ulv_db_count(~processor->taken);
+    }
+}
+
+static uint64_t
+elapsed_time(const struct ulv_database *db)
+{
+    uint64_t time = db->host->now(db->host->self) - db->start, all = 0;
+
+    for (const struct record *r = db->first[ULV_QUERY_PROCESSORS]; r != NULL;
+         r = r->after)
+        all += time;
+    return all;
+}
+
+static void
+write_usage(const struct ulv_database *db, const struct record *r,
+            uint64_t elapsed, struct ulv_usage_record *out)
+{
+    const struct partition *p = (const void *)r;
+
+    out->id = r->id;
+    out->used = p == db->idle ? ulv_db_time_idle(db, elapsed) : p->used;
+    out->elapsed = elapsed;
+    out->gone = db->used_gone;
+    count_quanta(db, p, out);
 }
 
 static const struct {
@@ -299,6 +346,8 @@ ulv_database_query(const struct ulv_database *db, uint32_t kind,
                    uint64_t after, void *buf, size_t bytes,
                    uint32_t *ret_bytes, uint32_t *ret_count, bool *ret_more)
 {
+    bool usage = kind == ULV_QUERY_USAGE;
+    uint64_t elapsed = usage ? elapsed_time(db) : 0;
     uint8_t *out = buf;
     uint32_t room;
 
@@ -306,6 +355,8 @@ ulv_database_query(const struct ulv_database *db, uint32_t kind,
     *ret_more = false;
     if (kind == ULV_QUERY_LOG)
         *ret_bytes = sizeof(struct ulv_log_record);
+    else if (usage)
+        *ret_bytes = sizeof(struct ulv_usage_record);
     else if (kind >= 1 && kind < ULV_COUNT_OF(query_kind))
         *ret_bytes = query_kind[kind].bytes;
     else
@@ -317,7 +368,8 @@ ulv_database_query(const struct ulv_database *db, uint32_t kind,
         query_log(db, after, buf, room, ret_count, ret_more);
         return ULV_OK;
     }
-    for (struct record *r = db->first[kind]; r != NULL; r = r->after) {
+    for (struct record *r = db->first[usage ? ULV_QUERY_PARTITIONS : kind];
+         r != NULL; r = r->after) {
         if (r->id <= after)
             continue;
         if (*ret_count == room) {
@@ -325,7 +377,10 @@ ulv_database_query(const struct ulv_database *db, uint32_t kind,
             break;
         }
         memset(out, 0, *ret_bytes);
-        query_kind[kind].write(r, out);
+        if (usage)
+            write_usage(db, r, elapsed, (void *)out);
+        else
+            query_kind[kind].write(r, out);
         out += *ret_bytes;
         (*ret_count)++;
     }
@@ -411,6 +466,11 @@ ulv_database_view_processors(const struct ulv_database *db, ulv_id id,
             buf[count].id = share->processor->r.id;
             buf[count].vcpu_idx = share->vcpu_idx;
             buf[count].mode = share->mode;
+            buf[count].quanta = share->quanta;
+            if (share->mode == ULV_PROCESSOR_DEDICATED)
+                buf[count].quanta = UINT64_MAX;
+            else if (share->quanta == 0)
+                buf[count].quanta = ~share->processor->taken;
         }
         count++;
     }

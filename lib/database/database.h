@@ -180,13 +180,18 @@ uint32_t ulv_database_view_devices(const struct ulv_database *db, ulv_id id,
 bool ulv_database_draining(const struct ulv_database *db, ulv_id object,
                            struct ulv_effect_extent *ret);
 
+/* The partition has used the processors for so long, beyond what was reported
+ * before; shown by queries only. */
+void ulv_database_account(struct ulv_database *db, ulv_id partition,
+                          ulv_nsec used);
+
 /* The ultravisor saw this in a channel's header; shown by queries only. */
 void ulv_database_channel_seen(struct ulv_database *db, ulv_id channel,
                                const uint32_t state[2]);
 
 /**
- * Verify every invariant from scratch: one owner for each page, processor and
- * device; counts equal sums; nothing dangles.
+ * Verify every invariant from scratch: one owner for each page, processor,
+ * quantum and device; counts equal sums; nothing dangles.
  * Errors: INTERNAL, diag names what is wrong.  Cost: all records.
  */
 ulv_status ulv_database_check(const struct ulv_database *db,

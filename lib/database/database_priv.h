@@ -35,6 +35,7 @@ struct share { /* a virtual processor */
     struct share *next;
     struct processor *processor;
     uint32_t vcpu_idx, mode;
+    uint64_t quanta; /* its own; 0: shared, and it runs in those left over */
 };
 
 struct partition {
@@ -48,6 +49,7 @@ struct partition {
     struct share *shares;
     struct channel *slot[ULV_SLOT_COUNT]; /* guests */
     uint32_t extent_count, processor_count, channel_count, device_count;
+    uint64_t used; /* ns of processor time, as reported */
     char name[32];
 };
 
@@ -74,6 +76,7 @@ struct processor {
     struct record r;
     struct partition *owner; /* idle, or the one it is dedicated to */
     uint32_t package, core, thread, node, os_number, share_count;
+    uint64_t taken; /* quanta that are somebody's own; the rest is idle's */
 };
 
 struct pool { /* of a memory node */
@@ -126,6 +129,8 @@ struct ulv_database {
     struct partition *idle, *ultravisor;
     struct ulv_plan *plan;
     struct ulv_log_record log[ULV_LOG_COUNT]; /* revision % count */
+    ulv_nsec start;     /* accounts begin */
+    uint64_t used_gone; /* by partitions that are destroyed */
 };
 
 /* records.c: all but find_record go through the plan's undo log */
@@ -179,6 +184,12 @@ ulv_status ulv_db_release_memory(struct ulv_database *db,
 ulv_status ulv_db_assign_processors(struct ulv_database *db,
                                     const struct ulv_op_assign_processors *op,
                                     struct ulv_diag *diag);
+ulv_status ulv_db_set_quanta(struct ulv_database *db,
+                             const struct ulv_op_set_quanta *op,
+                             struct ulv_diag *diag);
+/* How many quanta these are. */
+uint32_t ulv_db_count(uint64_t quanta);
+uint64_t ulv_db_time_idle(const struct ulv_database *db, uint64_t elapsed);
 ulv_status ulv_db_move_memory(struct ulv_database *db,
                               const struct ulv_op_move_memory *op,
                               struct ulv_diag *diag);

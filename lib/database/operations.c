@@ -619,8 +619,9 @@ destroy_partition(struct ulv_database *db,
                             p->name, running_end(c)->name);
     }
     if (!ulv_db_touched(db, p) || drop_connections(db, p) != ULV_OK ||
-        ulv_db_shares_drop(db, p) != ULV_OK)
+        ulv_db_shares_drop(db, p) != ULV_OK || !TOUCH(db, &db->used_gone))
         return ulv_db_no_memory(diag);
+    db->used_gone += p->used;
     if (ulv_db_extents_drop(db, p) != ULV_OK)
         return ulv_db_no_memory(diag);
     effect = ulv_db_effect(db, ULV_EFFECT_PARTITION_DESTROY);
@@ -688,8 +689,10 @@ ulv_db_apply(struct ulv_database *db, const struct ulv_operation *o,
         return settle(db, &o->u.settle, diag);
     case ULV_OP_GRANT:
         return ulv_db_grant(db, &o->u.grant, diag);
+    case ULV_OP_SET_QUANTA:
+        return ulv_db_set_quanta(db, &o->u.set_quanta, diag);
     default:
-        return ulv_fail(diag, ULV_E_ARG, 0, o->kind, ULV_OP_GRANT,
+        return ulv_fail(diag, ULV_E_ARG, 0, o->kind, ULV_OP_SET_QUANTA,
                         "unknown operation %u", (uint64_t)o->kind);
     }
 }

@@ -32,55 +32,211 @@ ulv_db_add_processor(struct ulv_database *db,
     return ULV_OK;
 }
 
-/* The processor fewest share, that nobody has for himself. */
+/* ---- the quantum map ----------------------------------------------------- */
+
+uint32_t
+ulv_db_count(uint64_t quanta)
+{
+    uint32_t count = 0;
+
+    for (; quanta != 0; quanta &= quanta - 1)
+        count++;
+    return count;
+}
+
+static bool
+fills_gaps(const struct share *share)
+{
+    return share->mode == ULV_PROCESSOR_SHARED && share->quanta == 0;
+}
+
+/* Quanta of a processor that can become somebody's own: those who share it and
+ * have none keep one to run in. */
+static uint32_t
+quanta_to_give(const struct ulv_database *db,
+               const struct processor *processor, const struct share *but)
+{
+    uint32_t count = ulv_db_count(~processor->taken);
+
+    for (const struct record *r = db->first[ULV_QUERY_PARTITIONS]; r != NULL;
+         r = r->after) {
+        const struct partition *p = (const void *)r;
+
+        for (const struct share *s = p->shares; s != NULL; s = s->next) {
+            if (s != but && s->processor == processor && fills_gaps(s))
+                return count == 0 ? 0 : count - 1;
+        }
+    }
+    return count;
+}
+
+/* Those who fill the gaps have others now, and their views say so. */
+static bool
+gaps_changed(struct ulv_database *db, const struct processor *processor)
+{
+    for (struct record *r = db->first[ULV_QUERY_PARTITIONS]; r != NULL;
+         r = r->after) {
+        struct partition *p = (struct partition *)(void *)r;
+
+        for (const struct share *s = p->shares; s != NULL; s = s->next) {
+            if (s->processor == processor && fills_gaps(s) &&
+                !ulv_db_touched(db, p))
+                return false;
+        }
+    }
+    return true;
+}
+
+/* The lowest that are idle's are added, the highest of its own are given up:
+ * what a guest has lies together where it can. The share and the processor are
+ * touched, and there are enough. */
+static bool
+give_quanta(struct ulv_database *db, struct share *share, uint32_t count)
+{
+    struct processor *processor = share->processor;
+    uint32_t has = ulv_db_count(share->quanta);
+
+    if (has == count)
+        return true;
+    for (uint64_t idle = ~processor->taken; has < count;
+         has++, idle &= idle - 1) {
+        share->quanta |= idle & -idle;
+        processor->taken |= idle & -idle;
+    }
+    for (; has > count; has--) {
+        uint64_t last = UINT64_C(1) << (63 - __builtin_clzll(share->quanta));
+
+        share->quanta ^= last;
+        processor->taken ^= last;
+    }
+    processor->r.version = db->revision + 1;
+    return gaps_changed(db, processor);
+}
+
+static ulv_status
+no_quanta(struct ulv_diag *diag, const struct partition *p, ulv_id processor,
+          uint32_t asked, uint32_t left)
+{
+    return ulv_fail(diag, ULV_E_LIMIT, p->r.id, asked, left,
+                    "%s: %u quanta of processor %u asked, %u can be had",
+                    p->name, (uint64_t)asked, processor, (uint64_t)left);
+}
+
+ulv_status
+ulv_db_set_quanta(struct ulv_database *db, const struct ulv_op_set_quanta *op,
+                  struct ulv_diag *diag)
+{
+    struct partition *p = find_partition(db, op->partition);
+    struct share *share = p == NULL ? NULL : p->shares;
+    uint32_t left;
+
+    if (p == NULL)
+        return ulv_fail(diag, ULV_E_NOT_FOUND, op->partition, 0, 0,
+                        "partition %u does not exist", op->partition);
+    while (share != NULL && share->vcpu_idx != op->vcpu_idx)
+        share = share->next;
+    if (share == NULL)
+        return ulv_fail(diag, ULV_E_NOT_FOUND, p->r.id, op->vcpu_idx,
+                        p->processor_count, "%s has no processor %u", p->name,
+                        (uint64_t)op->vcpu_idx);
+    if (share->mode != ULV_PROCESSOR_SHARED)
+        return ulv_fail(diag, ULV_E_STATE, p->r.id, op->vcpu_idx, 0,
+                        "%s has its processor %u for itself", p->name,
+                        (uint64_t)op->vcpu_idx);
+    left = quanta_to_give(db, share->processor, share) +
+           ulv_db_count(share->quanta);
+    if (op->quanta > left)
+        return no_quanta(diag, p, share->processor->r.id, op->quanta, left);
+    if (!TOUCH(db, share) || !TOUCH(db, share->processor) ||
+        !ulv_db_touched(db, p) || !give_quanta(db, share, op->quanta))
+        return ulv_db_no_memory(diag);
+    return ULV_OK;
+}
+
+/* ---- who gets which ------------------------------------------------------ */
+
+/* Whether nobody has it for himself, p not already, and enough is left. */
+static bool
+can_have(const struct ulv_database *db, const struct partition *p,
+         const struct processor *processor,
+         const struct ulv_op_assign_processors *op)
+{
+    const struct share *share = p->shares;
+
+    while (share != NULL && share->processor != processor)
+        share = share->next;
+    if (share != NULL || processor->owner != db->idle)
+        return false;
+    if (op->mode == ULV_PROCESSOR_DEDICATED)
+        return processor->share_count == 0;
+    if (op->quanta == 0)
+        return processor->taken != UINT64_MAX;
+    return op->quanta <= quanta_to_give(db, processor, NULL);
+}
+
+/* The one that was named, or the one fewest share. */
 static struct processor *
-least_shared(const struct ulv_database *db, const struct partition *p,
-             bool dedicated)
+choose(const struct ulv_database *db, const struct partition *p,
+       const struct ulv_op_assign_processors *op)
 {
     struct processor *best = NULL;
 
     for (struct record *r = db->first[ULV_QUERY_PROCESSORS]; r != NULL;
          r = r->after) {
         struct processor *processor = (struct processor *)(void *)r;
-        const struct share *share = p->shares;
 
-        while (share != NULL && share->processor != processor)
-            share = share->next;
-        if (share != NULL || processor->owner != db->idle ||
-            (dedicated && processor->share_count > 0))
-            continue;
-        if (best == NULL || processor->share_count < best->share_count)
+        if ((op->processor == 0 || op->processor == r->id) &&
+            can_have(db, p, processor, op) &&
+            (best == NULL || processor->share_count < best->share_count))
             best = processor;
     }
     return best;
 }
 
+/* Why there is none. */
 static ulv_status
-assign_processor(struct ulv_database *db, struct partition *p, uint32_t mode,
+none_left(const struct ulv_database *db, const struct partition *p,
+          const struct ulv_op_assign_processors *op, struct ulv_diag *diag)
+{
+    bool dedicated = op->mode == ULV_PROCESSOR_DEDICATED;
+    struct processor *processor =
+        (void *)ulv_db_find(db, op->processor, ULV_QUERY_PROCESSORS);
+
+    if (op->processor != 0 && processor == NULL)
+        return ulv_fail(diag, ULV_E_NOT_FOUND, op->processor, 0, 0,
+                        "processor %u does not exist", op->processor);
+    if (processor != NULL && !dedicated && processor->owner == db->idle)
+        return no_quanta(diag, p, op->processor, op->quanta,
+                         quanta_to_give(db, processor, NULL));
+    return ulv_fail(diag, ULV_E_LIMIT, p->r.id, p->processor_count + 1,
+                    p->processor_count, "%s: no further processor can be %s",
+                    p->name, dedicated ? "dedicated" : "shared");
+}
+
+static ulv_status
+assign_processor(struct ulv_database *db, struct partition *p,
+                 const struct ulv_op_assign_processors *op,
                  struct ulv_diag *diag)
 {
-    bool dedicated = mode == ULV_PROCESSOR_DEDICATED;
-    struct processor *processor = least_shared(db, p, dedicated);
+    struct processor *processor = choose(db, p, op);
     struct share *share;
 
     if (processor == NULL)
-        return ulv_fail(diag, ULV_E_LIMIT, p->r.id, p->processor_count + 1,
-                        p->processor_count,
-                        "%s: no further processor can be %s", p->name,
-                        dedicated ? "dedicated" : "shared");
+        return none_left(db, p, op, diag);
     share = ulv_db_allocate(db, sizeof(*share));
     if (share == NULL || !TOUCH(db, processor) || !ulv_db_touched(db, p))
         return ulv_db_no_memory(diag);
     share->processor = processor;
-    share->mode = mode;
+    share->mode = op->mode;
     share->vcpu_idx = p->processor_count++;
     share->next = p->shares;
     p->shares = share;
     processor->share_count++;
     processor->r.version = db->revision + 1;
-    if (dedicated)
+    if (op->mode == ULV_PROCESSOR_DEDICATED)
         processor->owner = p;
-    return ULV_OK;
+    return give_quanta(db, share, op->quanta) ? ULV_OK
+                                              : ulv_db_no_memory(diag);
 }
 
 ulv_status
@@ -97,12 +253,18 @@ ulv_db_assign_processors(struct ulv_database *db,
         return ulv_fail(diag, ULV_E_DENIED, p->r.id, p->kind, 0,
                         "%s is no guest: processors are given to guests",
                         p->name);
-    if (op->mode > ULV_PROCESSOR_DEDICATED || op->count == 0)
+    if (op->mode > ULV_PROCESSOR_DEDICATED || op->count == 0 ||
+        (op->processor != 0 && op->count != 1))
         return ulv_fail(diag, ULV_E_ARG, op->partition, op->mode, 1,
                         "%s: %u processors in mode %u", p->name,
                         (uint64_t)op->count, (uint64_t)op->mode);
+    if (op->quanta >
+        (op->mode == ULV_PROCESSOR_DEDICATED ? 0 : ULV_QUANTA))
+        return ulv_fail(diag, ULV_E_ARG, op->partition, op->quanta, ULV_QUANTA,
+                        "%s: %u quanta in mode %u", p->name,
+                        (uint64_t)op->quanta, (uint64_t)op->mode);
     for (uint32_t i = 0; i < op->count; i++) {
-        ulv_status status = assign_processor(db, p, op->mode, diag);
+        ulv_status status = assign_processor(db, p, op, diag);
 
         if (status != ULV_OK)
             return status;
@@ -113,17 +275,45 @@ ulv_db_assign_processors(struct ulv_database *db,
 ulv_status
 ulv_db_shares_drop(struct ulv_database *db, struct partition *p)
 {
-    for (struct share *share = p->shares; share != NULL; share = share->next) {
+    struct share *share = p->shares;
+
+    p->shares = NULL;
+    p->processor_count = 0;
+    for (; share != NULL; share = share->next) {
         struct processor *processor = share->processor;
 
-        if (!TOUCH(db, processor) ||
-            ulv_db_bury(db, share, sizeof(*share)) != ULV_OK)
+        if (!TOUCH(db, share) || !TOUCH(db, processor) ||
+            ulv_db_bury(db, share, sizeof(*share)) != ULV_OK ||
+            !give_quanta(db, share, 0))
             return ULV_E_NO_MEMORY;
         processor->share_count--;
         processor->owner = db->idle;
         processor->r.version = db->revision + 1;
     }
-    p->shares = NULL;
-    p->processor_count = 0;
     return ULV_OK;
+}
+
+/* ---- accounts ------------------------------------------------------------ */
+
+void
+ulv_database_account(struct ulv_database *db, ulv_id id, ulv_nsec used)
+{
+    struct partition *p = find_partition(db, id);
+
+    if (p != NULL && !ulv_add_u64(p->used, used, &p->used))
+        p->used = UINT64_MAX;
+}
+
+/* What is left of that time when all others have what they used. */
+uint64_t
+ulv_db_time_idle(const struct ulv_database *db, uint64_t elapsed)
+{
+    elapsed -= ULV_MIN(elapsed, db->used_gone);
+    for (const struct record *r = db->first[ULV_QUERY_PARTITIONS]; r != NULL;
+         r = r->after) {
+        const struct partition *p = (const void *)r;
+
+        elapsed -= ULV_MIN(elapsed, p->used);
+    }
+    return elapsed;
 }

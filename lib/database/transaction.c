@@ -49,7 +49,7 @@ static const char *const operation_name[] = {
     "destroy partition", "assign memory", "release memory", "assign processors",
     "offer device",    "attach device",  "connect",         "rehome device",
     "revoke channel",  "set intent",     "state",           "move memory",
-    "settle",          "grant memory",
+    "settle",          "grant memory",   "set quanta",
 };
 
 /* One line: what it did, in the order asked, equal operations counted. */

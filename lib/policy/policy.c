@@ -414,6 +414,7 @@ decide_one(const struct decision *d, struct ulv_operation *o)
     case ULV_OP_CONNECT:
     case ULV_OP_REVOKE:
     case ULV_OP_SET_INTENT:
+    case ULV_OP_SET_QUANTA:
         return ULV_OK;
     default:
         return ulv_fail(d->diag, ULV_E_POLICY, 0, o->kind, 0,

@@ -298,6 +298,7 @@ static const uint32_t record_bytes[] = {
     [ULV_QUERY_MEMORY] = sizeof(struct ulv_memory_record),
     [ULV_QUERY_LOG] = sizeof(struct ulv_log_record),
     [ULV_QUERY_EXTENTS] = sizeof(struct ulv_extent_record),
+    [ULV_QUERY_USAGE] = sizeof(struct ulv_usage_record),
 };
 
 /* One message's worth. *ret_more: ask again after *after. */

@@ -21,7 +21,7 @@ blank_host(struct picture *p)
         p->memory[i].node = 0;
     }
     for (uint32_t i = 0; i < p->section[2].record_count; i++)
-        p->processor[i].id = 0;
+        p->processor[i].id = p->processor[i].quanta = 0;
     p->section[4].record_count = 0;
 }
 

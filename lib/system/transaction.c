@@ -281,6 +281,34 @@ ulv_transaction_processors(ulv_transaction *t, ulv_id partition,
     o->u.assign_processors.mode = mode;
 }
 
+void
+ulv_transaction_processor(ulv_transaction *t, ulv_id partition,
+                          ulv_id processor, uint32_t mode, uint32_t quanta)
+{
+    struct ulv_operation *o = add(t, ULV_OP_ASSIGN_PROCESSORS);
+
+    if (o == NULL)
+        return;
+    o->u.assign_processors.partition = partition;
+    o->u.assign_processors.count = 1;
+    o->u.assign_processors.mode = mode;
+    o->u.assign_processors.processor = processor;
+    o->u.assign_processors.quanta = quanta;
+}
+
+void
+ulv_transaction_quanta(ulv_transaction *t, ulv_id partition, uint32_t vcpu_idx,
+                       uint32_t quanta)
+{
+    struct ulv_operation *o = add(t, ULV_OP_SET_QUANTA);
+
+    if (o == NULL)
+        return;
+    o->u.set_quanta.partition = partition;
+    o->u.set_quanta.vcpu_idx = vcpu_idx;
+    o->u.set_quanta.quanta = quanta;
+}
+
 /* What a device is called: the last part of its path. */
 static void
 name_device(struct ulv_op_offer *op, const struct ulv_source *source)

@@ -72,6 +72,7 @@ check_operation(const struct ulv_operation *o, struct ulv_diag *diag)
     case ULV_OP_RELEASE_MEMORY:
     case ULV_OP_MOVE_MEMORY:
     case ULV_OP_ASSIGN_PROCESSORS:
+    case ULV_OP_SET_QUANTA:
     case ULV_OP_OFFER:
     case ULV_OP_ATTACH:
     case ULV_OP_CONNECT:

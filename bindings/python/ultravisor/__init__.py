@@ -23,6 +23,7 @@ QUERIES = {
     "devices": (C.ULV_QUERY_DEVICES, "struct ulv_device_record"),
     "processors": (C.ULV_QUERY_PROCESSORS, "struct ulv_processor_record"),
     "memory": (C.ULV_QUERY_MEMORY, "struct ulv_memory_record"),
+    "usage": (C.ULV_QUERY_USAGE, "struct ulv_usage_record"),
     "extents": (C.ULV_QUERY_EXTENTS, "struct ulv_extent_record"),
     "log": (C.ULV_QUERY_LOG, "struct ulv_log_record"),
 }
@@ -112,6 +113,17 @@ class Transaction:
     def processors(self, number, count):
         lib.ulv_transaction_processors(self._handle, number, count,
                                        C.ULV_SHARED)
+
+    def processor(self, partition, processor=0, quanta=0, dedicated=False):
+        """One virtual processor, of a processor by its id (0: any), with so
+        many quanta of each period; without any it runs in idle's."""
+        lib.ulv_transaction_processor(
+            self._handle, partition.id, processor,
+            C.ULV_DEDICATED if dedicated else C.ULV_SHARED, quanta)
+
+    def quanta(self, partition, quanta, vcpu=0):
+        """More quanta, or fewer; what is given up comes first."""
+        lib.ulv_transaction_quanta(self._handle, partition.id, vcpu, quanta)
 
     def memory(self, partition, size_, node=0xffffffff):
         lib.ulv_transaction_memory(self._handle, partition.id, size(size_),

@@ -92,6 +92,7 @@ struct ulv_message_transaction_answer {
 #define ULV_OP_MOVE_MEMORY       15u
 #define ULV_OP_SETTLE            16u
 #define ULV_OP_GRANT             17u
+#define ULV_OP_SET_QUANTA        18u
 
 #define ULV_NODE_ANY UINT32_MAX
 
@@ -140,6 +141,10 @@ struct ulv_op_assign_processors {
     uint64_t partition;
     uint32_t count;
     uint32_t mode;
+    uint64_t processor; /* id; 0: the ultravisor chooses. Else count is 1 */
+    uint32_t quanta;    /* SHARED: of each period, to each of them; 0: they
+                           run in those that nobody has */
+    uint32_t rsvd_;
 };
 struct ulv_op_offer {
     uint64_t id; /* of the device */
@@ -174,6 +179,13 @@ struct ulv_op_set_intent {
     uint32_t intent; /* ULV_INTENT_* */
     uint32_t rsvd_;
     uint64_t image; /* RUNNING: number under which the keeper has the image */
+};
+/* More quanta for a virtual processor, or fewer: two of these in a transaction
+ * move them. What is given up comes first. */
+struct ulv_op_set_quanta {
+    uint64_t partition;
+    uint32_t vcpu_idx; /* of a shared one */
+    uint32_t quanta;   /* 0 .. ULV_QUANTA */
 };
 /* Whole extents, from guest to guest: taken from the one, and when its monitor
  * has let go of them, given to the other, scrubbed. */
@@ -220,6 +232,7 @@ struct ulv_operation {
         struct ulv_op_move_memory move_memory;
         struct ulv_op_settle settle;
         struct ulv_op_grant grant;
+        struct ulv_op_set_quanta set_quanta;
         uint64_t words[11];
     } u;
 };
@@ -248,6 +261,7 @@ struct ulv_operation {
 #define ULV_QUERY_MEMORY     5u
 #define ULV_QUERY_LOG        6u
 #define ULV_QUERY_EXTENTS    7u
+#define ULV_QUERY_USAGE      8u
 
 struct ulv_message_query {
     struct ulv_message m;
@@ -299,7 +313,7 @@ struct ulv_processor_record {
     uint64_t owner;
     uint32_t package, core, thread, node, os_number, mode;
     uint32_t share_count; /* partitions that share it */
-    uint32_t rsvd_;
+    uint32_t idle_quanta; /* of each period, that nobody has */
 };
 struct ulv_memory_record {
     uint64_t id, version;
@@ -316,6 +330,18 @@ struct ulv_extent_record {
     uint64_t heir;  /* DRAINING: the partition that gets it, or 0 */
 };
 #define ULV_EXTENT_DRAINING 1u
+/* What a partition has of the processors, and what it has used. The times of
+ * all partitions, idle included, and of those that are gone, are elapsed. */
+struct ulv_usage_record {
+    uint64_t id;      /* of the partition */
+    uint64_t used;    /* processor time [ns], as last reported; of idle: what
+                         nobody used */
+    uint64_t elapsed; /* time of all processors since the start [ns] */
+    uint64_t gone;    /* used by partitions that are destroyed [ns] */
+    uint32_t quanta;  /* of each period, all its virtual processors together;
+                         of idle: all that nobody has */
+    uint32_t dedicated; /* processors it has for itself */
+};
 struct ulv_log_record {
     uint64_t revision;
     uint64_t time; /* ns on the ultravisor's clock */
@@ -343,6 +369,7 @@ _Static_assert(sizeof(struct ulv_device_record) == 80, "abi");
 _Static_assert(sizeof(struct ulv_processor_record) == 56, "abi");
 _Static_assert(sizeof(struct ulv_memory_record) == 48, "abi");
 _Static_assert(sizeof(struct ulv_extent_record) == 64, "abi");
+_Static_assert(sizeof(struct ulv_usage_record) == 40, "abi");
 _Static_assert(sizeof(struct ulv_log_record) == 128, "abi");
 #endif
 

@@ -93,10 +93,20 @@ struct ulv_view_memory {
     uint32_t node; /* 0 in the guest's part */
 };
 
+/*
+ * The time of a processor is cut into periods of ULV_QUANTA quanta. Quantum
+ * number n of every period begins where the host's clock, divided by
+ * ULV_QUANTUM_NS, leaves n when divided by ULV_QUANTA: all who read that clock
+ * agree on it. doc/scheduling.md
+ */
+#define ULV_QUANTA     64u
+#define ULV_QUANTUM_NS UINT64_C(1000000)
+
 struct ulv_view_processor {
-    uint64_t id;
+    uint64_t id; /* 0 in the guest's part */
     uint32_t vcpu_idx;
     uint32_t mode; /* 0 shared, 1 dedicated */
+    uint64_t quanta; /* bit n: it may run in quantum n; 0 in the guest's part */
 };
 
 struct ulv_view_channel {
@@ -130,7 +140,7 @@ _Static_assert(sizeof(struct ulv_view_page) == 32, "abi");
 _Static_assert(sizeof(struct ulv_view_entry) == 24, "abi");
 _Static_assert(sizeof(struct ulv_view_partition) == 80, "abi");
 _Static_assert(sizeof(struct ulv_view_memory) == 40, "abi");
-_Static_assert(sizeof(struct ulv_view_processor) == 16, "abi");
+_Static_assert(sizeof(struct ulv_view_processor) == 24, "abi");
 _Static_assert(sizeof(struct ulv_view_channel) == 80, "abi");
 _Static_assert(sizeof(struct ulv_view_device) == 24, "abi");
 #endif

@@ -4,45 +4,14 @@
  * not; every invariant is checked after each. Argument: how many transactions
  * (default 2000); ULV_SEED sets the seed.
  */
-#include "../port/port_test.h"
+#include "database_test.h"
 
 #include <stdlib.h>
 
 #include <ultravisor/abi/block.h>
 #include <ultravisor/abi/system_call.h>
 
-#include "database/database.h"
-#include "port/test/test.h"
-
-#define PARTITIONS 24
-#define DRAINING   16
-#define POOL       ULV_MIB(64)
-
 static uint64_t steps = 2000, seed = 1;
-
-struct model_partition {
-    ulv_id id; /* 0: not there */
-    uint64_t memory;
-    uint32_t processors, channels;
-    bool runs;
-};
-
-/* Taken from a partition that ran, and not settled. */
-struct draining {
-    ulv_id object; /* 0: none */
-    struct model_partition *of;
-    ulv_id heir;
-    uint64_t frame, bytes; /* 0: a channel */
-};
-
-struct model {
-    struct draining draining[DRAINING];
-    struct ulv_test_host t;
-    struct ulv_database *db;
-    struct model_partition p[PARTITIONS];
-    ulv_id next, io[2], ultravisor;
-    uint64_t free_bytes, revision;
-};
 
 static uint64_t
 random_below(uint64_t n)
@@ -51,90 +20,6 @@ random_below(uint64_t n)
     seed ^= seed >> 7;
     seed ^= seed << 17;
     return seed % n;
-}
-
-/* Ids go up; a lease that is used up is followed by another. */
-static ulv_id
-new_id(struct model *m)
-{
-    if (m->next % ULV_ID_LEASE_COUNT == 0)
-        assert_int_equal(ulv_database_lease(m->db, &m->next), ULV_OK);
-    return m->next++;
-}
-
-static ulv_status
-commit(struct model *m, const struct ulv_operation *o, uint32_t count)
-{
-    struct ulv_request request = { .operations = o, .operation_count = count };
-    struct ulv_diag diag = ULV_DIAG_INIT;
-    struct ulv_plan *plan;
-    uint32_t idx;
-    ulv_status status =
-        ulv_database_prepare(m->db, &request, &plan, &idx, &diag);
-
-    if (status == ULV_OK) {
-        m->revision++;
-        assert_int_equal(ulv_database_commit(m->db, plan), m->revision);
-    } else {
-        assert_null(plan);
-        assert_true(idx < count);
-        assert_int_equal(diag.status, status);
-        assert_true(diag.text[0] != '\0');
-    }
-    status = ulv_database_check(m->db, &diag) == ULV_OK ? status
-                                                        : ULV_E_INTERNAL;
-    if (status == ULV_E_INTERNAL)
-        print_message("%s\n", diag.text);
-    assert_int_not_equal(status, ULV_E_INTERNAL);
-    return status;
-}
-
-static struct ulv_operation
-create(ulv_id id, uint32_t kind, uint64_t number)
-{
-    struct ulv_operation o = { .kind = ULV_OP_CREATE_PARTITION };
-    struct ulv_text name;
-
-    o.u.create_partition.id = id;
-    o.u.create_partition.kind = kind;
-    ulv_text_init(&name, o.u.create_partition.name, 32);
-    ulv_text_format(&name, "p%u", number);
-    return o;
-}
-
-static void
-begin(struct model *m)
-{
-    struct ulv_operation o[6];
-
-    memset(m, 0, sizeof(*m));
-    memset(o, 0, sizeof(o));
-    ulv_test_host_init(&m->t);
-    assert_int_equal(ulv_database_create(&m->t.host, &m->db), ULV_OK);
-    assert_int_equal(ulv_database_lease(m->db, &m->next), ULV_OK);
-    m->ultravisor = m->next;
-    m->io[0] = m->next + 1;
-    m->io[1] = m->next + 2;
-    o[0] = create(m->next++, ULV_PARTITION_ULTRAVISOR, 1000);
-    o[1] = create(m->next++, ULV_PARTITION_IO, 1001);
-    o[2] = create(m->next++, ULV_PARTITION_IO, 1002);
-    o[3].kind = ULV_OP_ADD_MEMORY;
-    o[3].u.add_memory.id = m->next++;
-    o[3].u.add_memory.bytes = POOL;
-    for (uint32_t i = 4; i < 6; i++) {
-        o[i].kind = ULV_OP_ADD_PROCESSOR;
-        o[i].u.add_processor.id = m->next++;
-        o[i].u.add_processor.os_number = i;
-    }
-    assert_int_equal(commit(m, o, 6), ULV_OK);
-    m->free_bytes = POOL;
-}
-
-static void
-end(struct model *m)
-{
-    ulv_database_destroy(m->db);
-    assert_int_equal(ulv_test_host_fini(&m->t), 0);
 }
 
 static uint64_t
@@ -184,22 +69,176 @@ try_memory(struct model *m, uint64_t i)
     }
 }
 
+/* What the model says of a processor. */
+struct sharers {
+    uint32_t shares, dedicated, without, quanta; /* of all of them */
+};
+
+static struct sharers
+sharers_of(const struct model *m, uint32_t processor,
+           const struct model_share *but)
+{
+    struct sharers all = { 0 };
+
+    for (uint32_t i = 0; i < PARTITIONS; i++) {
+        for (uint32_t v = 0; v < m->p[i].processors; v++) {
+            const struct model_share *s = &m->p[i].share[v];
+
+            if (s->processor != processor || s == but)
+                continue;
+            all.shares++;
+            all.dedicated += s->mode == ULV_PROCESSOR_DEDICATED;
+            all.without += s->mode == ULV_PROCESSOR_SHARED && s->quanta == 0;
+            all.quanta += s->quanta;
+        }
+    }
+    return all;
+}
+
+static bool
+model_can_have(const struct model *m, const struct model_partition *p,
+               const struct model_share *want)
+{
+    struct sharers others = sharers_of(m, want->processor, NULL);
+
+    for (uint32_t v = 0; v < p->processors; v++) {
+        if (p->share[v].processor == want->processor)
+            return false;
+    }
+    if (others.dedicated != 0)
+        return false;
+    if (want->mode == ULV_PROCESSOR_DEDICATED)
+        return others.shares == 0;
+    if (want->quanta == 0)
+        return others.quanta < ULV_QUANTA;
+    return want->quanta + others.quanta + (others.without != 0 ? 1 : 0) <=
+           ULV_QUANTA;
+}
+
+/* Which processor of the model a virtual one is on, as the view has it. */
+static uint32_t
+processor_of(const struct model *m, const struct model_partition *p,
+             uint32_t vcpu_idx)
+{
+    struct ulv_view_processor view[PROCESSORS];
+    uint32_t count =
+        ulv_database_view_processors(m->db, p->id, view, PROCESSORS);
+
+    for (uint32_t i = 0; i < count; i++) {
+        for (uint32_t n = 0; n < PROCESSORS; n++) {
+            if (view[i].vcpu_idx == vcpu_idx && view[i].id == m->processor[n])
+                return n;
+        }
+    }
+    fail();
+    return 0;
+}
+
 static void
 try_processor(struct model *m, uint64_t i)
 {
     struct model_partition *p = &m->p[i];
     struct ulv_operation o = { .kind = ULV_OP_ASSIGN_PROCESSORS };
-    ulv_status status, expected = ULV_OK;
+    struct model_share want = { 0 }, other;
+    bool named = random_below(2) == 0, possible;
+    ulv_status status;
 
     if (p->id == 0)
         return;
+    want.processor = (uint32_t)random_below(PROCESSORS);
+    want.mode = random_below(4) == 0 ? ULV_PROCESSOR_DEDICATED
+                                     : ULV_PROCESSOR_SHARED;
+    if (want.mode == ULV_PROCESSOR_SHARED && random_below(2) == 0)
+        want.quanta = 1 + (uint32_t)random_below(ULV_QUANTA);
     o.u.assign_processors.partition = p->id;
     o.u.assign_processors.count = 1;
-    if (p->processors == 2)
+    o.u.assign_processors.mode = want.mode;
+    o.u.assign_processors.quanta = want.quanta;
+    if (named)
+        o.u.assign_processors.processor = m->processor[want.processor];
+    other = want;
+    other.processor = !want.processor;
+    possible = model_can_have(m, p, &want) ||
+               (!named && model_can_have(m, p, &other));
+    status = commit(m, &o, 1);
+    assert_int_equal(status, possible ? ULV_OK : ULV_E_LIMIT);
+    if (status != ULV_OK)
+        return;
+    if (!named)
+        want.processor = processor_of(m, p, p->processors);
+    assert_true(model_can_have(m, p, &want));
+    m->dedicated += want.mode == ULV_PROCESSOR_DEDICATED;
+    p->share[p->processors++] = want;
+}
+
+static void
+try_quanta(struct model *m, uint64_t i)
+{
+    struct model_partition *p = &m->p[i];
+    struct ulv_operation o = { .kind = ULV_OP_SET_QUANTA };
+    uint32_t vcpu_idx = (uint32_t)random_below(PROCESSORS);
+    uint32_t quanta = (uint32_t)random_below(ULV_QUANTA + 2);
+    struct model_share *s = &p->share[vcpu_idx];
+    struct sharers others = sharers_of(m, s->processor, s);
+    ulv_status status, expected = ULV_OK;
+
+    o.u.set_quanta.partition = p->id != 0 ? p->id : 666666;
+    o.u.set_quanta.vcpu_idx = vcpu_idx;
+    o.u.set_quanta.quanta = quanta;
+    if (p->id == 0 || vcpu_idx >= p->processors)
+        expected = ULV_E_NOT_FOUND;
+    else if (s->mode == ULV_PROCESSOR_DEDICATED)
+        expected = ULV_E_STATE;
+    else if (quanta + others.quanta +
+                 (others.without != 0 && quanta > s->quanta ? 1 : 0) >
+             ULV_QUANTA)
         expected = ULV_E_LIMIT;
     status = commit(m, &o, 1);
     assert_int_equal(status, expected);
-    p->processors += status == ULV_OK ? 1 : 0;
+    m->exhausted += status == ULV_E_LIMIT;
+    if (status == ULV_OK)
+        s->quanta = quanta;
+}
+
+/* The views say of each quantum whose it is: one partition's own, or of all
+ * those together that have none. */
+static void
+compare_quanta(const struct model *m)
+{
+    uint64_t own[PROCESSORS] = { 0 }, gaps[PROCESSORS];
+
+    memset(gaps, 0xff, sizeof(gaps));
+    for (uint32_t i = 0; i < PARTITIONS; i++) {
+        const struct model_partition *p = &m->p[i];
+        struct ulv_view_processor view[PROCESSORS];
+        uint32_t count =
+            p->id == 0 ? 0
+                       : ulv_database_view_processors(m->db, p->id, view,
+                                                      PROCESSORS);
+
+        assert_int_equal(count, p->processors);
+        for (uint32_t n = 0; n < count; n++) {
+            const struct model_share *s = &p->share[view[n].vcpu_idx];
+            uint64_t quanta = view[n].quanta;
+
+            assert_int_equal(view[n].id, m->processor[s->processor]);
+            assert_int_equal(view[n].mode, s->mode);
+            if (s->mode == ULV_PROCESSOR_DEDICATED) {
+                assert_true(quanta == UINT64_MAX);
+            } else if (s->quanta != 0) {
+                assert_int_equal(__builtin_popcountll(quanta), s->quanta);
+                assert_true((own[s->processor] & quanta) == 0);
+                own[s->processor] |= quanta;
+            } else {
+                gaps[s->processor] &= quanta;
+                assert_true(quanta != 0);
+            }
+        }
+    }
+    for (uint32_t n = 0; n < PROCESSORS; n++) {
+        if (sharers_of(m, n, NULL).without != 0)
+            assert_true(gaps[n] == ~own[n]);
+    }
 }
 
 /* A disk: two operations that succeed or fail together. */
@@ -469,6 +508,7 @@ compare(const struct model *m)
                                         sizeof(pool), &bytes, &count, &more),
                      ULV_OK);
     assert_int_equal(pool.free_bytes, m->free_bytes);
+    compare_quanta(m);
 }
 
 static void
@@ -477,7 +517,7 @@ test_database_model__agrees(void **state)
     static void (*const tries[])(struct model *m, uint64_t i) = {
         try_create, try_memory, try_processor, try_disk,
         try_intent, try_ended,  try_destroy,   try_take,
-        try_revoke, try_settle,
+        try_revoke, try_settle, try_quanta,
     };
     static struct model m;
 
@@ -489,6 +529,7 @@ test_database_model__agrees(void **state)
                                                  random_below(PARTITIONS));
         compare(&m);
     }
+    assert_true(m.dedicated != 0 && m.exhausted != 0);
     end(&m);
 }
 
@@ -499,7 +540,7 @@ everything(const struct ulv_database *db, uint8_t *buf, size_t room)
 {
     size_t used = 0;
 
-    for (uint32_t kind = 1; kind <= ULV_QUERY_EXTENTS; kind++) {
+    for (uint32_t kind = 1; kind <= ULV_QUERY_USAGE; kind++) {
         uint32_t bytes, count;
         bool more;
 
@@ -514,9 +555,9 @@ everything(const struct ulv_database *db, uint8_t *buf, size_t room)
 
 /* A transaction that touches everything. */
 static uint32_t
-large(struct model *m, struct ulv_operation o[5])
+large(struct model *m, struct ulv_operation o[6])
 {
-    memset(o, 0, 5 * sizeof(*o));
+    memset(o, 0, 6 * sizeof(*o));
     o[0] = create(m->next, ULV_PARTITION_GUEST, 77);
     o[1].kind = ULV_OP_ASSIGN_MEMORY;
     o[1].u.assign_memory.partition = m->next;
@@ -537,7 +578,11 @@ large(struct model *m, struct ulv_operation o[5])
     o[4].u.attach.partition = m->next;
     o[4].u.attach.device = m->next + 1;
     o[4].u.attach.flags = ULV_BLOCK_READ_ONLY;
-    return 5;
+    o[5].kind = ULV_OP_SET_QUANTA;
+    o[5].u.set_quanta.partition = m->next;
+    o[5].u.set_quanta.vcpu_idx = 1;
+    o[5].u.set_quanta.quanta = 20;
+    return 6;
 }
 
 static void
@@ -545,7 +590,7 @@ test_database_undo__leaves_no_trace(void **state)
 {
     static uint8_t before[65536], after[65536];
     static struct model m;
-    struct ulv_operation o[5];
+    struct ulv_operation o[6];
     struct ulv_request request = { .operations = o };
     struct ulv_plan *plan;
     uint32_t idx;
@@ -572,7 +617,7 @@ test_database_undo__leaves_no_trace(void **state)
     assert_memory_equal(before, after, len);
     assert_int_equal(ulv_database_check(m.db, NULL), ULV_OK);
     /* and what was undone can be done, with the same ids */
-    assert_int_equal(commit(&m, o, 5), ULV_OK);
+    assert_int_equal(commit(&m, o, 6), ULV_OK);
     end(&m);
 }
 
@@ -581,7 +626,7 @@ test_database_memory__each_allocation_fails_in_turn(void **state)
 {
     static uint8_t before[65536], after[65536];
     static struct model m;
-    struct ulv_operation o[6];
+    struct ulv_operation o[7];
     struct ulv_request request = { .operations = o };
     uint64_t n = 1;
     ulv_status status = ULV_E_NO_MEMORY;
@@ -589,11 +634,11 @@ test_database_memory__each_allocation_fails_in_turn(void **state)
     (void)state;
     begin(&m);
     request.operation_count = large(&m, o) + 1;
-    memset(&o[5], 0, sizeof(o[5]));
-    o[5].kind = ULV_OP_RELEASE_MEMORY;
-    o[5].u.release_memory.partition = o[0].u.create_partition.id;
-    o[5].u.release_memory.guest_address = ULV_GUEST_RAM_BASE;
-    o[5].u.release_memory.bytes = o[1].u.assign_memory.bytes;
+    memset(&o[6], 0, sizeof(o[6]));
+    o[6].kind = ULV_OP_RELEASE_MEMORY;
+    o[6].u.release_memory.partition = o[0].u.create_partition.id;
+    o[6].u.release_memory.guest_address = ULV_GUEST_RAM_BASE;
+    o[6].u.release_memory.bytes = o[1].u.assign_memory.bytes;
     for (; status != ULV_OK; n++) {
         struct ulv_plan *plan;
         uint32_t idx;

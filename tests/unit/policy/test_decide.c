@@ -212,7 +212,7 @@ test_policy_decide__operations_that_are_not_for_clients(void **state)
         [ULV_OP_DESTROY_PARTITION] = 1, [ULV_OP_RELEASE_MEMORY] = 1,
         [ULV_OP_ATTACH] = 1,            [ULV_OP_CONNECT] = 1,
         [ULV_OP_REVOKE] = 1,            [ULV_OP_SET_INTENT] = 1,
-        [ULV_OP_MOVE_MEMORY] = 1,
+        [ULV_OP_MOVE_MEMORY] = 1,        [ULV_OP_SET_QUANTA] = 1,
     };
     struct world w;
 

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* What the tests of the database share: a database with a pool, two processors
+ * and two I/O partitions, and what a model says of it. */
+#ifndef DATABASE_TEST_H
+#define DATABASE_TEST_H
+
+#include "../port/port_test.h"
+
+#include "database/database.h"
+#include "port/test/test.h"
+
+#define PARTITIONS 24
+#define DRAINING   16
+#define PROCESSORS 2
+#define POOL       ULV_MIB(64)
+
+struct model_share {
+    uint32_t processor, mode, quanta;
+};
+
+struct model_partition {
+    ulv_id id; /* 0: not there */
+    uint64_t memory;
+    struct model_share share[PROCESSORS];
+    uint32_t processors, channels;
+    bool runs;
+};
+
+/* Taken from a partition that ran, and not settled. */
+struct draining {
+    ulv_id object; /* 0: none */
+    struct model_partition *of;
+    ulv_id heir;
+    uint64_t frame, bytes; /* 0: a channel */
+};
+
+struct model {
+    struct draining draining[DRAINING];
+    struct ulv_test_host t;
+    struct ulv_database *db;
+    struct model_partition p[PARTITIONS];
+    ulv_id next, io[2], ultravisor, processor[PROCESSORS];
+    uint32_t dedicated, exhausted; /* how often that was seen */
+    uint64_t free_bytes, revision;
+};
+
+/* Ids go up; a lease that is used up is followed by another. */
+static inline ulv_id
+new_id(struct model *m)
+{
+    if (m->next % ULV_ID_LEASE_COUNT == 0)
+        assert_int_equal(ulv_database_lease(m->db, &m->next), ULV_OK);
+    return m->next++;
+}
+
+static inline ulv_status
+commit(struct model *m, const struct ulv_operation *o, uint32_t count)
+{
+    struct ulv_request request = { .operations = o, .operation_count = count };
+    struct ulv_diag diag = ULV_DIAG_INIT;
+    struct ulv_plan *plan;
+    uint32_t idx;
+    ulv_status status =
+        ulv_database_prepare(m->db, &request, &plan, &idx, &diag);
+
+    if (status == ULV_OK) {
+        m->revision++;
+        assert_int_equal(ulv_database_commit(m->db, plan), m->revision);
+    } else {
+        assert_null(plan);
+        assert_true(idx < count);
+        assert_int_equal(diag.status, status);
+        assert_true(diag.text[0] != '\0');
+    }
+    status = ulv_database_check(m->db, &diag) == ULV_OK ? status
+                                                        : ULV_E_INTERNAL;
+    if (status == ULV_E_INTERNAL)
+        print_message("%s\n", diag.text);
+    assert_int_not_equal(status, ULV_E_INTERNAL);
+    return status;
+}
+
+static inline struct ulv_operation
+create(ulv_id id, uint32_t kind, uint64_t number)
+{
+    struct ulv_operation o = { .kind = ULV_OP_CREATE_PARTITION };
+    struct ulv_text name;
+
+    o.u.create_partition.id = id;
+    o.u.create_partition.kind = kind;
+    ulv_text_init(&name, o.u.create_partition.name, 32);
+    ulv_text_format(&name, "p%u", number);
+    return o;
+}
+
+static inline void
+begin(struct model *m)
+{
+    struct ulv_operation o[6];
+
+    memset(m, 0, sizeof(*m));
+    memset(o, 0, sizeof(o));
+    ulv_test_host_init(&m->t);
+    assert_int_equal(ulv_database_create(&m->t.host, &m->db), ULV_OK);
+    assert_int_equal(ulv_database_lease(m->db, &m->next), ULV_OK);
+    m->ultravisor = m->next;
+    m->io[0] = m->next + 1;
+    m->io[1] = m->next + 2;
+    o[0] = create(m->next++, ULV_PARTITION_ULTRAVISOR, 1000);
+    o[1] = create(m->next++, ULV_PARTITION_IO, 1001);
+    o[2] = create(m->next++, ULV_PARTITION_IO, 1002);
+    o[3].kind = ULV_OP_ADD_MEMORY;
+    o[3].u.add_memory.id = m->next++;
+    o[3].u.add_memory.bytes = POOL;
+    for (uint32_t i = 4; i < 6; i++) {
+        o[i].kind = ULV_OP_ADD_PROCESSOR;
+        o[i].u.add_processor.id = m->processor[i - 4] = m->next++;
+        o[i].u.add_processor.os_number = i;
+    }
+    assert_int_equal(commit(m, o, 6), ULV_OK);
+    m->free_bytes = POOL;
+}
+
+static inline void
+end(struct model *m)
+{
+    ulv_database_destroy(m->db);
+    assert_int_equal(ulv_test_host_fini(&m->t), 0);
+}
+
+#endif
