@@ -212,6 +212,7 @@ make_processors(struct ulv_monitor *m, struct ulv_diag *diag)
         struct processor *p = &m->processor[i];
 
         p->event = ULV_NO_HANDLE;
+        p->quanta = UINT64_MAX;
         p->vcpu = host->alloc(host->self, m->cfg.backend->vcpu_bytes, 16);
         if (p->vcpu == NULL)
             count = 0;
@@ -349,6 +350,7 @@ ulv_monitor_start(struct ulv_monitor *m, ulv_handle image,
         return status;
     m->started = true;
     m->generation = m->reading;
+    m->look |= !ulv_monitor_read_quanta(m);
     m->start_time = host->now(host->self);
     m->credit_time = m->processor[0].last_call = m->start_time;
     return ULV_OK;

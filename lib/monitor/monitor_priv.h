@@ -52,6 +52,10 @@ struct processor {
     ulv_nsec wait_deadline;
     uint64_t woken; /* ULV_WAIT_*_MASK it was not yet told of */
     ulv_nsec last_call, silence; /* ns run since the last call */
+    uint64_t quanta;     /* in which it may run: the view's */
+    ulv_nsec yielded;    /* until then it has given its turn up */
+    bool held;           /* does not run, wherever it is let run otherwise */
+    ulv_nsec held_since;
 };
 
 struct ulv_monitor {
@@ -124,6 +128,15 @@ bool ulv_monitor_copy_in(const struct ulv_monitor *m, uint64_t guest,
 /* run.c: the view changed, something was handed over, or a grace is over;
  * now: look in any case, the guest may have seen what we have not. */
 void ulv_monitor_follow_view(struct ulv_monitor *m, bool now);
+/* schedule.c: whether the map lets it run; until: when that changes. */
+bool ulv_monitor_in_turn(const struct processor *p, ulv_nsec now,
+                         ulv_nsec *ret_until);
+/* It gives up the rest of its quantum, where there is a map. */
+void ulv_monitor_yield(struct ulv_monitor *m, struct processor *p);
+/* Keep it from running, or let it; its silence does not count meanwhile. */
+void ulv_monitor_hold(struct ulv_monitor *m, struct processor *p, bool hold);
+/* What the view says; false: it must be read anew. */
+bool ulv_monitor_read_quanta(struct ulv_monitor *m);
 /* follow.c: make it so as the view says. AGAIN: something is still to come, or
  * the guest may keep for a while what it loses; BUSY: the publisher was faster,
  * read anew. starting: all at once. */

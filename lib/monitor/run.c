@@ -6,23 +6,13 @@
 #include "monitor/monitor_priv.h"
 
 /* A guest that is paused keeps its state; its time goes on, its silence does
- * not count. */
+ * not count. Each processor is let run again when it is its turn. */
 static void
 pause_or_resume(struct ulv_monitor *m, bool paused)
 {
-    const struct ulv_backend_ops *backend = m->cfg.backend;
-    const struct ulv_host *host = m->cfg.host;
-
-    if (paused == m->paused)
-        return;
     m->paused = paused;
-    for (uint32_t i = 0; i < m->processor_count; i++) {
-        struct processor *p = &m->processor[i];
-
-        if (backend->vcpu_hold != NULL)
-            backend->vcpu_hold(p->vcpu, paused);
-        p->last_call = host->now(host->self);
-    }
+    for (uint32_t i = 0; i < m->processor_count && paused; i++)
+        ulv_monitor_hold(m, &m->processor[i], true);
 }
 
 static void
@@ -51,6 +41,8 @@ ulv_monitor_follow_view(struct ulv_monitor *m, bool now)
     if (generation != m->reading)
         tell_of_view(m);
     m->reading = generation;
+    if (!ulv_monitor_read_quanta(m))
+        return;
     pause_or_resume(m, partition.intent == ULV_INTENT_PAUSED);
     changed = (m->partition.capabilities ^ partition.capabilities) &
               ULV_CAP_CHANNEL;
@@ -100,10 +92,10 @@ check_silence(struct ulv_monitor *m, struct processor *p, ulv_nsec ran)
 {
     struct ulv_exit_fault fault = { .kind = ULV_FAULT_RUNAWAY };
 
-    if (p->event != ULV_NO_HANDLE)
-        p->silence = m->cfg.host->now(m->cfg.host->self) - p->last_call;
-    else
+    if (p->event == ULV_NO_HANDLE)
         p->silence += ran;
+    else if (!p->held)
+        p->silence = m->cfg.host->now(m->cfg.host->self) - p->last_call;
     if (m->partition.silence_limit == 0 ||
         p->silence < m->partition.silence_limit)
         return;
@@ -156,9 +148,36 @@ run_once(struct ulv_monitor *m, struct processor *p, ulv_nsec now,
     }
 }
 
+/* Whether a processor that is on is to be run, or looked at; until: how long
+ * it may run. Otherwise it is asked again by *deadline. */
+static bool
+is_due(struct ulv_monitor *m, struct processor *p, ulv_nsec now,
+       ulv_nsec *ret_until, ulv_nsec *deadline)
+{
+    bool in_turn = ulv_monitor_in_turn(p, now, ret_until);
+
+    ulv_monitor_hold(m, p, !in_turn && !p->waiting);
+    if (!in_turn || p->event != ULV_NO_HANDLE)
+        *deadline = ULV_MIN(*deadline, *ret_until);
+    if (!in_turn && p->waiting) {
+        ulv_monitor_collect_bells(m); /* they wake it, and us, no more */
+        return false;
+    }
+    if (!in_turn) /* what it did until it was held is answered */
+        return p->event != ULV_NO_HANDLE && !p->idle;
+    if (!p->idle && (!p->waiting || wake(m, p)))
+        return true;
+    if (p->waiting)
+        *deadline = ULV_MIN(*deadline, p->wait_deadline);
+    else if (m->partition.silence_limit != 0)
+        *deadline = ULV_MIN(*deadline, now + SILENCE_LOOK_NS);
+    return false;
+}
+
 /* Whose turn it is; NULL: nobody's, until *deadline. */
 static struct processor *
-next_processor(struct ulv_monitor *m, ulv_nsec now, ulv_nsec *deadline)
+next_processor(struct ulv_monitor *m, ulv_nsec now, ulv_nsec *ret_until,
+               ulv_nsec *deadline)
 {
     for (uint32_t i = 0; i < m->processor_count; i++) {
         struct processor *p;
@@ -166,12 +185,8 @@ next_processor(struct ulv_monitor *m, ulv_nsec now, ulv_nsec *deadline)
         if (m->turn >= m->processor_count)
             m->turn = 0;
         p = &m->processor[m->turn];
-        if (p->on && !p->idle && (!p->waiting || wake(m, p)))
+        if (p->on && is_due(m, p, now, ret_until, deadline))
             return p;
-        if (p->on && p->waiting)
-            *deadline = ULV_MIN(*deadline, p->wait_deadline);
-        else if (p->on && m->partition.silence_limit != 0)
-            *deadline = ULV_MIN(*deadline, now + SILENCE_LOOK_NS);
         m->turn++;
     }
     return NULL;
@@ -188,19 +203,20 @@ ulv_monitor_step(struct ulv_monitor *m, ulv_nsec budget_ns,
     for (uint32_t i = 0; i < m->processor_count; i++)
         m->processor[i].idle = false;
     while (m->end.reason == ULV_END_REASON_NONE) {
-        ulv_nsec now = host->now(host->self), budget;
+        ulv_nsec now = host->now(host->self), until, budget;
         struct processor *p;
 
         *ret_deadline = m->look ? now : m->revoke_at;
         if (m->paused)
             return ULV_MONITOR_WAITING;
-        p = next_processor(m, now, ret_deadline);
+        p = next_processor(m, now, &until, ret_deadline);
         if (p == NULL)
             return ULV_MONITOR_WAITING;
         if (now >= end)
             return ULV_MONITOR_BUSY;
-        budget = m->processor_count == 1 ? end - now
-                                         : ULV_MIN(end - now, SLICE_NS);
+        budget = ULV_MIN(end, until) - now;
+        if (m->processor_count > 1)
+            budget = ULV_MIN(budget, SLICE_NS);
         p->idle = p->event != ULV_NO_HANDLE;
         if (!run_once(m, p, now, p->idle ? 0 : budget)) {
             p->idle = false;

@@ -193,8 +193,8 @@ ulv_kvm_thread_run(struct vcpu *v)
     ulv_status status = ULV_E_AGAIN;
 
     (void)pthread_mutex_lock(&t->lock);
-    /* a stay that brought nothing goes on */
-    if (!t->held && (!take(t, &status) || status == ULV_E_AGAIN) &&
+    /* a stay that brought nothing goes on, unless it is held */
+    if ((!take(t, &status) || status == ULV_E_AGAIN) && !t->held &&
         t->state == THREAD_IDLE) {
         t->vcpu = v;
         set_state(t, THREAD_RUN);
