@@ -32,7 +32,10 @@ struct ulv_end {
 /**
  * Load an image and run it.
  *
- * Returns when the partition runs, or could not be started.
+ * Returns when the partition runs, or could not be started. One that has ended
+ * may be started again: its memory is zero then, its channels are new and of a
+ * further epoch, its console's stream begins at 0. An end of one that is open
+ * here is gone: close it and open it again.
  *
  * @param system     a system
  * @param partition  a guest partition with memory and a processor
@@ -41,8 +44,10 @@ struct ulv_end {
  *
  * Errors:  ULV_E_FORMAT  not an image for this machine, or one that does not
  *                        fit the partition's memory; diag names the place
- *          ULV_E_STATE   it runs, it ran before and has channels, or it has
- *                        no memory or no processor
+ *          ULV_E_STATE   it runs, it has no memory or no processor, or it ran
+ *                        before and a guest at the other end of one of its
+ *                        channels runs; on a bare machine: it ran before and
+ *                        has channels
  *          ULV_E_NOT_FOUND  no such guest, or no such file
  *          ULV_E_MEDIUM, ULV_E_DENIED, ULV_E_UNSUPPORTED, ULV_E_HOST  the
  *                        image cannot be read, or its monitor not be started

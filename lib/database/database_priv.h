@@ -50,6 +50,7 @@ struct partition {
     struct channel *slot[ULV_SLOT_COUNT]; /* guests */
     uint32_t extent_count, processor_count, channel_count, device_count;
     uint64_t used; /* ns of processor time, as reported */
+    bool ran; /* once at least */
     char name[32];
 };
 

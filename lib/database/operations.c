@@ -500,6 +500,26 @@ rehome_device(struct ulv_database *db, const struct ulv_op_rehome *op,
 
 /* ---- life ---------------------------------------------------------------- */
 
+/* What a run has left in its channels is not what the next one begins with:
+ * they are made anew, and are of another epoch. */
+static bool
+renew_channels(struct ulv_database *db, struct partition *p)
+{
+    for (struct record *r = db->first[ULV_QUERY_CHANNELS]; r != NULL;
+         r = r->after) {
+        struct channel *c = (struct channel *)(void *)r;
+
+        if (c->draining || (c->client != p && c->server != p))
+            continue;
+        if (!TOUCH(db, c) || !ulv_db_touched(db, c->client) ||
+            !ulv_db_touched(db, c->server))
+            return false;
+        c->epoch++;
+        c->r.version = db->revision + 1;
+    }
+    return true;
+}
+
 static ulv_status
 set_intent(struct ulv_database *db, const struct ulv_op_set_intent *op,
            struct ulv_diag *diag)
@@ -536,6 +556,8 @@ set_intent(struct ulv_database *db, const struct ulv_op_set_intent *op,
         return ulv_db_no_memory(diag);
     p->intent = op->intent;
     if (op->intent == ULV_INTENT_RUNNING && !ulv_db_runs(p)) {
+        if (p->ran && !renew_channels(db, p))
+            return ulv_db_no_memory(diag);
         p->window = ulv_db_window(p);
         p->state = ULV_STATE_STARTING;
         p->end_reason = ULV_END_REASON_NONE;
@@ -561,6 +583,7 @@ set_state(struct ulv_database *db, const struct ulv_op_set_state *op,
     if (!ulv_db_touched(db, p))
         return ulv_db_no_memory(diag);
     p->state = op->state;
+    p->ran = p->ran || op->state == ULV_STATE_RUNNING;
     p->end_reason = op->reason;
     p->end_code = op->code;
     if (!ulv_db_runs(p))

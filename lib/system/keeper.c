@@ -172,6 +172,7 @@ ulv_keeper_guest_ended(struct keeper *k, struct keeper_partition *p,
     p->end = *end;
     p->end.text[sizeof(p->end.text) - 1] = '\0';
     p->ending = ENDING_ROLE;
+    ulv_keeper_again_dirty(k, p);
     if (!ask_flush(k, p))
         p->flushing = 0;
     ulv_keeper_role_kill(k, p); /* its work is done */

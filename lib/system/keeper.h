@@ -85,6 +85,9 @@ struct keeper_channel {
     uint8_t type[16], instance[16];
     ulv_handle memory;
     ulv_handle bell[2]; /* of each end */
+    ulv_handle fresh;   /* memory that is to take the place of this one */
+    bool dirty;         /* a guest that had it has ended */
+    uint32_t epoch;     /* as the ultravisor counts it */
     uint64_t console_offset; /* of a console: next byte to accept */
     bool open; /* by ulv_channel_open */
     bool draining, released;
@@ -101,6 +104,7 @@ struct keeper_device {
     ulv_handle medium[2]; /* a description for each of the pair, or none */
     ulv_handle lock[2];
     ulv_handle takeover;
+    ulv_handle fresh; /* a region that is to take the place of this one */
 };
 
 /* Something the caller named by ulv_source, under its number. */
@@ -184,6 +188,8 @@ void ulv_keeper_hand_channel(struct keeper *k, struct keeper_channel *c);
 /* To its guest, if that runs. */
 void ulv_keeper_hand_extent(struct keeper *k, struct keeper_extent *e);
 void ulv_keeper_hand_device(struct keeper *k, struct keeper_device *d);
+/* To its servers, anew: what they had of it they forget. */
+void ulv_keeper_hand_renewed(struct keeper *k, struct keeper_channel *c);
 /* An end of our own: the boot partition's. */
 ulv_status ulv_keeper_open_end(struct keeper *k,
                                const struct keeper_channel *c, uint32_t end,
@@ -200,6 +206,27 @@ ulv_status ulv_keeper_order_prepare(struct keeper *k,
                                     struct ulv_diag *diag);
 /* Forget it; what was prepared stays. */
 void ulv_keeper_order_close(struct keeper *k);
+/* Memory of a channel and of a device's takeover region, formatted; on failure
+ * what was made is *ret. */
+ulv_status ulv_keeper_make_channel(struct keeper *k,
+                                   const struct keeper_channel *c,
+                                   ulv_handle *ret);
+ulv_status ulv_keeper_make_takeover(struct keeper *k, ulv_id device,
+                                    ulv_handle *ret);
+
+/* ---- a guest that runs again (keeper_again.c) ---------------------------- */
+/* Make what takes the place of its channels, as the last run has left them.
+ * Errors: STATE: a guest at the other end of one runs, NO_MEMORY. */
+ulv_status ulv_keeper_again_prepare(struct keeper *k,
+                                    const struct keeper_partition *p,
+                                    struct ulv_diag *diag);
+void ulv_keeper_again_undo(struct keeper *k, ulv_id partition);
+/* Its memory is zero, its channels are new. */
+void ulv_keeper_again_commit(struct keeper *k,
+                             const struct keeper_partition *p);
+/* Its run is over. */
+void ulv_keeper_again_dirty(struct keeper *k, const struct keeper_partition *p);
+
 /* keeper_commit.c */
 void ulv_keeper_order_commit(struct keeper *k, uint64_t ticket);
 struct keeper_channel *ulv_keeper_channel(const struct keeper *k, ulv_id id);

@@ -60,6 +60,7 @@ commit_rehome(struct keeper *k, const struct ulv_effect_rehome *e)
         if (c->device != d->id)
             continue;
         c->server = e->to;
+        c->epoch++;
         (void)ulv_frame_table_move_end(&k->frames, c->id, e->from, 0);
     }
     ulv_keeper_end_again(k);
@@ -75,6 +76,7 @@ commit_intent(struct keeper *k, const struct ulv_effect_intent *e)
         ulv_post_tell(&p->post, &say, NULL, NULL, 0);
     if (e->intent != ULV_INTENT_RUNNING || p->alive)
         return; /* its monitor reads in the view that it is to pause or go on */
+    ulv_keeper_again_commit(k, p);
     memset(&p->end, 0, sizeof(p->end));
     p->image = e->image;
     p->state = ULV_STATE_STARTING;

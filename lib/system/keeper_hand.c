@@ -74,6 +74,7 @@ hand_end(struct keeper *k, struct keeper_channel *c, ulv_id to, uint32_t end)
     say.u.channel.ring_bytes = c->ring_bytes;
     say.u.channel.bulk_bytes = c->bulk_bytes;
     say.u.channel.end = end;
+    say.u.channel.epoch = c->epoch;
     memcpy(say.u.channel.type, c->type, 16);
     memcpy(say.u.channel.instance, c->instance, 16);
     hand(k, p, &say, handles, 3);
@@ -90,6 +91,32 @@ ulv_keeper_hand_channel(struct keeper *k, struct keeper_channel *c)
     if (d != NULL && d->standby != 0 && d->standby != c->server)
         hand_end(k, c, d->standby, ULV_END_SERVER);
     hand_end(k, c, c->client, ULV_END_CLIENT);
+}
+
+static void
+hand_renewed_to(struct keeper *k, struct keeper_channel *c,
+                const struct keeper_device *d, ulv_id to)
+{
+    struct keeper_partition *p = ulv_keeper_partition(k, to);
+    struct say say = { .kind = SAY_RENEW };
+
+    if (p == NULL || !p->alive || p->kind != ULV_PARTITION_IO)
+        return;
+    say.u.device.device = d->id;
+    hand(k, p, &say, &d->takeover, 1);
+    hand_end(k, c, to, ULV_END_SERVER);
+}
+
+void
+ulv_keeper_hand_renewed(struct keeper *k, struct keeper_channel *c)
+{
+    const struct keeper_device *d = ulv_keeper_device(k, c->device);
+
+    if (d == NULL)
+        return;
+    hand_renewed_to(k, c, d, c->server);
+    if (d->standby != 0 && d->standby != c->server)
+        hand_renewed_to(k, c, d, d->standby);
 }
 
 static void

@@ -74,6 +74,7 @@ ulv_keeper_channel_remove(struct keeper *k, struct keeper_channel *c)
         at = &(*at)->next;
     *at = c->next;
     scrub(k, &c->memory, c->bytes);
+    ulv_keeper_close(k, &c->fresh);
     ulv_keeper_close(k, &c->bell[0]);
     ulv_keeper_close(k, &c->bell[1]);
     (void)ulv_frame_table_release(&k->frames, c->frame, c->bytes, c->id, NULL);
@@ -93,5 +94,6 @@ ulv_keeper_device_remove(struct keeper *k, struct keeper_device *d)
         ulv_keeper_close(k, &d->lock[i]);
     }
     ulv_keeper_close(k, &d->takeover);
+    ulv_keeper_close(k, &d->fresh);
     k->host->free(k->host->self, d, sizeof(*d));
 }

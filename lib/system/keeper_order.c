@@ -169,19 +169,18 @@ prepare_extent(struct keeper *k, const struct ulv_effect *effect,
     return ULV_OK;
 }
 
-static ulv_status
-make_channel(struct keeper *k, struct keeper_channel *c)
+ulv_status
+ulv_keeper_make_channel(struct keeper *k, const struct keeper_channel *c,
+                        ulv_handle *ret)
 {
     const struct ulv_host *host = k->host;
     struct say say = { .kind = SAY_CHANNEL };
     ulv_status status =
-        make_memory(k, "ulv-channel", c->frame, c->bytes, &c->memory);
+        make_memory(k, "ulv-channel", c->frame, c->bytes, ret);
 
     if (status == ULV_OK)
-        status = host->memory_seal(host->self, c->memory,
+        status = host->memory_seal(host->self, *ret,
                                    ULV_SEAL_SIZE | ULV_SEAL_SEALS);
-    for (uint32_t i = 0; i < 2 && status == ULV_OK; i++)
-        status = host->event_create(host->self, &c->bell[i]);
     if (status != ULV_OK)
         return status;
     say.u.channel.channel = c->id;
@@ -192,7 +191,20 @@ make_channel(struct keeper *k, struct keeper_channel *c)
     say.u.channel.format = 1;
     memcpy(say.u.channel.type, c->type, 16);
     memcpy(say.u.channel.instance, c->instance, 16);
-    return send_to_ultravisor(k, &say, c->memory);
+    return send_to_ultravisor(k, &say, *ret);
+}
+
+static ulv_status
+make_channel(struct keeper *k, struct keeper_channel *c)
+{
+    const struct ulv_host *host = k->host;
+    ulv_status status = ULV_OK;
+
+    for (uint32_t i = 0; i < 2 && status == ULV_OK; i++)
+        status = host->event_create(host->self, &c->bell[i]);
+    if (status == ULV_OK)
+        status = ulv_keeper_make_channel(k, c, &c->memory);
+    return status;
 }
 
 static ulv_status
@@ -234,7 +246,8 @@ prepare_channel(struct keeper *k, const struct ulv_effect *effect,
     c->bulk_bytes = want->bulk_bytes;
     memcpy(c->type, want->type, 16);
     memcpy(c->instance, want->instance, 16);
-    c->memory = c->bell[0] = c->bell[1] = ULV_NO_HANDLE;
+    c->memory = c->bell[0] = c->bell[1] = c->fresh = ULV_NO_HANDLE;
+    c->epoch = 1;
     status = ulv_frame_table_grant(&k->frames, &run, diag);
     if (status != ULV_OK) {
         host->free(host->self, c, sizeof(*c));
@@ -251,26 +264,36 @@ prepare_channel(struct keeper *k, const struct ulv_effect *effect,
     return ULV_OK;
 }
 
+ulv_status
+ulv_keeper_make_takeover(struct keeper *k, ulv_id device, ulv_handle *ret)
+{
+    const struct ulv_host *host = k->host;
+    ulv_status status =
+        host->memory_create(host->self, "ulv-takeover", 4096, 0, ret);
+    void *p;
+
+    if (status == ULV_OK)
+        status = host->memory_seal(host->self, *ret,
+                                   ULV_SEAL_SIZE | ULV_SEAL_SEALS);
+    if (status == ULV_OK)
+        status = host->memory_map(host->self, *ret, 0, 4096,
+                                  ULV_MAP_READ | ULV_MAP_WRITE, NULL, &p);
+    if (status != ULV_OK)
+        return status;
+    ulv_takeover_init(p, device);
+    host->memory_unmap(host->self, p, 4096);
+    return ULV_OK;
+}
+
 static ulv_status
 make_device(struct keeper *k, struct keeper_device *d)
 {
     const struct ulv_host *host = k->host;
-    ulv_status status = host->memory_create(host->self, "ulv-takeover", 4096,
-                                            0, &d->takeover);
+    ulv_status status = ulv_keeper_make_takeover(k, d->id, &d->takeover);
     ulv_handle fence = ULV_NO_HANDLE;
-    void *p;
 
     if (status == ULV_OK)
-        status = host->memory_seal(host->self, d->takeover,
-                                   ULV_SEAL_SIZE | ULV_SEAL_SEALS);
-    if (status == ULV_OK)
-        status = host->memory_map(host->self, d->takeover, 0, 4096,
-                                  ULV_MAP_READ | ULV_MAP_WRITE, NULL, &p);
-    if (status != ULV_OK)
-        return status;
-    ulv_takeover_init(p, d->id);
-    host->memory_unmap(host->self, p, 4096);
-    status = host->fence_create(host->self, &fence);
+        status = host->fence_create(host->self, &fence);
     for (uint32_t i = 0; i < 2 && status == ULV_OK; i++)
         status = host->fence_open(host->self, fence, &d->lock[i]);
     ulv_keeper_close(k, &fence);
@@ -301,7 +324,7 @@ prepare_device(struct keeper *k, const struct ulv_effect *effect,
     d->standby = want->standby;
     d->kind = want->kind;
     d->flags = want->flags;
-    d->takeover = ULV_NO_HANDLE;
+    d->takeover = d->fresh = ULV_NO_HANDLE;
     for (uint32_t i = 0; i < 2; i++)
         d->lock[i] = d->medium[i] = ULV_NO_HANDLE;
     if (source != NULL) {
@@ -340,16 +363,6 @@ prepare_rehome(struct keeper *k, const struct ulv_effect *effect,
     return ULV_OK;
 }
 
-static bool
-has_channels(const struct keeper *k, ulv_id partition)
-{
-    const struct keeper_channel *c = k->channels;
-
-    while (c != NULL && c->client != partition && c->server != partition)
-        c = c->next;
-    return c != NULL;
-}
-
 static ulv_status
 prepare_intent(struct keeper *k, const struct ulv_effect *effect,
                struct ulv_diag *diag)
@@ -368,12 +381,7 @@ prepare_intent(struct keeper *k, const struct ulv_effect *effect,
         image->medium[0] == ULV_NO_HANDLE)
         return ulv_fail(diag, ULV_E_STATE, p->id, want->image, 0,
                         "%s: runs already, or has no image", p->name);
-    if (p->ran && has_channels(k, p->id))
-        return ulv_fail(diag, ULV_E_STATE, p->id, p->state, 0,
-                        "%s ran before, and its channels are as that run left "
-                        "them: destroy it and make it anew",
-                        p->name);
-    return ULV_OK;
+    return ulv_keeper_again_prepare(k, p, diag);
 }
 
 /* A guest that runs and has the channel mapped, or NULL. */
@@ -490,6 +498,9 @@ undo_effect(struct keeper *k, const struct ulv_effect *effect)
     case ULV_EFFECT_DEVICE_OFFER:
         ulv_keeper_device_remove(k,
                                  ulv_keeper_device(k, effect->u.device.id));
+        break;
+    case ULV_EFFECT_INTENT:
+        ulv_keeper_again_undo(k, effect->u.intent.partition);
         break;
     default:
         break; /* prepared by looking only */

@@ -37,6 +37,8 @@
 #define SAY_FLUSH          16u /* to I/O: say when this console is empty */
 #define SAY_DRAINED        17u /* to the ultravisor: nobody has it any more */
 #define SAY_TRACE          19u /* to a monitor; handle: memory */
+#define SAY_RENEW          20u /* to I/O: its channel comes anew; handle: its
+                                  takeover region, anew */
 #define SAY_RETURNED       18u /* to the ultravisor: a guest gave memory back */
 
 /* ---- role to keeper ------------------------------------------------------ */
@@ -87,6 +89,8 @@ struct say_channel {
     uint8_t type[16], instance[16];
     uint32_t end;
     uint32_t format; /* 1: to the ultravisor, new: format it */
+    uint32_t epoch;  /* to roles: as it is handed over */
+    uint32_t rsvd_;
 };
 struct say_device {
     ulv_id device;

@@ -31,6 +31,7 @@ struct served {
     bool wanted;      /* the view says so */
     bool broken;      /* the client broke the protocol: never again */
     uint32_t epoch;   /* of the channel, as the view says */
+    uint32_t first_epoch; /* as it was handed over */
     bool told_redriven;
     bool flush_asked; /* say when its ring is empty */
     union {
@@ -181,6 +182,7 @@ take_channel(struct io_role *r, struct heard *heard)
         d = d->next;
     if (d == NULL || d->wire.host != NULL)
         return ULV_E_PEER_PROTOCOL;
+    d->first_epoch = heard->say.u.channel.epoch;
     return ulv_wire_init(&d->wire, r->role.host, r->role.waits, heard);
 }
 
@@ -227,6 +229,33 @@ ask_flush(struct io_role *r, ulv_id channel)
         say_flushed(r, channel);
 }
 
+/* Its client begins from nothing, with a channel that follows this. */
+static ulv_status
+renew(struct io_role *r, const struct heard *heard)
+{
+    const struct ulv_host *host = r->role.host;
+    struct served *d = r->devices;
+    void *region;
+    ulv_status status;
+
+    while (d != NULL && d->device != heard->say.u.device.device)
+        d = d->next;
+    if (d == NULL)
+        return ULV_E_PEER_PROTOCOL;
+    status = host->memory_map(host->self, heard->handle[0], 0, 4096,
+                              ULV_MAP_READ | ULV_MAP_WRITE, NULL, &region);
+    if (status != ULV_OK)
+        return status;
+    if (d->flush_asked)
+        say_flushed(r, d->wire.channel);
+    ulv_wire_fini(&d->wire);
+    host->memory_unmap(host->self, d->region, 4096);
+    d->region = region;
+    d->serving = d->busy = d->wanted = d->broken = d->flush_asked = false;
+    d->told_redriven = false;
+    return ULV_OK;
+}
+
 static ulv_status
 io_hear(struct role *role, struct heard *heard)
 {
@@ -242,6 +271,8 @@ io_hear(struct role *role, struct heard *heard)
         return take_device(r, heard);
     case SAY_CHANNEL:
         return take_channel(r, heard);
+    case SAY_RENEW:
+        return renew(r, heard);
     case SAY_CHANNEL_CLOSE:
         close_channel(r, heard->say.u.channel.channel);
         return ULV_OK;
@@ -407,7 +438,7 @@ tell_redriven(struct io_role *r, struct served *d)
     char text[128];
     struct ulv_text line;
 
-    if (d->told_redriven || d->epoch < 2 ||
+    if (d->told_redriven || d->epoch <= d->first_epoch ||
         d->u.block.redrive_next < ULV_BLOCK_IN_FLIGHT_MAX)
         return;
     d->told_redriven = true;

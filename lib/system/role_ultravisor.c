@@ -23,7 +23,20 @@ self_of(struct role *role)
 
 /* ---- channels ------------------------------------------------------------ */
 
-/* Initialise all of it, then keep the header page only. */
+static void drop_header(struct ultravisor_role *r, ulv_id channel);
+
+/* The epoch stands in the header before any end hears of it. */
+static void
+set_epoch(struct ultravisor_role *r, struct header *h)
+{
+    struct ulv_channel_record c;
+
+    if (ulv_database_find(r->db, ULV_QUERY_CHANNELS, h->channel, &c) == ULV_OK)
+        ulv_channel_set_epoch(h->p, c.epoch);
+}
+
+/* Initialise all of it, then keep the header page only. One that is made anew
+ * takes the place of what it was. */
 static ulv_status
 format_channel(struct ultravisor_role *r, const struct heard *heard)
 {
@@ -53,10 +66,12 @@ format_channel(struct ultravisor_role *r, const struct heard *heard)
         host->free(host->self, header, sizeof(*header));
         return status;
     }
+    drop_header(r, say->channel);
     header->channel = say->channel;
     header->p = p;
     header->next = r->headers;
     r->headers = header;
+    set_epoch(r, header);
     return ULV_OK;
 }
 
@@ -79,7 +94,6 @@ drop_header(struct ultravisor_role *r, ulv_id channel)
     }
 }
 
-/* The epoch stands in the header before any end hears of it. */
 static void
 set_epochs(struct ultravisor_role *r, ulv_id device)
 {
@@ -89,7 +103,7 @@ set_epochs(struct ultravisor_role *r, ulv_id device)
         if (ulv_database_find(r->db, ULV_QUERY_CHANNELS, h->channel, &c) ==
                 ULV_OK &&
             c.device == device)
-            ulv_channel_set_epoch(h->p, c.epoch);
+            set_epoch(r, h);
     }
 }
 

@@ -52,7 +52,8 @@ struct ulv_channel_header {
     uint64_t id;
     uint8_t type[16];     /* what is spoken: ULV_CHANNEL_TYPE_* */
     uint8_t instance[16]; /* this channel */
-    uint32_t epoch;       /* grows each time an end is re-homed; from 1 */
+    uint32_t epoch;       /* from 1; grows when an end is re-homed, and when
+                             a guest at an end is started again */
     uint32_t features;
     struct ulv_ring_geometry ring[2];
     uint64_t bulk_offset; /* 0 = none */

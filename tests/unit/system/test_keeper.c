@@ -496,7 +496,7 @@ add_console(struct asked *a, struct ulv_test_host *t, ulv_id server)
     c->id = 41;
     c->server = server;
     c->client = 22;
-    c->memory = c->bell[0] = c->bell[1] = ULV_NO_HANDLE;
+    c->memory = c->bell[0] = c->bell[1] = c->fresh = ULV_NO_HANDLE;
     memcpy(c->type, type, 16);
     c->next = a->keeper.channels;
     a->keeper.channels = c;

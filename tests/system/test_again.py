@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""Guests that are started again: nothing of a run is left to the next one, and
+nothing but that."""
+
+import time
+
+from common import (DIGEST, IMAGES, PATIENCE, SystemTest, digest, disk,
+                    each_kind)
+
+import ultravisor
+from ultravisor import C
+
+COUNT_AT = 0x500000  # where counter.c counts
+
+
+class Again(SystemTest):
+    def run_again(self, host, guest, image):
+        """(how it ended, what it wrote to its console in this run)"""
+        self.events = []
+        guest.start(image)
+        return self.wait(host, guest), self.console(host, guest)
+
+    def until(self, host, condition):
+        until = time.monotonic() + PATIENCE
+        while not condition():
+            self.assertLess(time.monotonic(), until, "it did not happen")
+            host.step(0.01)
+
+    @each_kind
+    def test_with_channels(self, backend, in_process):
+        """Each run reads its whole disk and writes all to its console."""
+        with disk(2048) as path, ultravisor.open(
+                backend=backend, in_process=in_process,
+                memory="64M") as host:
+            guest = self.guest(host, "web", path)
+            first = None
+            for _ in range(4):
+                end, said = self.run_again(host, guest, DIGEST)
+                self.assertEqual(end.code, 0, end.text)
+                self.assertIn(f"sha256 {digest(path)}", said)
+                self.assertNotIn(C.ULV_EVENT_TAKEOVER,
+                                 [e.kind for e in self.events])
+                first = first or said.count("\n")
+                self.assertEqual(said.count("\n"), first)
+            epochs = {c["epoch"] for c in host.query("channels")
+                      if c["client"] == guest.id}
+            self.assertEqual(epochs, {4})
+
+    @each_kind
+    def test_memory_is_zero(self, backend, in_process):
+        """What a run has written is not there in the next one."""
+        with ultravisor.open(backend=backend, in_process=in_process,
+                             memory="64M") as host:
+            guest = self.guest(host, "web")
+            guest.start(IMAGES / "counter.elf")
+            self.until(host, lambda: guest.read(COUNT_AT, 8) != bytes(8))
+            guest.stop()
+            self.assertNotEqual(guest.read(COUNT_AT, 8), bytes(8))
+            end, _ = self.run_again(host, guest, IMAGES / "hello.elf")
+            self.assertEqual(end.code, 42, end.text)
+            self.assertEqual(guest.read(COUNT_AT, 8), bytes(8))
+
+    @each_kind
+    def test_after_a_hostile_run(self, backend, in_process):
+        """A run that was disconnected harms the next one no more than it did
+        any other guest."""
+        with disk(1024) as path, ultravisor.open(
+                backend=backend, in_process=in_process,
+                memory="64M") as host:
+            guest = self.guest(host, "web", path)
+            for image in ("garbage_channel", "garbage_requests", "undefined",
+                          "storm"):
+                guest.start(IMAGES / f"{image}.elf")
+                if image == "storm":
+                    self.until(host, guest.trace)
+                    guest.stop()
+                self.wait(host, guest)
+                end, said = self.run_again(host, guest, DIGEST)
+                self.assertEqual(end.code, 0, end.text)
+                self.assertIn(f"sha256 {digest(path)}", said)
+            self.assert_alive(host)
+
+    def test_take_over_in_a_later_run(self):
+        """A server that dies in the second run has a successor, which drives
+        what was asked in that run."""
+        with disk(16384) as path, ultravisor.open(
+                in_process=False, memory="64M") as host:
+            guest = self.guest(host, "web", path)
+            self.run_again(host, guest, DIGEST)
+            self.events = []
+            guest.start(DIGEST)
+            host.step(0.01)
+            host.kill("io-a")
+            end = self.wait(host, guest)
+            self.assertEqual(end.code, 0, end.text)
+            self.assertIn(f"sha256 {digest(path)}", self.console(host, guest))
+            end, said = self.run_again(host, guest, DIGEST)
+            self.assertEqual(end.code, 0, end.text)
+            self.assertIn(f"sha256 {digest(path)}", said)
+
+    @each_kind
+    def test_with_another_guest(self, backend, in_process):
+        """Not while it runs; afterwards both, and they meet again."""
+        with ultravisor.open(backend=backend, in_process=in_process,
+                             memory="64M") as host:
+            one = self.guest(host, "one", memory="4M")
+            two = self.guest(host, "two", memory="4M")
+            with host.transaction() as t:
+                t.connect(one, two, b"visit")
+
+            def met():
+                self.events += list(host.pending())
+                return {e.partition for e in self.events if e.data == b"met"
+                        } == {one.id, two.id}
+            for _ in range(3):
+                self.events = []
+                one.start(IMAGES / "visitor.elf")
+                two.start(IMAGES / "visitor.elf")
+                self.until(host, met)
+                one.stop()
+                with self.assertRaises(ultravisor.Error) as caught:
+                    one.start(IMAGES / "visitor.elf")
+                self.assertEqual(caught.exception.status, C.ULV_E_STATE)
+                self.assertIn("two runs", str(caught.exception))
+                two.stop()
