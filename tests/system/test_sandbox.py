@@ -4,6 +4,7 @@ and what becomes of a role that does something else."""
 
 import contextlib
 import ctypes
+import itertools
 import os
 import pathlib
 import re
@@ -110,8 +111,11 @@ class Filters(unittest.TestCase):
         for who, calls, condition in re.findall(
                 r"^\| ([^|]+) \| `([\w ]+)` \| ([^|]*)\|$",
                 DOCUMENT.read_text(), re.M):
-            documented |= {(who, call, condition.strip())
-                           for call in calls.split()}
+            start, several, values = condition.strip().partition(" one of ")
+            conditions = ([f"{start} {value}" for value in values.split()]
+                          if several else [start])
+            documented |= set(itertools.product([who], calls.split(),
+                                                conditions))
         self.assertGreater(len(documented), 30)
         self.assertEqual(documented, {
             (WHO[rule.who], rule.call, rule.condition())

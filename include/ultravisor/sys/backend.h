@@ -33,6 +33,8 @@ struct ulv_backend_caps {
     uint32_t can_save_registers; /* vcpu_registers works (0 or 1) */
     uint32_t can_remap; /* map and unmap work after the first run (0 or 1) */
     uint32_t can_thread; /* ulv_machine_cfg.threads is heeded (0 or 1) */
+    uint32_t can_save;   /* vcpu_save and what belongs to it work (0 or 1) */
+    uint32_t state_bytes_max; /* of what vcpu_save writes */
     char version[32];           /* "KVM API 12", "seccomp", ... */
 };
 
@@ -194,6 +196,25 @@ struct ulv_backend_ops {
     /* Optional. A handle that is readable when vcpu_run(0) would return an
      * exit: a vcpu that runs beside us. ULV_NO_HANDLE otherwise. */
     ulv_handle (*vcpu_event)(void *vcpu);
+
+    /* Optional, all three or none. Write what a vcpu is into buf: registers,
+     * extended state, its clock; not its memory. It does not run, has no exit
+     * that was not taken, and goes on as if nothing had been. A call that was
+     * not answered is answered after a restore too. LIMIT: capacity is less
+     * than state_bytes_max; STATE: it is about to fault, and is to be let. */
+    ulv_status (*vcpu_save)(void *vcpu, void *buf, size_t capacity,
+                            size_t *ret_bytes, struct ulv_diag *diag);
+    /* After vcpu_init and before the first run: the vcpu is as the one that
+     * was saved. The bytes may be anybody's: what a guest could not have made
+     * is refused. FORMAT: no state of this backend, or of a version it does
+     * not know; UNSUPPORTED: this host's processor cannot go on with it. After
+     * a failure the vcpu is only to be finished. */
+    ulv_status (*vcpu_restore)(void *vcpu, const void *state, size_t bytes,
+                               struct ulv_diag *diag);
+    /* What vcpu_restore would say to it on this host, as far as that can be
+     * told without a vcpu. Any thread; no side effects. */
+    ulv_status (*state_check)(const struct ulv_host *host, const void *state,
+                              size_t bytes, struct ulv_diag *diag);
 };
 
 /*

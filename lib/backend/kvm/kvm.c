@@ -57,6 +57,20 @@ check_capabilities(int fd, struct ulv_diag *diag)
     return ULV_OK;
 }
 
+static const long for_saving[] = { KVM_CAP_XSAVE, KVM_CAP_XCRS,
+                                   KVM_CAP_VCPU_EVENTS,
+                                   KVM_CAP_GET_TSC_KHZ };
+
+static bool
+has_all(int fd, const long *capability, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (ioctl(fd, KVM_CHECK_EXTENSION, capability[i]) <= 0)
+            return false;
+    }
+    return true;
+}
+
 static ulv_status
 open_kvm(int *ret, struct ulv_diag *diag)
 {
@@ -92,13 +106,15 @@ kvm_probe(const struct ulv_host *host, struct ulv_backend_caps *ret_caps,
     ret_caps->regions_max = ULV_REGIONS_MAX;
     ret_caps->can_save_registers = 1;
     ret_caps->can_remap = 1;
+    ret_caps->can_save = has_all(fd, for_saving, ULV_COUNT_OF(for_saving));
+    ret_caps->state_bytes_max = STATE_BYTES_MAX;
     ulv_string_copy(ret_caps->version, sizeof(ret_caps->version),
                     "KVM API 12");
     (void)close(fd);
     return ULV_OK;
 }
 
-struct cpuid *
+const struct cpuid *
 ulv_kvm_cpuid(int kvm_fd)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -273,7 +289,7 @@ create_vm(struct machine *m, struct ulv_diag *diag)
     if (status != ULV_OK)
         return status;
     m->run_bytes = ioctl(fd, KVM_GET_VCPU_MMAP_SIZE, 0);
-    m->cpuid = ulv_kvm_cpuid(fd);
+    m->cpuid = m->host_cpuid = ulv_kvm_cpuid(fd);
     if (m->run_bytes > 0 && m->cpuid != NULL)
         m->vm_fd = ioctl(fd, KVM_CREATE_VM, 0);
     if (m->vm_fd < 0)
@@ -317,11 +333,13 @@ static void
 kvm_machine_fini(void *machine)
 {
     struct machine *m = machine;
+    const struct ulv_host *host = m->cfg.host;
 
     if (!m->made)
         return;
     m->made = false;
     ulv_kvm_threads_end(m);
+    host->free(host->self, m->own_cpuid, sizeof(*m->own_cpuid));
     if (m->vm_fd >= 0)
         (void)close(m->vm_fd);
     if (m->low != NULL)
@@ -357,4 +375,7 @@ const struct ulv_backend_ops ulv_backend_kvm = {
     .vcpu_hold = kvm_vcpu_hold,
     .vcpu_registers = ulv_kvm_vcpu_registers,
     .vcpu_event = ulv_kvm_vcpu_event,
+    .vcpu_save = ulv_kvm_vcpu_save,
+    .vcpu_restore = ulv_kvm_vcpu_restore,
+    .state_check = ulv_kvm_state_check,
 };

@@ -50,6 +50,9 @@ struct cpuid {
     struct kvm_cpuid_entry2 entry[128];
 };
 
+/* state.c: what a saved processor has at most */
+#define STATE_BYTES_MAX ((size_t)16384)
+
 /* thread.c: a thread that runs one vcpu, and what it and the monitor's thread
  * tell one another under the lock. */
 #define THREAD_CONFINE 0u /* not yet in its sandbox */
@@ -76,7 +79,9 @@ struct machine {
     struct thread *thread; /* one a vcpu, or NULL */
     int vm_fd;
     int run_bytes;
-    struct cpuid *cpuid; /* shared by all machines */
+    const struct cpuid *host_cpuid; /* shared by all machines */
+    const struct cpuid *cpuid;      /* what the guest is shown */
+    struct cpuid *own_cpuid;        /* where that is not the host's */
     uint8_t *low;        /* LOW_BYTES */
     uint64_t next_table; /* offset in low; never used from here on */
     uint64_t free_table; /* offset of the first of a list, or 0 */
@@ -139,8 +144,16 @@ void ulv_kvm_vcpu_kick(void *vcpu);
 ulv_status ulv_kvm_vcpu_registers(void *vcpu, struct ulv_registers *ret);
 /* What the host's processor can do, as KVM allows it: asked once a process.
  * NULL: errno says why not. */
-struct cpuid *ulv_kvm_cpuid(int kvm_fd);
+const struct cpuid *ulv_kvm_cpuid(int kvm_fd);
 ulv_status ulv_kvm_error(struct ulv_diag *diag, const char *what);
+
+/* state.c */
+ulv_status ulv_kvm_vcpu_save(void *vcpu, void *buf, size_t capacity,
+                             size_t *ret_bytes, struct ulv_diag *diag);
+ulv_status ulv_kvm_vcpu_restore(void *vcpu, const void *state, size_t bytes,
+                                struct ulv_diag *diag);
+ulv_status ulv_kvm_state_check(const struct ulv_host *host, const void *state,
+                               size_t bytes, struct ulv_diag *diag);
 
 /* fault.c: what a HLT in a stub, or another exit, means */
 void ulv_kvm_exception(struct vcpu *v, struct ulv_exit *out);

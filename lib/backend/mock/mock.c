@@ -12,6 +12,15 @@ struct machine {
     struct ulv_regions regions;
 };
 
+#define STATE_MAGIC UINT64_C(0x6574617473636f6d)
+
+/* What is saved of a vcpu. */
+struct state {
+    uint64_t magic;
+    uint64_t at, loop_at, loops;
+    int64_t answer;
+};
+
 struct vcpu {
     struct machine *machine;
     uint64_t at; /* guest address of the next step */
@@ -32,6 +41,8 @@ mock_probe(const struct ulv_host *host, struct ulv_backend_caps *ret_caps,
     ret_caps->guest_address_max = ADDRESS_MAX;
     ret_caps->regions_max = ULV_REGIONS_MAX;
     ret_caps->can_remap = 1;
+    ret_caps->can_save = 1;
+    ret_caps->state_bytes_max = sizeof(struct state);
     ulv_string_copy(ret_caps->version, sizeof(ret_caps->version), "script");
     return ULV_OK;
 }
@@ -229,6 +240,58 @@ mock_vcpu_kick(void *vcpu)
     (void)vcpu; /* a run never lasts */
 }
 
+static ulv_status
+mock_vcpu_save(void *vcpu, void *buf, size_t capacity, size_t *ret_bytes,
+               struct ulv_diag *diag)
+{
+    const struct vcpu *v = vcpu;
+    const struct state state = { STATE_MAGIC, v->at, v->loop_at, v->loops,
+                                 v->answer };
+
+    if (capacity < sizeof(state))
+        return ulv_fail(diag, ULV_E_LIMIT, 0, capacity, sizeof(state),
+                        "a saved processor has %u bytes, there is room for %u",
+                        (uint64_t)sizeof(state), (uint64_t)capacity);
+    memcpy(buf, &state, sizeof(state));
+    *ret_bytes = sizeof(state);
+    return ULV_OK;
+}
+
+static ulv_status
+mock_state_check(const struct ulv_host *host, const void *state, size_t bytes,
+                 struct ulv_diag *diag)
+{
+    struct state s;
+
+    (void)host;
+    if (bytes == sizeof(s)) {
+        memcpy(&s, state, sizeof(s));
+        if (s.magic == STATE_MAGIC)
+            return ULV_OK;
+    }
+    return ulv_fail(diag, ULV_E_FORMAT, 0, bytes, sizeof(s),
+                    "%u bytes are no processor of the mock backend",
+                    (uint64_t)bytes);
+}
+
+static ulv_status
+mock_vcpu_restore(void *vcpu, const void *state, size_t bytes,
+                  struct ulv_diag *diag)
+{
+    struct vcpu *v = vcpu;
+    struct state s;
+    ulv_status status = mock_state_check(NULL, state, bytes, diag);
+
+    if (status != ULV_OK)
+        return status;
+    memcpy(&s, state, sizeof(s));
+    v->at = s.at;
+    v->loop_at = s.loop_at;
+    v->loops = s.loops;
+    v->answer = s.answer;
+    return ULV_OK;
+}
+
 const struct ulv_backend_ops ulv_backend_mock = {
     .size = sizeof(struct ulv_backend_ops),
     .name = "mock",
@@ -245,4 +308,7 @@ const struct ulv_backend_ops ulv_backend_mock = {
     .vcpu_run = mock_vcpu_run,
     .vcpu_answer = mock_vcpu_answer,
     .vcpu_kick = mock_vcpu_kick,
+    .vcpu_save = mock_vcpu_save,
+    .vcpu_restore = mock_vcpu_restore,
+    .state_check = mock_state_check,
 };
