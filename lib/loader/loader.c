@@ -130,6 +130,24 @@ check_extras(const struct ulv_loader_plan *plan, struct ulv_diag *diag)
 }
 
 ulv_status
+ulv_loader_plan_sdk_image(const struct ulv_loader_request *request,
+                          struct ulv_loader_plan *ret_plan,
+                          struct ulv_diag *diag)
+{
+    ulv_status status;
+
+    memset(ret_plan, 0, sizeof(*ret_plan));
+    ret_plan->request = request;
+    ret_plan->kind = ULV_LOADER_SDK;
+    status = ulv_loader_check_request(request, diag);
+    if (status == ULV_OK)
+        status = check_extras(ret_plan, diag);
+    if (status != ULV_OK)
+        return status;
+    return ulv_loader_plan_sdk(ret_plan, diag);
+}
+
+ulv_status
 ulv_loader_plan(const struct ulv_loader_request *request,
                 struct ulv_loader_plan *ret_plan, struct ulv_diag *diag)
 {

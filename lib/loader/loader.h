@@ -140,6 +140,16 @@ ulv_status ulv_loader_plan(const struct ulv_loader_request *request,
                            struct ulv_diag *diag);
 
 /**
+ * The same for an image of the SDK, whatever request->kind says: a program that
+ * starts no kernels has no part of the other loaders in it.
+ *
+ * Errors, context: as ulv_loader_plan()
+ */
+ulv_status ulv_loader_plan_sdk_image(const struct ulv_loader_request *request,
+                                     struct ulv_loader_plan *ret_plan,
+                                     struct ulv_diag *diag);
+
+/**
  * Write the pieces of a plan.
  *
  * Errors:  what a source's read returned; guest memory is then written in part

@@ -44,7 +44,7 @@ load(const struct ulv_loader_request *request, uint64_t *ret_entry,
      struct ulv_diag *diag)
 {
     struct ulv_loader_plan plan;
-    ulv_status status = ulv_loader_plan(request, &plan, diag);
+    ulv_status status = ulv_loader_plan_sdk_image(request, &plan, diag);
 
     if (status == ULV_OK)
         status = ulv_loader_write(&plan, diag);
@@ -61,8 +61,7 @@ ulv_monitor_load(struct ulv_monitor *m, ulv_handle image, uint64_t image_bytes,
     const struct ulv_loader_range view = { m->partition.view,
                                            m->guest_view_bytes,
                                            "the partition's own view" };
-    struct ulv_loader_request request = { .kind = ULV_LOADER_SDK,
-                                          .region_count =
+    struct ulv_loader_request request = { .region_count =
                                               list_regions(m, NULL),
                                           .reserved = &view,
                                           .reserved_count = 1,
