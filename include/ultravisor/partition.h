@@ -20,12 +20,28 @@ struct ulv_image {
     const char *cmdline; /* reserved for stock kernels; NULL */
 };
 
+/* What lies at an address of a guest's. */
+#define ULV_MAPPING_NONE    UINT32_C(0) /* nothing, or no address is known */
+#define ULV_MAPPING_BACKEND UINT32_C(1) /* the backend's, below the memory */
+#define ULV_MAPPING_MEMORY  UINT32_C(2) /* id: the extent */
+#define ULV_MAPPING_OFFERED UINT32_C(3) /* memory not accepted, or given back */
+#define ULV_MAPPING_CHANNEL UINT32_C(4) /* id: the channel */
+#define ULV_MAPPING_VIEW    UINT32_C(5)
+
+struct ulv_mapping {
+    uint32_t kind; /* ULV_MAPPING_* */
+    uint32_t rsvd_;
+    ulv_id id;     /* or 0 */
+    uint64_t guest_address, bytes; /* all of it */
+};
+
 /* How a partition ended. */
 struct ulv_end {
     uint32_t reason; /* ULV_END_REASON_* */
     uint32_t rsvd_;
     uint64_t code;   /* STOP: the guest's exit code */
     struct ulv_exit_fault fault; /* FAULT: what, where, registers */
+    struct ulv_mapping mapping;  /* FAULT: what lies at fault.address */
     char text[192];  /* the same in words, one line */
 };
 

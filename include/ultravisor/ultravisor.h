@@ -7,6 +7,8 @@
  *   partition.h    start, wait, why it ended, its memory; read the database
  *   channel.h      the program's own end of a channel
  *   event.h        what happened
+ *   fault.h        what went wrong, also in partitions that are gone
+ *   trace.h        what a guest called, and when
  *   posix.h        the Linux host; JSON policies; the descriptor to poll
  */
 #ifndef ULTRAVISOR_ULTRAVISOR_H
@@ -14,6 +16,7 @@
 
 #include <ultravisor/channel.h>
 #include <ultravisor/event.h>
+#include <ultravisor/fault.h>
 #include <ultravisor/partition.h>
 #include <ultravisor/posix.h>
 #include <ultravisor/system.h>

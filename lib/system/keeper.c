@@ -171,6 +171,8 @@ ulv_keeper_guest_ended(struct keeper *k, struct keeper_partition *p,
 {
     p->end = *end;
     p->end.text[sizeof(p->end.text) - 1] = '\0';
+    if (end->reason == ULV_END_REASON_FAULT && k->fault != NULL)
+        k->fault(k->self, p->id, &p->end);
     p->ending = ENDING_ROLE;
     ulv_keeper_again_dirty(k, p);
     if (!ask_flush(k, p))

@@ -136,6 +136,8 @@ struct keeper {
     uint64_t settled;      /* revision up to which everybody has followed */
     const void *policy;
     size_t policy_bytes;
+    /* NULL, or: a guest ended by a fault */
+    void (*fault)(void *self, ulv_id partition, const struct ulv_end *end);
     void (*tell)(void *self, uint32_t event, ulv_id partition, uint64_t value,
                  const void *data, size_t bytes);
     /* A channel that is open here goes: nothing of it may stay mapped. */

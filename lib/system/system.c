@@ -21,8 +21,26 @@
 #include <ultravisor/posix.h>
 
 #include "base/base.h"
+#include "system/fault.h"
 
-/* ---- events -------------------------------------------------------------- */
+/* ---- events and faults --------------------------------------------------- */
+
+static void
+keep_fault(void *self, ulv_id partition, const struct ulv_end *end)
+{
+    ulv_system_keep_fault(self, partition, end);
+}
+
+static void
+keep_refusal(ulv_system *system, ulv_id partition, const char *text,
+             size_t len)
+{
+    struct ulv_end end = { .reason = ULV_END_REASON_NONE };
+
+    len = ULV_MIN(len, sizeof(end.text) - 1);
+    memcpy(end.text, text, len);
+    ulv_system_keep_fault(system, partition, &end);
+}
 
 static void
 add_event(void *self, uint32_t kind, ulv_id partition, uint64_t value,
@@ -32,6 +50,8 @@ add_event(void *self, uint32_t kind, ulv_id partition, uint64_t value,
     const struct ulv_host *host = system->host;
     struct waiting_event *event = NULL;
 
+    if (kind == ULV_EVENT_FAULT)
+        keep_refusal(system, partition, data, bytes);
     bytes = ULV_MIN(bytes, (size_t)ULV_EVENT_BYTES_MAX);
     system->sequence++;
     if (system->event_count < EVENTS_MAX)
@@ -223,6 +243,7 @@ set_up(ulv_system *system, const struct ulv_system_opts *opts,
     k->policy = &system->policy;
     k->policy_bytes = sizeof(system->policy);
     k->tell = add_event;
+    k->fault = keep_fault;
     k->channel_gone = ulv_system_channel_gone;
     k->self = system;
     if (opts->launcher_program != NULL) {
@@ -291,6 +312,7 @@ ulv_system_destroy(ulv_system *system)
         system->events = event->next;
         host->free(host->self, event, sizeof(*event) + event->bytes + 1);
     }
+    ulv_system_drop_faults(system);
     if (system->alarm != ULV_NO_HANDLE) {
         host->unwatch(host->self, system->waits, system->alarm);
         host->handle_close(host->self, system->alarm);

@@ -4,6 +4,7 @@
 
 #include <ultravisor/channel.h>
 #include <ultravisor/event.h>
+#include <ultravisor/fault.h>
 #include <ultravisor/partition.h>
 #include <ultravisor/system.h>
 #include <ultravisor/transaction.h>
@@ -52,6 +53,8 @@ struct ulv_system {
     uint32_t event_count;
     uint64_t revision; /* of the caller's last transaction */
     uint64_t sequence, lost;
+    struct ulv_fault_record *faults[ULV_FAULTS_KEPT]; /* or NULL */
+    uint64_t fault_sequence; /* of the last one */
     struct ulv_channel *channels;
 };
 

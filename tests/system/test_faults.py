@@ -283,6 +283,53 @@ class Requests(SystemTest):
         self.assertIn("xen", str(caught.exception))
 
 
+    @each_kind
+    def test_records_outlive_partitions(self, backend, in_process):
+        """What, where, registers, bytes and mapping, in words; the oldest are
+        dropped and missed."""
+        with ultravisor.open(backend=backend, memory="32M",
+                             in_process=in_process) as host:
+            self.events = []
+            self.assertEqual(list(host.faults()), [])
+            expected = (("write_view", "its view lies, 0x100000000 to"),
+                        ("read_nothing", "nothing is mapped"),
+                        ("divide", "memory lies, 0x400000 to 0x5fffff"))
+            for image, _ in expected:
+                guest = self.guest(host, image, memory="2M")
+                guest.start(IMAGES / f"{image}.elf")
+                self.assertEqual(self.wait(host, guest).reason,
+                                 C.ULV_END_REASON_FAULT)
+                with host.transaction() as t:
+                    t.destroy(guest)
+            records = list(host.faults())
+            self.assertEqual([(r[0], r[2]) for r in records],
+                             [(n + 1, image) for n, (image, _)
+                              in enumerate(expected)])
+            for record, (_, mapping) in zip(records, expected):
+                words = record[4]
+                self.assertIn(mapping, words)
+                self.assertRegex(words, r"instruction at 0x4[0-9a-f]+: "
+                                        r"[0-9a-f]{2} ")
+                self.assertRegex(words, r"rip 0x4[0-9a-f]+  rflags 0x[0-9a-f]+"
+                                        r"$")
+                self.assertTrue(words.startswith(record[3].text))
+            self.assertEqual(list(host.faults(after=3)), [])
+            self.assertEqual(len(list(host.faults(after=1))), 2)
+
+    def test_old_records_are_dropped(self):
+        """As many as are kept, the newest, numbered without a gap."""
+        count = C.ULV_FAULTS_KEPT + 6
+        with ultravisor.open(backend=BACKENDS[0], memory="32M") as host:
+            self.events = []
+            for _ in range(count):
+                guest = self.guest(host, "divide", memory="1M")
+                guest.start(IMAGES / "divide.elf")
+                self.wait(host, guest)
+                with host.transaction() as t:
+                    t.destroy(guest)
+            self.assertEqual([r[0] for r in host.faults()],
+                             list(range(7, count + 1)))
+
     def test_infrastructure_is_not_the_callers(self):
         """No channel to a role and no processor for one: nothing dies of it."""
         for in_process in (True, False):

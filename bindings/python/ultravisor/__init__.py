@@ -239,6 +239,22 @@ class Host:
     def now(self):
         return lib.ulv_system_now(self._system)
 
+    def faults(self, after=0):
+        """Fault records with a higher sequence than after, also of partitions
+        that are gone: (sequence, partition, name, end, description)."""
+        record = ffi.new("struct ulv_fault_record *")
+        words = ffi.new("char[]", C.ULV_FAULT_DESCRIPTION_MAX)
+        while True:
+            record.size = ffi.sizeof("struct ulv_fault_record")
+            if lib.ulv_fault_next(self._system, after, record) != 0:
+                return
+            after = record.sequence
+            lib.ulv_fault_describe(ffi.addressof(record, "end"), words,
+                                   len(words))
+            end = End(record.end.reason, record.end.code, text(record.end.text))
+            yield (record.sequence, record.partition, text(record.name), end,
+                   text(words))
+
     def transaction(self, dry_run=False):
         return Transaction(self, dry_run)
 
