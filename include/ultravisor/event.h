@@ -28,6 +28,8 @@ extern "C" {
 #define ULV_EVENT_LOG       UINT32_C(9) /* text: from a guest or a role */
 #define ULV_EVENT_FAULT     UINT32_C(10) /* an order or message was refused */
 #define ULV_EVENT_SERVING   UINT32_C(11) /* partition serves device value */
+#define ULV_EVENT_RESET     UINT32_C(12) /* partition asked to be reset, and
+                                            starts again; value: the reason */
 
 #define ULV_EVENT_BYTES_MAX 1024
 

@@ -53,9 +53,13 @@ struct ulv_end {
  * further epoch, its console's stream begins at 0. An end of one that is open
  * here is gone: close it and open it again.
  *
+ * Where the policy lets it restart, a guest that asks to be reset starts again
+ * by itself, so often, as ULV_EVENT_RESET says; ulv_partition_wait() waits on.
+ *
  * @param system     a system
  * @param partition  a guest partition with memory and a processor
- * @param image      borrowed for the call
+ * @param image      borrowed for the call; one that lies in the caller's memory
+ *                   as long as the partition runs, if it may be restarted
  * @param diag       NULL or where the failure is explained
  *
  * Errors:  ULV_E_FORMAT  not an image for this machine, or one that does not

@@ -48,7 +48,8 @@ ULV_API int ulv_posix_fd(const ulv_system *system);
  * out; then it is as in the default policy.
  *
  *     { "memory_per_guest": "1GiB", "processors_per_guest": 4, "guests": 64,
- *       "silence_limit_ms": 0, "node": "most_free", "side": "least_loaded",
+ *       "silence_limit_ms": 0, "restarts_per_minute": 0,
+ *       "node": "most_free", "side": "least_loaded",
  *       "io": [ { "device": "disk-*", "primary": "io-a",
  *                 "standby": "io-b" } ] }
  *

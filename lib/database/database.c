@@ -403,6 +403,23 @@ ulv_database_find(const struct ulv_database *db, uint32_t kind, ulv_id id,
     return ULV_OK;
 }
 
+bool
+ulv_database_take_restart(struct ulv_database *db, ulv_id id, uint64_t now)
+{
+    struct partition *p = find_partition(db, id);
+
+    if (p == NULL || p->restarts == 0)
+        return false;
+    if (p->restarted == 0 || now - p->restart_since >= ULV_RESTART_WINDOW) {
+        p->restarted = 0;
+        p->restart_since = now;
+    }
+    if (p->restarted == p->restarts)
+        return false;
+    p->restarted++;
+    return true;
+}
+
 /* ---- views --------------------------------------------------------------- */
 
 ulv_status

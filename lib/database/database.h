@@ -55,6 +55,7 @@ struct ulv_request {
 struct ulv_effect_partition {
     ulv_id id;
     uint32_t kind;
+    uint32_t restarts;
     char name[32];
 };
 struct ulv_effect_extent {
@@ -97,6 +98,10 @@ struct ulv_effect {
     } u;
 };
 
+/* Whether a guest that has reset itself may be started again now; counts it.
+ * Between plans; nothing of it is a change. */
+bool ulv_database_take_restart(struct ulv_database *db, ulv_id id,
+                               uint64_t now);
 /**
  * An empty database with the idle partition in it.
  * Errors: NO_MEMORY.  Context: serial

@@ -51,6 +51,8 @@ struct partition {
     uint32_t extent_count, processor_count, channel_count, device_count;
     uint64_t used; /* ns of processor time, as reported */
     bool ran; /* once at least */
+    uint32_t restarts, restarted; /* allowed, and used up in this window */
+    uint64_t restart_since;       /* [ns] when it began */
     char name[32];
 };
 

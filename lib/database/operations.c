@@ -77,6 +77,7 @@ create_partition(struct ulv_database *db,
     p->kind = op->kind;
     p->capabilities = op->capabilities;
     p->silence_limit = op->silence_limit;
+    p->restarts = op->restarts;
     p->extents_end = &p->extents;
     p->top = ULV_GUEST_RAM_BASE;
     memcpy(p->name, op->name, sizeof(p->name));
@@ -90,6 +91,7 @@ create_partition(struct ulv_database *db,
         db->ultravisor = p;
     effect->u.partition_create.id = op->id;
     effect->u.partition_create.kind = op->kind;
+    effect->u.partition_create.restarts = op->restarts;
     memcpy(effect->u.partition_create.name, op->name, 32);
     return ULV_OK;
 }

@@ -49,6 +49,8 @@ ulv_policy_check(const void *bytes, size_t len, struct ulv_diag *diag)
         return out_of_range(diag, "node", p.node, ULV_POLICY_NODE_FIRST);
     if (p.side > ULV_POLICY_SIDE_FIRST)
         return out_of_range(diag, "side", p.side, ULV_POLICY_SIDE_FIRST);
+    if (p.restarts > ULV_RESTARTS_MAX)
+        return out_of_range(diag, "restarts", p.restarts, ULV_RESTARTS_MAX);
     if (p.rule_count > ULV_POLICY_RULES_MAX)
         return out_of_range(diag, "rule_count", p.rule_count,
                             ULV_POLICY_RULES_MAX);
@@ -147,6 +149,15 @@ decide_create(const struct decision *d, struct ulv_op_create_partition *op)
                         "%s would be guest %u, policy allows %u (guests)",
                         op->name, (uint64_t)guests,
                         (uint64_t)d->policy->guests);
+    if (op->restarts == 0)
+        op->restarts = d->policy->restarts;
+    if (op->restarts > d->policy->restarts)
+        return ulv_fail(d->diag, ULV_E_POLICY, op->id, op->restarts,
+                        d->policy->restarts,
+                        "%s: %u restarts a minute asked, policy allows %u "
+                        "(restarts_per_minute)",
+                        op->name, (uint64_t)op->restarts,
+                        (uint64_t)d->policy->restarts);
     if (op->silence_limit == 0)
         op->silence_limit = d->policy->silence_limit;
     if (d->policy->silence_limit != 0 &&

@@ -73,6 +73,7 @@ static void
 tell_ended(struct keeper *k, struct keeper_partition *p)
 {
     p->ending = ENDING_NO;
+    ulv_keeper_source_drop(k, p->image); /* if it was kept */
     p->state = p->end.reason == ULV_END_REASON_FAULT ? ULV_STATE_FAULTED
                                                      : ULV_STATE_STOPPED;
     ulv_keeper_tell(k, ULV_EVENT_ENDED, p->id, p->end.code, "%s: %s", p->name,
@@ -92,6 +93,8 @@ ulv_keeper_go_on_ending(struct keeper *k, struct keeper_partition *p)
                                 : ULV_STATE_STOPPED;
         say.u.state.reason = p->end.reason;
         say.u.state.code = p->end.code;
+        if (ulv_keeper_source(k, p->image) != NULL)
+            say.u.state.image = p->image;
         ulv_keeper_inform(k, &say);
     }
     if (p->ending == ENDING_NOTED &&

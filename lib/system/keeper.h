@@ -61,6 +61,7 @@ struct keeper_partition {
     /* guests */
     uint32_t state; /* ULV_STATE_* */
     ulv_id image;   /* number it is started from */
+    uint32_t restarts; /* that it may have: its image is kept while it runs */
     struct ulv_end end;
     uint32_t ending; /* ENDING_* */
     ulv_id flushing; /* it has ended; this console is not yet empty */
@@ -202,6 +203,8 @@ void ulv_keeper_hand_guest(struct keeper *k, struct keeper_partition *p);
 /* ---- orders (keeper_order.c) --------------------------------------------- */
 void ulv_keeper_order_receive(struct keeper *k, const struct heard *heard);
 void ulv_keeper_order_abort(struct keeper *k);
+/* Nothing of its last run is left, or it is to go on from there. */
+bool ulv_keeper_may_start(const struct keeper_partition *p, ulv_id image);
 /* One effect; what takes away, moves or starts is only looked at. */
 ulv_status ulv_keeper_order_prepare(struct keeper *k,
                                     const struct ulv_effect *effect,

@@ -77,6 +77,10 @@ commit_intent(struct keeper *k, const struct ulv_effect_intent *e)
     if (e->intent != ULV_INTENT_RUNNING || p->alive)
         return; /* its monitor reads in the view that it is to pause or go on */
     ulv_keeper_again_commit(k, p);
+    if (p->ending != ENDING_NO)
+        ulv_keeper_tell(k, ULV_EVENT_RESET, p->id, p->end.code,
+                        "%s: %s: starts again", p->name, p->end.text);
+    p->ending = ENDING_NO;
     memset(&p->end, 0, sizeof(p->end));
     p->image = e->image;
     p->state = ULV_STATE_STARTING;
@@ -172,7 +176,8 @@ still_holds(struct keeper *k, const struct ulv_effect *e,
         p = ulv_keeper_partition(k, e->u.intent.partition);
         there = p != NULL && (e->u.intent.intent != ULV_INTENT_RUNNING ||
                               (p->alive && e->u.intent.image == 0) ||
-                              (!p->alive && p->ending == ENDING_NO));
+                              (!p->alive &&
+                               ulv_keeper_may_start(p, e->u.intent.image)));
         break;
     case ULV_EFFECT_DRAIN:
     case ULV_EFFECT_DEVICE_REHOME:

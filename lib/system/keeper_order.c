@@ -93,6 +93,8 @@ prepare_partition(struct keeper *k, const struct ulv_effect *e,
                                      e->u.partition_create.kind,
                                      e->u.partition_create.name);
     if (p != NULL)
+        p->restarts = e->u.partition_create.restarts;
+    if (p != NULL)
         status = k->host->event_create(k->host->self, &p->bell);
     if (status == ULV_OK)
         status = make_view(k, p, ULV_VIEW_PART_MONITOR);
@@ -363,6 +365,16 @@ prepare_rehome(struct keeper *k, const struct ulv_effect *effect,
     return ULV_OK;
 }
 
+/* One that has ended and not been told may start from the same image only:
+ * it has reset itself. */
+bool
+ulv_keeper_may_start(const struct keeper_partition *p, ulv_id image)
+{
+    return p->ending == ENDING_NO ||
+           (p->ending == ENDING_NOTED && p->image == image &&
+            p->end.reason == ULV_END_REASON_RESET);
+}
+
 static ulv_status
 prepare_intent(struct keeper *k, const struct ulv_effect *effect,
                struct ulv_diag *diag)
@@ -377,7 +389,7 @@ prepare_intent(struct keeper *k, const struct ulv_effect *effect,
                         "partition %u is no guest", want->partition);
     if (want->intent != ULV_INTENT_RUNNING || (p->alive && want->image == 0))
         return ULV_OK; /* nothing is started */
-    if (image == NULL || p->alive || p->ending != ENDING_NO ||
+    if (image == NULL || p->alive || !ulv_keeper_may_start(p, want->image) ||
         image->medium[0] == ULV_NO_HANDLE)
         return ulv_fail(diag, ULV_E_STATE, p->id, want->image, 0,
                         "%s: runs already, or has no image", p->name);

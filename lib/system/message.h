@@ -113,6 +113,7 @@ struct say_state {
     ulv_id partition;
     uint32_t state, reason;
     uint64_t code;
+    ulv_id image; /* it was started from, if that can be had again; or 0 */
 };
 struct say_generation {
     ulv_id partition;

@@ -88,7 +88,11 @@ ulv_partition_start(ulv_system *system, ulv_id partition,
         status =
             ulv_system_run_until(system, has_left_start, &partition,
                                  ULV_FOREVER);
-    ulv_keeper_source_drop(&system->keeper, id);
+    p = ulv_keeper_partition(&system->keeper, partition);
+    /* one that may be started again needs it until it has ended */
+    if (p == NULL || p->restarts == 0 || p->image != id ||
+        (!p->alive && p->ending == ENDING_NO))
+        ulv_keeper_source_drop(&system->keeper, id);
     p = ulv_system_guest(system, partition, diag);
     if (p == NULL)
         return ULV_E_NOT_FOUND;

@@ -19,6 +19,7 @@ struct errand {
     bool moving;  /* that is part of the transaction under way */
     bool told;    /* a state that the keeper waits to see noted */
     bool stays;   /* it cannot move: the state alone */
+    bool again;   /* the state, and a start that may be refused */
     bool quiet;   /* that it cannot be done is no fault */
     ulv_id settles; /* the object that has drained by it */
     uint32_t count;

@@ -126,6 +126,18 @@ ulv_ultravisor_run_errand(struct ultravisor_role *r)
         ulv_ultravisor_begin(r, &request);
 }
 
+/* It could not be started again: then it has ended. */
+static void
+note_end_only(struct ultravisor_role *r, const struct ulv_op_set_state *op)
+{
+    const struct say_state say = { .partition = op->partition,
+                                   .state = op->state,
+                                   .reason = op->reason,
+                                   .code = op->code };
+
+    (void)ulv_ultravisor_note_state(r, &say);
+}
+
 void
 ulv_ultravisor_end_errand(struct ultravisor_role *r, struct errand *errand,
                           const struct ulv_diag *diag)
@@ -146,6 +158,8 @@ ulv_ultravisor_end_errand(struct ultravisor_role *r, struct errand *errand,
         say.u.state.state = errand->operations[0].u.set_state.state;
         ulv_post_tell(&r->role.post, &say, NULL, NULL, 0);
     }
+    if (diag->status != ULV_OK && errand->again)
+        note_end_only(r, &errand->operations[0].u.set_state);
     if (diag->status != ULV_OK && errand->moving) {
         errand->moving = false;
         errand->stays = true;
@@ -177,11 +191,25 @@ ulv_ultravisor_drop_errands(struct ultravisor_role *r)
 
 /* ---- what the keeper tells ----------------------------------------------- */
 
+/* Of a guest that has reset itself: it starts again in the transaction in which
+ * it ended, if its rule allows one more. */
+static bool
+is_to_start_again(struct ultravisor_role *r, const struct say_state *say)
+{
+    const struct ulv_host *host = r->role.host;
+
+    return say->state == ULV_STATE_STOPPED && say->image != 0 &&
+           say->reason == ULV_END_REASON_RESET &&
+           ulv_database_take_restart(r->db, say->partition,
+                                     host->now(host->self));
+}
+
 ulv_status
 ulv_ultravisor_note_state(struct ultravisor_role *r,
                           const struct say_state *say)
 {
-    struct errand *e = new_errand(r, 1);
+    bool again = is_to_start_again(r, say);
+    struct errand *e = new_errand(r, again ? 2 : 1);
 
     if (e == NULL)
         return ULV_E_NO_MEMORY;
@@ -190,7 +218,14 @@ ulv_ultravisor_note_state(struct ultravisor_role *r,
     e->operations[0].u.set_state.state = say->state;
     e->operations[0].u.set_state.reason = say->reason;
     e->operations[0].u.set_state.code = say->code;
-    e->told = true;
+    e->told = !again;
+    e->again = again;
+    if (again) {
+        e->operations[1].kind = ULV_OP_SET_INTENT;
+        e->operations[1].u.set_intent.partition = say->partition;
+        e->operations[1].u.set_intent.intent = ULV_INTENT_RUNNING;
+        e->operations[1].u.set_intent.image = say->image;
+    }
     return ULV_OK;
 }
 

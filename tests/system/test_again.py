@@ -2,10 +2,11 @@
 """Guests that are started again: nothing of a run is left to the next one, and
 nothing but that."""
 
+import tempfile
 import time
 
-from common import (DIGEST, IMAGES, PATIENCE, SystemTest, digest, disk,
-                    each_kind)
+from common import (BACKENDS, DIGEST, IMAGES, PATIENCE, SystemTest, digest,
+                    disk, each_kind)
 
 import ultravisor
 from ultravisor import C
@@ -123,3 +124,69 @@ class Again(SystemTest):
                 self.assertEqual(caught.exception.status, C.ULV_E_STATE)
                 self.assertIn("two runs", str(caught.exception))
                 two.stop()
+
+
+class Reset(SystemTest):
+    def compiled(self, text):
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            file.write(text)
+            file.flush()
+            return ultravisor.compile_policy(file.name)
+
+    def resets(self):
+        return [e for e in self.events if e.kind == C.ULV_EVENT_RESET]
+
+    @each_kind
+    def test_starts_again_so_often(self, backend, in_process):
+        """As often as the policy says; then it stays down."""
+        rule = self.compiled('{"restarts_per_minute": 3}')
+        with ultravisor.open(backend=backend, in_process=in_process,
+                             memory="64M", policy=rule) as host:
+            self.events = []
+            end, said = self.run_guest(host, "web", IMAGES / "reset.elf")
+            self.assertEqual((end.reason, end.code),
+                             (C.ULV_END_REASON_RESET, 5), end.text)
+            self.assertEqual(said, 4 * "runs\n")
+            self.assertEqual([e.value for e in self.resets()], [5, 5, 5])
+            self.assertIn(b"starts again", self.resets()[0].data)
+            web = ultravisor.Partition(host, host.find("web"), "web")
+            # by hand it runs once more; its rule allows no more
+            self.events = []
+            web.start(IMAGES / "reset.elf")
+            self.assertEqual(self.wait(host, web).code, 5)
+            self.assertEqual(self.resets(), [])
+            # what ends otherwise is not started again
+            web.start(IMAGES / "undefined.elf")
+            self.assertEqual(self.wait(host, web).reason,
+                             C.ULV_END_REASON_FAULT)
+            self.assertEqual(self.resets(), [])
+            self.assert_alive(host)
+
+    @each_kind
+    def test_stays_down_by_default(self, backend, in_process):
+        with ultravisor.open(backend=backend, in_process=in_process,
+                             memory="32M") as host:
+            self.events = []
+            end, said = self.run_guest(host, "web", IMAGES / "reset.elf")
+            self.assertEqual(end.reason, C.ULV_END_REASON_RESET, end.text)
+            self.assertEqual((said, self.resets()), ("runs\n", []))
+
+    def test_cannot_while_its_peer_runs(self):
+        """It ends where it cannot be started again, and says so."""
+        rule = self.compiled('{"restarts_per_minute": 3}')
+        with ultravisor.open(backend=BACKENDS[0], memory="64M",
+                             policy=rule) as host:
+            peer = self.guest(host, "peer", memory="4M")
+            web = self.guest(host, "web", memory="4M")
+            with host.transaction() as t:
+                t.connect(web, peer, b"x")
+            peer.start(IMAGES / "counter.elf")
+            web.start(IMAGES / "reset.elf")
+            self.assertEqual(self.wait(host, web).reason,
+                             C.ULV_END_REASON_RESET)
+            self.assertEqual(self.resets(), [])
+            self.assertTrue(any(b"peer runs" in e.data for e in self.events
+                                if e.kind == C.ULV_EVENT_FAULT))
+            peer.stop()
+            web.start(IMAGES / "hello.elf")
+            self.assertEqual(self.wait(host, web).code, 42)

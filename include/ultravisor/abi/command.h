@@ -120,9 +120,13 @@ struct ulv_op_create_partition {
     uint64_t capabilities;
     uint64_t silence_limit;
     uint32_t kind;
-    uint32_t rsvd_;
+    uint32_t restarts; /* when it resets itself, within ULV_RESTART_WINDOW */
     char name[32];
 };
+/* [ns]: so many restarts at most in a stretch of this length. */
+#define ULV_RESTART_WINDOW UINT64_C(60000000000)
+#define ULV_RESTARTS_MAX   1000u
+
 struct ulv_op_destroy_partition {
     uint64_t id;
 };

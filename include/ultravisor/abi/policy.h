@@ -36,7 +36,8 @@ struct ulv_policy {
     uint32_t node;                /* ULV_POLICY_NODE_* */
     uint32_t side;                /* ULV_POLICY_SIDE_* */
     uint32_t rule_count;          /* a device that no rule names is refused */
-    uint32_t rsvd_;
+    uint32_t restarts;            /* of a guest that resets itself, within
+                                     ULV_RESTART_WINDOW; 0 = it stays down */
     struct ulv_policy_rule rule[ULV_POLICY_RULES_MAX];
 };
 

@@ -28,7 +28,9 @@
 
 /* class 02: the partition itself */
 #define ULV_CALL_STOP  0x0201u /* 0: exit code. Does not return. */
-#define ULV_CALL_RESET 0x0202u /* 0: reason. Does not return. */
+#define ULV_CALL_RESET 0x0202u /* 0: reason. Does not return: the partition
+                                ends, or starts again from its image, its
+                                memory zero, if the policy lets it */
 #define ULV_CALL_FAULT 0x0203u /* 0: code, 1: address of text, 2: its length
                                   [bytes, 0 .. ULV_CALL_TEXT_MAX]. Ends the
                                   partition with a fault. Does not return. */

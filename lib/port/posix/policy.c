@@ -17,6 +17,7 @@ struct written {
     uint64_t processors_per_guest;
     uint64_t guests;
     uint64_t silence_limit_ms;
+    uint64_t restarts;
     char node[WORD_MAX + 1];
     char side[WORD_MAX + 1];
     const json_t *io;
@@ -32,6 +33,8 @@ static const struct ulv_json_key policy_keys[] = {
     /* A year is for ever. */
     {"silence_limit_ms", ULV_JSON_NUMBER, false,
      offsetof(struct written, silence_limit_ms), 0, UINT64_C(31536000000)},
+    {"restarts_per_minute", ULV_JSON_NUMBER, false,
+     offsetof(struct written, restarts), 0, ULV_RESTARTS_MAX},
     {"node", ULV_JSON_STRING, false, offsetof(struct written, node), 1,
      WORD_MAX},
     {"side", ULV_JSON_STRING, false, offsetof(struct written, side), 1,
@@ -122,6 +125,7 @@ compile(const json_t *root, const char *name, struct ulv_policy *ret,
     w.processors_per_guest = ret->processors_per_guest;
     w.guests = ret->guests;
     w.silence_limit_ms = ret->silence_limit / NS_PER_MILLISECOND;
+    w.restarts = ret->restarts;
     status = ulv_json_read(root, name, policy_keys, ULV_COUNT_OF(policy_keys),
                            &w, diag);
     if (status == ULV_OK)
@@ -134,6 +138,7 @@ compile(const json_t *root, const char *name, struct ulv_policy *ret,
     ret->processors_per_guest = (uint32_t)w.processors_per_guest;
     ret->guests = (uint32_t)w.guests;
     ret->silence_limit = w.silence_limit_ms * NS_PER_MILLISECOND;
+    ret->restarts = (uint32_t)w.restarts;
     return status;
 }
 

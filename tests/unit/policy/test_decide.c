@@ -181,6 +181,29 @@ test_policy_decide__only_guests_are_created(void **state)
 }
 
 static void
+test_policy_decide__fills_in_the_restarts(void **state)
+{
+    struct world w;
+    struct ulv_operation o = op_create(FRESH, "fresh");
+
+    (void)state;
+    world_begin(&w);
+    assert_int_equal(world_decide(&w, &o, 1), ULV_OK);
+    assert_int_equal(o.u.create_partition.restarts, 0);
+    w.policy.restarts = 5;
+    assert_int_equal(world_decide(&w, &o, 1), ULV_OK);
+    assert_int_equal(o.u.create_partition.restarts, 5);
+    o.u.create_partition.restarts = 2;
+    assert_int_equal(world_decide(&w, &o, 1), ULV_OK);
+    assert_int_equal(o.u.create_partition.restarts, 2);
+    o.u.create_partition.restarts = 6;
+    assert_int_equal(world_decide(&w, &o, 1), ULV_E_POLICY);
+    assert_int_equal(w.diag.value, 6);
+    assert_int_equal(w.diag.bound, 5);
+    assert_non_null(strstr(w.diag.text, "restarts_per_minute"));
+}
+
+static void
 test_policy_decide__fills_in_the_silence_limit(void **state)
 {
     struct world w;
@@ -332,6 +355,7 @@ main(void)
         cmocka_unit_test(test_policy_decide__processors_in_pieces),
         cmocka_unit_test(test_policy_decide__guests),
         cmocka_unit_test(test_policy_decide__only_guests_are_created),
+        cmocka_unit_test(test_policy_decide__fills_in_the_restarts),
         cmocka_unit_test(test_policy_decide__fills_in_the_silence_limit),
         cmocka_unit_test(
             test_policy_decide__operations_that_are_not_for_clients),

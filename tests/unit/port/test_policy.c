@@ -28,6 +28,7 @@ test_port_policy__every_key(void **state)
     static const char text[] =
         "{\"memory_per_guest\": \"256M\", \"processors_per_guest\": 2,\n"
         " \"guests\": 0, \"silence_limit_ms\": 1500, \"node\": \"first\",\n"
+        " \"restarts_per_minute\": 7,"
         " \"side\": \"first\", \"io\": [\n"
         "  {\"device\": \"disk-*\", \"primary\": \"x\", \"standby\": \"y\"},\n"
         "  {\"device\": \"1234567890123456789012345678901\",\n"
@@ -40,6 +41,7 @@ test_port_policy__every_key(void **state)
     assert_int_equal(p.processors_per_guest, 2);
     assert_int_equal(p.guests, 0);
     assert_int_equal(p.silence_limit, UINT64_C(1500000000));
+    assert_int_equal(p.restarts, 7);
     assert_int_equal(p.node, ULV_POLICY_NODE_FIRST);
     assert_int_equal(p.side, ULV_POLICY_SIDE_FIRST);
     assert_int_equal(p.rule_count, 2);
