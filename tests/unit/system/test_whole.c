@@ -77,9 +77,9 @@ assign(ulv_system *system, ulv_id *ret_web, struct ulv_diag *diag)
     return ulv_transaction_commit(t, diag);
 }
 
-/* Boot to end; any status, and everything closed again. */
+/* Boot, and runs to their ends; any status, and everything closed again. */
 static ulv_status
-scenario(const struct ulv_host *host, struct ulv_end *end)
+scenario(const struct ulv_host *host, uint32_t runs, struct ulv_end *end)
 {
     struct ulv_system_opts opts = ULV_SYSTEM_OPTS_INIT;
     struct ulv_diag diag = ULV_DIAG_INIT;
@@ -98,12 +98,13 @@ scenario(const struct ulv_host *host, struct ulv_end *end)
     if (status != ULV_OK)
         return status;
     status = assign(system, &web, &diag);
-    if (status == ULV_OK)
+    for (uint32_t run = 0; run < runs && status == ULV_OK; run++) {
         status = ulv_partition_start(system, web, &start, &diag);
-    if (status == ULV_OK)
-        status = ulv_partition_wait(system, web, end,
-                                    ulv_system_now(system) + 1000000000,
-                                    &diag);
+        if (status == ULV_OK)
+            status = ulv_partition_wait(system, web, end,
+                                        ulv_system_now(system) + 1000000000,
+                                        &diag);
+    }
     ulv_system_destroy(system);
     return status;
 }
@@ -116,7 +117,7 @@ test_system_whole__runs(void **state)
 
     (void)state;
     make_host(&t);
-    assert_int_equal(scenario(&t.host, &end), ULV_OK);
+    assert_int_equal(scenario(&t.host, 3, &end), ULV_OK);
     assert_int_equal(end.reason, ULV_END_REASON_STOP);
     assert_int_equal(end.code, 42);
     assert_int_equal(ulv_test_host_live(&t), 0);
@@ -186,7 +187,7 @@ test_system_whole__on_the_frames_of_a_machine(void **state)
     (void)state;
     make_host(&t);
     ulv_test_host_frames(&t, ULV_MIB(512), ULV_MIB(64));
-    assert_int_equal(scenario(&t.host, &end), ULV_OK);
+    assert_int_equal(scenario(&t.host, 1, &end), ULV_OK);
     assert_int_equal(end.code, 42);
     opts.backend = "mock";
     assert_int_equal(ulv_system_create(&t.host, &opts, &system, &diag),
@@ -405,7 +406,7 @@ test_system_whole__each_call_fails_in_turn(void **state)
 
         make_host(&t);
         ulv_test_host_fail_at(&t, n);
-        status = scenario(&t.host, &end);
+        status = scenario(&t.host, 2, &end);
         reached = ulv_test_host_failed(&t);
         if (ulv_test_host_live(&t) != 0 || t.misuse != 0)
             print_message("call %llu failing: %llu left, %s\n",
