@@ -220,17 +220,31 @@ ulv_status ulv_keeper_make_takeover(struct keeper *k, ulv_id device,
                                     ulv_handle *ret);
 
 /* ---- a guest that runs again (keeper_again.c) ---------------------------- */
-/* Make what takes the place of its channels, as the last run has left them.
- * Errors: STATE: a guest at the other end of one runs, NO_MEMORY. */
+/* Make what takes the place of its channels, as the last run has left them. */
 ulv_status ulv_keeper_again_prepare(struct keeper *k,
                                     const struct keeper_partition *p,
                                     struct ulv_diag *diag);
-void ulv_keeper_again_undo(struct keeper *k, ulv_id partition);
 /* Its memory is zero, its channels are new. */
 void ulv_keeper_again_commit(struct keeper *k,
                              const struct keeper_partition *p);
 /* Its run is over. */
 void ulv_keeper_again_dirty(struct keeper *k, const struct keeper_partition *p);
+/* keeper_renew.c, or keeper_once.c: one channel. Errors: STATE: a guest at its
+ * other end runs, or it cannot be, NO_MEMORY. */
+ulv_status ulv_keeper_renew_prepare(struct keeper *k,
+                                    const struct keeper_partition *p,
+                                    struct keeper_channel *c,
+                                    struct ulv_diag *diag);
+/* All that the partition has an end of. */
+void ulv_keeper_renew_undo(struct keeper *k, ulv_id partition);
+void ulv_keeper_renew_commit(struct keeper *k,
+                             const struct keeper_partition *p);
+
+static inline bool
+ulv_keeper_is_end(const struct keeper_channel *c, ulv_id partition)
+{
+    return c->client == partition || c->server == partition;
+}
 
 /* keeper_commit.c */
 void ulv_keeper_order_commit(struct keeper *k, uint64_t ticket);

@@ -512,7 +512,7 @@ undo_effect(struct keeper *k, const struct ulv_effect *effect)
                                  ulv_keeper_device(k, effect->u.device.id));
         break;
     case ULV_EFFECT_INTENT:
-        ulv_keeper_again_undo(k, effect->u.intent.partition);
+        ulv_keeper_renew_undo(k, effect->u.intent.partition);
         break;
     default:
         break; /* prepared by looking only */
