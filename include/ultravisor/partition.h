@@ -143,6 +143,41 @@ ULV_API ulv_status ulv_partition_wait(ulv_system *system, ulv_id partition,
                                       ulv_nsec deadline,
                                       struct ulv_diag *diag);
 
+/* What a partition has of the processors, and what it has used of them. */
+struct ulv_usage {
+    uint32_t size;
+    uint32_t quanta;    /* of each period, all its virtual processors together;
+                           of idle: all that nobody has */
+    uint32_t dedicated; /* processors it has for itself */
+    uint32_t rsvd_;
+    ulv_nsec used;    /* processor time of its role or monitor and of its guest;
+                         of idle: what nobody used */
+    ulv_nsec elapsed; /* time of all processors since the start: the sum of
+                         what all used, idle and those that are gone */
+    char degraded[128]; /* what of its map the host does not let us keep, one
+                           line, or "" */
+};
+
+#define ULV_USAGE_INIT                                                         \
+    {                                                                          \
+        (uint32_t)sizeof(struct ulv_usage), 0, 0, 0, 0, 0, { 0 }               \
+    }
+
+/**
+ * How much of the processors a partition has, and has used; doc/scheduling.md.
+ *
+ * @param system     a system
+ * @param partition  any partition, that of kind ULV_PARTITION_IDLE too
+ * @param ret        filled; ret->size as initialised by ULV_USAGE_INIT
+ *
+ * Errors:  ULV_E_ARG (size), ULV_E_NOT_FOUND, ULV_E_PEER_GONE (the ultravisor
+ *          partition is dead)
+ * Context: serial; steps the system
+ * Since:   0.1
+ */
+ULV_API ulv_status ulv_partition_usage(ulv_system *system, ulv_id partition,
+                                       struct ulv_usage *ret);
+
 /**
  * Read or write a guest's memory, running or ended, until it is destroyed.
  *

@@ -51,6 +51,7 @@ struct ulv_request {
 #define ULV_EFFECT_DEVICE_WITHDRAW   9u
 #define ULV_EFFECT_INTENT            10u
 #define ULV_EFFECT_DRAIN             11u /* an extent or channel is to go */
+#define ULV_EFFECT_PROCESSOR         12u /* a guest's, or its quanta */
 
 struct ulv_effect_partition {
     ulv_id id;
@@ -79,6 +80,11 @@ struct ulv_effect_intent {
     uint64_t image;
     uint32_t intent;
 };
+struct ulv_effect_processor {
+    ulv_id partition;
+    uint32_t os_number, mode, quanta;
+    uint32_t rsvd_;
+};
 struct ulv_effect_removal {
     ulv_id id;
 };
@@ -93,6 +99,7 @@ struct ulv_effect {
         struct ulv_effect_device device; /* OFFER */
         struct ulv_effect_rehome rehome;
         struct ulv_effect_intent intent;
+        struct ulv_effect_processor processor;
         struct ulv_effect_removal removal; /* DESTROY, REVOKE, WITHDRAW,
                                               DRAIN */
     } u;

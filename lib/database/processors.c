@@ -114,6 +114,21 @@ give_quanta(struct ulv_database *db, struct share *share, uint32_t count)
 }
 
 static ulv_status
+announce(struct ulv_database *db, const struct partition *p,
+         const struct share *share, struct ulv_diag *diag)
+{
+    struct ulv_effect *effect = ulv_db_effect(db, ULV_EFFECT_PROCESSOR);
+
+    if (effect == NULL)
+        return ulv_db_no_memory(diag);
+    effect->u.processor.partition = p->r.id;
+    effect->u.processor.os_number = share->processor->os_number;
+    effect->u.processor.mode = share->mode;
+    effect->u.processor.quanta = ulv_db_count(share->quanta);
+    return ULV_OK;
+}
+
+static ulv_status
 no_quanta(struct ulv_diag *diag, const struct partition *p, ulv_id processor,
           uint32_t asked, uint32_t left)
 {
@@ -150,7 +165,7 @@ ulv_db_set_quanta(struct ulv_database *db, const struct ulv_op_set_quanta *op,
     if (!TOUCH(db, share) || !TOUCH(db, share->processor) ||
         !ulv_db_touched(db, p) || !give_quanta(db, share, op->quanta))
         return ulv_db_no_memory(diag);
-    return ULV_OK;
+    return announce(db, p, share, diag);
 }
 
 /* ---- who gets which ------------------------------------------------------ */
@@ -235,8 +250,9 @@ assign_processor(struct ulv_database *db, struct partition *p,
     processor->r.version = db->revision + 1;
     if (op->mode == ULV_PROCESSOR_DEDICATED)
         processor->owner = p;
-    return give_quanta(db, share, op->quanta) ? ULV_OK
-                                              : ulv_db_no_memory(diag);
+    if (!give_quanta(db, share, op->quanta))
+        return ulv_db_no_memory(diag);
+    return announce(db, p, share, diag);
 }
 
 ulv_status

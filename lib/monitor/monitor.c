@@ -49,6 +49,7 @@ ulv_monitor_end_machine(struct ulv_monitor *m)
     const struct ulv_backend_ops *backend = m->cfg.backend;
     const struct ulv_host *host = m->cfg.host;
 
+    m->used = ulv_monitor_used(m);
     for (uint32_t i = 0; i < m->processor_count; i++) {
         struct processor *p = &m->processor[i];
 

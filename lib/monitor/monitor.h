@@ -93,6 +93,10 @@ void ulv_monitor_kill(struct ulv_monitor *m);
 /* Borrowed, valid as long as the monitor; reason NONE while it runs. */
 const struct ulv_end *ulv_monitor_end(const struct ulv_monitor *m);
 
+/* Processor time [ns] that the guest has used in processes of its own: 0 where
+ * it runs in ours. */
+ulv_nsec ulv_monitor_used(struct ulv_monitor *m);
+
 /* The view generation of which everything is done, for the acknowledgement. */
 uint64_t ulv_monitor_generation(const struct ulv_monitor *m);
 

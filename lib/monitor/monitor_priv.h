@@ -88,6 +88,7 @@ struct ulv_monitor {
     ulv_nsec start_time;
     uint32_t credit; /* limited calls that it may make now */
     ulv_nsec credit_time;
+    ulv_nsec used; /* by processors that are no more */
     struct ulv_end end;
     struct ulv_trace *trace; /* or NULL */
 };

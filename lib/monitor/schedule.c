@@ -56,6 +56,20 @@ ulv_monitor_hold(struct ulv_monitor *m, struct processor *p, bool hold)
         p->last_call = ULV_MIN(now, p->last_call + (now - p->held_since));
 }
 
+ulv_nsec
+ulv_monitor_used(struct ulv_monitor *m)
+{
+    ulv_nsec used = m->used;
+
+    for (uint32_t i = 0; i < m->processor_count; i++) {
+        const struct processor *p = &m->processor[i];
+
+        if (p->made && m->cfg.backend->vcpu_time != NULL)
+            used += m->cfg.backend->vcpu_time(p->vcpu);
+    }
+    return used;
+}
+
 bool
 ulv_monitor_read_quanta(struct ulv_monitor *m)
 {

@@ -267,6 +267,7 @@ static const struct {
     { SAY_RELEASED, ULV_PARTITION_GUEST },
     { SAY_RELEASED, ULV_PARTITION_IO },
     { SAY_GIVEN_BACK, ULV_PARTITION_GUEST },
+    { SAY_USED, ULV_PARTITION_GUEST },
     { SAY_SETTLED, ULV_PARTITION_ULTRAVISOR },
     { SAY_EVENT, ULV_PARTITION_ULTRAVISOR },
     { SAY_EVENT, ULV_PARTITION_OPERATIONS },
@@ -454,6 +455,9 @@ hear_one(struct keeper *k, struct keeper_partition *from,
     case SAY_GIVEN_BACK:
         hear_given_back(k, from, &say->u.returned);
         break;
+    case SAY_USED:
+        from->used += say->u.used.time;
+        break;
     case SAY_SETTLED:
         k->settled = say->u.order.revision;
         break;
@@ -528,7 +532,16 @@ ulv_keeper_role_drop(struct keeper *k, struct keeper_partition *p)
 static void
 step_role(struct keeper *k, struct keeper_partition *p, struct role_need *need)
 {
-    if (p->role != NULL && ulv_role_step(&p->role, need) != ULV_OK)
+    const struct ulv_host *host = k->host;
+    ulv_nsec begin;
+    ulv_status status;
+
+    if (p->role == NULL)
+        return;
+    begin = host->now(host->self);
+    status = ulv_role_step(&p->role, need);
+    p->used += host->now(host->self) - begin;
+    if (status != ULV_OK)
         ulv_keeper_role_kill(k, p);
 }
 

@@ -50,6 +50,13 @@ struct keeper_partition {
     bool alive;
     bool reaping; /* killed; the process is not yet confirmed dead */
     bool behind;  /* it has said more than we have heard */
+    struct {
+        struct ulv_processor_set set; /* a guest's */
+        bool any, promised; /* one that is its own, or quanta of one */
+    } processors;
+    char degraded[128]; /* what of that could not be set, or "" */
+    ulv_nsec used;      /* processor time [ns] that was not yet reported */
+    ulv_nsec measured;  /* of its process, so far */
     ulv_handle waits; /* a set of its own, or the keeper's */
     bool again;       /* it is its turn, whatever it waits for, or */
     ulv_nsec deadline; /* from then on */
@@ -144,6 +151,9 @@ struct keeper {
     /* A channel that is open here goes: nothing of it may stay mapped. */
     void (*channel_gone)(void *self, ulv_id channel);
     void *self;
+
+    struct ulv_processor_set dedicated; /* to some guest each */
+    bool dedicated_ever;
 
     struct ulv_frame_table frames;
     struct keeper_partition *partitions; /* in order of creation */
@@ -282,6 +292,21 @@ ulv_status ulv_keeper_source_add(struct keeper *k, ulv_id id,
                                  struct ulv_diag *diag);
 void ulv_keeper_source_drop(struct keeper *k, ulv_id id);
 struct keeper_source *ulv_keeper_source(const struct keeper *k, ulv_id id);
+
+/* ---- processors (keeper_schedule.c) -------------------------------------- */
+/* Put its role where it belongs, or say why it is not there. */
+void ulv_keeper_bind(struct keeper *k, struct keeper_partition *p);
+/* All but guests, which keep away from what is dedicated. */
+void ulv_keeper_bind_roles(struct keeper *k);
+void ulv_keeper_processor(struct keeper *k,
+                          const struct ulv_effect_processor *e);
+/* The guest that had these goes. */
+void ulv_keeper_give_back(struct keeper *k,
+                          const struct ulv_processor_set *set);
+/* Take what its process has used until now. */
+void ulv_keeper_measure(struct keeper *k, struct keeper_partition *p);
+/* Tell the ultravisor what it has used until now. */
+void ulv_keeper_account(struct keeper *k, struct keeper_partition *p);
 
 /* ---- what they say (keeper.c) -------------------------------------------- */
 /* A line of text as an event. */

@@ -115,9 +115,12 @@ commit_channel_destroy(struct keeper *k, ulv_id id)
 static void
 commit_removal(struct keeper *k, uint32_t kind, ulv_id id)
 {
-    if (kind == ULV_EFFECT_PARTITION_DESTROY)
-        ulv_keeper_partition_remove(k, ulv_keeper_partition(k, id));
-    else if (kind == ULV_EFFECT_EXTENT_REVOKE)
+    if (kind == ULV_EFFECT_PARTITION_DESTROY) {
+        struct keeper_partition *p = ulv_keeper_partition(k, id);
+
+        ulv_keeper_give_back(k, &p->processors.set);
+        ulv_keeper_partition_remove(k, p);
+    } else if (kind == ULV_EFFECT_EXTENT_REVOKE)
         ulv_keeper_extent_remove(k, ulv_keeper_extent(k, id));
     else if (kind == ULV_EFFECT_CHANNEL_DESTROY)
         commit_channel_destroy(k, id);
@@ -146,6 +149,9 @@ commit_effect(struct keeper *k, const struct ulv_effect *e)
         break;
     case ULV_EFFECT_EXTENT_GRANT:
         ulv_keeper_hand_extent(k, ulv_keeper_extent(k, e->u.extent.id));
+        break;
+    case ULV_EFFECT_PROCESSOR:
+        ulv_keeper_processor(k, &e->u.processor);
         break;
     case ULV_EFFECT_DRAIN:
         ulv_keeper_drain_commit(k, e->u.removal.id);

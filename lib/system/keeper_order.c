@@ -480,6 +480,8 @@ ulv_keeper_order_prepare(struct keeper *k, const struct ulv_effect *effect,
         return prepare_intent(k, effect, diag);
     case ULV_EFFECT_DRAIN:
         return ulv_keeper_drain_prepare(k, effect->u.removal.id, diag);
+    case ULV_EFFECT_PROCESSOR:
+        return ULV_OK;
     case ULV_EFFECT_PARTITION_DESTROY:
     case ULV_EFFECT_EXTENT_REVOKE:
     case ULV_EFFECT_CHANNEL_DESTROY:

@@ -172,6 +172,8 @@ ulv_keeper_role_start(struct keeper *k, struct keeper_partition *p,
         return status;
     }
     p->alive = true;
+    p->measured = 0;
+    ulv_keeper_bind(k, p);
     status = ulv_post_init(&p->post, k->host, p->waits, link);
     if (status == ULV_OK && k->processes) {
         status = k->host->watch(k->host->self, p->waits, p->process);
@@ -210,6 +212,7 @@ died(struct keeper *k, struct keeper_partition *p, const char *how,
 {
     struct say say = { .kind = SAY_DIED };
 
+    ulv_keeper_account(k, p); /* before its end is told */
     p->alive = p->reaping = false;
     p->awaited = p->follow_until = 0;
     ulv_post_fini(&p->post);
@@ -270,6 +273,7 @@ ulv_keeper_role_reap(struct keeper *k, struct keeper_partition *p)
     struct ulv_process_end end;
     const char *how = "exit code";
 
+    ulv_keeper_measure(k, p); /* what is reaped has no clock any more */
     if (!p->alive || p->process == ULV_NO_HANDLE ||
         k->platform->process_reap(host->self, p->process, &end) != ULV_OK)
         return false;

@@ -39,6 +39,8 @@
 #define SAY_TRACE          19u /* to a monitor; handle: memory */
 #define SAY_RENEW          20u /* to I/O: its channel comes anew; handle: its
                                   takeover region, anew */
+#define SAY_USED           21u /* to the ultravisor, and by monitors to the
+                                  keeper: processor time */
 #define SAY_RETURNED       18u /* to the ultravisor: a guest gave memory back */
 
 /* ---- role to keeper ------------------------------------------------------ */
@@ -124,6 +126,10 @@ struct say_returned {
     uint64_t guest_address;
     uint64_t bytes;
 };
+struct say_used {
+    ulv_id partition; /* filled in by the keeper */
+    ulv_nsec time;    /* beyond what was told before */
+};
 struct say_ready {
     ulv_id lease_first; /* the ultravisor: ids for the boot transaction */
 };
@@ -153,6 +159,7 @@ struct say {
         struct say_state state;
         struct say_generation generation;
         struct say_returned returned;
+        struct say_used used;
         ulv_id object; /* RELEASED, DRAINED */
         struct say_ready ready;
         struct say_console console;

@@ -345,6 +345,9 @@ ulv_system_query(ulv_system *system, uint32_t kind, ulv_id after, void *buf,
     if (kind == 0 || kind >= ULV_COUNT_OF(record_bytes) ||
         bytes < record_bytes[kind])
         return ULV_E_ARG;
+    for (struct keeper_partition *p = system->keeper.partitions;
+         p != NULL && kind == ULV_QUERY_USAGE; p = p->next)
+        ulv_keeper_account(&system->keeper, p);
     room = (uint32_t)(bytes / record_bytes[kind]);
     while (more && *ret_count < room) {
         uint32_t some = 0;
@@ -356,5 +359,36 @@ ulv_system_query(ulv_system *system, uint32_t kind, ulv_id after, void *buf,
         to += (size_t)some * record_bytes[kind];
         *ret_count += some;
     }
+    return ULV_OK;
+}
+
+ulv_status
+ulv_partition_usage(ulv_system *system, ulv_id partition,
+                    struct ulv_usage *ret)
+{
+    const struct keeper_partition *p;
+    struct ulv_usage_record record;
+    uint32_t count;
+    ulv_status status;
+
+    if (ret->size < sizeof(*ret))
+        return ULV_E_ARG;
+    if (partition == 0)
+        return ULV_E_NOT_FOUND;
+    status = ulv_system_query(system, ULV_QUERY_USAGE, partition - 1, &record,
+                              sizeof(record), &count);
+    if (status == ULV_OK && (count == 0 || record.id != partition))
+        status = ULV_E_NOT_FOUND;
+    if (status != ULV_OK)
+        return status;
+    memset(ret, 0, sizeof(*ret));
+    ret->size = sizeof(*ret);
+    ret->quanta = record.quanta;
+    ret->dedicated = record.dedicated;
+    ret->used = record.used;
+    ret->elapsed = record.elapsed;
+    p = ulv_keeper_partition(&system->keeper, partition);
+    if (p != NULL)
+        ulv_string_copy(ret->degraded, sizeof(ret->degraded), p->degraded);
     return ULV_OK;
 }

@@ -9,6 +9,9 @@
 #define BUDGET_SHARED_NS UINT64_C(2000000)
 #define BUDGET_ALONE_NS  UINT64_C(20000000)
 
+/* How often what a guest uses beside us is told. */
+#define USED_NS UINT64_C(100000000)
+
 struct monitor_role {
     struct role role;
     struct ulv_monitor *monitor;
@@ -16,6 +19,8 @@ struct monitor_role {
     bool started, reported;
     char launcher[256];
     const char *backend; /* its name */
+    bool beside;         /* its guests use time that is not ours */
+    ulv_nsec used, used_at;
 };
 
 static struct monitor_role *
@@ -88,6 +93,7 @@ monitor_init(struct role *role, const struct heard *configure)
     if (cfg.backend == NULL)
         return ULV_E_UNSUPPORTED;
     r->backend = cfg.backend->name;
+    r->beside = cfg.backend->vcpu_time != NULL;
     if (role->confine != NULL)
         cfg.confine = confine;
     if (role->confine_thread != NULL)
@@ -189,15 +195,37 @@ acknowledge(struct monitor_role *r)
 }
 
 static void
+tell_used(struct monitor_role *r, struct role_need *need, bool ended)
+{
+    const struct ulv_host *host = r->role.host;
+    struct say say = { .kind = SAY_USED };
+    ulv_nsec now = host->now(host->self), used;
+
+    if (now >= r->used_at || ended) {
+        used = ulv_monitor_used(r->monitor);
+        say.u.used.time = used - ULV_MIN(used, r->used);
+        r->used = used;
+        r->used_at = now + USED_NS;
+        if (say.u.used.time != 0)
+            ulv_post_tell(&r->role.post, &say, NULL, NULL, 0);
+    }
+    need->deadline = ULV_MIN(need->deadline, r->used_at);
+}
+
+static void
 monitor_step(struct role *role, struct role_need *need)
 {
     struct monitor_role *r = self_of(role);
     ulv_nsec budget = role->processes ? BUDGET_ALONE_NS : BUDGET_SHARED_NS;
     ulv_nsec deadline = ULV_FOREVER;
+    uint32_t state;
 
     if (!r->started || r->reported)
         return;
-    switch (ulv_monitor_step(r->monitor, budget, &deadline)) {
+    state = ulv_monitor_step(r->monitor, budget, &deadline);
+    if (r->beside)
+        tell_used(r, need, state == ULV_MONITOR_ENDED);
+    switch (state) {
     case ULV_MONITOR_BUSY:
         need->again = true;
         break;

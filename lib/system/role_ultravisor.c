@@ -430,6 +430,10 @@ ultravisor_hear(struct role *role, struct heard *heard)
         return ulv_ultravisor_note_drained(r, heard->say.u.object);
     case SAY_RETURNED:
         return ulv_ultravisor_note_returned(r, &heard->say.u.returned);
+    case SAY_USED:
+        ulv_database_account(r->db, heard->say.u.used.partition,
+                             heard->say.u.used.time);
+        return ULV_OK;
     case SAY_PARTITION_GONE:
         ulv_views_drop(&r->views, heard->say.u.state.partition);
         return ULV_OK;

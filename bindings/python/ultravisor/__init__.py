@@ -74,6 +74,16 @@ class Partition:
                 buf, room, count)
         return _records("struct ulv_trace_record", buf, count[0])
 
+    def usage(self):
+        """What it has of the processors and has used of them: a dictionary;
+        times in ns, degraded: what the host does not let us keep."""
+        usage = ffi.new("struct ulv_usage *")
+        usage.size = ffi.sizeof("struct ulv_usage")
+        status = lib.ulv_partition_usage(self.host._system, self.id, usage)
+        if status != 0:
+            raise Error(status, ffi.new("struct ulv_diag *"))
+        return _records("struct ulv_usage", usage, 1)[0]
+
     def read(self, address, length):
         data = ffi.new("char[]", length)
         checked(lib.ulv_partition_read, self.host._system, self.id,

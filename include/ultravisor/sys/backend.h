@@ -215,6 +215,10 @@ struct ulv_backend_ops {
      * told without a vcpu. Any thread; no side effects. */
     ulv_status (*state_check)(const struct ulv_host *host, const void *state,
                               size_t bytes, struct ulv_diag *diag);
+    /* Optional. Processor time [ns] that the vcpu has used in a process of its
+     * own; NULL: its time is that of the caller's process. Valid from
+     * vcpu_init to vcpu_fini, and never less than before. */
+    ulv_nsec (*vcpu_time)(void *vcpu);
 };
 
 /*

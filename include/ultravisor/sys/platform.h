@@ -26,6 +26,11 @@ struct ulv_process_end {
     uint32_t code;
 };
 
+/* A set of processors, by the host's own numbers: bit n % 64 of word n / 64. */
+struct ulv_processor_set {
+    uint64_t bits[16];
+};
+
 struct ulv_platform {
     uint32_t size;
     uint32_t rsvd_;
@@ -43,6 +48,17 @@ struct ulv_platform {
      * how it ended; call handle_close next. */
     ulv_status (*process_reap)(void *self, ulv_handle process,
                                struct ulv_process_end *ret);
+
+    /* Optional. Let the process whose number that is, and what it starts from
+     * now on, run on those processors only; others: on all that we may use
+     * but those. Fails with DENIED, UNSUPPORTED or HOST and a diag text that
+     * says what was not done, and why. */
+    ulv_status (*process_bind)(void *self, int64_t number,
+                               const struct ulv_processor_set *set,
+                               bool others, struct ulv_diag *diag);
+    /* Optional. Processor time that all its threads have used [ns]; it is
+     * not yet reaped. Errors: HOST. */
+    ulv_status (*process_time)(void *self, int64_t number, ulv_nsec *ret);
 };
 
 #ifdef __cplusplus

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "backend/process/table.h"
@@ -440,6 +441,21 @@ process_vcpu_hold(void *vcpu, bool hold)
         continue;
 }
 
+/* clock_getcpuclockid(3) makes one more call to see whether the process is
+ * there; it is until we have waited for it. <linux/posix-timers.h> */
+#define CLOCK_OF(pid) ((clockid_t)(~(uint32_t)(pid) << 3 | 2))
+
+static ulv_nsec
+process_vcpu_time(void *vcpu)
+{
+    struct vcpu *v = vcpu;
+    struct timespec now;
+
+    if (v->pidfd >= 0 && clock_gettime(CLOCK_OF(v->pid), &now) == 0)
+        v->time = (ulv_nsec)now.tv_sec * 1000000000 + (ulv_nsec)now.tv_nsec;
+    return v->time;
+}
+
 static ulv_handle
 process_vcpu_event(void *vcpu)
 {
@@ -464,4 +480,5 @@ const struct ulv_backend_ops ulv_backend_process = {
     .vcpu_kick = process_vcpu_kick,
     .vcpu_hold = process_vcpu_hold,
     .vcpu_event = process_vcpu_event,
+    .vcpu_time = process_vcpu_time,
 };

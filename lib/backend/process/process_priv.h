@@ -37,6 +37,8 @@ struct vcpu {
     struct machine *machine;
     bool made;
     int pidfd, epoll_fd, kick_fd;
+    int32_t pid;   /* ours to wait for, so nobody else's */
+    ulv_nsec time; /* processor time, as last seen */
     bool ended, answered;
 };
 

@@ -163,6 +163,7 @@ launch(struct vcpu *v, int table_fd, struct ulv_diag *diag)
     ulv_process_close(&parent);
     if (error == 0) {
         v->pidfd = open_child(pid);
+        v->pid = pid;
         if (v->pidfd >= 0)
             return ULV_OK;
         error = errno;
@@ -181,6 +182,7 @@ follow(struct vcpu *v, const struct table *t, struct ulv_diag *diag)
         return ULV_OK;
     ulv_process_end(v);
     v->pidfd = open_child(t->guest);
+    v->pid = t->guest;
     return v->pidfd >= 0 ? ULV_OK : ulv_process_error(diag, "guest's process");
 }
 
