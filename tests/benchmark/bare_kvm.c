@@ -134,21 +134,35 @@ compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-void
-report(const char *what, double *bare, double *ours, uint32_t rounds,
-       uint32_t units)
+/* value * scale is what is shown, in unit */
+static void
+report_pairs(const char *what, double *bare, double *ours, uint32_t rounds,
+             double scale, const char *unit)
 {
     double *ratio = calloc(rounds, sizeof(*ratio));
 
+    CHECK(ratio != NULL);
     for (uint32_t i = 0; i < rounds; i++)
         ratio[i] = ours[i] / bare[i];
     qsort(ratio, rounds, sizeof(*ratio), compare);
     qsort(bare, rounds, sizeof(*bare), compare);
     qsort(ours, rounds, sizeof(*ours), compare);
-    printf("%-34s bare %6.2f us, ours %6.2f us, ratio %.3f (%.3f .. %.3f)\n",
-           what, bare[rounds / 2] / units * 1e6,
-           ours[rounds / 2] / units * 1e6, ratio[rounds / 2],
-           ratio[rounds / 10], ratio[rounds - 1 - rounds / 10]);
+    printf("%-34s bare %6.2f %s, ours %6.2f %s, ratio %.3f (%.3f .. %.3f)\n",
+           what, bare[rounds / 2] * scale, unit, ours[rounds / 2] * scale,
+           unit, ratio[rounds / 2], ratio[rounds / 10],
+           ratio[rounds - 1 - rounds / 10]);
     free(ratio);
 }
 
+void
+report(const char *what, double *bare, double *ours, uint32_t rounds,
+       uint32_t units)
+{
+    report_pairs(what, bare, ours, rounds, 1e6 / units, "us");
+}
+
+void
+report_memory(const char *what, double *bare, double *ours, uint32_t rounds)
+{
+    report_pairs(what, bare, ours, rounds, 1, "KiB");
+}

@@ -43,5 +43,8 @@ double seconds(void);
 /* Medians of what a unit costs, and of the ratios of the pairs. Sorts both. */
 void report(const char *what, double *bare, double *ours, uint32_t rounds,
             uint32_t units);
+/* The same of pairs of [KiB]. */
+void report_memory(const char *what, double *bare, double *ours,
+                   uint32_t rounds);
 
 #endif
