@@ -183,10 +183,10 @@ static const struct {
 } hostile[] = {
     { ULV_PARTITION_GUEST, 1u << ULV_EVENT_LOG | 1u << ULV_EVENT_FAULT },
     { ULV_PARTITION_COMMAND,
-      1u << ULV_EVENT_DECISION | 1u << ULV_EVENT_FAULT },
-    { ULV_PARTITION_OPERATIONS, 1u << ULV_EVENT_FAULT },
-    { ULV_PARTITION_IO, 1u << ULV_EVENT_SERVING | 1u << ULV_EVENT_TAKEOVER |
-                            1u << ULV_EVENT_FAULT },
+      1u << ULV_EVENT_LOG | 1u << ULV_EVENT_DECISION | 1u << ULV_EVENT_FAULT },
+    { ULV_PARTITION_OPERATIONS, 1u << ULV_EVENT_LOG | 1u << ULV_EVENT_FAULT },
+    { ULV_PARTITION_IO, 1u << ULV_EVENT_LOG | 1u << ULV_EVENT_SERVING |
+                            1u << ULV_EVENT_TAKEOVER | 1u << ULV_EVENT_FAULT },
 };
 
 /* One message of random bytes, of a kind that there is or not. */
@@ -200,10 +200,10 @@ say_anything(struct asked *a, struct ulv_test_host *t)
 
     t->host.entropy(t->host.self, &say, sizeof(say));
     t->host.entropy(t->host.self, tail, sizeof(tail));
-    say.kind %= SAY_NOTED + 3;
+    say.kind %= SAY_SETTLED + 3;
     say.tail_bytes %= sizeof(tail);
     if (say.kind == SAY_EVENT)
-        say.u.event.kind %= ULV_EVENT_SERVING + 3;
+        say.u.event.kind %= ULV_EVENT_RESET + 3;
     (void)ulv_post_send(&a->far, &say, tail, NULL, 0);
     ulv_keeper_step(&a->keeper, &need);
     while (ulv_post_receive(&a->far, &heard) == ULV_OK)
