@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* In place of keeper_renew.c on a bare machine: memory is what is divided there,
- * and the frames of a channel are what they were. */
+/* In place of keeper_renew.c on a bare machine: memory is what is divided
+ * there, and the frames of a channel are what they were. */
 #include "base/base.h"
 #include "system/keeper.h"
 
