@@ -73,6 +73,26 @@ ULV_API ulv_status ulv_policy_compile(const char *name, const char *text,
                                       size_t len, struct ulv_policy *ret,
                                       struct ulv_diag *diag);
 
+/**
+ * Save a partition, as ulv_partition_save(), into a file that only its owner
+ * may read. It is written under another name in the same folder and renamed
+ * when it is on the medium: a file of that name is replaced by a whole one or
+ * stays as it was.
+ *
+ * @param system     a system made with this host
+ * @param partition  a guest partition that runs
+ * @param path       the file
+ * @param diag       NULL or where the failure is explained
+ *
+ * Errors:  those of ulv_partition_save()
+ *          ULV_E_NO_MEMORY  the medium is full
+ *          ULV_E_NOT_FOUND, ULV_E_DENIED, ULV_E_HOST  it cannot be written
+ * Context: serial; steps the system, may block
+ * Since:   0.1
+ */
+ULV_API ulv_status ulv_posix_save(ulv_system *system, ulv_id partition,
+                                  const char *path, struct ulv_diag *diag);
+
 #ifdef __cplusplus
 }
 #endif

@@ -5,6 +5,7 @@
  *   system.h       create and step a system; roles; backends; version
  *   transaction.h  assign resources, all or nothing
  *   partition.h    start, wait, why it ended, its memory; read the database
+ *   save.h         save a partition, and go on with it later
  *   channel.h      the program's own end of a channel
  *   event.h        what happened
  *   fault.h        what went wrong, also in partitions that are gone
@@ -19,6 +20,7 @@
 #include <ultravisor/fault.h>
 #include <ultravisor/partition.h>
 #include <ultravisor/posix.h>
+#include <ultravisor/save.h>
 #include <ultravisor/system.h>
 #include <ultravisor/trace.h>
 #include <ultravisor/transaction.h>

@@ -319,11 +319,8 @@ map_guest_view(struct ulv_monitor *m, struct ulv_diag *diag)
 }
 
 ulv_status
-ulv_monitor_start(struct ulv_monitor *m, ulv_handle image,
-                  uint64_t image_bytes, struct ulv_diag *diag)
+ulv_monitor_ready(struct ulv_monitor *m, struct ulv_diag *diag)
 {
-    const struct ulv_host *host = m->cfg.host;
-    uint64_t entry = 0;
     ulv_status status;
 
     if (m->started || m->view_mapping == NULL || m->guest_view_mapping == NULL)
@@ -343,10 +340,15 @@ ulv_monitor_start(struct ulv_monitor *m, ulv_handle image,
         status = ulv_monitor_follow(m, true, diag);
     if (status == ULV_OK)
         status = map_guest_view(m, diag);
-    if (status == ULV_OK)
-        status = ulv_monitor_load(m, image, image_bytes, &entry, diag);
-    if (status == ULV_OK)
-        status = make_vcpus(m, entry, diag);
+    return status;
+}
+
+ulv_status
+ulv_monitor_go(struct ulv_monitor *m, uint64_t entry, struct ulv_diag *diag)
+{
+    const struct ulv_host *host = m->cfg.host;
+    ulv_status status = make_vcpus(m, entry, diag);
+
     if (status != ULV_OK)
         return status;
     m->started = true;
@@ -355,6 +357,20 @@ ulv_monitor_start(struct ulv_monitor *m, ulv_handle image,
     m->start_time = host->now(host->self);
     m->credit_time = m->processor[0].last_call = m->start_time;
     return ULV_OK;
+}
+
+ulv_status
+ulv_monitor_start(struct ulv_monitor *m, ulv_handle image,
+                  uint64_t image_bytes, struct ulv_diag *diag)
+{
+    uint64_t entry = 0;
+    ulv_status status = ulv_monitor_ready(m, diag);
+
+    if (status == ULV_OK)
+        status = ulv_monitor_load(m, image, image_bytes, &entry, diag);
+    if (status == ULV_OK)
+        status = ulv_monitor_go(m, entry, diag);
+    return status;
 }
 
 void

@@ -16,6 +16,7 @@
 #include <ultravisor/sys/backend.h>
 
 struct ulv_monitor;
+struct ulv_save_monitor;
 
 struct ulv_monitor_cfg {
     const struct ulv_host *host;
@@ -73,6 +74,30 @@ ulv_status ulv_monitor_take_channel(struct ulv_monitor *m, ulv_id channel,
  */
 ulv_status ulv_monitor_start(struct ulv_monitor *m, ulv_handle image,
                              uint64_t image_bytes, struct ulv_diag *diag);
+
+/**
+ * Write what the monitor knows of its guest, which is paused and stays so.
+ * room: ULV_MONITOR_SAVED_BYTES and, for each processor, the backend's
+ * state_bytes_max and ULV_MONITOR_SAVED_BYTES.
+ * Errors: STATE (not paused, ended, about to fault), BUSY (memory or a channel
+ * is on its way), UNSUPPORTED, LIMIT, and the backend's.
+ */
+#define ULV_MONITOR_SAVED_BYTES UINT64_C(64)
+ulv_status ulv_monitor_save(struct ulv_monitor *m, void *to, uint64_t room,
+                            uint64_t *ret_bytes, struct ulv_diag *diag);
+/* Whether such bytes, which may be anybody's, can be restored on this host, as
+ * far as that can be told without a guest. */
+ulv_status ulv_monitor_saved_check(const struct ulv_host *host,
+                                   const struct ulv_backend_ops *backend,
+                                   const void *from, uint64_t bytes,
+                                   struct ulv_save_monitor *ret,
+                                   struct ulv_diag *diag);
+/**
+ * In place of a start: the guest, whose memory is there, goes on where it was
+ * saved. Errors: CONFLICT (it is another guest's), and those of start.
+ */
+ulv_status ulv_monitor_restore(struct ulv_monitor *m, const void *from,
+                               uint64_t bytes, struct ulv_diag *diag);
 
 /* What came of a step. */
 #define ULV_MONITOR_BUSY    0u /* step again at once */

@@ -86,6 +86,7 @@ struct ulv_monitor {
     bool paused;
     uint64_t pending; /* doorbells not yet told to the guest */
     ulv_nsec start_time;
+    ulv_nsec time_before; /* of the guest's clock: before it was restored */
     uint32_t credit; /* limited calls that it may make now */
     ulv_nsec credit_time;
     ulv_nsec used; /* by processors that are no more */
@@ -96,7 +97,10 @@ struct ulv_monitor {
 /* In the way of every call, also where the code is made small. */
 #define IN_THE_WAY static inline __attribute__((always_inline))
 
-/* monitor.c */
+/* monitor.c: all but what runs, and what it needs to be let run */
+ulv_status ulv_monitor_ready(struct ulv_monitor *m, struct ulv_diag *diag);
+ulv_status ulv_monitor_go(struct ulv_monitor *m, uint64_t entry,
+                          struct ulv_diag *diag);
 void ulv_monitor_close(const struct ulv_monitor *m, ulv_handle *h);
 void ulv_monitor_close_watched(const struct ulv_monitor *m, ulv_handle *h);
 /* The guest must be gone before what it had mapped is. */
@@ -120,6 +124,8 @@ bool ulv_monitor_call_at_once(void *self, const struct ulv_exit_call *call,
 void ulv_monitor_collect_bells(struct ulv_monitor *m);
 /* Whether the guest may make another call that is limited; takes it. */
 bool ulv_monitor_take_credit(struct ulv_monitor *m);
+/* A time on the guest's clock as one on the host's; ULV_FOREVER: never. */
+ulv_nsec ulv_monitor_host_time(const struct ulv_monitor *m, uint64_t time);
 /* fault end, in words */
 void ulv_monitor_fault(struct ulv_monitor *m,
                        const struct ulv_exit_fault *fault);
@@ -138,6 +144,9 @@ void ulv_monitor_yield(struct ulv_monitor *m, struct processor *p);
 void ulv_monitor_hold(struct ulv_monitor *m, struct processor *p, bool hold);
 /* What the view says; false: it must be read anew. */
 bool ulv_monitor_read_quanta(struct ulv_monitor *m);
+/* run.c: of a guest that is paused; what its processors have called for is
+ * answered, and nothing is under way. */
+void ulv_monitor_settle(struct ulv_monitor *m);
 /* follow.c: make it so as the view says. AGAIN: something is still to come, or
  * the guest may keep for a while what it loses; BUSY: the publisher was faster,
  * read anew. starting: all at once. */

@@ -148,6 +148,21 @@ run_once(struct ulv_monitor *m, struct processor *p, ulv_nsec now,
     }
 }
 
+void
+ulv_monitor_settle(struct ulv_monitor *m)
+{
+    const struct ulv_host *host = m->cfg.host;
+
+    for (uint32_t i = 0; i < m->processor_count; i++) {
+        struct processor *p = &m->processor[i];
+
+        while (p->on && !p->waiting && m->end.reason == ULV_END_REASON_NONE) {
+            if (run_once(m, p, host->now(host->self), 0))
+                break;
+        }
+    }
+}
+
 /* Whether a processor that is on is to be run, or looked at; until: how long
  * it may run. Otherwise it is asked again by *deadline. */
 static bool

@@ -120,6 +120,14 @@ call_signal(struct ulv_monitor *m, const uint64_t argument[4],
         host->event_signal(host->self, m->slot[argument[0]].peer_bell);
 }
 
+ulv_nsec
+ulv_monitor_host_time(const struct ulv_monitor *m, uint64_t time)
+{
+    time = time < m->time_before ? 0 : time - m->time_before;
+    return time < ULV_FOREVER - m->start_time ? time + m->start_time
+                                              : ULV_FOREVER;
+}
+
 static void
 call_wait(struct ulv_monitor *m, const uint64_t argument[4], struct answer *a)
 {
@@ -132,9 +140,7 @@ call_wait(struct ulv_monitor *m, const uint64_t argument[4], struct answer *a)
         return;
     }
     p->waiting = true;
-    p->wait_deadline = ULV_FOREVER;
-    if (argument[0] < ULV_FOREVER - m->start_time)
-        p->wait_deadline = argument[0] + m->start_time;
+    p->wait_deadline = ulv_monitor_host_time(m, argument[0]);
     a->later = true;
 }
 
@@ -287,7 +293,8 @@ static void
 call_time(struct ulv_monitor *m, const uint64_t argument[4], struct answer *a)
 {
     (void)argument;
-    a->value = m->cfg.host->now(m->cfg.host->self) - m->start_time;
+    a->value =
+        m->cfg.host->now(m->cfg.host->self) - m->start_time + m->time_before;
 }
 
 static const struct entry {

@@ -262,6 +262,7 @@ static const struct {
     { SAY_RUNNING, ULV_PARTITION_GUEST },
     { SAY_ENDED, ULV_PARTITION_GUEST },
     { SAY_NOT_STARTED, ULV_PARTITION_GUEST },
+    { SAY_SAVED, ULV_PARTITION_GUEST },
     { SAY_CONSOLE, ULV_PARTITION_IO },
     { SAY_FLUSHED, ULV_PARTITION_IO },
     { SAY_RELEASED, ULV_PARTITION_GUEST },
@@ -392,6 +393,17 @@ ulv_keeper_not_started(struct keeper *k, struct keeper_partition *p,
 }
 
 static void
+hear_saved(struct keeper_partition *p, const struct say_order_done *say)
+{
+    if (p->save == NULL)
+        return;
+    p->save->done = true;
+    p->save->bytes = say->ticket;
+    p->save->diag = say->diag;
+    p->save->diag.text[sizeof(say->diag.text) - 1] = '\0';
+}
+
+static void
 hear_event(struct keeper *k, const struct keeper_partition *from,
            const struct say_event *say)
 {
@@ -470,6 +482,9 @@ hear_one(struct keeper *k, struct keeper_partition *from,
         break;
     case SAY_NOT_STARTED:
         ulv_keeper_not_started(k, from, &say->u.order_done.diag);
+        break;
+    case SAY_SAVED:
+        hear_saved(from, &say->u.order_done);
         break;
     case SAY_CONSOLE:
         hear_console(k, from, heard);

@@ -69,12 +69,19 @@ struct keeper_partition {
     uint32_t state; /* ULV_STATE_* */
     ulv_id image;   /* number it is started from */
     uint32_t restarts; /* that it may have: its image is kept while it runs */
+    struct keeper_save *save; /* borrowed: who waits for what it is saved as */
     struct ulv_end end;
     uint32_t ending; /* ENDING_* */
     ulv_id flushing; /* it has ended; this console is not yet empty */
     struct ulv_diag start_diag;
     uint64_t awaited;        /* view generation that it has to follow */
     ulv_nsec follow_until;   /* or it is unresponsive; 0: nothing awaited */
+};
+
+struct keeper_save {
+    bool done;
+    uint64_t bytes;
+    struct ulv_diag diag;
 };
 
 struct keeper_extent {
@@ -121,6 +128,7 @@ struct keeper_source {
     ulv_id id;
     ulv_handle medium[2];
     uint64_t bytes;
+    bool restore; /* a saved guest's monitor, not an image */
 };
 
 /* The order that is being prepared or awaits its commit; at most one. */
@@ -139,6 +147,8 @@ struct keeper {
     bool processes;
     const char *role_program, *launcher, *backend;
     bool can_remap;        /* the backend: beside a guest that runs */
+    /* for role.hear_state of monitors in process; NULL until one is saved */
+    ulv_status (*hear_state)(struct role *role, struct heard *heard);
     uint32_t threads_from; /* as in struct ulv_system_opts, 0 resolved */
     ulv_nsec settle_limit; /* how long a role may take to follow */
     uint64_t settled;      /* revision up to which everybody has followed */

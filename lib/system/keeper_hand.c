@@ -219,6 +219,8 @@ ulv_keeper_hand_guest(struct keeper *k, struct keeper_partition *p)
     }
     if (!p->alive)
         return;
+    if (image->restore)
+        say.kind = SAY_RESTORE;
     say.u.view.bytes = image->bytes;
     hand(k, p, &say, &image->medium[0], 1);
 }

@@ -128,6 +128,7 @@ start_somewhere(struct keeper *k, struct keeper_partition *p,
     if (status != ULV_OK)
         return ulv_fail(diag, status, p->id, 0, 0, "%s: no memory for its role",
                         p->name);
+    p->role->hear_state = k->hear_state;
     return ULV_OK;
 }
 

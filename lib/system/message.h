@@ -41,6 +41,8 @@
                                   takeover region, anew */
 #define SAY_USED           21u /* to the ultravisor, and by monitors to the
                                   keeper: processor time */
+#define SAY_SAVE           22u /* to a monitor; handle: memory to write to */
+#define SAY_RESTORE        23u /* in place of START; handle: what it wrote */
 #define SAY_RETURNED       18u /* to the ultravisor: a guest gave memory back */
 
 /* ---- role to keeper ------------------------------------------------------ */
@@ -62,6 +64,8 @@
 #define SAY_RELEASED    45u /* it has let go of an extent or a channel */
 #define SAY_GIVEN_BACK  46u /* its guest gave memory back */
 #define SAY_SETTLED     47u /* the ultravisor: every revision up to this one */
+
+#define SAY_SAVED       48u /* a monitor: it wrote ticket bytes, or could not */
 
 #define SAY_TAIL_MAX 40960u
 
@@ -155,7 +159,7 @@ struct say {
         struct say_channel channel;
         struct say_device device;
         struct say_order order;
-        struct say_order_done order_done; /* also BOOTED, NOT_STARTED */
+        struct say_order_done order_done; /* BOOTED, NOT_STARTED, SAVED */
         struct say_state state;
         struct say_generation generation;
         struct say_returned returned;

@@ -50,49 +50,23 @@ has_ended(ulv_system *system, void *self)
 }
 
 ulv_status
-ulv_partition_start(ulv_system *system, ulv_id partition,
-                    const struct ulv_image *image, struct ulv_diag *diag)
+ulv_system_start_from(ulv_system *system, ulv_id partition, ulv_id source,
+                      struct ulv_diag *diag)
 {
     struct keeper_partition *p = ulv_system_guest(system, partition, diag);
-    struct ulv_diag why = ULV_DIAG_INIT;
     uint32_t before;
-    uint64_t bytes;
-    ulv_id id;
     ulv_status status;
 
     if (p == NULL)
         return ULV_E_NOT_FOUND;
     before = p->state;
-    if (p->alive || p->ending != ENDING_NO)
-        return ulv_fail(diag, ULV_E_STATE, partition, p->state, 0,
-                        "%s runs already", p->name);
-    id = ulv_system_new_id(system, &why);
-    if (id == 0) {
-        if (diag != NULL)
-            *diag = why;
-        return why.status;
-    }
-    status = ulv_keeper_source_add(&system->keeper, id, &image->kernel, 1,
-                                   &bytes, diag);
-    if (status != ULV_OK)
-        return status;
-    p = ulv_system_guest(system, partition, diag); /* a step lies between */
-    if (p == NULL) {
-        ulv_keeper_source_drop(&system->keeper, id);
-        return ULV_E_NOT_FOUND;
-    }
     p->state = ULV_STATE_DEFINED;
     memset(&p->start_diag, 0, sizeof(p->start_diag));
-    status = set_intent(system, partition, ULV_INTENT_RUNNING, id, diag);
+    status = set_intent(system, partition, ULV_INTENT_RUNNING, source, diag);
     if (status == ULV_OK)
         status =
             ulv_system_run_until(system, has_left_start, &partition,
                                  ULV_FOREVER);
-    p = ulv_keeper_partition(&system->keeper, partition);
-    /* one that may be started again needs it until it has ended */
-    if (p == NULL || p->restarts == 0 || p->image != id ||
-        (!p->alive && p->ending == ENDING_NO))
-        ulv_keeper_source_drop(&system->keeper, id);
     p = ulv_system_guest(system, partition, diag);
     if (p == NULL)
         return ULV_E_NOT_FOUND;
@@ -103,6 +77,51 @@ ulv_partition_start(ulv_system *system, ulv_id partition,
     if (p->start_diag.status != ULV_OK && diag != NULL)
         *diag = p->start_diag;
     return p->start_diag.status;
+}
+
+struct keeper_partition *
+ulv_system_startable(ulv_system *system, ulv_id partition, ulv_status *status,
+                     struct ulv_diag *diag)
+{
+    struct keeper_partition *p = ulv_system_guest(system, partition, diag);
+
+    *status = ULV_E_NOT_FOUND;
+    if (p == NULL || (!p->alive && p->ending == ENDING_NO))
+        return p;
+    *status = ulv_fail(diag, ULV_E_STATE, partition, p->state, 0,
+                       "%s runs already", p->name);
+    return NULL;
+}
+
+ulv_status
+ulv_partition_start(ulv_system *system, ulv_id partition,
+                    const struct ulv_image *image, struct ulv_diag *diag)
+{
+    struct ulv_diag why = ULV_DIAG_INIT;
+    const struct keeper_partition *p;
+    uint64_t bytes;
+    ulv_id id;
+    ulv_status status;
+
+    if (ulv_system_startable(system, partition, &status, diag) == NULL)
+        return status;
+    id = ulv_system_new_id(system, &why);
+    if (id == 0) {
+        if (diag != NULL)
+            *diag = why;
+        return why.status;
+    }
+    status = ulv_keeper_source_add(&system->keeper, id, &image->kernel, 1,
+                                   &bytes, diag);
+    if (status != ULV_OK)
+        return status;
+    status = ulv_system_start_from(system, partition, id, diag);
+    p = ulv_keeper_partition(&system->keeper, partition);
+    /* one that may be started again needs it until it has ended */
+    if (p == NULL || p->restarts == 0 || p->image != id ||
+        (!p->alive && p->ending == ENDING_NO))
+        ulv_keeper_source_drop(&system->keeper, id);
+    return status;
 }
 
 ulv_status

@@ -45,6 +45,8 @@ struct role {
     ulv_status (*confine)(struct role *role, const char *backend);
     /* The same for a thread that runs a processor. Context: any. */
     ulv_status (*confine_thread)(const struct role *role, const char *backend);
+    /* NULL, or ulv_role_state_hear(): of a monitor whose guest can be saved. */
+    ulv_status (*hear_state)(struct role *role, struct heard *heard);
 };
 
 extern const struct role_ops ulv_role_ultravisor, ulv_role_operations,

@@ -6,7 +6,7 @@
 #include "base/base.h"
 #include "port/posix/sandbox.h"
 #include "port/posix/spawn.h"
-#include "system/role.h"
+#include "system/role_monitor.h"
 
 static ulv_status
 work(const struct ulv_host *host, ulv_handle waits, struct role **role)
@@ -78,6 +78,7 @@ main(void)
     if (status == ULV_OK) {
         role->confine = confine;
         role->confine_thread = confine_thread;
+        role->hear_state = ulv_role_state_hear;
         status = work(host, waits, &role);
     }
     ulv_role_destroy(role);

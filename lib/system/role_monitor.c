@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* The monitor of one guest partition, as a role. */
 #include "base/base.h"
-#include "monitor/monitor.h"
-#include "system/role.h"
+#include "system/role_monitor.h"
 
 /* How long a guest runs before the others get their turn: in process all roles
  * share one thread. */
@@ -11,17 +10,6 @@
 
 /* How often what a guest uses beside us is told. */
 #define USED_NS UINT64_C(100000000)
-
-struct monitor_role {
-    struct role role;
-    struct ulv_monitor *monitor;
-    uint64_t acknowledged; /* view generation */
-    bool started, reported;
-    char launcher[256];
-    const char *backend; /* its name */
-    bool beside;         /* its guests use time that is not ours */
-    ulv_nsec used, used_at;
-};
 
 static struct monitor_role *
 self_of(struct role *role)
@@ -112,22 +100,30 @@ monitor_fini(struct role *role)
     ulv_monitor_destroy(self_of(role)->monitor);
 }
 
-static void
-monitor_start(struct monitor_role *r, const struct heard *heard)
+void
+ulv_role_monitor_started(struct monitor_role *r, ulv_status status,
+                         struct ulv_diag *diag)
 {
     struct say say = { .kind = SAY_RUNNING };
-    struct ulv_diag diag = ULV_DIAG_INIT;
-    ulv_status status = ulv_monitor_start(r->monitor, heard->handle[0],
-                                          heard->say.u.view.bytes, &diag);
 
     if (status == ULV_OK) {
         r->started = true;
     } else {
         say.kind = SAY_NOT_STARTED;
-        diag.status = status;
-        say.u.order_done.diag = diag;
+        diag->status = status;
+        say.u.order_done.diag = *diag;
     }
     ulv_post_tell(&r->role.post, &say, NULL, NULL, 0);
+}
+
+static void
+monitor_start(struct monitor_role *r, const struct heard *heard)
+{
+    struct ulv_diag diag = ULV_DIAG_INIT;
+    ulv_status status = ulv_monitor_start(r->monitor, heard->handle[0],
+                                          heard->say.u.view.bytes, &diag);
+
+    ulv_role_monitor_started(r, status, &diag);
 }
 
 static ulv_status
@@ -166,6 +162,8 @@ monitor_hear(struct role *role, struct heard *heard)
         ulv_monitor_kill(r->monitor);
         return ULV_OK;
     default:
+        if (role->hear_state != NULL)
+            return role->hear_state(role, heard);
         return ULV_E_PEER_PROTOCOL;
     }
 }

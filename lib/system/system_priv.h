@@ -81,6 +81,13 @@ ulv_id ulv_system_new_id(ulv_system *system, struct ulv_diag *diag);
 void ulv_system_channel_gone(void *self, ulv_id channel);
 struct keeper_partition *ulv_system_guest(ulv_system *system, ulv_id id,
                                           struct ulv_diag *diag);
+/* One that can be started now; NULL: status says why not. */
+struct keeper_partition *ulv_system_startable(ulv_system *system, ulv_id id,
+                                              ulv_status *status,
+                                              struct ulv_diag *diag);
+/* Start it from what the keeper has under a number. */
+ulv_status ulv_system_start_from(ulv_system *system, ulv_id partition,
+                                 ulv_id source, struct ulv_diag *diag);
 ulv_status ulv_system_boot(ulv_system *system,
                            const struct ulv_system_opts *opts,
                            struct ulv_diag *diag);

@@ -29,6 +29,22 @@ QUERIES = {
 }
 
 
+def _source(path):
+    """A struct ulv_source, and what has to live as long as it."""
+    keep = ffi.new("char[]", os.fsencode(path))
+    return ffi.new("struct ulv_source *", {
+        "kind": C.ULV_SOURCE_KIND_PATH, "path": keep, "handle": -1}), keep
+
+
+def saved(path):
+    """What a saved partition was: enough to make one that it fits."""
+    found = ffi.new("struct ulv_saved *")
+    found.size = ffi.sizeof("struct ulv_saved")
+    source, _keep = _source(path)
+    checked(lib.ulv_saved_read, lib.ulv_posix_host(), source, found)
+    return _records("struct ulv_saved", found, 1)[0]
+
+
 Event = collections.namedtuple("Event", "kind time partition value data")
 End = collections.namedtuple("End", "reason code text")
 
@@ -38,10 +54,8 @@ class Partition:
         self.host, self.id, self.name = host, number, name
 
     def start(self, kernel):
-        path = ffi.new("char[]", os.fsencode(kernel))
-        image = ffi.new("struct ulv_image *")
-        image.kernel.kind, image.kernel.path = C.ULV_SOURCE_KIND_PATH, path
-        image.kernel.handle = -1
+        source, _keep = _source(kernel)
+        image = ffi.new("struct ulv_image *", {"kernel": source[0]})
         checked(lib.ulv_partition_start, self.host._system, self.id, image)
 
     def stop(self):
@@ -52,6 +66,16 @@ class Partition:
 
     def resume(self):
         checked(lib.ulv_partition_resume, self.host._system, self.id)
+
+    def save(self, path):
+        """Into a file; it goes on afterwards unless it was paused."""
+        checked(lib.ulv_posix_save, self.host._system, self.id,
+                ffi.new("char[]", os.fsencode(path)))
+
+    def restore(self, path):
+        """In place of a start: go on where a partition was saved."""
+        source, _keep = _source(path)
+        checked(lib.ulv_partition_restore, self.host._system, self.id, source)
 
     def wait(self, seconds=None):
         """How it ended, or None when the time is over first."""
@@ -158,10 +182,7 @@ class Transaction:
     def disk(self, partition, path, via=()):
         """Attach a read-only disk, served by a pair of I/O partitions; by
         default the command partition chooses who serves first."""
-        source = ffi.new("struct ulv_source *")
-        keep = ffi.new("char[]", os.fsencode(path))
-        source.kind, source.path = C.ULV_SOURCE_KIND_PATH, keep
-        source.handle = -1
+        source, _keep = _source(path)
         device = lib.ulv_transaction_offer(self._handle, *self._pair(via),
                                            source[0])
         return lib.ulv_transaction_attach(self._handle, partition.id, device,

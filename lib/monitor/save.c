@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * What a monitor knows of its guest, as bytes, and back. Memory and channels
+ * are the keeper's to save. doc/formats/save.md, section MONITOR.
+ */
+#include <ultravisor/abi/save.h>
+
+#include "monitor/monitor_priv.h"
+
+#define VERSION 1u
+
+/* ---- save ---------------------------------------------------------------- */
+
+/* Nothing may be on its way from or to the guest. */
+static ulv_status
+check_stands(const struct ulv_monitor *m, struct ulv_diag *diag)
+{
+    if (!m->started || !m->paused)
+        return ulv_fail(diag, ULV_E_STATE, m->cfg.partition, m->paused, 1,
+                        "the partition is not paused");
+    if (m->cfg.backend->vcpu_save == NULL)
+        return ulv_fail(diag, ULV_E_UNSUPPORTED, m->cfg.partition, 0, 0,
+                        "the %s backend cannot save a guest",
+                        m->cfg.backend->name);
+    for (uint32_t i = 0; i < m->extent_count; i++) {
+        const struct extent *e = &m->extents[i];
+
+        if (e->state != EXTENT_MAPPED || e->revoke_at != 0)
+            return ulv_fail(diag, ULV_E_BUSY, e->id, e->guest, e->bytes,
+                            "memory %u at %x is being given or taken: the "
+                            "guest has to accept it or let go of it",
+                            e->id, e->guest);
+    }
+    if (m->handed != NULL)
+        return ulv_fail(diag, ULV_E_BUSY, m->handed->channel, 0, 0,
+                        "channel %u is being given to the guest",
+                        m->handed->channel);
+    for (uint32_t i = 0; i < ULV_SLOT_COUNT; i++) {
+        if (m->slot[i].revoke_at != 0)
+            return ulv_fail(diag, ULV_E_BUSY, m->slot[i].channel, i, 0,
+                            "channel %u is being taken from the guest",
+                            m->slot[i].channel);
+    }
+    return ULV_OK;
+}
+
+static uint64_t
+guest_time(const struct ulv_monitor *m, ulv_nsec time)
+{
+    return time == ULV_FOREVER ? ULV_FOREVER
+                               : time - m->start_time + m->time_before;
+}
+
+static ulv_status
+save_processor(struct ulv_monitor *m, uint32_t number, uint8_t *to,
+               uint64_t room, uint64_t *ret_bytes, struct ulv_diag *diag)
+{
+    struct processor *p = &m->processor[number];
+    struct ulv_save_processor head = { .number = number,
+                                       .woken = p->woken,
+                                       .silence = p->silence };
+    size_t bytes = 0;
+    ulv_status status;
+
+    if (p->on)
+        head.flags |= ULV_SAVE_ON;
+    if (p->waiting) {
+        head.flags |= ULV_SAVE_WAITING;
+        head.deadline = guest_time(m, p->wait_deadline);
+    }
+    if (room < sizeof(head))
+        return ulv_fail(diag, ULV_E_LIMIT, m->cfg.partition, room,
+                        sizeof(head),
+                        "no room for what is to be saved of processor %u",
+                        (uint64_t)number);
+    status = m->cfg.backend->vcpu_save(p->vcpu, to + sizeof(head),
+                                       room - sizeof(head), &bytes, diag);
+    if (status != ULV_OK)
+        return status;
+    head.state_bytes = bytes;
+    memcpy(to, &head, sizeof(head));
+    *ret_bytes = sizeof(head) + ulv_round_up(bytes, 8);
+    return ULV_OK;
+}
+
+ulv_status
+ulv_monitor_save(struct ulv_monitor *m, void *to, uint64_t room,
+                 uint64_t *ret_bytes, struct ulv_diag *diag)
+{
+    const struct ulv_host *host = m->cfg.host;
+    struct ulv_save_monitor head = { .version = VERSION,
+                                     .processor_count = m->processor_count,
+                                     .gate = m->partition.gate,
+                                     .view = m->partition.view,
+                                     .view_bytes = m->guest_view_bytes };
+    uint64_t at = sizeof(head);
+    ulv_status status = check_stands(m, diag);
+
+    if (status != ULV_OK)
+        return status;
+    ulv_monitor_settle(m);
+    if (m->end.reason != ULV_END_REASON_NONE)
+        return ulv_fail(diag, ULV_E_STATE, m->cfg.partition, m->end.reason, 0,
+                        "the guest has ended: %s", m->end.text);
+    ulv_monitor_collect_bells(m);
+    head.pending = m->pending;
+    head.time = guest_time(m, host->now(host->self));
+    if (room < at)
+        return ulv_fail(diag, ULV_E_LIMIT, m->cfg.partition, room, at,
+                        "no room for what is to be saved of the monitor");
+    memset(to, 0, (size_t)room);
+    memcpy(to, &head, sizeof(head));
+    for (uint32_t i = 0; i < m->processor_count && status == ULV_OK; i++) {
+        uint64_t bytes = 0;
+
+        status = save_processor(m, i, (uint8_t *)to + at, room - at, &bytes,
+                                diag);
+        at += bytes;
+    }
+    *ret_bytes = at;
+    return status;
+}
+
+/* ---- take apart ---------------------------------------------------------- */
+
+static ulv_status
+cannot_be(struct ulv_diag *diag, const char *what, uint64_t value,
+          uint64_t bound)
+{
+    return ulv_fail(diag, ULV_E_FORMAT, 0, value, bound,
+                    "the saved monitor cannot be: %s is %u, bound %u", what,
+                    value, bound);
+}
+
+/* The nth processor; *at moves behind it. */
+static ulv_status
+take_processor(const uint8_t *from, uint64_t bytes, uint32_t number,
+               uint64_t *at, struct ulv_save_processor *ret,
+               const uint8_t **ret_state, struct ulv_diag *diag)
+{
+    if (bytes - *at < sizeof(*ret))
+        return cannot_be(diag, "its size", bytes, *at + sizeof(*ret));
+    memcpy(ret, from + *at, sizeof(*ret));
+    *at += sizeof(*ret);
+    if (ret->number != number)
+        return cannot_be(diag, "the number of a processor", ret->number,
+                         number);
+    if ((ret->flags & ~(ULV_SAVE_ON | ULV_SAVE_WAITING)) != 0 ||
+        (ret->flags & ULV_SAVE_ON) < (number == 0))
+        return cannot_be(diag, "the flags of a processor", ret->flags,
+                         ULV_SAVE_ON | ULV_SAVE_WAITING);
+    if (ret->state_bytes > bytes - *at ||
+        ulv_round_up(ret->state_bytes, 8) > bytes - *at)
+        return cannot_be(diag, "the size of a processor", ret->state_bytes,
+                         bytes - *at);
+    *ret_state = from + *at;
+    *at += ulv_round_up(ret->state_bytes, 8);
+    return ULV_OK;
+}
+
+ulv_status
+ulv_monitor_saved_check(const struct ulv_host *host,
+                        const struct ulv_backend_ops *backend,
+                        const void *from, uint64_t bytes,
+                        struct ulv_save_monitor *ret, struct ulv_diag *diag)
+{
+    uint64_t at = sizeof(*ret);
+    ulv_status status = ULV_OK;
+
+    if (backend->state_check == NULL)
+        return ulv_fail(diag, ULV_E_UNSUPPORTED, 0, 0, 0,
+                        "the %s backend cannot restore a guest",
+                        backend->name);
+    if (bytes < sizeof(*ret))
+        return cannot_be(diag, "its size", bytes, sizeof(*ret));
+    memcpy(ret, from, sizeof(*ret));
+    if (ret->version != VERSION)
+        return cannot_be(diag, "its version", ret->version, VERSION);
+    if (ret->processor_count == 0)
+        return cannot_be(diag, "its count of processors", 0, 1);
+    for (uint32_t i = 0; i < ret->processor_count && status == ULV_OK; i++) {
+        struct ulv_save_processor p;
+        const uint8_t *state = NULL;
+
+        status = take_processor(from, bytes, i, &at, &p, &state, diag);
+        if (status == ULV_OK)
+            status = backend->state_check(host, state, (size_t)p.state_bytes,
+                                          diag);
+    }
+    if (status == ULV_OK && at != bytes)
+        return cannot_be(diag, "its size", bytes, at);
+    return status;
+}
+
+/* ---- restore ------------------------------------------------------------- */
+
+static ulv_status
+check_fits(const struct ulv_monitor *m, const struct ulv_save_monitor *saved,
+           struct ulv_diag *diag)
+{
+    if (saved->processor_count != m->processor_count)
+        return ulv_fail(diag, ULV_E_CONFLICT, m->cfg.partition,
+                        m->processor_count, saved->processor_count,
+                        "%u processors were saved, the partition has %u",
+                        (uint64_t)saved->processor_count,
+                        (uint64_t)m->processor_count);
+    if (saved->gate != m->partition.gate || saved->view != m->partition.view ||
+        saved->view_bytes != m->guest_view_bytes)
+        return ulv_fail(diag, ULV_E_CONFLICT, m->cfg.partition,
+                        m->partition.view, saved->view,
+                        "the saved guest knows its view at %x and the gate at "
+                        "%x, this one has them at %x and %x",
+                        saved->view, saved->gate, m->partition.view,
+                        m->partition.gate);
+    return ULV_OK;
+}
+
+static ulv_status
+restore_processor(struct ulv_monitor *m, const struct ulv_save_processor *from,
+                  const uint8_t *state, struct ulv_diag *diag)
+{
+    struct processor *p = &m->processor[from->number];
+
+    p->on = (from->flags & ULV_SAVE_ON) != 0;
+    p->waiting = (from->flags & ULV_SAVE_WAITING) != 0;
+    p->wait_deadline = ulv_monitor_host_time(m, from->deadline);
+    /* it has another view than it knows */
+    p->woken = (from->woken & ULV_WAIT_WAKE_MASK) | ULV_WAIT_VIEW_MASK;
+    p->silence = from->silence;
+    p->last_call = m->start_time;
+    return m->cfg.backend->vcpu_restore(p->vcpu, state,
+                                        (size_t)from->state_bytes, diag);
+}
+
+ulv_status
+ulv_monitor_restore(struct ulv_monitor *m, const void *from, uint64_t bytes,
+                    struct ulv_diag *diag)
+{
+    struct ulv_save_monitor head;
+    uint64_t at = sizeof(head);
+    ulv_status status = ulv_monitor_saved_check(
+        m->cfg.host, m->cfg.backend, from, bytes, &head, diag);
+
+    if (status == ULV_OK)
+        status = ulv_monitor_ready(m, diag);
+    if (status == ULV_OK)
+        status = check_fits(m, &head, diag);
+    if (status == ULV_OK)
+        status = ulv_monitor_go(m, ULV_GUEST_RAM_BASE, diag);
+    if (status != ULV_OK)
+        return status;
+    m->time_before = head.time;
+    m->pending = head.pending & ((UINT64_C(1) << ULV_SLOT_COUNT) - 1);
+    for (uint32_t i = 0; i < m->processor_count && status == ULV_OK; i++) {
+        struct ulv_save_processor p;
+        const uint8_t *state = NULL;
+
+        status = take_processor(from, bytes, i, &at, &p, &state, diag);
+        if (status == ULV_OK)
+            status = restore_processor(m, &p, state, diag);
+    }
+    return status;
+}

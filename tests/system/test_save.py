@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""Save, kill everything, restore: a guest goes on from where it was."""
+
+import ctypes
+import ctypes.util
+import os
+import pathlib
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+from common import BACKENDS, IMAGES, PATIENCE, PLACEMENTS, SystemTest
+
+import ultravisor
+from ultravisor import C
+
+COUNT = 0x400000 + 0x100000  # where counts_on.c counts
+SAVING = [name for name in BACKENDS if name == "kvm"]
+HEADER, SECTION = 64, 32
+NAMES = {1: "PARTITION", 2: "LAYOUT", 3: "CHANNELS", 4: "MEMORY",
+         5: "MONITOR", 6: "END"}
+
+# Runs a guest that counts, saves it, says what it counted to, is killed.
+VICTIM = """
+import os, sys, ultravisor
+from test_save import COUNT, count_on
+host = ultravisor.open(backend=sys.argv[1], in_process=sys.argv[2] == "1",
+                       memory="64M")
+with host.transaction() as t:
+    guest = t.partition("count", memory="8M")
+guest.start(sys.argv[3])
+count_on(host, guest, 0)
+guest.pause()
+guest.save(sys.argv[4])
+print(int.from_bytes(guest.read(COUNT, 8), "little"), flush=True)
+guest.resume()
+while True:
+    host.step(1)
+"""
+
+
+def each_kind(test):
+    def run(self):
+        for backend in SAVING:
+            for in_process in PLACEMENTS:
+                with self.subTest(backend=backend, in_process=in_process):
+                    test(self, backend, in_process)
+    run.__doc__ = test.__doc__
+    return run
+
+
+def count_of(guest):
+    return int.from_bytes(guest.read(COUNT, 8), "little")
+
+
+def count_on(host, guest, start):
+    """Let it count beyond start."""
+    until = time.monotonic() + PATIENCE
+    while count_of(guest) <= start and time.monotonic() < until:
+        host.step(0.01)
+    return count_of(guest)
+
+
+def sections(data):
+    """(offset, kind, bytes) of each in a saved partition."""
+    at = HEADER
+    while at < len(data):
+        kind, _, size = struct.unpack_from("<IIQ", data, at)
+        yield at, kind, size
+        at += SECTION + size
+
+
+class Save(SystemTest):
+    def setUp(self):
+        super().setUp()
+        if not SAVING:
+            self.skipTest("no backend can save guests here")
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = pathlib.Path(folder.name) / "count.saved"
+
+    def make(self, host, name, memory="8M", processors=1):
+        with host.transaction() as t:
+            return t.partition(name, memory=memory, processors=processors)
+
+    def save_counting(self, backend="kvm", in_process=True):
+        """What it had counted to."""
+        with ultravisor.open(backend=backend, in_process=in_process,
+                             memory="64M") as host:
+            guest = self.make(host, "count")
+            guest.start(IMAGES / "counts_on.elf")
+            count_on(host, guest, 0)
+            guest.pause()
+            guest.save(self.path)
+            return count_of(guest)
+
+    @each_kind
+    def test_counts_on_after_everything_was_killed(self, backend, in_process):
+        victim = subprocess.Popen(
+            [sys.executable, "-c", VICTIM, backend, str(int(in_process)),
+             IMAGES / "counts_on.elf", self.path], stdout=subprocess.PIPE,
+            text=True, start_new_session=True)
+        try:
+            saved = int(victim.stdout.readline())
+        finally:
+            os.killpg(victim.pid, signal.SIGKILL)
+            victim.wait()
+            victim.stdout.close()
+        with ultravisor.open(backend=backend, in_process=in_process,
+                             memory="64M") as host:
+            guest = self.make(host, "again")
+            guest.restore(self.path)
+            self.assertGreaterEqual(count_of(guest), saved)
+            # begun anew it would have begun from 1, and noticed
+            self.assertGreater(count_on(host, guest, saved), saved)
+            self.assertIsNone(guest.wait(0))
+            guest.stop()
+            self.assertEqual(guest.wait().reason, C.ULV_END_REASON_KILLED)
+
+    @each_kind
+    def test_its_clock_goes_on(self, backend, in_process):
+        """From the time of its saving, however long that was ago."""
+        saved = self.save_counting(backend, in_process)
+        time_saved = ultravisor.saved(self.path)["time"]
+        with ultravisor.open(backend=backend, in_process=in_process,
+                             memory="64M") as host:
+            guest = self.make(host, "again")
+            start = host.now()
+            guest.restore(self.path)
+            count_on(host, guest, saved + 40)
+            shown = int.from_bytes(guest.read(COUNT + 8, 8), "little")
+            self.assertLessEqual(time_saved, shown)
+            self.assertLessEqual(shown, time_saved + host.now() - start)
+            self.assertIsNone(guest.wait(0))
+
+    @each_kind
+    def test_goes_on_beside_its_copy(self, backend, in_process):
+        """The one that was saved goes on too; each counts for itself."""
+        with ultravisor.open(backend=backend, in_process=in_process,
+                             memory="64M") as host:
+            one = self.make(host, "one")
+            one.start(IMAGES / "counts_on.elf")
+            count_on(host, one, 0)
+            one.save(self.path)
+            two = self.make(host, "two")
+            two.restore(self.path)
+            for guest in (one, two):
+                before = count_of(guest)
+                self.assertGreater(count_on(host, guest, before), before)
+            # and the copy can be saved again
+            two.save(self.path)
+            self.assertEqual(ultravisor.saved(self.path)["name"], "two")
+
+    def test_says_what_was_saved(self):
+        self.save_counting()
+        found = ultravisor.saved(self.path)
+        self.assertEqual((found["name"], found["backend"],
+                          found["memory_bytes"], found["processor_count"],
+                          found["channel_count"]),
+                         ("count", "kvm", 8 << 20, 1, 0))
+        self.assertGreater(found["time"], 0)
+        self.assertEqual(self.path.stat().st_mode & 0o777, 0o600)
+        # only what is not zero is in it
+        self.assertLess(self.path.stat().st_size, 1 << 20)
+
+    def refused(self, host, guest, *words, status=C.ULV_E_FORMAT):
+        with self.assertRaises(ultravisor.Error) as caught:
+            guest.restore(self.path)
+        for word in words:
+            self.assertIn(word, str(caught.exception))
+        self.assertEqual(caught.exception.status, status)
+
+    def test_refuses_what_is_damaged(self):
+        """Each section, in its head and in its bytes, cut off, continued."""
+        saved = self.save_counting()
+        whole = self.path.read_bytes()
+        with ultravisor.open(backend="kvm", memory="64M") as host:
+            guest = self.make(host, "again")
+            seen = set()
+            for number, (at, kind, size) in enumerate(sections(whole)):
+                seen.add(kind)
+                places = [at, at + 8, at + 27, at + 31]
+                places += [at + SECTION, at + SECTION + size - 1] * (size > 0)
+                for place in places:
+                    broken = bytearray(whole)
+                    broken[place] ^= 0x40
+                    self.path.write_bytes(broken)
+                    self.refused(host, guest, f"section {number} (")
+                self.path.write_bytes(whole[:at + SECTION // 2])
+                self.refused(host, guest, "cut off", f"section {number} ")
+                self.path.write_bytes(whole[:at + SECTION + size - 1])
+                self.refused(host, guest)
+            self.assertEqual(seen, set(NAMES))
+            for place in range(HEADER):
+                broken = bytearray(whole)
+                broken[place] ^= 1
+                self.path.write_bytes(broken)
+                self.refused(host, guest)
+            self.path.write_bytes(whole + b"\0" * 8)
+            self.refused(host, guest, "what follows it")
+            self.path.write_bytes(b"no such thing" * 10)
+            self.refused(host, guest, "not a saved partition")
+            # nothing was changed: not a byte, and it can be started
+            self.assertEqual(count_of(guest), 0)
+            self.path.write_bytes(whole)
+            guest.restore(self.path)
+            self.assertGreaterEqual(count_of(guest), saved)
+
+    def test_refuses_another_partition(self):
+        self.save_counting()
+        with ultravisor.open(backend="kvm", memory="64M") as host:
+            small = self.make(host, "small", memory="4M")
+            self.refused(host, small, "small", "4 MiB", "8 MiB",
+                         status=C.ULV_E_CONFLICT)
+            two = self.make(host, "two", processors=2)
+            self.refused(host, two, "two", "processors",
+                         status=C.ULV_E_CONFLICT)
+            with host.transaction() as t:
+                other = t.partition("other", memory="8M")
+                t.console(other)
+            self.refused(host, other, "other", "channels",
+                         status=C.ULV_E_CONFLICT)
+            right = self.make(host, "right")
+            right.restore(self.path)
+            self.refused(host, right, "runs already", status=C.ULV_E_STATE)
+        for name in [name for name in BACKENDS if name != "kvm"]:
+            with ultravisor.open(backend=name, memory="64M") as host:
+                guest = self.make(host, "other")
+                self.refused(host, guest, "kvm", name,
+                             status=C.ULV_E_UNSUPPORTED)
+
+    def test_refuses_to_save(self):
+        with ultravisor.open(backend="kvm", memory="64M") as host:
+            guest = self.make(host, "guest")
+            with self.assertRaisesRegex(ultravisor.Error, "does not run"):
+                guest.save(self.path)
+            guest.start(IMAGES / "counts_on.elf")
+            with self.assertRaisesRegex(ultravisor.Error, "nowhere"):
+                guest.save("/nowhere/at/all")
+            self.assertFalse(self.path.exists())
+            count = count_of(guest)
+            self.assertGreater(count_on(host, guest, count), count)
+        for name in [name for name in BACKENDS if name != "kvm"]:
+            with ultravisor.open(backend=name, memory="64M") as host:
+                guest = self.make(host, "guest")
+                guest.start(IMAGES / "counts_on.elf")
+                with self.assertRaisesRegex(ultravisor.Error, "cannot save"):
+                    guest.save(self.path)
+
+    def test_a_full_medium(self):
+        """The error says so, the guest goes on, the old file is whole."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        folder = self.path.parent / "full"
+        folder.mkdir()
+        if libc.mount(b"none", bytes(folder), b"tmpfs", 0,
+                      b"size=16k") != 0:
+            self.skipTest("cannot mount: "
+                          + os.strerror(ctypes.get_errno()))
+        self.addCleanup(libc.umount, bytes(folder))
+        self.save_counting()
+        old = self.path.read_bytes()
+        path = folder / "count.saved"
+        path.write_bytes(b"old")
+        with ultravisor.open(backend="kvm", memory="64M") as host:
+            guest = self.make(host, "guest")
+            guest.restore(self.path)
+            with self.assertRaisesRegex(ultravisor.Error, "No space left"):
+                guest.save(path)
+            self.assertEqual([p.name for p in folder.iterdir()],
+                             ["count.saved"])
+            self.assertEqual(path.read_bytes(), b"old")
+            count = count_of(guest)
+            self.assertGreater(count_on(host, guest, count), count)
+        self.assertEqual(self.path.read_bytes(), old)
+
+
+if __name__ == "__main__":
+    unittest.main()
