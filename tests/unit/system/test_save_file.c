@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* The stream of a saved partition: what is written is read back, whole. */
+#include "../port/port_test.h"
+
+#include <stdlib.h>
+
+#include <ultravisor/posix.h>
+
+#include "base/base.h"
+#include "system/save_file.h"
+
+#define PAGE      4096u
+#define ROOM      65536u
+#define NO_FAILURE UINT32_MAX
+
+struct stream {
+    uint8_t data[ROOM];
+    size_t len;
+    uint32_t writes, fail_at;
+    uint8_t memory[4 * PAGE]; /* from 0x400000 */
+};
+
+static ulv_status
+write_some(void *opaque, const void *p, size_t len)
+{
+    struct stream *s = opaque;
+
+    if (s->writes++ == s->fail_at)
+        return ULV_E_MEDIUM;
+    assert_true(len <= ROOM - s->len);
+    memcpy(s->data + s->len, p, len);
+    s->len += len;
+    return ULV_OK;
+}
+
+static ulv_status
+read_some(void *self, uint64_t offset, void *buf, size_t len)
+{
+    const struct stream *s = self;
+
+    memcpy(buf, s->data + offset, len);
+    return ULV_OK;
+}
+
+static ulv_status
+take_memory(void *self, uint64_t guest, const uint8_t *bytes, uint64_t len,
+            struct ulv_diag *diag)
+{
+    struct stream *s = self;
+
+    (void)diag;
+    memcpy(s->memory + (guest - 0x400000), bytes, len);
+    return ULV_OK;
+}
+
+/* A processor of the mock backend, as it was saved. */
+static size_t
+save_monitor(uint8_t *to)
+{
+    const struct ulv_backend_ops *mock = ulv_backend_find("mock");
+    struct ulv_save_monitor head = { .version = 1,
+                                     .processor_count = 1,
+                                     .time = 77 };
+    struct ulv_save_processor p = { .flags = ULV_SAVE_ON };
+    uint8_t *vcpu = calloc(1, mock->vcpu_bytes);
+    uint8_t state[256];
+    size_t bytes = 0;
+
+    assert_int_equal(mock->vcpu_save(vcpu, state, sizeof(state), &bytes, NULL),
+                     ULV_OK);
+    free(vcpu);
+    p.state_bytes = bytes;
+    memcpy(to, &head, sizeof(head));
+    memcpy(to + sizeof(head), &p, sizeof(p));
+    memcpy(to + sizeof(head) + sizeof(p), state, bytes);
+    return sizeof(head) + sizeof(p) + ulv_round_up(bytes, 8);
+}
+
+static ulv_status
+write_all(struct stream *s)
+{
+    const struct ulv_sink sink = { sizeof(sink), 0, write_some, s };
+    const struct ulv_save_partition partition = { .id = 9,
+                                                  .name = "web",
+                                                  .memory_bytes = 3 * PAGE,
+                                                  .processor_count = 1,
+                                                  .range_count = 1 };
+    const struct ulv_save_range range = { 0x400000, 3 * PAGE };
+    const struct ulv_save_range piece = { 0x401000, PAGE };
+    uint8_t page[PAGE], monitor[512] = { 0 };
+    size_t monitor_bytes = save_monitor(monitor);
+    struct save_writer w;
+    ulv_status status = ulv_save_begin(&w, &sink, "mock");
+
+    memset(page, 'x', sizeof(page));
+    if (status == ULV_OK)
+        status = ulv_save_put(&w, ULV_SAVE_PARTITION, &partition,
+                              sizeof(partition), NULL, 0);
+    if (status == ULV_OK)
+        status = ulv_save_put(&w, ULV_SAVE_LAYOUT, &range, sizeof(range), NULL,
+                              0);
+    if (status == ULV_OK)
+        status = ulv_save_put(&w, ULV_SAVE_CHANNELS, NULL, 0, NULL, 0);
+    for (int i = 0; i < 2 && status == ULV_OK; i++) {
+        page[0] = (uint8_t)i; /* the second one counts */
+        status = ulv_save_put(&w, ULV_SAVE_MEMORY, &piece, sizeof(piece), page,
+                              sizeof(page));
+    }
+    if (status == ULV_OK)
+        status = ulv_save_put(&w, ULV_SAVE_MONITOR, monitor, monitor_bytes,
+                              NULL, 0);
+    return status == ULV_OK ? ulv_save_finish(&w) : status;
+}
+
+static ulv_status
+read_all(struct stream *s, struct save_file *f)
+{
+    const struct save_reader reader = { .host = ulv_posix_host(),
+                                        .read = read_some,
+                                        .self = s,
+                                        .bytes = s->len,
+                                        .backend = ulv_backend_find };
+    struct ulv_diag diag = ULV_DIAG_INIT;
+    ulv_status status = ulv_save_read(f, &reader, take_memory, s, &diag);
+
+    assert_int_equal(diag.status, status);
+    return status;
+}
+
+static void
+test_system_save_file__is_read_back(void **state)
+{
+    struct stream *s = calloc(1, sizeof(*s));
+    struct save_file f;
+
+    (void)state;
+    s->fail_at = NO_FAILURE;
+    assert_int_equal(write_all(s), ULV_OK);
+    assert_int_equal(read_all(s, &f), ULV_OK);
+    assert_string_equal(f.partition.name, "web");
+    assert_int_equal(f.partition.id, 9);
+    assert_int_equal(f.head.time, 77);
+    assert_string_equal(f.backend->name, "mock");
+    assert_int_equal(f.memory_bytes, 2 * PAGE);
+    assert_int_equal(s->memory[0], 0);
+    assert_int_equal(s->memory[PAGE], 1);
+    assert_int_equal(s->memory[PAGE + 1], 'x');
+    assert_int_equal(s->memory[2 * PAGE], 0);
+    ulv_save_close(&f);
+    free(s);
+}
+
+/* No byte of it can differ: each is under a checksum. */
+static void
+test_system_save_file__every_byte_counts(void **state)
+{
+    struct stream *s = calloc(1, sizeof(*s));
+    struct save_file f;
+    size_t len;
+
+    (void)state;
+    s->fail_at = NO_FAILURE;
+    assert_int_equal(write_all(s), ULV_OK);
+    len = s->len;
+    for (size_t at = 0; at < len; at += at > 800 && at + 800 < len ? 97 : 1) {
+        s->data[at] ^= 0x10;
+        assert_int_not_equal(read_all(s, &f), ULV_OK);
+        s->data[at] ^= 0x10;
+        s->len = at;
+        assert_int_equal(read_all(s, &f), ULV_E_FORMAT);
+        s->len = len;
+    }
+    assert_int_equal(read_all(s, &f), ULV_OK);
+    ulv_save_close(&f);
+    free(s);
+}
+
+static void
+test_system_save_file__a_sink_that_fails(void **state)
+{
+    struct stream *s = calloc(1, sizeof(*s));
+    uint32_t writes;
+
+    (void)state;
+    s->fail_at = NO_FAILURE;
+    assert_int_equal(write_all(s), ULV_OK);
+    writes = s->writes;
+    for (uint32_t i = 0; i < writes; i++) {
+        memset(s, 0, sizeof(*s));
+        s->fail_at = i;
+        assert_int_equal(write_all(s), ULV_E_MEDIUM);
+        assert_int_equal(s->writes, i + 1);
+    }
+    free(s);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_system_save_file__is_read_back),
+        cmocka_unit_test(test_system_save_file__every_byte_counts),
+        cmocka_unit_test(test_system_save_file__a_sink_that_fails),
+    };
+
+    return cmocka_run_group_tests_name("system-save_file", tests, NULL, NULL);
+}
