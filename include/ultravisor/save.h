@@ -43,8 +43,9 @@ struct ulv_sink {
  *
  * Errors:  ULV_E_NOT_FOUND, ULV_E_STATE (it does not run, or has just ended)
  *          ULV_E_UNSUPPORTED  its backend cannot save
- *          ULV_E_BUSY   a channel is in use, or memory or a channel is being
- *                       given to it or taken from it; diag names which
+ *          ULV_E_BUSY   it uses a channel that no I/O partition serves, or
+ *                       memory or a channel is being given to it or taken
+ *                       from it; diag names which
  *          ULV_E_NO_MEMORY, ULV_E_PEER_GONE, ULV_E_HOST
  *          and what the sink returned
  * Context: serial; steps the system, may block
@@ -59,7 +60,9 @@ ULV_API ulv_status ulv_partition_save(ulv_system *system, ulv_id partition,
  * (ULV_CALL_TIME) goes on from the time it was saved at.
  *
  * The partition has as much memory at the same places, as many processors and
- * the same channels as the one that was saved had; its name and id may differ.
+ * the same channels as the one that was saved had, in the same order; its name
+ * and id may differ. What a disk holds is the caller's to keep. Requests that
+ * were open are answered, a console goes on at its next byte.
  * All of what is read is checked first: when it is refused nothing is changed.
  *
  * @param system     a system

@@ -265,6 +265,7 @@ static const struct {
     { SAY_SAVED, ULV_PARTITION_GUEST },
     { SAY_CONSOLE, ULV_PARTITION_IO },
     { SAY_FLUSHED, ULV_PARTITION_IO },
+    { SAY_HELD, ULV_PARTITION_IO },
     { SAY_RELEASED, ULV_PARTITION_GUEST },
     { SAY_RELEASED, ULV_PARTITION_IO },
     { SAY_GIVEN_BACK, ULV_PARTITION_GUEST },
@@ -431,6 +432,25 @@ hear_given_back(struct keeper *k, const struct keeper_partition *from,
 }
 
 static void
+hear_held(struct keeper *k, const struct keeper_partition *from, ulv_id channel)
+{
+    struct keeper_channel *c = ulv_keeper_channel(k, channel);
+
+    if (c != NULL && c->server == from->id)
+        c->held = true;
+}
+
+static void
+hear_committed(struct keeper *k, const struct heard *heard)
+{
+    const struct say_order *say = &heard->say.u.order;
+
+    ulv_keeper_await(k, heard); /* what follows may end who said it */
+    ulv_keeper_order_commit(k, say->ticket);
+    k->tell(k->self, ULV_EVENT_COMMITTED, 0, say->revision, "", 0);
+}
+
+static void
 hear_one(struct keeper *k, struct keeper_partition *from,
          const struct heard *heard)
 {
@@ -444,9 +464,7 @@ hear_one(struct keeper *k, struct keeper_partition *from,
         ulv_keeper_order_receive(k, heard);
         break;
     case SAY_COMMITTED:
-        ulv_keeper_await(k, heard); /* what follows may end who said it */
-        ulv_keeper_order_commit(k, say->u.order.ticket);
-        k->tell(k->self, ULV_EVENT_COMMITTED, 0, say->u.order.revision, "", 0);
+        hear_committed(k, heard);
         break;
     case SAY_ABORTED:
         ulv_keeper_order_abort(k);
@@ -485,6 +503,9 @@ hear_one(struct keeper *k, struct keeper_partition *from,
         break;
     case SAY_SAVED:
         hear_saved(from, &say->u.order_done);
+        break;
+    case SAY_HELD:
+        hear_held(k, from, say->u.object);
         break;
     case SAY_CONSOLE:
         hear_console(k, from, heard);

@@ -105,6 +105,7 @@ struct keeper_channel {
     uint32_t epoch;     /* as the ultravisor counts it */
     uint64_t console_offset; /* of a console: next byte to accept */
     bool open; /* by ulv_channel_open */
+    bool held; /* its server does not serve it: SAY_HOLD */
     bool draining, released;
     ulv_id holder[3]; /* while it drains: who has not let go; 0 = nobody */
     ulv_nsec release_until;

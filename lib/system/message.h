@@ -43,6 +43,8 @@
                                   keeper: processor time */
 #define SAY_SAVE           22u /* to a monitor; handle: memory to write to */
 #define SAY_RESTORE        23u /* in place of START; handle: what it wrote */
+#define SAY_HOLD           24u /* to I/O: serve this channel no more, say so */
+#define SAY_LET            25u /* to I/O: take it up where its rings stand */
 #define SAY_RETURNED       18u /* to the ultravisor: a guest gave memory back */
 
 /* ---- role to keeper ------------------------------------------------------ */
@@ -66,6 +68,7 @@
 #define SAY_SETTLED     47u /* the ultravisor: every revision up to this one */
 
 #define SAY_SAVED       48u /* a monitor: it wrote ticket bytes, or could not */
+#define SAY_HELD        49u /* an I/O partition: it does not serve it */
 
 #define SAY_TAIL_MAX 40960u
 
@@ -164,7 +167,7 @@ struct say {
         struct say_generation generation;
         struct say_returned returned;
         struct say_used used;
-        ulv_id object; /* RELEASED, DRAINED */
+        ulv_id object; /* RELEASED, DRAINED, HOLD, LET, HELD */
         struct say_ready ready;
         struct say_console console;
         struct say_event event;

@@ -30,6 +30,7 @@ struct served {
     bool busy;        /* there may be more to do without a doorbell */
     bool wanted;      /* the view says so */
     bool broken;      /* the client broke the protocol: never again */
+    bool held;        /* the keeper is at its channel */
     uint32_t epoch;   /* of the channel, as the view says */
     uint32_t first_epoch; /* as it was handed over */
     bool told_redriven;
@@ -256,6 +257,26 @@ renew(struct io_role *r, const struct heard *heard)
     return ULV_OK;
 }
 
+/* A server that stops where it stands is to itself as a successor is to one
+ * that died: it starts anew, from the rings and the takeover region. */
+static void
+hold(struct io_role *r, ulv_id channel, bool held)
+{
+    struct served *d = r->devices;
+    struct say say = { .kind = SAY_HELD };
+
+    while (d != NULL && d->wire.channel != channel)
+        d = d->next;
+    if (d != NULL)
+        d->held = held;
+    if (!held)
+        return;
+    if (d != NULL)
+        d->serving = false;
+    say.u.object = channel;
+    ulv_post_tell(&r->role.post, &say, NULL, NULL, 0);
+}
+
 static ulv_status
 io_hear(struct role *role, struct heard *heard)
 {
@@ -275,6 +296,10 @@ io_hear(struct role *role, struct heard *heard)
         return renew(r, heard);
     case SAY_CHANNEL_CLOSE:
         close_channel(r, heard->say.u.channel.channel);
+        return ULV_OK;
+    case SAY_HOLD:
+    case SAY_LET:
+        hold(r, heard->say.u.object, heard->say.kind == SAY_HOLD);
         return ULV_OK;
     case SAY_FLUSH:
         follow_view(r); /* it may serve only since a moment ago */
@@ -525,7 +550,7 @@ io_step(struct role *role, struct role_need *need)
     for (struct served *d = r->devices; d != NULL; d = d->next) {
         if (d->wire.host == NULL)
             continue;
-        if (d->wanted && !d->serving)
+        if (d->wanted && !d->serving && !d->held)
             take_up(r, d, need);
         if (d->serving)
             serve(r, d, need);

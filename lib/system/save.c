@@ -10,8 +10,7 @@
 #include "base/base.h"
 #include "monitor/monitor.h"
 #include "system/role_monitor.h"
-#include "system/save_file.h"
-#include "system/shape.h"
+#include "system/save_channels.h"
 
 #define PAGE UINT64_C(4096)
 
@@ -111,8 +110,8 @@ put_monitor(ulv_system *system, ulv_id id, struct save_writer *w,
 
 /* ---- save: the rest ------------------------------------------------------ */
 
-static bool
-is_zero(const uint8_t *page)
+bool
+ulv_save_is_zero(const uint8_t *page)
 {
     const uint64_t *word = (const void *)page;
     uint64_t any = 0;
@@ -132,7 +131,7 @@ put_extent(struct save_writer *w, const struct keeper_extent *e,
         struct ulv_save_range piece = { e->guest_address + at, 0 };
 
         while (at < e->bytes && piece.bytes < SAVE_CHUNK_MAX &&
-               !is_zero(p + at)) {
+               !ulv_save_is_zero(p + at)) {
             memcpy(copy + piece.bytes, p + at, PAGE);
             piece.bytes += PAGE;
             at += PAGE;
@@ -174,38 +173,6 @@ put_memory(ulv_system *system, ulv_id id, struct save_writer *w,
     return status;
 }
 
-/* Whether the guest's end of a channel is in use; what lies in it, and what
- * its peer has not yet done, would be lost. */
-static ulv_status
-check_channels(ulv_system *system, const struct shape *s,
-               struct ulv_diag *diag)
-{
-    const struct ulv_host *host = system->host;
-
-    for (uint32_t i = 0; i < s->channel_count; i++) {
-        const struct keeper_channel *c =
-            ulv_keeper_channel(&system->keeper, s->ids[i]);
-        const struct ulv_channel_header *h;
-        void *p;
-        uint32_t state;
-        ulv_status status = host->memory_map(host->self, c->memory, 0, PAGE,
-                                             ULV_MAP_READ, NULL, &p);
-
-        if (status != ULV_OK)
-            return status;
-        h = p;
-        state = __atomic_load_n(&h->end[s->channels[i].end & 1].state,
-                                __ATOMIC_ACQUIRE);
-        host->memory_unmap(host->self, p, PAGE);
-        if (state != ULV_END_DETACHED)
-            return ulv_fail(diag, ULV_E_BUSY, c->id, state, ULV_END_DETACHED,
-                            "channel %u in slot %u is in use: the guest has to "
-                            "close it before it is saved",
-                            c->id, (uint64_t)s->channels[i].slot);
-    }
-    return ULV_OK;
-}
-
 static ulv_status
 put_all(ulv_system *system, const struct keeper_partition *p,
         const struct shape *s, const struct ulv_sink *sink,
@@ -234,6 +201,8 @@ put_all(ulv_system *system, const struct keeper_partition *p,
     if (status == ULV_OK)
         status = put_memory(system, id, &w, diag);
     if (status == ULV_OK)
+        status = ulv_save_put_channels(system, s, &w, diag);
+    if (status == ULV_OK)
         status = put_monitor(system, id, &w, diag);
     if (status == ULV_OK)
         status = ulv_save_finish(&w);
@@ -258,9 +227,10 @@ save_paused(ulv_system *system, ulv_id id, const struct ulv_sink *sink,
     status = ulv_shape_take(&shape, system, p, diag);
     if (status != ULV_OK)
         return status;
-    status = check_channels(system, &shape, diag);
+    status = ulv_save_hold_channels(system, &shape, diag);
     if (status == ULV_OK)
         status = put_all(system, p, &shape, sink, diag);
+    ulv_save_let_channels(system, &shape);
     ulv_shape_close(&shape);
     return status;
 }
@@ -374,7 +344,7 @@ ulv_saved_read(const struct ulv_host *host, const struct ulv_source *source,
     status = open_medium(&m, host, source, diag);
     if (status != ULV_OK)
         return status;
-    status = ulv_save_read(&f, &m.reader, NULL, NULL, diag);
+    status = ulv_save_read(&f, &m.reader, NULL, diag);
     host->handle_close(host->self, m.handle);
     if (status != ULV_OK)
         return status;
@@ -447,6 +417,10 @@ fits_channels(const struct keeper_partition *p, const struct shape *s,
             has->bulk_bytes != had->bulk_bytes)
             return unfit(diag, p, "bytes of a channel", has->bytes,
                          had->bytes);
+        if (has->served != had->served ||
+            has->medium_bytes != had->medium_bytes)
+            return unfit(diag, p, "bytes of a disk", has->medium_bytes,
+                         had->medium_bytes);
     }
     return ULV_OK;
 }
@@ -497,7 +471,7 @@ clear_memory(ulv_system *system, ulv_id id)
             return status;
         bytes = p;
         for (uint64_t at = 0; at < e->bytes; at += PAGE) {
-            if (!is_zero(bytes + at))
+            if (!ulv_save_is_zero(bytes + at))
                 memset(bytes + at, 0, PAGE);
         }
         host->memory_unmap(host->self, p, e->bytes);
@@ -508,6 +482,7 @@ clear_memory(ulv_system *system, ulv_id id)
 struct target {
     ulv_system *system;
     ulv_id partition;
+    const struct shape *shape;
 };
 
 static ulv_status
@@ -518,6 +493,17 @@ write_memory(void *self, uint64_t guest, const uint8_t *bytes, uint64_t len,
 
     return ulv_partition_write(t->system, t->partition, (ulv_gpa){ guest },
                                bytes, (size_t)len, diag);
+}
+
+static ulv_status
+write_content(void *self, const struct ulv_save_channel *channel,
+              const struct ulv_save_content *where, const uint8_t *bytes,
+              struct ulv_diag *diag)
+{
+    const struct target *t = self;
+
+    return ulv_save_write_content(t->system, t->shape, channel, where, bytes,
+                                  diag);
 }
 
 /* The monitor's part under a number, for the order that starts it. */
@@ -553,19 +539,24 @@ add_source(ulv_system *system, ulv_id id, const struct save_file *f)
     return ULV_OK;
 }
 
-/* From here on the partition is changed. */
+/* Memory and channels; the monitor's part becomes a source. */
 static ulv_status
-carry_over(ulv_system *system, ulv_id partition, const struct medium *m,
-           uint32_t headers_crc, ulv_id source, struct ulv_diag *diag)
+write_all(ulv_system *system, ulv_id partition, const struct medium *m,
+          const struct shape *shape, uint32_t headers_crc, ulv_id source,
+          struct ulv_diag *diag)
 {
-    struct target target = { system, partition };
+    struct target target = { system, partition, shape };
+    const struct save_visitor visitor = { write_memory, write_content,
+                                          &target };
     struct save_file f;
     ulv_status status = clear_memory(system, partition);
 
     if (status != ULV_OK)
         return ulv_fail(diag, status, partition, 0, 0,
                         "the partition's memory could not be mapped");
-    status = ulv_save_read(&f, &m->reader, write_memory, &target, diag);
+    status = ulv_save_clear_channels(system, shape, diag);
+    if (status == ULV_OK)
+        status = ulv_save_read(&f, &m->reader, &visitor, diag);
     if (status != ULV_OK)
         return status;
     if (f.headers_crc != headers_crc)
@@ -575,32 +566,49 @@ carry_over(ulv_system *system, ulv_id partition, const struct medium *m,
     else if ((status = add_source(system, source, &f)) != ULV_OK)
         (void)ulv_fail(diag, status, partition, f.monitor_bytes, 0,
                        "no memory for the saved monitor");
+    if (status == ULV_OK)
+        status = ulv_save_write_ends(system, shape, &f, diag);
     ulv_save_close(&f);
-    if (status != ULV_OK)
-        return status;
-    system->keeper.hear_state = ulv_role_state_hear;
-    status = ulv_system_start_from(system, partition, source, diag);
-    ulv_keeper_source_drop(&system->keeper, source);
+    return status;
+}
+
+/* From here on the partition is changed. Servers stand still meanwhile, and
+ * then take up the channels as a successor does. */
+static ulv_status
+carry_over(ulv_system *system, ulv_id partition, const struct medium *m,
+           const struct shape *shape, uint32_t headers_crc, ulv_id source,
+           struct ulv_diag *diag)
+{
+    struct keeper_partition *p;
+    ulv_status status = ulv_save_hold_channels(system, shape, diag);
+
+    if (status == ULV_OK) {
+        status = write_all(system, partition, m, shape, headers_crc, source,
+                           diag);
+        system->keeper.hear_state = ulv_role_state_hear;
+        if (status == ULV_OK)
+            status = ulv_system_start_from(system, partition, source, diag);
+        p = ulv_keeper_partition(&system->keeper, partition);
+        if (status != ULV_OK && p != NULL)
+            p->ran = true; /* its channels are not as new ones are */
+        ulv_keeper_source_drop(&system->keeper, source);
+    }
+    ulv_save_let_channels(system, shape);
     return status;
 }
 
 /* Read it once, hold it against the partition. */
 static ulv_status
 check_file(ulv_system *system, const struct keeper_partition *p,
-           const struct medium *m, uint32_t *ret_headers_crc,
-           struct ulv_diag *diag)
+           const struct medium *m, const struct shape *shape,
+           uint32_t *ret_headers_crc, struct ulv_diag *diag)
 {
     struct save_file f;
-    struct shape shape;
-    ulv_status status = ulv_save_read(&f, &m->reader, NULL, NULL, diag);
+    ulv_status status = ulv_save_read(&f, &m->reader, NULL, diag);
 
     if (status != ULV_OK)
         return status;
-    status = ulv_shape_take(&shape, system, p, diag);
-    if (status == ULV_OK) {
-        status = fits(system, p, &shape, &f, diag);
-        ulv_shape_close(&shape);
-    }
+    status = fits(system, p, shape, &f, diag);
     *ret_headers_crc = f.headers_crc;
     ulv_save_close(&f);
     return status;
@@ -613,6 +621,7 @@ ulv_partition_restore(ulv_system *system, ulv_id partition,
     const struct keeper_partition *p;
     struct ulv_diag why = ULV_DIAG_INIT;
     struct medium m;
+    struct shape shape;
     uint32_t headers_crc = 0;
     ulv_id id;
     ulv_status status;
@@ -628,9 +637,14 @@ ulv_partition_restore(ulv_system *system, ulv_id partition,
     status = open_medium(&m, system->host, source, diag);
     if (status != ULV_OK)
         return status;
-    status = check_file(system, p, &m, &headers_crc, diag);
-    if (status == ULV_OK)
-        status = carry_over(system, partition, &m, headers_crc, id, diag);
+    status = ulv_shape_take(&shape, system, p, diag);
+    if (status == ULV_OK) {
+        status = check_file(system, p, &m, &shape, &headers_crc, diag);
+        if (status == ULV_OK)
+            status = carry_over(system, partition, &m, &shape, headers_crc,
+                                id, diag);
+        ulv_shape_close(&shape);
+    }
     system->host->handle_close(system->host->self, m.handle);
     return status;
 }

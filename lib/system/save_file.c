@@ -7,6 +7,8 @@
 
 #define PAGE UINT64_C(4096)
 
+_Static_assert(sizeof(struct ulv_save_range) <=
+                   sizeof(struct ulv_save_content), "room");
 _Static_assert(SAVE_CHANNELS_MAX >= ULV_SLOT_COUNT, "room");
 
 /* ---- write --------------------------------------------------------------- */
@@ -65,8 +67,8 @@ static const char *
 name_of(uint32_t kind)
 {
     static const char *const name[] = { "header",  "PARTITION", "LAYOUT",
-                                        "CHANNELS", "MEMORY",   "MONITOR",
-                                        "END" };
+                                        "CHANNELS", "MEMORY",   "CONTENT",
+                                        "MONITOR", "END" };
 
     return kind < ULV_COUNT_OF(name) ? name[kind] : "unknown";
 }
@@ -148,6 +150,9 @@ size_can_be(const struct save_file *f, uint32_t kind, uint64_t bytes)
     case ULV_SAVE_MEMORY:
         return bytes > sizeof(struct ulv_save_range) &&
                bytes <= sizeof(struct ulv_save_range) + SAVE_CHUNK_MAX;
+    case ULV_SAVE_CONTENT:
+        return bytes > sizeof(struct ulv_save_content) &&
+               bytes <= sizeof(struct ulv_save_content) + SAVE_CHUNK_MAX;
     case ULV_SAVE_MONITOR:
         return bytes >= sizeof(struct ulv_save_monitor) &&
                bytes <= SAVE_MONITOR_MAX;
@@ -158,14 +163,14 @@ size_can_be(const struct save_file *f, uint32_t kind, uint64_t bytes)
     }
 }
 
-/* One of each, in the order of their numbers, but for memory. */
+/* One of each, in the order of their numbers, but for memory and content. */
 static bool
 may_follow(uint32_t last, uint32_t kind)
 {
-    if (kind == ULV_SAVE_MEMORY)
-        return last == ULV_SAVE_CHANNELS || last == ULV_SAVE_MEMORY;
-    if (kind == ULV_SAVE_MONITOR)
-        return last == ULV_SAVE_CHANNELS || last == ULV_SAVE_MEMORY;
+    if (kind == ULV_SAVE_MEMORY || kind == ULV_SAVE_CONTENT ||
+        kind == ULV_SAVE_MONITOR)
+        return last >= ULV_SAVE_CHANNELS && last < ULV_SAVE_MONITOR &&
+               kind >= last;
     return kind == last + 1;
 }
 
@@ -280,8 +285,8 @@ is_in_layout(const struct save_file *f, const struct ulv_save_range *piece)
 
 static ulv_status
 take_memory(struct save_file *f, const struct save_reader *r,
-            const struct ulv_save_section *s, save_memory_fn memory,
-            void *self, struct ulv_diag *diag)
+            const struct ulv_save_section *s,
+            const struct save_visitor *visitor, struct ulv_diag *diag)
 {
     struct ulv_save_range piece;
     ulv_status status = read_bytes(f, r, s, f->chunk, diag);
@@ -298,10 +303,73 @@ take_memory(struct save_file *f, const struct save_reader *r,
                    f->ranges[f->partition.range_count - 1].guest_address +
                        f->ranges[f->partition.range_count - 1].bytes);
     f->memory_bytes += piece.bytes;
-    if (memory == NULL)
+    if (visitor == NULL)
         return ULV_OK;
-    return memory(self, piece.guest_address, f->chunk + sizeof(piece),
-                  piece.bytes, diag);
+    return visitor->memory(visitor->self, piece.guest_address,
+                           f->chunk + sizeof(piece), piece.bytes, diag);
+}
+
+static ulv_status
+check_channels(struct save_file *f, struct ulv_diag *diag)
+{
+    for (uint32_t i = 0; i < f->partition.channel_count; i++) {
+        const struct ulv_save_channel *c = &f->channels[i];
+
+        if (c->slot >= ULV_SLOT_COUNT ||
+            (i > 0 && c->slot <= f->channels[i - 1].slot))
+            return bad(f, diag, ULV_SAVE_CHANNELS, "a slot", c->slot,
+                       ULV_SLOT_COUNT);
+        if (c->end > ULV_END_CLIENT)
+            return bad(f, diag, ULV_SAVE_CHANNELS, "an end", c->end,
+                       ULV_END_CLIENT);
+        if (c->state > ULV_END_FAILED ||
+            (c->served == 0 && c->state != ULV_END_DETACHED))
+            return bad(f, diag, ULV_SAVE_CHANNELS, "the state of an end",
+                       c->state, ULV_END_FAILED);
+    }
+    return ULV_OK;
+}
+
+static const struct ulv_save_channel *
+channel_in(const struct save_file *f, uint32_t slot)
+{
+    for (uint32_t i = 0; i < f->partition.channel_count; i++) {
+        if (f->channels[i].slot == slot)
+            return &f->channels[i];
+    }
+    return NULL;
+}
+
+static ulv_status
+take_content(struct save_file *f, const struct save_reader *r,
+             const struct ulv_save_section *s,
+             const struct save_visitor *visitor, struct ulv_diag *diag)
+{
+    struct ulv_save_content where;
+    const struct ulv_save_channel *c;
+    ulv_status status = read_bytes(f, r, s, f->chunk, diag);
+    uint64_t limit = PAGE; /* a takeover region */
+
+    if (status != ULV_OK)
+        return status;
+    memcpy(&where, f->chunk, sizeof(where));
+    c = channel_in(f, where.slot);
+    if (c == NULL || c->served == 0)
+        return bad(f, diag, s->kind, "its slot", where.slot, ULV_SLOT_COUNT);
+    if (where.place > 1)
+        return bad(f, diag, s->kind, "its place", where.place, 1);
+    if (where.bytes != s->bytes - sizeof(where) || where.bytes % PAGE != 0)
+        return bad(f, diag, s->kind, "its size", where.bytes,
+                   s->bytes - sizeof(where));
+    if (where.place == 0)
+        limit = c->bytes;
+    if (where.offset % PAGE != 0 || (where.place == 0 && where.offset == 0) ||
+        !ulv_range_inside(where.offset, where.bytes, limit))
+        return bad(f, diag, s->kind, "its offset", where.offset, limit);
+    if (visitor == NULL)
+        return ULV_OK;
+    return visitor->content(visitor->self, c, &where,
+                            f->chunk + sizeof(where), diag);
 }
 
 static ulv_status
@@ -349,8 +417,8 @@ take_end(struct save_file *f, const struct save_reader *r,
 
 static ulv_status
 take_section(struct save_file *f, const struct save_reader *r,
-             const struct ulv_save_section *s, save_memory_fn memory,
-             void *self, struct ulv_diag *diag)
+             const struct ulv_save_section *s,
+             const struct save_visitor *visitor, struct ulv_diag *diag)
 {
     void *p = NULL;
     ulv_status status;
@@ -366,9 +434,11 @@ take_section(struct save_file *f, const struct save_reader *r,
     case ULV_SAVE_CHANNELS:
         status = read_allocated(f, r, s, &p, diag);
         f->channels = p;
-        return status;
+        return status == ULV_OK ? check_channels(f, diag) : status;
     case ULV_SAVE_MEMORY:
-        return take_memory(f, r, s, memory, self, diag);
+        return take_memory(f, r, s, visitor, diag);
+    case ULV_SAVE_CONTENT:
+        return take_content(f, r, s, visitor, diag);
     case ULV_SAVE_MONITOR:
         return take_monitor(f, r, s, diag);
     default:
@@ -378,14 +448,14 @@ take_section(struct save_file *f, const struct save_reader *r,
 
 ulv_status
 ulv_save_read(struct save_file *f, const struct save_reader *r,
-              save_memory_fn memory, void *self, struct ulv_diag *diag)
+              const struct save_visitor *visitor, struct ulv_diag *diag)
 {
     ulv_status status;
 
     memset(f, 0, sizeof(*f));
     f->host = r->host;
     f->chunk = f->host->alloc(
-        f->host->self, SAVE_CHUNK_MAX + sizeof(struct ulv_save_range), 8);
+        f->host->self, SAVE_CHUNK_MAX + sizeof(struct ulv_save_content), 8);
     if (f->chunk == NULL)
         return ulv_fail(diag, ULV_E_NO_MEMORY, 0, SAVE_CHUNK_MAX, 0,
                         "no memory to read a saved partition");
@@ -395,7 +465,7 @@ ulv_save_read(struct save_file *f, const struct save_reader *r,
 
         status = next_section(f, r, &s, diag);
         if (status == ULV_OK)
-            status = take_section(f, r, &s, memory, self, diag);
+            status = take_section(f, r, &s, visitor, diag);
         f->number++;
     }
     if (status != ULV_OK)
@@ -409,7 +479,7 @@ ulv_save_close(struct save_file *f)
     const struct ulv_host *host = f->host;
 
     host->free(host->self, f->chunk,
-               SAVE_CHUNK_MAX + sizeof(struct ulv_save_range));
+               SAVE_CHUNK_MAX + sizeof(struct ulv_save_content));
     host->free(host->self, f->ranges,
                f->partition.range_count * sizeof(*f->ranges));
     host->free(host->self, f->channels,

@@ -55,25 +55,31 @@ struct save_file {
     struct ulv_save_monitor head;
     uint8_t *monitor; /* with head */
     uint64_t monitor_bytes;
-    uint8_t *chunk; /* SAVE_CHUNK_MAX and a struct ulv_save_range */
+    uint8_t *chunk; /* SAVE_CHUNK_MAX and what says where it belongs */
     uint64_t at;    /* of the next section */
     uint32_t number, last_kind;
     uint32_t headers_crc;
     uint64_t memory_bytes;
 };
 
-/* One piece of memory; the bytes are borrowed. */
-typedef ulv_status (*save_memory_fn)(void *self, uint64_t guest,
-                                     const uint8_t *bytes, uint64_t len,
-                                     struct ulv_diag *diag);
+/* Who is told of what is read; bytes are borrowed. */
+struct save_visitor {
+    ulv_status (*memory)(void *self, uint64_t guest, const uint8_t *bytes,
+                         uint64_t len, struct ulv_diag *diag);
+    ulv_status (*content)(void *self, const struct ulv_save_channel *channel,
+                          const struct ulv_save_content *where,
+                          const uint8_t *bytes, struct ulv_diag *diag);
+    void *self;
+};
 
 /**
- * Read all of it and check all of it. memory is told of each piece of memory,
- * after the layout is known; NULL: nobody is. On failure nothing is left.
- * Errors: FORMAT, UNSUPPORTED, NO_MEMORY, those of read and of memory.
+ * Read all of it and check all of it. The visitor is told of each piece of
+ * memory and of each channel's content, after layout and channels are known;
+ * NULL: nobody is. On failure nothing is left.
+ * Errors: FORMAT, UNSUPPORTED, NO_MEMORY, those of read and of the visitor.
  */
 ulv_status ulv_save_read(struct save_file *f, const struct save_reader *reader,
-                         save_memory_fn memory, void *self,
+                         const struct save_visitor *visitor,
                          struct ulv_diag *diag);
 void ulv_save_close(struct save_file *f);
 

@@ -91,6 +91,36 @@ add_channel(struct shape *s, const struct ulv_save_channel *c, ulv_id id)
     s->ids[at] = id;
 }
 
+/* Served by an I/O partition: then what lies in it can be saved. */
+static ulv_status
+look_at_channel(const struct shape *s, const struct keeper *k,
+                const struct keeper_channel *kept, struct ulv_save_channel *c)
+{
+    const struct ulv_host *host = s->host;
+    const struct keeper_partition *server =
+        ulv_keeper_partition(k, kept->server);
+    const struct keeper_device *d = ulv_keeper_device(k, kept->device);
+    struct ulv_channel_header *h;
+    void *p;
+    ulv_status status = host->memory_map(host->self, kept->memory, 0,
+                                         sizeof(*h), ULV_MAP_READ, NULL, &p);
+
+    if (status != ULV_OK)
+        return status;
+    h = p;
+    c->ring_bytes = kept->ring_bytes;
+    c->bulk_bytes = kept->bulk_bytes;
+    c->state = __atomic_load_n(&h->end[c->end & 1].state, __ATOMIC_ACQUIRE);
+    c->epoch = h->end[c->end & 1].epoch;
+    host->memory_unmap(host->self, p, sizeof(*h));
+    if (d != NULL && server != NULL && server->kind == ULV_PARTITION_IO &&
+        c->end == ULV_END_CLIENT) {
+        c->served = 1;
+        c->medium_bytes = d->bytes;
+    }
+    return ULV_OK;
+}
+
 static ulv_status
 read_channels(struct shape *s, const struct keeper *k,
               struct ulv_view_reader *view, struct ulv_diag *diag)
@@ -112,10 +142,11 @@ read_channels(struct shape *s, const struct keeper *k,
         memset(&c, 0, sizeof(c));
         memcpy(c.type, from.type, sizeof(c.type));
         c.bytes = from.bytes;
-        c.ring_bytes = kept->ring_bytes;
-        c.bulk_bytes = kept->bulk_bytes;
         c.slot = from.slot;
         c.end = from.end;
+        status = look_at_channel(s, k, kept, &c);
+        if (status != ULV_OK)
+            return status;
         add_channel(s, &c, from.id);
     }
 }

@@ -19,7 +19,7 @@ struct file {
     uint8_t *data;
     size_t size;
     const struct save_file *reading;
-    uint64_t told;
+    uint64_t told, sum;
 };
 
 static void
@@ -45,7 +45,6 @@ take_memory(void *self, uint64_t guest, const uint8_t *bytes, uint64_t len,
 {
     struct file *file = self;
     const struct save_file *f = file->reading;
-    uint8_t sum = 0;
     bool inside = false;
 
     (void)diag;
@@ -57,9 +56,25 @@ take_memory(void *self, uint64_t guest, const uint8_t *bytes, uint64_t len,
                   len <= r->bytes - (guest - r->guest_address);
     }
     require(inside && len != 0 && len % 4096 == 0 && guest % 4096 == 0);
-    for (uint64_t i = 0; i < len; i++)
-        sum ^= bytes[i]; /* it can be read */
-    file->told += len + (sum & 0);
+    file->sum += ulv_crc32c(0, bytes, (size_t)len); /* it can be read */
+    file->told += len;
+    return ULV_OK;
+}
+
+static ulv_status
+take_content(void *self, const struct ulv_save_channel *channel,
+             const struct ulv_save_content *where, const uint8_t *bytes,
+             struct ulv_diag *diag)
+{
+    uint64_t room = where->place == 0 ? channel->bytes : 4096;
+    struct file *file = self;
+
+    (void)diag;
+    require(channel->served != 0 && where->place <= 1 &&
+            where->offset >= (where->place == 0 ? 4096 : 0) &&
+            where->offset <= room && where->bytes != 0 &&
+            where->bytes <= room - where->offset);
+    file->sum += ulv_crc32c(0, bytes, (size_t)where->bytes);
     return ULV_OK;
 }
 
@@ -108,10 +123,11 @@ read_it(struct file *file)
                                         .self = file,
                                         .bytes = file->size,
                                         .backend = ulv_backend_find };
+    const struct save_visitor visitor = { take_memory, take_content, file };
     ulv_status status;
 
     file->reading = &f;
-    status = ulv_save_read(&f, &reader, take_memory, file, &diag);
+    status = ulv_save_read(&f, &reader, &visitor, &diag);
     if (status != ULV_OK) {
         require(diag.status == status && diag.text[0] != '\0');
         return;

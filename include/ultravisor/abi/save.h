@@ -35,13 +35,14 @@ struct ulv_save_section {
     uint32_t own_crc; /* CRC-32C of the 28 bytes before */
 };
 
-/* kinds of section, in this order; MEMORY any number of times */
+/* kinds of section, in this order; MEMORY and CONTENT any number of times */
 #define ULV_SAVE_PARTITION 1u /* struct ulv_save_partition */
 #define ULV_SAVE_LAYOUT    2u /* struct ulv_save_range, ascending, apart */
 #define ULV_SAVE_CHANNELS  3u /* struct ulv_save_channel, by slot */
 #define ULV_SAVE_MEMORY    4u /* struct ulv_save_range, then its bytes */
-#define ULV_SAVE_MONITOR   5u /* struct ulv_save_monitor, and processors */
-#define ULV_SAVE_END       6u /* struct ulv_save_end */
+#define ULV_SAVE_CONTENT   5u /* struct ulv_save_content, then its bytes */
+#define ULV_SAVE_MONITOR   6u /* struct ulv_save_monitor, and processors */
+#define ULV_SAVE_END       7u /* struct ulv_save_end */
 
 struct ulv_save_partition {
     uint64_t id; /* that it had */
@@ -64,8 +65,21 @@ struct ulv_save_channel {
     uint64_t bytes;
     uint64_t ring_bytes;
     uint64_t bulk_bytes;
+    uint64_t medium_bytes; /* of the disk served over it, or 0 */
     uint32_t slot;
-    uint32_t end; /* ULV_END_* that the partition has */
+    uint32_t end;    /* ULV_END_* that the partition has */
+    uint32_t state;  /* of that end */
+    uint32_t epoch;  /* in which it attached */
+    uint32_t served; /* 1: by an I/O partition; its content is saved */
+    uint32_t rsvd_;
+};
+
+/* What lay in a channel, but for its header; multiples of 4096. */
+struct ulv_save_content {
+    uint32_t slot;
+    uint32_t place; /* 0: the channel; 1: the takeover region of its device */
+    uint64_t offset;
+    uint64_t bytes;
 };
 
 /* What the monitor knew. Padded to a multiple of 8, each: this, then for each
@@ -103,7 +117,8 @@ _Static_assert(sizeof(struct ulv_save_header) == 64, "abi");
 _Static_assert(sizeof(struct ulv_save_section) == 32, "abi");
 _Static_assert(sizeof(struct ulv_save_partition) == 64, "abi");
 _Static_assert(sizeof(struct ulv_save_range) == 16, "abi");
-_Static_assert(sizeof(struct ulv_save_channel) == 48, "abi");
+_Static_assert(sizeof(struct ulv_save_channel) == 72, "abi");
+_Static_assert(sizeof(struct ulv_save_content) == 24, "abi");
 _Static_assert(sizeof(struct ulv_save_monitor) == 48, "abi");
 _Static_assert(sizeof(struct ulv_save_processor) == 40, "abi");
 _Static_assert(sizeof(struct ulv_save_end) == 16, "abi");

@@ -18,6 +18,7 @@ struct stream {
     size_t len;
     uint32_t writes, fail_at;
     uint8_t memory[4 * PAGE]; /* from 0x400000 */
+    uint8_t content[2];
 };
 
 static ulv_status
@@ -53,6 +54,20 @@ take_memory(void *self, uint64_t guest, const uint8_t *bytes, uint64_t len,
     return ULV_OK;
 }
 
+static ulv_status
+take_content(void *self, const struct ulv_save_channel *channel,
+             const struct ulv_save_content *where, const uint8_t *bytes,
+             struct ulv_diag *diag)
+{
+    struct stream *s = self;
+
+    (void)diag;
+    assert_int_equal(channel->slot, 3);
+    assert_int_equal(where->bytes, PAGE);
+    s->content[where->place] = bytes[0];
+    return ULV_OK;
+}
+
 /* A processor of the mock backend, as it was saved. */
 static size_t
 save_monitor(uint8_t *to)
@@ -84,7 +99,11 @@ write_all(struct stream *s)
                                                   .name = "web",
                                                   .memory_bytes = 3 * PAGE,
                                                   .processor_count = 1,
-                                                  .range_count = 1 };
+                                                  .range_count = 1,
+                                                  .channel_count = 1 };
+    const struct ulv_save_channel channel = { .bytes = 3 * PAGE,
+                                              .slot = 3,
+                                              .served = 1 };
     const struct ulv_save_range range = { 0x400000, 3 * PAGE };
     const struct ulv_save_range piece = { 0x401000, PAGE };
     uint8_t page[PAGE], monitor[512] = { 0 };
@@ -100,11 +119,20 @@ write_all(struct stream *s)
         status = ulv_save_put(&w, ULV_SAVE_LAYOUT, &range, sizeof(range), NULL,
                               0);
     if (status == ULV_OK)
-        status = ulv_save_put(&w, ULV_SAVE_CHANNELS, NULL, 0, NULL, 0);
+        status = ulv_save_put(&w, ULV_SAVE_CHANNELS, &channel,
+                              sizeof(channel), NULL, 0);
     for (int i = 0; i < 2 && status == ULV_OK; i++) {
         page[0] = (uint8_t)i; /* the second one counts */
         status = ulv_save_put(&w, ULV_SAVE_MEMORY, &piece, sizeof(piece), page,
                               sizeof(page));
+    }
+    for (uint32_t i = 0; i < 2 && status == ULV_OK; i++) {
+        const struct ulv_save_content where = { 3, i, i == 0 ? PAGE : 0,
+                                                PAGE };
+
+        page[0] = (uint8_t)(10 + i);
+        status = ulv_save_put(&w, ULV_SAVE_CONTENT, &where, sizeof(where),
+                              page, sizeof(page));
     }
     if (status == ULV_OK)
         status = ulv_save_put(&w, ULV_SAVE_MONITOR, monitor, monitor_bytes,
@@ -121,7 +149,8 @@ read_all(struct stream *s, struct save_file *f)
                                         .bytes = s->len,
                                         .backend = ulv_backend_find };
     struct ulv_diag diag = ULV_DIAG_INIT;
-    ulv_status status = ulv_save_read(f, &reader, take_memory, s, &diag);
+    const struct save_visitor visitor = { take_memory, take_content, s };
+    ulv_status status = ulv_save_read(f, &reader, &visitor, &diag);
 
     assert_int_equal(diag.status, status);
     return status;
@@ -146,6 +175,8 @@ test_system_save_file__is_read_back(void **state)
     assert_int_equal(s->memory[PAGE], 1);
     assert_int_equal(s->memory[PAGE + 1], 'x');
     assert_int_equal(s->memory[2 * PAGE], 0);
+    assert_int_equal(s->content[0], 10);
+    assert_int_equal(s->content[1], 11);
     ulv_save_close(&f);
     free(s);
 }
