@@ -28,6 +28,19 @@ static const uint8_t counts[] = {
     0x25, 0x1c, 0x08, 0x40, 0x00, 0xeb, 0xd3,
 };
 
+/* 0: mov $0x401000,%rsi; 1: mov (%rsi),%rax; test %rax,%rax; jz 2f;
+ * incb (%rax); add $8,%rsi; jmp 1b; 2: mov $GATE,%rax; mov $0x1122,%edi;
+ * call *%rax; jmp 0b: writes where the list says, then calls. */
+static const uint8_t writes[] = {
+    0x48, 0xc7, 0xc6, 0x00, 0x10, 0x40, 0x00, 0x48, 0x8b, 0x06, 0x48, 0x85,
+    0xc0, 0x74, 0x08, 0xfe, 0x00, 0x48, 0x83, 0xc6, 0x08, 0xeb, 0xf0, 0x48,
+    0xc7, 0xc0, 0x00, 0xf0, 0x3f, 0x00, 0xbf, 0x22, 0x11, 0x00, 0x00, 0xff,
+    0xd0, 0xeb, 0xd9,
+};
+#define PAGES (BYTES / 4096)
+#define READ  UINT64_C(3) /* pages that are only read: they may be told of */
+#define ROUNDS 40
+
 struct words {
     uint64_t count, pattern;
     double pi;
@@ -292,10 +305,77 @@ test_state__refuses_what_cannot_be(void **state)
     }
 }
 
+/* Write to some pages; what is said to be written is that, and the stack. */
+static void
+write_some(struct machine *m, uint32_t round)
+{
+    uint64_t list[PAGES + 1], expected[PAGES / 64] = { 0 };
+    uint64_t found[PAGES / 64];
+    struct ulv_exit out;
+    uint32_t count = 0;
+
+    for (uint32_t page = 2; page < PAGES; page++) {
+        if (rand() % 64 >= (int)round)
+            continue;
+        list[count++] = RAM + page * 4096 + (uint32_t)rand() % 4096;
+        expected[page / 64] |= UINT64_C(1) << page % 64;
+    }
+    list[count] = 0;
+    expected[PAGES / 64 - 1] |= UINT64_C(1) << 63; /* call */
+    memcpy(m->p + 4096, list, (count + 1) * sizeof(list[0]));
+    if (round != 0) /* what waits for its answer goes on */
+        m->ops->vcpu_answer(m->vcpu, 0, 0);
+    run(m, &out);
+    assert_int_equal(out.reason, ULV_EXIT_CALL);
+    assert_int_equal(m->ops->collect(m->machine, (ulv_gpa){ RAM }, BYTES,
+                                     found),
+                     ULV_OK);
+    found[0] &= ~READ;
+    assert_memory_equal(found, expected, sizeof(found));
+    /* told once */
+    assert_int_equal(m->ops->collect(m->machine, (ulv_gpa){ RAM }, BYTES,
+                                     found),
+                     ULV_OK);
+    memset(expected, 0, sizeof(expected));
+    found[0] &= ~READ;
+    assert_memory_equal(found, expected, sizeof(found));
+}
+
+static void
+test_state__written_pages_are_told_exactly(void **state)
+{
+    (void)state;
+    srand(11);
+    print_message("# seed 11\n");
+    for (uint32_t b = 0; b < backend_count; b++) {
+        struct machine m;
+        uint64_t found[PAGES / 64];
+
+        if (caps[b].can_track == 0)
+            continue;
+        begin(&m, backends[b], writes, sizeof(writes));
+        assert_int_equal(m.ops->collect(m.machine, (ulv_gpa){ RAM }, BYTES,
+                                        found),
+                         ULV_E_STATE);
+        assert_int_equal(m.ops->track(m.machine, true), ULV_OK);
+        assert_int_equal(m.ops->collect(m.machine, (ulv_gpa){ RAM }, 4096,
+                                        found),
+                         ULV_E_NOT_FOUND);
+        for (uint32_t round = 0; round < ROUNDS; round++)
+            write_some(&m, round);
+        assert_int_equal(m.ops->track(m.machine, false), ULV_OK);
+        assert_int_equal(m.ops->collect(m.machine, (ulv_gpa){ RAM }, BYTES,
+                                        found),
+                         ULV_E_STATE);
+        end(&m);
+    }
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_state__written_pages_are_told_exactly),
         cmocka_unit_test(test_state__a_call_is_answered_afterwards),
         cmocka_unit_test(test_state__an_answer_is_kept),
         cmocka_unit_test(test_state__counts_on),

@@ -35,6 +35,8 @@ struct ulv_backend_caps {
     uint32_t can_thread; /* ulv_machine_cfg.threads is heeded (0 or 1) */
     uint32_t can_save;   /* vcpu_save and what belongs to it work (0 or 1) */
     uint32_t state_bytes_max; /* of what vcpu_save writes */
+    uint32_t can_track; /* track and collect work (0 or 1) */
+    uint32_t rsvd_;
     char version[32];           /* "KVM API 12", "seccomp", ... */
 };
 
@@ -219,6 +221,16 @@ struct ulv_backend_ops {
      * own; NULL: its time is that of the caller's process. Valid from
      * vcpu_init to vcpu_fini, and never less than before. */
     ulv_nsec (*vcpu_time)(void *vcpu);
+
+    /* Optional, both or neither. Keep account from now on of the pages that
+     * the guest writes, or stop that. Vcpus may run. */
+    ulv_status (*track)(void *machine, bool on);
+    /* The pages of one earlier map that the guest has written since track, or
+     * since the last collect: bit i is set for page i, and for none that it
+     * did not touch; one that it only read may be told of. What a vcpu writes
+     * while this runs is told of now or the next time. bitmap has a bit a page, rounded up to 64. NOT_FOUND; STATE: nothing is tracked. */
+    ulv_status (*collect)(void *machine, ulv_gpa guest, uint64_t bytes,
+                          uint64_t *bitmap);
 };
 
 /*

@@ -108,6 +108,7 @@ kvm_probe(const struct ulv_host *host, struct ulv_backend_caps *ret_caps,
     ret_caps->can_remap = 1;
     ret_caps->can_save = has_all(fd, for_saving, ULV_COUNT_OF(for_saving));
     ret_caps->state_bytes_max = STATE_BYTES_MAX;
+    ret_caps->can_track = 1;
     ulv_string_copy(ret_caps->version, sizeof(ret_caps->version),
                     "KVM API 12");
     (void)close(fd);
@@ -137,11 +138,14 @@ ulv_kvm_cpuid(int kvm_fd)
 
 static bool
 set_slot(const struct machine *m, uint32_t slot, uint64_t guest,
-         uint64_t bytes, const void *p, bool read_only)
+         uint64_t bytes, const void *p, uint32_t access)
 {
+    bool writable = (access & ULV_GUEST_WRITE) != 0;
     struct kvm_userspace_memory_region region = {
         .slot = slot,
-        .flags = read_only ? KVM_MEM_READONLY : 0,
+        .flags = (writable ? 0 : KVM_MEM_READONLY) |
+                 (writable && m->tracks && slot != 0 ? KVM_MEM_LOG_DIRTY_PAGES
+                                                     : 0),
         .guest_phys_addr = guest,
         .memory_size = bytes,
         .userspace_addr = (uint64_t)(uintptr_t)p,
@@ -180,15 +184,14 @@ kvm_map(void *machine, ulv_gpa guest, uint64_t bytes, ulv_handle memory,
     if (status != ULV_OK)
         return status;
     slot = take_slot(m);
-    if (!set_slot(m, slot, guest.value, bytes, p,
-                  (access & ULV_GUEST_WRITE) == 0)) {
+    if (!set_slot(m, slot, guest.value, bytes, p, access)) {
         give_slot(m, slot);
         return ulv_kvm_error(NULL, "");
     }
     status = ulv_kvm_page_map(m, guest.value, bytes, access);
     if (status != ULV_OK) {
         ulv_kvm_page_unmap(m, guest.value, bytes);
-        (void)set_slot(m, slot, guest.value, 0, p, false);
+        (void)set_slot(m, slot, guest.value, 0, p, 0);
         give_slot(m, slot);
         return status;
     }
@@ -207,9 +210,59 @@ kvm_unmap(void *machine, ulv_gpa guest, uint64_t bytes)
     if (r == NULL)
         return ULV_E_NOT_FOUND;
     ulv_kvm_page_unmap(m, r->guest, r->bytes);
-    (void)set_slot(m, r->slot, r->guest, 0, r->p, false);
+    (void)set_slot(m, r->slot, r->guest, 0, r->p, 0);
     give_slot(m, r->slot);
     ulv_regions_remove(&m->regions, r);
+    return ULV_OK;
+}
+
+/* ---- which pages are written --------------------------------------------- */
+
+static ulv_status
+kvm_track(void *machine, bool on)
+{
+    struct machine *m = machine;
+
+    m->tracks = on;
+    for (uint32_t i = 0; i < m->regions.count; i++) {
+        const struct ulv_region *r = &m->regions.region[i];
+
+        if ((r->access & ULV_GUEST_WRITE) != 0 &&
+            !set_slot(m, r->slot, r->guest, r->bytes, r->p, r->access))
+            return ULV_E_HOST;
+    }
+    return ULV_OK;
+}
+
+/* KVM api.rst 4.8, 4.117. Where clearing is apart from reading, a slot in which
+ * nothing was written costs no flush. */
+static ulv_status
+kvm_collect(void *machine, ulv_gpa guest, uint64_t bytes, uint64_t *bitmap)
+{
+    struct machine *m = machine;
+    const struct ulv_region *r =
+        ulv_regions_find(&m->regions, guest.value, bytes);
+    const uint64_t words = (bytes / PAGE + 63) / 64;
+    struct kvm_dirty_log log = { .dirty_bitmap = bitmap };
+    struct kvm_clear_dirty_log clear = { .dirty_bitmap = bitmap };
+    uint64_t any = 0;
+
+    if (r == NULL)
+        return ULV_E_NOT_FOUND;
+    if (!m->tracks)
+        return ULV_E_STATE;
+    memset(bitmap, 0, words * sizeof(*bitmap));
+    if ((r->access & ULV_GUEST_WRITE) == 0)
+        return ULV_OK;
+    log.slot = clear.slot = r->slot;
+    clear.num_pages = (uint32_t)(bytes / PAGE);
+    if (ioctl(m->vm_fd, KVM_GET_DIRTY_LOG, &log) != 0)
+        return ULV_E_HOST;
+    for (uint64_t i = 0; i < words; i++)
+        any |= bitmap[i];
+    if (any != 0 && m->clears_apart &&
+        ioctl(m->vm_fd, KVM_CLEAR_DIRTY_LOG, &clear) != 0)
+        return ULV_E_HOST;
     return ULV_OK;
 }
 
@@ -275,7 +328,7 @@ make_low(struct machine *m, struct ulv_diag *diag)
         return ulv_kvm_error(diag, "page tables");
     m->low = p;
     ulv_kvm_low_init(m);
-    if (!set_slot(m, 0, 0, LOW_BYTES, m->low, false))
+    if (!set_slot(m, 0, 0, LOW_BYTES, m->low, ULV_GUEST_WRITE))
         return ulv_kvm_error(diag, "KVM_SET_USER_MEMORY_REGION");
     return ULV_OK;
 }
@@ -283,6 +336,10 @@ make_low(struct machine *m, struct ulv_diag *diag)
 static ulv_status
 create_vm(struct machine *m, struct ulv_diag *diag)
 {
+    struct kvm_enable_cap apart = {
+        .cap = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
+        .args = { KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE },
+    };
     int fd;
     ulv_status status = open_kvm(&fd, diag);
 
@@ -294,6 +351,12 @@ create_vm(struct machine *m, struct ulv_diag *diag)
         m->vm_fd = ioctl(fd, KVM_CREATE_VM, 0);
     if (m->vm_fd < 0)
         status = ulv_kvm_error(diag, "KVM_CREATE_VM");
+    else
+        m->clears_apart =
+            (ioctl(fd, KVM_CHECK_EXTENSION,
+                   KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2) &
+             KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE) != 0 &&
+            ioctl(m->vm_fd, KVM_ENABLE_CAP, &apart) == 0;
     (void)close(fd);
     return status;
 }
@@ -378,4 +441,6 @@ const struct ulv_backend_ops ulv_backend_kvm = {
     .vcpu_save = ulv_kvm_vcpu_save,
     .vcpu_restore = ulv_kvm_vcpu_restore,
     .state_check = ulv_kvm_state_check,
+    .track = kvm_track,
+    .collect = kvm_collect,
 };

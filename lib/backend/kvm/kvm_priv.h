@@ -89,6 +89,8 @@ struct machine {
     uint64_t slots_used[(ULV_REGIONS_MAX + 64) / 64];
     int bell[ULV_SLOT_COUNT]; /* eventfd that KVM rings, or -1 */
     bool bells_told; /* KVM knows of them */
+    bool tracks;       /* which pages the guest writes */
+    bool clears_apart; /* KVM_CLEAR_DIRTY_LOG */
 };
 
 struct vcpu {
