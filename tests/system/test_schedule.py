@@ -49,6 +49,19 @@ def time_of(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def undisturbed(pids):
+    """Let these go before other programs where we may: what is shown is the
+    map, not how busy the machine is."""
+    try:
+        for pid in pids:
+            os.setpriority(os.PRIO_PROCESS, pid, -20)
+            group = pathlib.Path(f"/proc/{pid}/autogroup")  # sched(7)
+            if group.exists():
+                group.write_text("-20")
+    except OSError as error:
+        print(f"# beside other programs: {error.strerror}", flush=True)
+
+
 class Schedule(SystemTest):
     def guests(self, host, processor, **quanta):
         """Guests with so many quanta of a processor each, not started."""
@@ -258,6 +271,7 @@ class Schedule(SystemTest):
                 pids = dict((n, p) for n, _, p in host.roles() if p)
                 families = [[pids[g.name], *children_of(pids[g.name])]
                             for g in guests]
+                undisturbed(sum(families, []))
                 begin = [sum(map(time_of, f)) for f in families]
                 started = time.monotonic()
                 while time.monotonic() < started + SECONDS:
