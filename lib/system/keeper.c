@@ -450,9 +450,10 @@ hear_committed(struct keeper *k, const struct heard *heard)
     k->tell(k->self, ULV_EVENT_COMMITTED, 0, say->revision, "", 0);
 }
 
+/* What the ultravisor alone may say, and what all may. */
 static void
-hear_one(struct keeper *k, struct keeper_partition *from,
-         const struct heard *heard)
+hear_ultravisor(struct keeper *k, struct keeper_partition *from,
+                const struct heard *heard)
 {
     const struct say *say = &heard->say;
 
@@ -476,6 +477,21 @@ hear_one(struct keeper *k, struct keeper_partition *from,
     case SAY_NOTED:
         hear_noted(k, &say->u.state);
         break;
+    case SAY_SETTLED:
+        k->settled = say->u.order.revision;
+        break;
+    default:
+        hear_event(k, from, &say->u.event);
+    }
+}
+
+static void
+hear_one(struct keeper *k, struct keeper_partition *from,
+         const struct heard *heard)
+{
+    const struct say *say = &heard->say;
+
+    switch (say->kind) {
     case SAY_ACKNOWLEDGE:
         ulv_keeper_acknowledged(k, from, say->u.generation.generation);
         break;
@@ -487,9 +503,6 @@ hear_one(struct keeper *k, struct keeper_partition *from,
         break;
     case SAY_USED:
         from->used += say->u.used.time;
-        break;
-    case SAY_SETTLED:
-        k->settled = say->u.order.revision;
         break;
     case SAY_RUNNING:
         hear_running(k, from);
@@ -514,7 +527,7 @@ hear_one(struct keeper *k, struct keeper_partition *from,
         hear_flushed(k, from, say->u.console.channel);
         break;
     default:
-        hear_event(k, from, &say->u.event);
+        hear_ultravisor(k, from, heard);
     }
 }
 

@@ -228,7 +228,8 @@ struct ulv_backend_ops {
     /* The pages of one earlier map that the guest has written since track, or
      * since the last collect: bit i is set for page i, and for none that it
      * did not touch; one that it only read may be told of. What a vcpu writes
-     * while this runs is told of now or the next time. bitmap has a bit a page, rounded up to 64. NOT_FOUND; STATE: nothing is tracked. */
+     * while this runs is told of now or the next time. bitmap has a bit a
+     * page, rounded up to 64. NOT_FOUND; STATE: nothing is tracked. */
     ulv_status (*collect)(void *machine, ulv_gpa guest, uint64_t bytes,
                           uint64_t *bitmap);
 };
