@@ -6,7 +6,7 @@
  * the view before it calls map.
  *
  * For authors of backends; lib/backend/mock is the smallest complete one, and
- * tests/backend holds the conformance kit that every backend passes.
+ * every backend passes the kit of <ultravisor/sys/conformance.h>.
  *
  * One machine = one partition. All calls on a machine and on its vcpus come
  * from the thread that owns it, except vcpu_kick (any thread).
@@ -55,7 +55,8 @@ struct ulv_machine_cfg {
     uint32_t rsvd_;
     const struct ulv_host *host;
     ulv_id partition;  /* for names and diagnostics */
-    uint64_t gate;     /* guest address of the gate page, from the view */
+    uint64_t gate;     /* guest address of the gate page, from the view; ARG
+                          unless it is a page below ULV_GUEST_RAM_BASE */
     /* process backend: path of the launcher, NULL = the installed one */
     const char *launcher;
     /* NULL, or: answer a call on the spot. A backend that can go on without

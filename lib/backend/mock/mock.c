@@ -4,6 +4,7 @@
 #include "base/base.h"
 #include "monitor/regions.h"
 
+#define PAGE        UINT64_C(4096)
 #define ADDRESS_MAX (UINT64_C(1) << 46)
 #define VCPUS_MAX   64u
 #define STEPS_A_RUN 4096u /* so that a script that loops comes back */
@@ -53,12 +54,18 @@ mock_machine_init(void *machine, const struct ulv_machine_cfg *cfg,
 {
     struct machine *m = machine;
 
-    ulv_regions_init(&m->regions, 0, ADDRESS_MAX, ULV_REGIONS_MAX);
+    ulv_regions_init(&m->regions, ULV_GUEST_RAM_BASE, ADDRESS_MAX,
+                     ULV_REGIONS_MAX);
     if (cfg->vcpu_count == 0 || cfg->vcpu_count > VCPUS_MAX)
         return ulv_fail(diag, ULV_E_LIMIT, cfg->partition, cfg->vcpu_count,
                         VCPUS_MAX,
                         "the mock backend has 1 to %u processors, not %u",
                         (uint64_t)VCPUS_MAX, (uint64_t)cfg->vcpu_count);
+    if (cfg->gate % PAGE != 0 || cfg->gate >= ULV_GUEST_RAM_BASE)
+        return ulv_fail(diag, ULV_E_ARG, cfg->partition, cfg->gate,
+                        ULV_GUEST_RAM_BASE,
+                        "a gate page below %x is needed, not %x",
+                        ULV_GUEST_RAM_BASE, cfg->gate);
     return ULV_OK;
 }
 
