@@ -2,11 +2,10 @@
 /* Kicks: before a run, from other threads, and more of them than runs. */
 #include "conformance/conformance_priv.h"
 
-#define HOUR    (3600000 * MILLISECOND)
-#define STORMS  3u
-#define BURST   8u
-#define DELAY   (MILLISECOND / 5)
-#define LULL    (2 * MILLISECOND) /* at most: in it a guest gets further */
+#define STORMS 3u
+#define BURST  8u
+#define DELAY  (MILLISECOND / 5)
+#define LULL   (2 * MILLISECOND) /* at most: in it a guest gets further */
 
 /* For the next run, and for that one only. */
 static void
@@ -21,9 +20,9 @@ test_before(struct kit *k)
 
         k->ops->vcpu_kick(s->vcpu[0]);
         k->ops->vcpu_kick(s->vcpu[0]);
-        if (!ulv_kit_run_once(s, 0, HOUR, &out) ||
+        if (!ulv_kit_run_once(s, 0, k->patience, &out) ||
             (out.reason == ULV_EXIT_INTERRUPTED &&
-             !ulv_kit_run_once(s, 0, HOUR, &out)))
+             !ulv_kit_run_once(s, 0, k->patience, &out)))
             return;
         REQUIRE(k,
                 out.reason == ULV_EXIT_CALL && out.u.call.argument[0] == n,

@@ -11,9 +11,10 @@ import unittest
 
 SOURCE = pathlib.Path(sys.argv[1]).resolve()
 # what is left out -> tests of the rest
-LEFT_OUT = {("kvm",): ["backend", "example-vmm", "example-channel"],
-            ("process",): ["backend", "example-database"],
-            ("kvm", "process"): ["example-database"],
+LEFT_OUT = {("kvm",): ["backend", "example-vmm", "example-channel",
+                       "conformance-process"],
+            ("process",): ["backend", "example-database", "conformance-mock"],
+            ("kvm", "process"): ["example-database", "conformance-mock"],
             ("posix",): ["port-freestanding"]}
 
 
