@@ -22,6 +22,20 @@ ARGUMENTS = {"vmm": [str(IMAGES / "digest.elf"), DISK],
 SAYS = {"vmm": "sha256 " + hashlib.sha256(
             pathlib.Path(DISK).read_bytes()).hexdigest(),
         "channel": "1000 of 1000 records", "database": "ULV_E_POLICY"}
+OWN_BACKEND = """
+#include <ultravisor/sys/backend.h>
+static ulv_status
+own_probe(const struct ulv_host *host, struct ulv_backend_caps *ret_caps,
+          struct ulv_diag *diag)
+{
+    (void)host;
+    (void)diag;
+    *ret_caps = (struct ulv_backend_caps){ .size = sizeof(*ret_caps) };
+    return ULV_OK;
+}
+const struct ulv_backend_ops own_ops = { .size = sizeof(own_ops),
+    .name = "own", .machine_bytes = 1, .vcpu_bytes = 1, .probe = own_probe };
+"""
 OUTER = """project('outer', 'c')
 executable('vmm', 'vmm.c', dependencies: dependency('libultravisor',
   fallback: 'libultravisor', default_options: ['tests=false']))
@@ -70,6 +84,43 @@ class Examples(unittest.TestCase):
                         SOURCE / f"examples/{name}.c", *flags(*static))
                     self.start(program, name,
                                LD_LIBRARY_PATH=str(pc.parent.parent))
+
+    def test_conformance(self):
+        """The kit with the library's backends in it, and with another's."""
+        run("/usr/bin/meson", "install", "-C", BUILD, "--no-rebuild",
+            "--destdir", self.folder)
+        pc = next(self.folder.rglob("ultravisor-conformance.pc"))
+        prefix = re.search(r"^prefix=(.*)", pc.read_text(), re.M)[1]
+        environment = {**os.environ, "PKG_CONFIG_PATH": str(pc.parent),
+                       "ULTRAVISOR_LAUNCHER": str(LAUNCHER),
+                       "LD_LIBRARY_PATH": str(pc.parent.parent)}
+        program, own = self.folder / "try", self.folder / "own.c"
+        own.write_text(OWN_BACKEND)
+
+        def build(*arguments, static=False):
+            flags = run("pkg-config", "--cflags", "--libs",
+                        *(["--static"] if static else []),
+                        f"--define-variable=prefix={self.folder}{prefix}",
+                        "ultravisor-conformance", "libultravisor",
+                        env=environment).split()
+            run("gcc", "-std=c11", "-D_POSIX_C_SOURCE=200809L", "-Wall",
+                "-Wextra", "-Werror", *(["-static"] if static else []),
+                "-o", program, SOURCE / "examples/conformance.c", *arguments,
+                *flags)
+
+        build(static=True)
+        installed = next(self.folder.rglob("bin/ultravisor-conformance"))
+        for path in (program, installed):
+            for arguments in (["mock"], ["process", "--group", "calls"],
+                              ["kvm", "--case", "ports"]):
+                with self.subTest(program=path, arguments=arguments):
+                    said = run(path, *arguments, env=environment)
+                    self.assertRegex(said, r"(?m)^1\.\.([1-9]|0 # SKIP)")
+                    self.assertNotIn("not ok", said)
+        build("-DBACKEND=own_ops", own)
+        with self.assertRaisesRegex(
+                AssertionError, "not ok 1 - lifecycle: the table is whole"):
+            run(program, "--case", "the table is whole", env=environment)
 
     def test_prefix(self):
         """Installed where it was configured for, nothing has to be named."""

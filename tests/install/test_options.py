@@ -48,6 +48,8 @@ class Options(unittest.TestCase):
         installed = {p.name for p in (folder / "prefix").rglob("*")}
         self.assertLessEqual({"libultravisor-core.a", "ultravisor-core.pc",
                               "libultravisor-guest.a", "digest.elf",
-                              "backend.h", "host.h"}, installed)
+                              "backend.h", "host.h", "conformance.h",
+                              "libultravisor-conformance.a",
+                              "ultravisor-conformance.pc"}, installed)
         self.assertFalse({"libultravisor.so", "libultravisor.a",
                           "ultravisor-role"} & installed)
