@@ -224,7 +224,7 @@ class Changes(SystemTest):
         if not changeable():
             self.skipTest("no backend here can change a guest that runs")
         with ultravisor.open(backend=changeable()[0], memory="32M",
-                             in_process=False, settle_limit=0.3) as host:
+                             in_process=False, settle_limit=3) as host:
             guest, heir = made(host, "one", "two", image="memory_guard.elf")
             with host.transaction() as t:
                 t.memory(guest, PIECE)
@@ -242,7 +242,8 @@ class Changes(SystemTest):
             self.assertIn("monitor unresponsive", end.text)
             self.assertEqual(pieces(host, guest), [])
             self.until(host, lambda: pieces(host, heir))
-            self.assertEqual(self.states(host)["two"], C.ULV_STATE_RUNNING)
+            self.assertEqual(self.states(host)["two"], C.ULV_STATE_RUNNING,
+                             list(host.faults()))
 
     def test_server_that_hangs(self):
         """It is killed when it keeps a channel, and its standby serves."""
@@ -250,7 +251,7 @@ class Changes(SystemTest):
             self.skipTest("no backend here can change a guest that runs")
         with disk(256) as path, ultravisor.open(
                 backend=changeable()[0], memory="32M", in_process=False,
-                settle_limit=0.3) as host:
+                settle_limit=3) as host:
             guest, = made(host, "one", image="counter.elf")
             with host.transaction() as t:
                 channel = t.console(guest, via=("io-a", "io-b"))
