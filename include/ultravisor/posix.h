@@ -82,6 +82,7 @@ ULV_API ulv_status ulv_policy_compile(const char *name, const char *text,
  * @param system     a system made with this host
  * @param partition  a guest partition that runs
  * @param path       the file
+ * @param rounds     as of ulv_partition_save()
  * @param diag       NULL or where the failure is explained
  *
  * Errors:  those of ulv_partition_save()
@@ -91,7 +92,8 @@ ULV_API ulv_status ulv_policy_compile(const char *name, const char *text,
  * Since:   0.1
  */
 ULV_API ulv_status ulv_posix_save(ulv_system *system, ulv_id partition,
-                                  const char *path, struct ulv_diag *diag);
+                                  const char *path, uint32_t rounds,
+                                  struct ulv_diag *diag);
 
 #ifdef __cplusplus
 }

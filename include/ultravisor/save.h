@@ -34,11 +34,16 @@ struct ulv_sink {
  * failure changes nothing: the partition goes on too, and what was written is
  * to be thrown away.
  *
- * The system is not stepped while the memory is written.
+ * With rounds its memory is written while it runs, then what it has written
+ * meanwhile, at most so many times, until that is little or does not become
+ * less; for the rest it is paused.
+ * The system is stepped then; without rounds it is not, while memory is
+ * written.
  *
  * @param system     a system
  * @param partition  a guest partition that runs
  * @param sink       borrowed for the call
+ * @param rounds     0: pause it at once
  * @param diag       NULL or where the failure is explained
  *
  * Errors:  ULV_E_NOT_FOUND, ULV_E_STATE (it does not run, or has just ended)
@@ -53,7 +58,7 @@ struct ulv_sink {
  */
 ULV_API ulv_status ulv_partition_save(ulv_system *system, ulv_id partition,
                                       const struct ulv_sink *sink,
-                                      struct ulv_diag *diag);
+                                      uint32_t rounds, struct ulv_diag *diag);
 
 /**
  * In place of a start: go on where a partition was saved. Its clock

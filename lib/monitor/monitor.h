@@ -85,6 +85,13 @@ ulv_status ulv_monitor_start(struct ulv_monitor *m, ulv_handle image,
 #define ULV_MONITOR_SAVED_BYTES UINT64_C(64)
 ulv_status ulv_monitor_save(struct ulv_monitor *m, void *to, uint64_t room,
                             uint64_t *ret_bytes, struct ulv_diag *diag);
+/* Keep account of the pages that the guest writes, or no more. */
+ulv_status ulv_monitor_track(struct ulv_monitor *m, bool on,
+                             struct ulv_diag *diag);
+/* Those written since, or since the last time: a bit a page, in ascending order
+ * of all memory that the guest has. Errors: BUSY, LIMIT, UNSUPPORTED. */
+ulv_status ulv_monitor_written(struct ulv_monitor *m, uint64_t *bitmap,
+                               uint64_t room, struct ulv_diag *diag);
 /* Whether such bytes, which may be anybody's, can be restored on this host, as
  * far as that can be told without a guest. */
 ulv_status ulv_monitor_saved_check(const struct ulv_host *host,

@@ -8,20 +8,13 @@
 #include "monitor/monitor_priv.h"
 
 #define VERSION 1u
+#define PAGE    UINT64_C(4096)
 
 /* ---- save ---------------------------------------------------------------- */
 
-/* Nothing may be on its way from or to the guest. */
 static ulv_status
-check_stands(const struct ulv_monitor *m, struct ulv_diag *diag)
+check_memory(const struct ulv_monitor *m, struct ulv_diag *diag)
 {
-    if (!m->started || !m->paused)
-        return ulv_fail(diag, ULV_E_STATE, m->cfg.partition, m->paused, 1,
-                        "the partition is not paused");
-    if (m->cfg.backend->vcpu_save == NULL)
-        return ulv_fail(diag, ULV_E_UNSUPPORTED, m->cfg.partition, 0, 0,
-                        "the %s backend cannot save a guest",
-                        m->cfg.backend->name);
     for (uint32_t i = 0; i < m->extent_count; i++) {
         const struct extent *e = &m->extents[i];
 
@@ -31,6 +24,25 @@ check_stands(const struct ulv_monitor *m, struct ulv_diag *diag)
                             "guest has to accept it or let go of it",
                             e->id, e->guest);
     }
+    return ULV_OK;
+}
+
+/* Nothing may be on its way from or to the guest. */
+static ulv_status
+check_stands(const struct ulv_monitor *m, struct ulv_diag *diag)
+{
+    ulv_status status;
+
+    if (!m->started || !m->paused)
+        return ulv_fail(diag, ULV_E_STATE, m->cfg.partition, m->paused, 1,
+                        "the partition is not paused");
+    if (m->cfg.backend->vcpu_save == NULL)
+        return ulv_fail(diag, ULV_E_UNSUPPORTED, m->cfg.partition, 0, 0,
+                        "the %s backend cannot save a guest",
+                        m->cfg.backend->name);
+    status = check_memory(m, diag);
+    if (status != ULV_OK)
+        return status;
     if (m->handed != NULL)
         return ulv_fail(diag, ULV_E_BUSY, m->handed->channel, 0, 0,
                         "channel %u is being given to the guest",
@@ -118,6 +130,95 @@ ulv_monitor_save(struct ulv_monitor *m, void *to, uint64_t room,
         at += bytes;
     }
     *ret_bytes = at;
+    return status;
+}
+
+/* ---- what is written meanwhile ------------------------------------------- */
+
+ulv_status
+ulv_monitor_track(struct ulv_monitor *m, bool on, struct ulv_diag *diag)
+{
+    ulv_status status = ULV_E_UNSUPPORTED;
+
+    if (m->cfg.backend->track != NULL)
+        status = m->cfg.backend->track(m->machine, on);
+    if (status != ULV_OK)
+        return ulv_fail(diag, status, m->cfg.partition, on, 0,
+                        "the %s backend cannot tell what a guest writes",
+                        m->cfg.backend->name);
+    return ULV_OK;
+}
+
+/* Pages of memory below an extent's. */
+static uint64_t
+pages_below(const struct ulv_monitor *m, uint64_t guest)
+{
+    uint64_t pages = 0;
+
+    for (uint32_t i = 0; i < m->extent_count; i++) {
+        if (m->extents[i].guest < guest)
+            pages += m->extents[i].bytes / PAGE;
+    }
+    return pages;
+}
+
+/* Bits [0, count) of from are set in to from bit at on. */
+static void
+add_bits(uint64_t *to, uint64_t at, const uint64_t *from, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        if (at % 64 == 0 && i % 64 == 0 && i + 64 <= count) {
+            to[at / 64] |= from[i / 64];
+            at += 64;
+            i += 63;
+            continue;
+        }
+        to[at / 64] |= (from[i / 64] >> i % 64 & 1) << at % 64;
+        at++;
+    }
+}
+
+static ulv_status
+collect_extent(struct ulv_monitor *m, const struct extent *e, uint64_t *bitmap,
+               uint64_t room, struct ulv_diag *diag)
+{
+    const struct ulv_host *host = m->cfg.host;
+    uint64_t pages = e->bytes / PAGE, at = pages_below(m, e->guest);
+    size_t bytes = (size_t)((pages + 63) / 64 * 8);
+    uint64_t *found;
+    ulv_status status;
+
+    if (at + pages > room * 8)
+        return ulv_fail(diag, ULV_E_LIMIT, e->id, room * 8, at + pages,
+                        "no room to tell of memory %u", e->id);
+    found = host->alloc(host->self, bytes, 8);
+    if (found == NULL)
+        return ulv_fail(diag, ULV_E_NO_MEMORY, e->id, bytes, 0,
+                        "no memory to collect what was written");
+    status = m->cfg.backend->collect(m->machine, (ulv_gpa){ e->guest },
+                                     e->bytes, found);
+    if (status == ULV_OK)
+        add_bits(bitmap, at, found, pages);
+    else
+        (void)ulv_fail(diag, status, e->id, e->guest, e->bytes,
+                       "what was written to memory %u cannot be told", e->id);
+    host->free(host->self, found, bytes);
+    return status;
+}
+
+ulv_status
+ulv_monitor_written(struct ulv_monitor *m, uint64_t *bitmap, uint64_t room,
+                    struct ulv_diag *diag)
+{
+    ulv_status status = check_memory(m, diag);
+
+    if (status != ULV_OK)
+        return status;
+    if (m->cfg.backend->collect == NULL)
+        return ulv_monitor_track(m, false, diag);
+    memset(bitmap, 0, (size_t)room);
+    for (uint32_t i = 0; i < m->extent_count && status == ULV_OK; i++)
+        status = collect_extent(m, &m->extents[i], bitmap, room, diag);
     return status;
 }
 

@@ -70,13 +70,15 @@ static void
 commit_intent(struct keeper *k, const struct ulv_effect_intent *e)
 {
     struct keeper_partition *p = ulv_keeper_partition(k, e->partition);
+    const struct keeper_source *image = ulv_keeper_source(k, e->image);
     struct say say = { .kind = SAY_STOP };
 
     if (e->intent == ULV_INTENT_STOPPED && p->alive)
         ulv_post_tell(&p->post, &say, NULL, NULL, 0);
     if (e->intent != ULV_INTENT_RUNNING || p->alive)
         return; /* its monitor reads in the view that it is to pause or go on */
-    ulv_keeper_again_commit(k, p);
+    if (image == NULL || !image->restore)
+        ulv_keeper_again_commit(k, p);
     if (p->ending != ENDING_NO)
         ulv_keeper_tell(k, ULV_EVENT_RESET, p->id, p->end.code,
                         "%s: %s: starts again", p->name, p->end.text);
@@ -85,7 +87,7 @@ commit_intent(struct keeper *k, const struct ulv_effect_intent *e)
     p->image = e->image;
     p->state = ULV_STATE_STARTING;
     p->start_diag.status = ULV_OK;
-    if (ulv_keeper_source(k, e->image) == NULL)
+    if (image == NULL)
         (void)ulv_fail(&p->start_diag, ULV_E_PEER_GONE, p->id, e->image, 0,
                        "%s: nobody waits for its start any more", p->name);
     else

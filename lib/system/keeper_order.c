@@ -393,7 +393,7 @@ prepare_intent(struct keeper *k, const struct ulv_effect *effect,
         image->medium[0] == ULV_NO_HANDLE)
         return ulv_fail(diag, ULV_E_STATE, p->id, want->image, 0,
                         "%s: runs already, or has no image", p->name);
-    return ulv_keeper_again_prepare(k, p, diag);
+    return image->restore ? ULV_OK : ulv_keeper_again_prepare(k, p, diag);
 }
 
 /* A guest that runs and has the channel mapped, or NULL. */

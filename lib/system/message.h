@@ -41,7 +41,8 @@
                                   takeover region, anew */
 #define SAY_USED           21u /* to the ultravisor, and by monitors to the
                                   keeper: processor time */
-#define SAY_SAVE           22u /* to a monitor; handle: memory to write to */
+#define SAY_SAVE           22u /* to a monitor; part: SAVE_*; handle: memory
+                                  to write to */
 #define SAY_RESTORE        23u /* in place of START; handle: what it wrote */
 #define SAY_HOLD           24u /* to I/O: serve this channel no more, say so */
 #define SAY_LET            25u /* to I/O: take it up where its rings stand */
@@ -71,6 +72,13 @@
 #define SAY_HELD        49u /* an I/O partition: it does not serve it */
 
 #define SAY_TAIL_MAX 40960u
+
+/* SAY_SAVE: write what the monitor knows; keep account of the pages that are
+ * written, or no more; write which were, a bit each, in ascending order. */
+#define SAVE_STATE   0u
+#define SAVE_TRACK   1u
+#define SAVE_UNTRACK 2u
+#define SAVE_WRITTEN 3u
 
 struct say_configure {
     uint32_t build;

@@ -16,7 +16,13 @@ save(struct monitor_role *r, const struct heard *heard)
                          ULV_MAP_READ | ULV_MAP_WRITE, NULL, &p);
 
     if (status == ULV_OK) {
-        status = ulv_monitor_save(r->monitor, p, room, &bytes, &diag);
+        if (heard->say.u.view.part == SAVE_STATE)
+            status = ulv_monitor_save(r->monitor, p, room, &bytes, &diag);
+        else if (heard->say.u.view.part == SAVE_WRITTEN)
+            status = ulv_monitor_written(r->monitor, p, room, &diag);
+        else
+            status = ulv_monitor_track(
+                r->monitor, heard->say.u.view.part == SAVE_TRACK, &diag);
         host->memory_unmap(host->self, p, room);
     }
     diag.status = status;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * Saving a partition and going on with one. The keeper holds the memory and
- * writes it; its monitor writes what it knows, processors included, into
- * memory that the keeper made for it. A saved partition is read whole and
- * checked before anything is changed, then once more while it is carried over.
+ * Saving a partition. The keeper holds the memory and writes it; its monitor
+ * writes what it knows, processors included, into memory that the keeper made
+ * for it. A partition that shall run meanwhile is copied, then what it wrote,
+ * until that is little; for the rest it is paused.
  */
 #include <ultravisor/save.h>
 
@@ -11,10 +11,28 @@
 #include "monitor/monitor.h"
 #include "system/role_monitor.h"
 #include "system/save_channels.h"
+#include "system/save_memory.h"
 
 #define PAGE UINT64_C(4096)
 
-/* ---- save: the monitor --------------------------------------------------- */
+/* So few pages that were written are left for the pause. */
+#define FEW_PAGES 64u
+
+/* One saving. */
+struct saving {
+    ulv_system *system;
+    ulv_id id;
+    const struct ulv_sink *sink;
+    struct shape shape;
+    struct save_writer writer;
+    struct save_memory memory;
+    /* of a partition that runs meanwhile */
+    ulv_handle pages; /* a bitmap, for its monitor to write */
+    uint64_t *left;   /* the same: written, and not yet saved */
+    uint64_t left_bytes;
+};
+
+/* ---- the monitor --------------------------------------------------------- */
 
 /* What a monitor needs at most, in whole pages; 0: its backend cannot. */
 static uint64_t
@@ -43,64 +61,68 @@ was_saved(ulv_system *system, void *self)
     return p == NULL || p->save == NULL || p->save->done || !p->alive;
 }
 
-/* Ask the monitor to write into memory. */
+/* Ask the monitor for something, SAY_SAVE_*, with memory to write to. */
 static ulv_status
-ask_monitor(ulv_system *system, ulv_id id, ulv_handle memory, uint64_t room,
-            struct keeper_save *answer, struct ulv_diag *diag)
+ask_monitor(struct saving *s, uint32_t what, ulv_handle memory, uint64_t room,
+            uint64_t *ret_bytes, struct ulv_diag *diag)
 {
-    struct keeper_partition *p = ulv_keeper_partition(&system->keeper, id);
+    ulv_system *system = s->system;
+    struct keeper_partition *p = ulv_keeper_partition(&system->keeper, s->id);
+    struct keeper_save answer = { .diag = ULV_DIAG_INIT };
     struct say say = { .kind = SAY_SAVE };
-    ulv_status status;
+    ulv_status status = ULV_E_STATE;
 
+    say.u.view.part = what;
     say.u.view.bytes = room;
     system->keeper.hear_state = ulv_role_state_hear;
-    if (p->role != NULL)
-        p->role->hear_state = ulv_role_state_hear;
-    p->save = answer;
-    status = ulv_post_send(&p->post, &say, NULL, &memory, 1);
-    if (status == ULV_OK)
-        status = ulv_system_run_until(system, was_saved, &id, ULV_FOREVER);
-    p = ulv_keeper_partition(&system->keeper, id);
+    if (p != NULL && p->alive) {
+        if (p->role != NULL)
+            p->role->hear_state = ulv_role_state_hear;
+        p->save = &answer;
+        status = ulv_post_send(&p->post, &say, NULL, &memory, 1);
+        if (status == ULV_OK)
+            status = ulv_system_run_until(system, was_saved, &s->id,
+                                          ULV_FOREVER);
+    }
+    p = ulv_keeper_partition(&system->keeper, s->id);
     if (p != NULL)
         p->save = NULL;
-    if (status == ULV_OK && !answer->done)
-        status = ulv_fail(diag, ULV_E_STATE, id, 0, 0,
-                          "partition %u has ended while it was saved", id);
-    else if (status != ULV_OK)
-        (void)ulv_fail(diag, status, id, 0, 0,
-                       "partition %u could not be asked to save itself: %s",
-                       id, ulv_status_text(status));
-    else if (answer->diag.status != ULV_OK && diag != NULL)
-        *diag = answer->diag;
-    return status == ULV_OK ? answer->diag.status : status;
+    if (status == ULV_OK && !answer.done)
+        status = ULV_E_STATE;
+    if (status != ULV_OK)
+        return ulv_fail(diag, status, s->id, what, 0,
+                        "partition %u has ended, or could not be asked, while "
+                        "it was saved: %s",
+                        s->id, ulv_status_text(status));
+    if (answer.diag.status != ULV_OK && diag != NULL)
+        *diag = answer.diag;
+    *ret_bytes = answer.bytes;
+    return answer.diag.status;
 }
 
 static ulv_status
-put_monitor(ulv_system *system, ulv_id id, struct save_writer *w,
-            struct ulv_diag *diag)
+put_monitor(struct saving *s, struct ulv_diag *diag)
 {
-    const struct ulv_host *host = system->host;
-    uint64_t room = monitor_room(system);
-    struct keeper_save answer = { .diag = ULV_DIAG_INIT };
+    const struct ulv_host *host = s->system->host;
+    uint64_t room = monitor_room(s->system), bytes = 0;
     ulv_handle memory;
     void *p = NULL;
     ulv_status status =
         host->memory_create(host->self, "ulv-save", room, 0, &memory);
 
     if (status != ULV_OK)
-        return ulv_fail(diag, status, id, room, 0,
+        return ulv_fail(diag, status, s->id, room, 0,
                         "no memory for what is saved of a monitor");
-    status = ask_monitor(system, id, memory, room, &answer, diag);
+    status = ask_monitor(s, SAVE_STATE, memory, room, &bytes, diag);
     if (status == ULV_OK)
         status = host->memory_map(host->self, memory, 0, room, ULV_MAP_READ,
                                   NULL, &p);
-    if (status == ULV_OK && (answer.bytes == 0 || answer.bytes > room ||
-                             answer.bytes % 8 != 0))
-        status = ulv_fail(diag, ULV_E_PEER_LENGTH, id, answer.bytes, room,
+    if (status == ULV_OK && (bytes == 0 || bytes > room || bytes % 8 != 0))
+        status = ulv_fail(diag, ULV_E_PEER_LENGTH, s->id, bytes, room,
                           "the monitor says that it saved %u bytes of %u",
-                          answer.bytes, room);
+                          bytes, room);
     if (status == ULV_OK)
-        status = ulv_save_put(w, ULV_SAVE_MONITOR, p, (size_t)answer.bytes,
+        status = ulv_save_put(&s->writer, ULV_SAVE_MONITOR, p, (size_t)bytes,
                               NULL, 0);
     if (p != NULL)
         host->memory_unmap(host->self, p, room);
@@ -108,132 +130,193 @@ put_monitor(ulv_system *system, ulv_id id, struct save_writer *w,
     return status;
 }
 
-/* ---- save: the rest ------------------------------------------------------ */
+/* ---- what is written meanwhile ------------------------------------------- */
 
-bool
-ulv_save_is_zero(const uint8_t *page)
+static ulv_status
+begin_tracking(struct saving *s, struct ulv_diag *diag)
 {
-    const uint64_t *word = (const void *)page;
-    uint64_t any = 0;
+    const struct ulv_host *host = s->system->host;
+    uint64_t unused;
+    ulv_status status;
 
-    for (size_t i = 0; i < PAGE / 8; i++)
-        any |= word[i];
-    return any == 0;
+    s->left_bytes =
+        ulv_round_up(s->shape.memory_bytes / PAGE / 8 + 8, PAGE);
+    s->left = host->alloc(host->self, (size_t)s->left_bytes, 8);
+    status = host->memory_create(host->self, "ulv-save", s->left_bytes, 0,
+                                 &s->pages);
+    if (s->left == NULL || status != ULV_OK)
+        return ulv_fail(diag, ULV_E_NO_MEMORY, s->id, s->left_bytes, 0,
+                        "no memory to note which pages are written");
+    return ask_monitor(s, SAVE_TRACK, s->pages, s->left_bytes, &unused, diag);
+}
+
+static void
+end_tracking(struct saving *s)
+{
+    const struct ulv_host *host = s->system->host;
+    uint64_t unused;
+
+    if (s->pages != ULV_NO_HANDLE) {
+        (void)ask_monitor(s, SAVE_UNTRACK, s->pages, s->left_bytes, &unused,
+                          NULL);
+        host->handle_close(host->self, s->pages);
+    }
+    host->free(host->self, s->left, (size_t)s->left_bytes);
+}
+
+/* What was written since the last time is added to what is left. */
+static ulv_status
+add_written(struct saving *s, uint64_t *ret_pages, struct ulv_diag *diag)
+{
+    const struct ulv_host *host = s->system->host;
+    const uint64_t *word;
+    uint64_t unused;
+    void *p;
+    ulv_status status = ask_monitor(s, SAVE_WRITTEN, s->pages, s->left_bytes,
+                                    &unused, diag);
+
+    if (status != ULV_OK)
+        return status;
+    status = host->memory_map(host->self, s->pages, 0, s->left_bytes,
+                              ULV_MAP_READ, NULL, &p);
+    if (status != ULV_OK)
+        return status;
+    word = p;
+    *ret_pages = 0;
+    for (uint64_t i = 0; i < s->left_bytes / 8; i++) {
+        s->left[i] |= word[i];
+        for (uint64_t bits = s->left[i]; bits != 0; bits &= bits - 1)
+            ++*ret_pages;
+    }
+    host->memory_unmap(host->self, p, s->left_bytes);
+    return ULV_OK;
 }
 
 static ulv_status
-put_extent(struct save_writer *w, const struct keeper_extent *e,
-           const uint8_t *p, uint8_t *copy)
+put_left(struct saving *s, struct ulv_diag *diag)
 {
-    ulv_status status = ULV_OK;
+    ulv_status status = ulv_save_put_written(&s->memory, s->left, diag);
 
-    for (uint64_t at = 0; at < e->bytes && status == ULV_OK;) {
-        struct ulv_save_range piece = { e->guest_address + at, 0 };
-
-        while (at < e->bytes && piece.bytes < SAVE_CHUNK_MAX &&
-               !ulv_save_is_zero(p + at)) {
-            memcpy(copy + piece.bytes, p + at, PAGE);
-            piece.bytes += PAGE;
-            at += PAGE;
-        }
-        if (piece.bytes == 0)
-            at += PAGE;
-        else
-            status = ulv_save_put(w, ULV_SAVE_MEMORY, &piece, sizeof(piece),
-                                  copy, (size_t)piece.bytes);
-    }
+    memset(s->left, 0, (size_t)s->left_bytes);
     return status;
 }
 
-static ulv_status
-put_memory(ulv_system *system, ulv_id id, struct save_writer *w,
-           struct ulv_diag *diag)
-{
-    const struct ulv_host *host = system->host;
-    uint8_t *copy = host->alloc(host->self, SAVE_CHUNK_MAX, 8);
-    ulv_status status = ULV_OK;
-
-    if (copy == NULL)
-        return ulv_fail(diag, ULV_E_NO_MEMORY, id, SAVE_CHUNK_MAX, 0,
-                        "no memory to save partition %u", id);
-    for (const struct keeper_extent *e = system->keeper.extents;
-         e != NULL && status == ULV_OK; e = e->next) {
-        void *p;
-
-        if (e->partition != id)
-            continue;
-        status = host->memory_map(host->self, e->memory, 0, e->bytes,
-                                  ULV_MAP_READ, NULL, &p);
-        if (status != ULV_OK)
-            break;
-        status = put_extent(w, e, p, copy);
-        host->memory_unmap(host->self, p, e->bytes);
-    }
-    host->free(host->self, copy, SAVE_CHUNK_MAX);
-    return status;
-}
+/* ---- what is written in what order --------------------------------------- */
 
 static ulv_status
-put_all(ulv_system *system, const struct keeper_partition *p,
-        const struct shape *s, const struct ulv_sink *sink,
-        struct ulv_diag *diag)
+put_head(struct saving *s, const char *name)
 {
-    struct ulv_save_partition head = { .id = p->id,
-                                       .memory_bytes = s->memory_bytes,
-                                       .processor_count = s->processor_count,
-                                       .range_count = s->range_count,
-                                       .channel_count = s->channel_count };
-    struct save_writer w;
-    ulv_id id = p->id;
-    ulv_status status = ulv_save_begin(&w, sink, system->backend);
+    const struct shape *shape = &s->shape;
+    struct ulv_save_partition head = {
+        .id = s->id,
+        .memory_bytes = shape->memory_bytes,
+        .processor_count = shape->processor_count,
+        .range_count = shape->range_count,
+        .channel_count = shape->channel_count,
+    };
+    ulv_status status =
+        ulv_save_begin(&s->writer, s->sink, s->system->backend);
 
-    ulv_string_copy(head.name, sizeof(head.name), p->name);
+    ulv_string_copy(head.name, sizeof(head.name), name);
     if (status == ULV_OK)
-        status = ulv_save_put(&w, ULV_SAVE_PARTITION, &head, sizeof(head),
+        status = ulv_save_put(&s->writer, ULV_SAVE_PARTITION, &head,
+                              sizeof(head), NULL, 0);
+    if (status == ULV_OK)
+        status = ulv_save_put(&s->writer, ULV_SAVE_LAYOUT, shape->ranges,
+                              shape->range_count * sizeof(*shape->ranges),
                               NULL, 0);
-    if (status == ULV_OK)
-        status = ulv_save_put(&w, ULV_SAVE_LAYOUT, s->ranges,
-                              s->range_count * sizeof(*s->ranges), NULL, 0);
-    if (status == ULV_OK)
-        status = ulv_save_put(&w, ULV_SAVE_CHANNELS, s->channels,
-                              s->channel_count * sizeof(*s->channels), NULL,
-                              0);
-    if (status == ULV_OK)
-        status = put_memory(system, id, &w, diag);
-    if (status == ULV_OK)
-        status = ulv_save_put_channels(system, s, &w, diag);
-    if (status == ULV_OK)
-        status = put_monitor(system, id, &w, diag);
-    if (status == ULV_OK)
-        status = ulv_save_finish(&w);
-    if (status != ULV_OK && (diag == NULL || diag->status != status))
-        return ulv_fail(diag, status, id, w.number, 0,
-                        "partition %u could not be saved, at section %u: %s",
-                        id, (uint64_t)w.number, ulv_status_text(status));
     return status;
+}
+
+/* What is left when the memory is written, of a partition that is paused. */
+static ulv_status
+put_rest(struct saving *s, const struct shape *now, struct ulv_diag *diag)
+{
+    ulv_status status = ulv_save_put(
+        &s->writer, ULV_SAVE_CHANNELS, now->channels,
+        now->channel_count * sizeof(*now->channels), NULL, 0);
+
+    if (status == ULV_OK)
+        status = ulv_save_put_channels(s->system, now, &s->writer, diag);
+    if (status == ULV_OK)
+        status = put_monitor(s, diag);
+    if (status == ULV_OK)
+        status = ulv_save_finish(&s->writer);
+    return status;
+}
+
+/* It has changed its shape since the saving began. */
+static bool
+is_another(const struct shape *a, const struct shape *b)
+{
+    return a->range_count != b->range_count ||
+           a->channel_count != b->channel_count ||
+           a->processor_count != b->processor_count ||
+           memcmp(a->ranges, b->ranges, a->range_count * sizeof(*a->ranges)) !=
+               0;
 }
 
 /* It is paused, and stays so meanwhile. */
 static ulv_status
-save_paused(ulv_system *system, ulv_id id, const struct ulv_sink *sink,
-            struct ulv_diag *diag)
+put_paused(struct saving *s, struct ulv_diag *diag)
 {
-    const struct keeper_partition *p = ulv_system_guest(system, id, diag);
-    struct shape shape;
+    const struct keeper_partition *p =
+        ulv_system_guest(s->system, s->id, diag);
+    uint64_t pages;
+    struct shape now;
     ulv_status status;
 
     if (p == NULL)
         return ULV_E_NOT_FOUND;
-    status = ulv_shape_take(&shape, system, p, diag);
+    status = ulv_shape_take(&now, s->system, p, diag);
     if (status != ULV_OK)
         return status;
-    status = ulv_save_hold_channels(system, &shape, diag);
+    if (is_another(&now, &s->shape))
+        status = ulv_fail(diag, ULV_E_BUSY, s->id, now.memory_bytes,
+                          s->shape.memory_bytes,
+                          "what the partition has was changed while it was "
+                          "saved");
     if (status == ULV_OK)
-        status = put_all(system, p, &shape, sink, diag);
-    ulv_save_let_channels(system, &shape);
-    ulv_shape_close(&shape);
+        status = ulv_save_hold_channels(s->system, &now, diag);
+    s->memory.step = false;
+    if (status == ULV_OK && s->left != NULL) {
+        status = add_written(s, &pages, diag);
+        if (status == ULV_OK)
+            status = put_left(s, diag);
+    } else if (status == ULV_OK) {
+        status = ulv_save_put_memory(&s->memory, diag);
+    }
+    if (status == ULV_OK)
+        status = put_rest(s, &now, diag);
+    ulv_save_let_channels(s->system, &now);
+    ulv_shape_close(&now);
     return status;
 }
+
+/* Its memory, while it runs. */
+static ulv_status
+put_running(struct saving *s, uint32_t rounds, struct ulv_diag *diag)
+{
+    ulv_status status = begin_tracking(s, diag);
+    uint64_t before = UINT64_MAX;
+
+    s->memory.step = true;
+    if (status == ULV_OK)
+        status = ulv_save_put_memory(&s->memory, diag);
+    for (uint32_t i = 0; i < rounds && status == ULV_OK; i++) {
+        uint64_t pages = 0;
+
+        status = add_written(s, &pages, diag);
+        /* a guest that writes as fast as we do is not caught up with */
+        if (status != ULV_OK || pages <= FEW_PAGES || pages > before / 2)
+            break;
+        before = pages;
+        status = put_left(s, diag);
+    }
+    return status;
+}
+
+/* ---- save ---------------------------------------------------------------- */
 
 static ulv_status
 check_savable(ulv_system *system, const struct keeper_partition *p,
@@ -252,399 +335,67 @@ check_savable(ulv_system *system, const struct keeper_partition *p,
     return ULV_OK;
 }
 
+/* Pause it where it is not, write, let it go on. */
+static ulv_status
+save(struct saving *s, const char *name, uint32_t rounds,
+     struct ulv_diag *diag)
+{
+    bool pause = s->shape.partition.intent != ULV_INTENT_PAUSED, paused = false;
+    ulv_status status = put_head(s, name), resumed = ULV_OK;
+
+    if (status == ULV_OK && pause && rounds != 0)
+        status = put_running(s, rounds, diag);
+    if (status == ULV_OK && pause) {
+        status = ulv_partition_pause(s->system, s->id, diag);
+        paused = status == ULV_OK;
+    }
+    if (status == ULV_OK)
+        status = put_paused(s, diag);
+    if (paused)
+        resumed = ulv_partition_resume(s->system, s->id,
+                                       status == ULV_OK ? diag : NULL);
+    return status == ULV_OK ? resumed : status;
+}
+
 ulv_status
 ulv_partition_save(ulv_system *system, ulv_id partition,
-                   const struct ulv_sink *sink, struct ulv_diag *diag)
+                   const struct ulv_sink *sink, uint32_t rounds,
+                   struct ulv_diag *diag)
 {
     const struct keeper_partition *p =
         ulv_system_guest(system, partition, diag);
     struct ulv_diag why = ULV_DIAG_INIT;
-    struct shape shape;
-    bool pause;
-    ulv_status status, resumed = ULV_OK;
+    struct saving s = { .system = system,
+                        .id = partition,
+                        .sink = sink,
+                        .pages = ULV_NO_HANDLE };
+    char name[ULV_NAME_MAX + 1];
+    ulv_status status;
 
     if (p == NULL)
         return ULV_E_NOT_FOUND;
+    ulv_string_copy(name, sizeof(name), p->name);
     status = check_savable(system, p, sink, diag);
     if (status == ULV_OK)
-        status = ulv_shape_take(&shape, system, p, diag);
+        status = ulv_shape_take(&s.shape, system, p, diag);
     if (status != ULV_OK)
         return status;
-    pause = shape.partition.intent != ULV_INTENT_PAUSED;
-    ulv_shape_close(&shape);
-    if (pause)
-        status = ulv_partition_pause(system, partition, diag);
-    if (status != ULV_OK)
-        return status;
-    status = save_paused(system, partition, sink, &why);
-    if (pause)
-        resumed = ulv_partition_resume(system, partition,
-                                       status == ULV_OK ? diag : NULL);
+    s.memory = (struct save_memory){ .system = system,
+                                     .partition = partition,
+                                     .shape = &s.shape,
+                                     .writer = &s.writer };
+    status = ulv_save_memory_init(&s.memory, &why);
+    if (status == ULV_OK)
+        status = save(&s, name, rounds, &why);
+    end_tracking(&s);
+    ulv_save_memory_fini(&s.memory);
+    ulv_shape_close(&s.shape);
+    if (status != ULV_OK && why.status != status)
+        (void)ulv_fail(&why, status, partition, s.writer.number, 0,
+                       "partition %u could not be saved, at section %u: %s",
+                       partition, (uint64_t)s.writer.number,
+                       ulv_status_text(status));
     if (status != ULV_OK && diag != NULL)
         *diag = why;
-    return status == ULV_OK ? resumed : status;
-}
-
-/* ---- read ---------------------------------------------------------------- */
-
-struct medium {
-    const struct ulv_host *host;
-    ulv_handle handle;
-    struct save_reader reader;
-};
-
-static ulv_status
-read_medium(void *self, uint64_t offset, void *buf, size_t len)
-{
-    const struct medium *m = self;
-    size_t done = 0;
-    ulv_status status = m->host->medium_read(m->host->self, m->handle, offset,
-                                             buf, len, &done);
-
-    if (status != ULV_OK)
-        return status;
-    return done == len ? ULV_OK : ULV_E_MEDIUM;
-}
-
-static ulv_status
-open_medium(struct medium *m, const struct ulv_host *host,
-            const struct ulv_source *source, struct ulv_diag *diag)
-{
-    ulv_status status = host->medium_open(
-        host->self, source, ULV_MEDIUM_READ_ONLY | ULV_MEDIUM_ANY_SIZE,
-        &m->handle, diag);
-
-    if (status != ULV_OK)
-        return status;
-    m->host = host;
-    m->reader = (struct save_reader){ .host = host,
-                                      .read = read_medium,
-                                      .self = m,
-                                      .backend = ulv_backend_find };
-    status = host->medium_bytes(host->self, m->handle, &m->reader.bytes);
-    if (status == ULV_OK)
-        return ULV_OK;
-    host->handle_close(host->self, m->handle);
-    return ulv_fail(diag, status, 0, 0, 0,
-                    "the size of the saved partition is not known");
-}
-
-ulv_status
-ulv_saved_read(const struct ulv_host *host, const struct ulv_source *source,
-               struct ulv_saved *ret, struct ulv_diag *diag)
-{
-    struct medium m;
-    struct save_file f;
-    ulv_status status;
-
-    if (ret->size < sizeof(*ret))
-        return ulv_fail(diag, ULV_E_ARG, 0, ret->size, sizeof(*ret),
-                        "room of %u bytes, this library writes %u",
-                        (uint64_t)ret->size, (uint64_t)sizeof(*ret));
-    status = open_medium(&m, host, source, diag);
-    if (status != ULV_OK)
-        return status;
-    status = ulv_save_read(&f, &m.reader, NULL, diag);
-    host->handle_close(host->self, m.handle);
-    if (status != ULV_OK)
-        return status;
-    memset(ret, 0, sizeof(*ret));
-    ret->size = sizeof(*ret);
-    ret->processor_count = f.partition.processor_count;
-    ret->channel_count = f.partition.channel_count;
-    ret->memory_bytes = f.partition.memory_bytes;
-    ret->time = f.head.time;
-    memcpy(ret->name, f.partition.name, sizeof(ret->name));
-    ulv_string_copy(ret->backend, sizeof(ret->backend), f.backend->name);
-    ulv_save_close(&f);
-    return ULV_OK;
-}
-
-/* ---- restore ------------------------------------------------------------- */
-
-static ulv_status
-unfit(struct ulv_diag *diag, const struct keeper_partition *p,
-      const char *what, uint64_t has, uint64_t saved)
-{
-    return ulv_fail(diag, ULV_E_CONFLICT, p->id, has, saved,
-                    "%s does not fit what was saved: %s %x, saved %x", p->name,
-                    what, has, saved);
-}
-
-static ulv_status
-fits_layout(const struct keeper_partition *p, const struct shape *s,
-            const struct save_file *f, struct ulv_diag *diag)
-{
-    if (s->memory_bytes != f->partition.memory_bytes)
-        return ulv_fail(diag, ULV_E_CONFLICT, p->id, s->memory_bytes,
-                        f->partition.memory_bytes,
-                        "%s does not fit what was saved: it has %z of memory, "
-                        "saved are %z",
-                        p->name, s->memory_bytes, f->partition.memory_bytes);
-    if (s->range_count != f->partition.range_count)
-        return unfit(diag, p, "ranges of memory", s->range_count,
-                     f->partition.range_count);
-    for (uint32_t i = 0; i < s->range_count; i++) {
-        if (s->ranges[i].guest_address != f->ranges[i].guest_address)
-            return unfit(diag, p, "memory at", s->ranges[i].guest_address,
-                         f->ranges[i].guest_address);
-        if (s->ranges[i].bytes != f->ranges[i].bytes)
-            return unfit(diag, p, "bytes of memory in a range",
-                         s->ranges[i].bytes, f->ranges[i].bytes);
-    }
-    return ULV_OK;
-}
-
-static ulv_status
-fits_channels(const struct keeper_partition *p, const struct shape *s,
-              const struct save_file *f, struct ulv_diag *diag)
-{
-    if (s->channel_count != f->partition.channel_count)
-        return unfit(diag, p, "channels:", s->channel_count,
-                     f->partition.channel_count);
-    for (uint32_t i = 0; i < s->channel_count; i++) {
-        const struct ulv_save_channel *has = &s->channels[i];
-        const struct ulv_save_channel *had = &f->channels[i];
-
-        if (has->slot != had->slot)
-            return unfit(diag, p, "a channel in slot", has->slot, had->slot);
-        if (!ulv_guid_equal(has->type, had->type) || has->end != had->end)
-            return ulv_fail(diag, ULV_E_CONFLICT, p->id, has->slot, 0,
-                            "%s does not fit what was saved: the channel in "
-                            "slot %u is of another kind",
-                            p->name, (uint64_t)has->slot);
-        if (has->bytes != had->bytes || has->ring_bytes != had->ring_bytes ||
-            has->bulk_bytes != had->bulk_bytes)
-            return unfit(diag, p, "bytes of a channel", has->bytes,
-                         had->bytes);
-        if (has->served != had->served ||
-            has->medium_bytes != had->medium_bytes)
-            return unfit(diag, p, "bytes of a disk", has->medium_bytes,
-                         had->medium_bytes);
-    }
-    return ULV_OK;
-}
-
-static ulv_status
-fits(ulv_system *system, const struct keeper_partition *p,
-     const struct shape *s, const struct save_file *f, struct ulv_diag *diag)
-{
-    ulv_status status;
-
-    if (!ulv_string_equal(f->backend->name, system->backend, 16))
-        return ulv_fail(diag, ULV_E_UNSUPPORTED, p->id, 0, 0,
-                        "saved by the backend %s, guests here run on %s",
-                        f->backend->name, system->backend);
-    status = fits_layout(p, s, f, diag);
-    if (status == ULV_OK)
-        status = fits_channels(p, s, f, diag);
-    if (status != ULV_OK)
-        return status;
-    if (s->processor_count != f->partition.processor_count)
-        return unfit(diag, p, "processors:", s->processor_count,
-                     f->partition.processor_count);
-    if (s->partition.gate != f->head.gate)
-        return unfit(diag, p, "its gate at", s->partition.gate, f->head.gate);
-    if (s->partition.view != f->head.view ||
-        s->view_bytes != f->head.view_bytes)
-        return unfit(diag, p, "its view at", s->partition.view, f->head.view);
-    return ULV_OK;
-}
-
-/* Only what is not zero is saved. */
-static ulv_status
-clear_memory(ulv_system *system, ulv_id id)
-{
-    const struct ulv_host *host = system->host;
-
-    for (const struct keeper_extent *e = system->keeper.extents; e != NULL;
-         e = e->next) {
-        uint8_t *bytes;
-        void *p;
-        ulv_status status;
-
-        if (e->partition != id)
-            continue;
-        status = host->memory_map(host->self, e->memory, 0, e->bytes,
-                                  ULV_MAP_READ | ULV_MAP_WRITE, NULL, &p);
-        if (status != ULV_OK)
-            return status;
-        bytes = p;
-        for (uint64_t at = 0; at < e->bytes; at += PAGE) {
-            if (!ulv_save_is_zero(bytes + at))
-                memset(bytes + at, 0, PAGE);
-        }
-        host->memory_unmap(host->self, p, e->bytes);
-    }
-    return ULV_OK;
-}
-
-struct target {
-    ulv_system *system;
-    ulv_id partition;
-    const struct shape *shape;
-};
-
-static ulv_status
-write_memory(void *self, uint64_t guest, const uint8_t *bytes, uint64_t len,
-             struct ulv_diag *diag)
-{
-    const struct target *t = self;
-
-    return ulv_partition_write(t->system, t->partition, (ulv_gpa){ guest },
-                               bytes, (size_t)len, diag);
-}
-
-static ulv_status
-write_content(void *self, const struct ulv_save_channel *channel,
-              const struct ulv_save_content *where, const uint8_t *bytes,
-              struct ulv_diag *diag)
-{
-    const struct target *t = self;
-
-    return ulv_save_write_content(t->system, t->shape, channel, where, bytes,
-                                  diag);
-}
-
-/* The monitor's part under a number, for the order that starts it. */
-static ulv_status
-add_source(ulv_system *system, ulv_id id, const struct save_file *f)
-{
-    const struct ulv_host *host = system->host;
-    struct keeper *k = &system->keeper;
-    struct keeper_source *s = host->alloc(host->self, sizeof(*s), 8);
-    uint64_t room = ulv_round_up(f->monitor_bytes, PAGE);
-    void *p;
-    ulv_status status;
-
-    if (s == NULL)
-        return ULV_E_NO_MEMORY;
-    s->id = id;
-    s->medium[0] = s->medium[1] = ULV_NO_HANDLE;
-    s->bytes = f->monitor_bytes;
-    s->restore = true;
-    s->next = k->sources;
-    k->sources = s;
-    status = host->memory_create(host->self, "ulv-save", room, 0,
-                                 &s->medium[0]);
-    if (status == ULV_OK)
-        status = host->memory_map(host->self, s->medium[0], 0, room,
-                                  ULV_MAP_READ | ULV_MAP_WRITE, NULL, &p);
-    if (status != ULV_OK) {
-        ulv_keeper_source_drop(k, id);
-        return status;
-    }
-    memcpy(p, f->monitor, (size_t)f->monitor_bytes);
-    host->memory_unmap(host->self, p, room);
-    return ULV_OK;
-}
-
-/* Memory and channels; the monitor's part becomes a source. */
-static ulv_status
-write_all(ulv_system *system, ulv_id partition, const struct medium *m,
-          const struct shape *shape, uint32_t headers_crc, ulv_id source,
-          struct ulv_diag *diag)
-{
-    struct target target = { system, partition, shape };
-    const struct save_visitor visitor = { write_memory, write_content,
-                                          &target };
-    struct save_file f;
-    ulv_status status = clear_memory(system, partition);
-
-    if (status != ULV_OK)
-        return ulv_fail(diag, status, partition, 0, 0,
-                        "the partition's memory could not be mapped");
-    status = ulv_save_clear_channels(system, shape, diag);
-    if (status == ULV_OK)
-        status = ulv_save_read(&f, &m->reader, &visitor, diag);
-    if (status != ULV_OK)
-        return status;
-    if (f.headers_crc != headers_crc)
-        status = ulv_fail(diag, ULV_E_FORMAT, partition, f.headers_crc,
-                          headers_crc,
-                          "the saved partition was changed while it was read");
-    else if ((status = add_source(system, source, &f)) != ULV_OK)
-        (void)ulv_fail(diag, status, partition, f.monitor_bytes, 0,
-                       "no memory for the saved monitor");
-    if (status == ULV_OK)
-        status = ulv_save_write_ends(system, shape, &f, diag);
-    ulv_save_close(&f);
-    return status;
-}
-
-/* From here on the partition is changed. Servers stand still meanwhile, and
- * then take up the channels as a successor does. */
-static ulv_status
-carry_over(ulv_system *system, ulv_id partition, const struct medium *m,
-           const struct shape *shape, uint32_t headers_crc, ulv_id source,
-           struct ulv_diag *diag)
-{
-    struct keeper_partition *p;
-    ulv_status status = ulv_save_hold_channels(system, shape, diag);
-
-    if (status == ULV_OK) {
-        status = write_all(system, partition, m, shape, headers_crc, source,
-                           diag);
-        system->keeper.hear_state = ulv_role_state_hear;
-        if (status == ULV_OK)
-            status = ulv_system_start_from(system, partition, source, diag);
-        p = ulv_keeper_partition(&system->keeper, partition);
-        if (status != ULV_OK && p != NULL)
-            p->ran = true; /* its channels are not as new ones are */
-        ulv_keeper_source_drop(&system->keeper, source);
-    }
-    ulv_save_let_channels(system, shape);
-    return status;
-}
-
-/* Read it once, hold it against the partition. */
-static ulv_status
-check_file(ulv_system *system, const struct keeper_partition *p,
-           const struct medium *m, const struct shape *shape,
-           uint32_t *ret_headers_crc, struct ulv_diag *diag)
-{
-    struct save_file f;
-    ulv_status status = ulv_save_read(&f, &m->reader, NULL, diag);
-
-    if (status != ULV_OK)
-        return status;
-    status = fits(system, p, shape, &f, diag);
-    *ret_headers_crc = f.headers_crc;
-    ulv_save_close(&f);
-    return status;
-}
-
-ulv_status
-ulv_partition_restore(ulv_system *system, ulv_id partition,
-                      const struct ulv_source *source, struct ulv_diag *diag)
-{
-    const struct keeper_partition *p;
-    struct ulv_diag why = ULV_DIAG_INIT;
-    struct medium m;
-    struct shape shape;
-    uint32_t headers_crc = 0;
-    ulv_id id;
-    ulv_status status;
-
-    if (ulv_system_startable(system, partition, &status, diag) == NULL)
-        return status;
-    id = ulv_system_new_id(system, &why);
-    p = ulv_system_guest(system, partition, diag); /* a step lies between */
-    if (id == 0 && diag != NULL)
-        *diag = why;
-    if (id == 0 || p == NULL)
-        return id == 0 ? why.status : ULV_E_NOT_FOUND;
-    status = open_medium(&m, system->host, source, diag);
-    if (status != ULV_OK)
-        return status;
-    status = ulv_shape_take(&shape, system, p, diag);
-    if (status == ULV_OK) {
-        status = check_file(system, p, &m, &shape, &headers_crc, diag);
-        if (status == ULV_OK)
-            status = carry_over(system, partition, &m, &shape, headers_crc,
-                                id, diag);
-        ulv_shape_close(&shape);
-    }
-    system->host->handle_close(system->host->self, m.handle);
     return status;
 }

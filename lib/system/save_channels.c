@@ -4,6 +4,7 @@
 #include <ultravisor/abi/block.h>
 
 #include "base/base.h"
+#include "system/save_memory.h"
 
 #define PAGE UINT64_C(4096)
 

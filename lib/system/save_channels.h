@@ -10,8 +10,6 @@
 #include "system/save_file.h"
 #include "system/shape.h"
 
-bool ulv_save_is_zero(const uint8_t *page);
-
 /* Errors: BUSY (a channel in use that nobody serves, or whose server does not
  * stand still). In any case they are to be let go afterwards. */
 ulv_status ulv_save_hold_channels(ulv_system *system, const struct shape *s,

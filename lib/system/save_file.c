@@ -67,7 +67,7 @@ static const char *
 name_of(uint32_t kind)
 {
     static const char *const name[] = { "header",  "PARTITION", "LAYOUT",
-                                        "CHANNELS", "MEMORY",   "CONTENT",
+                                        "MEMORY",  "CHANNELS",  "CONTENT",
                                         "MONITOR", "END" };
 
     return kind < ULV_COUNT_OF(name) ? name[kind] : "unknown";
@@ -167,10 +167,10 @@ size_can_be(const struct save_file *f, uint32_t kind, uint64_t bytes)
 static bool
 may_follow(uint32_t last, uint32_t kind)
 {
-    if (kind == ULV_SAVE_MEMORY || kind == ULV_SAVE_CONTENT ||
-        kind == ULV_SAVE_MONITOR)
-        return last >= ULV_SAVE_CHANNELS && last < ULV_SAVE_MONITOR &&
-               kind >= last;
+    if (last == ULV_SAVE_MEMORY || last == ULV_SAVE_CONTENT)
+        return kind == last || kind == last + 1;
+    if (kind == ULV_SAVE_CHANNELS || kind == ULV_SAVE_MONITOR)
+        return last + 2 == kind; /* there is none of those between */
     return kind == last + 1;
 }
 

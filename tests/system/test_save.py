@@ -23,7 +23,7 @@ SECTORS = 40000  # of a disk that takes a while to read
 COUNT = 0x400000 + 0x100000  # where counts_on.c counts
 SAVING = [name for name in BACKENDS if name == "kvm"]
 HEADER, SECTION = 64, 32
-NAMES = {1: "PARTITION", 2: "LAYOUT", 3: "CHANNELS", 4: "MEMORY",
+NAMES = {1: "PARTITION", 2: "LAYOUT", 3: "MEMORY", 4: "CHANNELS",
          5: "CONTENT", 6: "MONITOR", 7: "END"}
 
 # Runs a guest that counts, saves it, says what it counted to, is killed.
@@ -140,6 +140,32 @@ class Save(SystemTest):
             self.assertIsNone(guest.wait(0))
 
     @each_kind
+    def test_saved_while_it_runs(self, backend, in_process):
+        """What it writes meanwhile is in the file, also where it was written
+        before: the guest would notice."""
+        with ultravisor.open(backend=backend, in_process=in_process,
+                             memory="96M") as host:
+            one = self.make(host, "one", memory="16M")
+            one.start(IMAGES / "scatters.elf")
+            count_on(host, one, 0)
+            for rounds in (1, 3, 8):
+                before = count_of(one)
+                one.save(self.path, rounds=rounds)
+                two = self.make(host, "two", memory="16M")
+                two.restore(self.path)
+                start = count_of(two)
+                self.assertGreaterEqual(start, before)
+                # it looks at all it has written every so often
+                count_on(host, two, start + 4096)
+                self.assertIsNone(two.wait(0))
+                two.stop()
+                with host.transaction() as t:
+                    t.destroy(two)
+            before = count_of(one)
+            count_on(host, one, before + 4096)
+            self.assertIsNone(one.wait(0))
+
+    @each_kind
     def test_goes_on_beside_its_copy(self, backend, in_process):
         """The one that was saved goes on too; each counts for itself."""
         with ultravisor.open(backend=backend, in_process=in_process,
@@ -206,6 +232,28 @@ class Save(SystemTest):
             self.assertEqual(self.wait(host, guest).code, 0)
             self.assertIn("sha256 " + digest(path), self.console(host, guest))
             return said
+
+    def test_one_that_ran_is_restored(self):
+        """Over what the last run left; but not over its channels."""
+        saved = self.save_counting()
+        with ultravisor.open(backend="kvm", memory="64M") as host:
+            guest = self.make(host, "again")
+            for _ in range(2):
+                guest.restore(self.path)
+                self.assertGreater(count_on(host, guest, saved), saved)
+                guest.stop()
+                guest.start(IMAGES / "counts_on.elf")
+                count_on(host, guest, 0)
+                guest.stop()
+        with disk(SECTORS) as path:
+            self.save_reading("kvm", True, path)
+            with ultravisor.open(backend="kvm", memory="64M") as host:
+                guest = self.guest(host, "again", path)
+                guest.start(IMAGES / "counts_on.elf")
+                guest.stop()
+                self.refused(host, guest, "ran before", status=C.ULV_E_STATE)
+                guest.start(IMAGES / "counts_on.elf")
+                guest.stop()
 
     def test_another_disk_is_refused(self):
         with disk(SECTORS) as path, disk(SECTORS - 8) as small:

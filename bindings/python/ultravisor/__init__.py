@@ -67,10 +67,11 @@ class Partition:
     def resume(self):
         checked(lib.ulv_partition_resume, self.host._system, self.id)
 
-    def save(self, path):
-        """Into a file; it goes on afterwards unless it was paused."""
+    def save(self, path, rounds=0):
+        """Into a file; it goes on afterwards unless it was paused. With
+        rounds it runs while its memory is written."""
         checked(lib.ulv_posix_save, self.host._system, self.id,
-                ffi.new("char[]", os.fsencode(path)))
+                ffi.new("char[]", os.fsencode(path)), rounds)
 
     def restore(self, path):
         """In place of a start: go on where a partition was saved."""

@@ -38,8 +38,8 @@ struct ulv_save_section {
 /* kinds of section, in this order; MEMORY and CONTENT any number of times */
 #define ULV_SAVE_PARTITION 1u /* struct ulv_save_partition */
 #define ULV_SAVE_LAYOUT    2u /* struct ulv_save_range, ascending, apart */
-#define ULV_SAVE_CHANNELS  3u /* struct ulv_save_channel, by slot */
-#define ULV_SAVE_MEMORY    4u /* struct ulv_save_range, then its bytes */
+#define ULV_SAVE_MEMORY    3u /* struct ulv_save_range, then its bytes */
+#define ULV_SAVE_CHANNELS  4u /* struct ulv_save_channel, by slot */
 #define ULV_SAVE_CONTENT   5u /* struct ulv_save_content, then its bytes */
 #define ULV_SAVE_MONITOR   6u /* struct ulv_save_monitor, and processors */
 #define ULV_SAVE_END       7u /* struct ulv_save_end */

@@ -108,7 +108,7 @@ finish(struct file *f, const char *name, const char *path,
 
 ulv_status
 ulv_posix_save(ulv_system *system, ulv_id partition, const char *path,
-               struct ulv_diag *diag)
+               uint32_t rounds, struct ulv_diag *diag)
 {
     char name[PATH_ROOM];
     struct ulv_text text;
@@ -130,7 +130,7 @@ ulv_posix_save(ulv_system *system, ulv_id partition, const char *path,
         return status;
     }
     sink.opaque = f;
-    status = ulv_partition_save(system, partition, &sink, diag);
+    status = ulv_partition_save(system, partition, &sink, rounds, diag);
     if (status != ULV_OK && f->code != 0)
         status = ulv_posix_fail(diag, f->code, path, 0, 0);
     if (status == ULV_OK)

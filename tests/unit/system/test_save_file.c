@@ -118,14 +118,14 @@ write_all(struct stream *s)
     if (status == ULV_OK)
         status = ulv_save_put(&w, ULV_SAVE_LAYOUT, &range, sizeof(range), NULL,
                               0);
-    if (status == ULV_OK)
-        status = ulv_save_put(&w, ULV_SAVE_CHANNELS, &channel,
-                              sizeof(channel), NULL, 0);
     for (int i = 0; i < 2 && status == ULV_OK; i++) {
         page[0] = (uint8_t)i; /* the second one counts */
         status = ulv_save_put(&w, ULV_SAVE_MEMORY, &piece, sizeof(piece), page,
                               sizeof(page));
     }
+    if (status == ULV_OK)
+        status = ulv_save_put(&w, ULV_SAVE_CHANNELS, &channel,
+                              sizeof(channel), NULL, 0);
     for (uint32_t i = 0; i < 2 && status == ULV_OK; i++) {
         const struct ulv_save_content where = { 3, i, i == 0 ? PAGE : 0,
                                                 PAGE };
