@@ -136,6 +136,21 @@ ULV_API void ulv_transaction_move(ulv_transaction *t, ulv_id partition,
                                   ulv_gpa address, uint64_t bytes, ulv_id to);
 
 /**
+ * Say what a partition that this transaction makes sees, and may use, of the
+ * host's processors. Without it: ULV_CPU_BASELINE, so that it can be saved here
+ * and go on where there are other processors. doc/processor.md
+ *
+ * @param t          a transaction
+ * @param partition  one that was made in it before
+ * @param level      ULV_CPU_* of sys/backend.h
+ *
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API void ulv_transaction_processor_level(ulv_transaction *t,
+                                             ulv_id partition, uint32_t level);
+
+/**
  * Give a partition processors.
  *
  * @param t          a transaction

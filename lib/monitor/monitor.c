@@ -249,6 +249,10 @@ make_machine(struct ulv_monitor *m, struct ulv_diag *diag)
                                    .self = m };
     ulv_status status;
 
+    if ((m->partition.capabilities & ULV_CAP_CPU_HOST) != 0)
+        cfg.cpu = ULV_CPU_HOST;
+    else if ((m->partition.capabilities & ULV_CAP_CPU_V3) != 0)
+        cfg.cpu = ULV_CPU_V3;
     if (m->cfg.threads_from != 0)
         cfg.threads = m->processor_count >= m->cfg.threads_from;
     if (m->cfg.confine_thread != NULL)

@@ -360,6 +360,16 @@ check_file(ulv_system *system, const struct keeper_partition *p,
     return status;
 }
 
+/* The answer to a transaction may be here before the keeper has heard of it. */
+static bool
+is_committed(ulv_system *system, void *self)
+{
+    const struct keeper_partition *p =
+        ulv_keeper_partition(&system->keeper, *(const ulv_id *)self);
+
+    return p == NULL || p->committed;
+}
+
 ulv_status
 ulv_partition_restore(ulv_system *system, ulv_id partition,
                       const struct ulv_source *source, struct ulv_diag *diag)
@@ -375,6 +385,9 @@ ulv_partition_restore(ulv_system *system, ulv_id partition,
     if (ulv_system_startable(system, partition, &status, diag) == NULL)
         return status;
     id = ulv_system_new_id(system, &why);
+    (void)ulv_system_run_until(system, is_committed, &partition,
+                               ulv_system_now(system) +
+                                   system->keeper.settle_limit);
     p = ulv_system_guest(system, partition, diag); /* a step lies between */
     if (id == 0 && diag != NULL)
         *diag = why;

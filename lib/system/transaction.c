@@ -211,6 +211,32 @@ ulv_transaction_partition(ulv_transaction *t, const char *name, uint32_t kind)
 }
 
 void
+ulv_transaction_processor_level(ulv_transaction *t, ulv_id partition,
+                                uint32_t level)
+{
+    static const uint64_t capability[] = { 0, ULV_CAP_CPU_V3,
+                                           ULV_CAP_CPU_HOST };
+    struct ulv_op_create_partition *op;
+
+    if (t == NULL || t->diag.status != ULV_OK)
+        return;
+    for (uint32_t i = 0; i < t->count && level <= ULV_CPU_HOST; i++) {
+        op = &t->operations[i].u.create_partition;
+        if (t->operations[i].kind != ULV_OP_CREATE_PARTITION ||
+            op->id != partition)
+            continue;
+        op->capabilities &= ~(ULV_CAP_CPU_V3 | ULV_CAP_CPU_HOST);
+        op->capabilities |= capability[level];
+        return;
+    }
+    t->diag.status = ulv_fail(&t->diag, ULV_E_ARG, partition, level,
+                              ULV_CPU_HOST,
+                              "partition %u is not made here, or there is no "
+                              "processor level %u",
+                              partition, (uint64_t)level);
+}
+
+void
 ulv_transaction_destroy(ulv_transaction *t, ulv_id partition)
 {
     struct ulv_operation *o = add(t, ULV_OP_DESTROY_PARTITION);

@@ -63,7 +63,7 @@ check_operation(const struct ulv_operation *o, struct ulv_diag *diag)
     case ULV_OP_CREATE_PARTITION:
         if (create->kind != ULV_PARTITION_GUEST)
             return deny(o, create->id, "it makes guests only", diag);
-        if ((create->capabilities & ~ULV_CAP_GUEST) != 0)
+        if ((create->capabilities & ~ULV_CAP_GUEST_MAX) != 0)
             return deny(o, create->id, "a guest has no such capability",
                         diag);
         return ULV_OK;

@@ -261,6 +261,34 @@ test_state__counts_on(void **state)
     }
 }
 
+/* A feature that the guest was shown and this host does not have. */
+static void
+test_state__refuses_features_that_are_not_here(void **state)
+{
+    (void)state;
+    for (uint32_t b = 0; b < backend_count; b++) {
+        struct ulv_diag diag = ULV_DIAG_INIT;
+        struct machine m;
+        uint8_t *saved;
+        uint32_t all = UINT32_MAX, function;
+        size_t bytes, at = 200; /* of the first CPUID leaf */
+
+        if (strcmp(backends[b]->name, "kvm") != 0)
+            continue;
+        begin(&m, backends[b], counts, sizeof(counts));
+        run_on(&m);
+        bytes = save(&m, b, &saved);
+        for (function = 0; function != 1; at += 40)
+            memcpy(&function, saved + at, 4);
+        memcpy(saved + at - 40 + 20, &all, 4); /* ecx */
+        assert_int_equal(m.ops->state_check(m.host, saved, bytes, &diag),
+                         ULV_E_UNSUPPORTED);
+        assert_non_null(strstr(diag.text, "CPUID 0x1.0 ecx"));
+        free(saved);
+        end(&m);
+    }
+}
+
 /* What is not a saved processor is refused or, where it could be one, runs in
  * a machine like any other; nothing else happens. */
 static void
@@ -379,6 +407,7 @@ main(void)
         cmocka_unit_test(test_state__a_call_is_answered_afterwards),
         cmocka_unit_test(test_state__an_answer_is_kept),
         cmocka_unit_test(test_state__counts_on),
+        cmocka_unit_test(test_state__refuses_features_that_are_not_here),
         cmocka_unit_test(test_state__refuses_what_cannot_be),
     };
     struct ulv_diag diag = ULV_DIAG_INIT;

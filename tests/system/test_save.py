@@ -5,6 +5,7 @@ import ctypes
 import ctypes.util
 import os
 import pathlib
+import re
 import signal
 import struct
 import subprocess
@@ -23,6 +24,9 @@ SECTORS = 40000  # of a disk that takes a while to read
 COUNT = 0x400000 + 0x100000  # where counts_on.c counts
 SAVING = [name for name in BACKENDS if name == "kvm"]
 HEADER, SECTION = 64, 32
+LEVELS = (C.ULV_CPU_BASELINE, C.ULV_CPU_V3, C.ULV_CPU_HOST)
+HAS_AVX = re.search(r"^flags.* avx2\b", pathlib.Path(
+    "/proc/cpuinfo").read_text(), re.M) is not None
 NAMES = {1: "PARTITION", 2: "LAYOUT", 3: "MEMORY", 4: "CHANNELS",
          5: "CONTENT", 6: "MONITOR", 7: "END"}
 
@@ -232,6 +236,58 @@ class Save(SystemTest):
             self.assertEqual(self.wait(host, guest).code, 0)
             self.assertIn("sha256 " + digest(path), self.console(host, guest))
             return said
+
+    def run_vectors(self, host, level, path=None):
+        """The guest, and the words that it shows behind its count."""
+        with host.transaction() as t:
+            guest = t.partition("again" if path else f"level-{level}",
+                                memory="8M", level=level)
+        if path is None:
+            guest.start(IMAGES / "vectors.elf")
+        else:
+            guest.restore(path)
+        count_on(host, guest, count_of(guest) + 20)
+        self.assertIsNone(guest.wait(0), str(guest.wait(0)))
+        return guest, struct.unpack("<7Q", guest.read(COUNT + 8, 56))
+
+    @each_kind
+    def test_vector_registers(self, backend, in_process):
+        """SSE, and AVX where the level has it, over calls and savings."""
+        with ultravisor.open(backend=backend, in_process=in_process,
+                             memory="64M") as host:
+            for level in LEVELS:
+                if level != C.ULV_CPU_BASELINE and not HAS_AVX:
+                    print("# no AVX here", flush=True)
+                    continue
+                guest, shown = self.run_vectors(host, level)
+                self.assertEqual(shown[6], level != C.ULV_CPU_BASELINE)
+                guest.save(self.path)
+                again, _ = self.run_vectors(host, level, self.path)
+                for one in (guest, again):
+                    one.stop()
+                    with host.transaction() as t:
+                        t.destroy(one)
+
+    def test_what_cpuid_shows(self):
+        """The level's features and no more; who runs it."""
+        with ultravisor.open(backend="kvm", memory="64M") as host:
+            for level in LEVELS:
+                guest, shown = self.run_vectors(host, level)
+                guest.stop()
+                self.assertEqual(struct.pack("<3I", *shown[3:6]),
+                                 b"libultraviso")
+                if os.path.exists("/sys/module/kvm_pvm"):
+                    self.skipTest("kvm_pvm lets guests see the CPUID of the "
+                                  "machine: nothing can be withheld")
+                ecx, edx, ebx7 = shown[:3]
+                self.assertTrue(ecx & 1 << 31)  # a hypervisor
+                self.assertEqual(edx & 1 << 18, 0)  # no serial number
+                if level == C.ULV_CPU_BASELINE:
+                    self.assertEqual(ecx & ~0x80982201, 0)
+                    self.assertEqual(ebx7, 0)
+                if level == C.ULV_CPU_V3:
+                    self.assertEqual(ecx & ~0xbcd83201, 0)
+                    self.assertEqual(ebx7 & ~0x128, 0)
 
     def test_one_that_ran_is_restored(self):
         """Over what the last run left; but not over its channels."""

@@ -87,7 +87,10 @@
 #define ULV_CAP_TIME      UINT64_C(0x10) /* class 0a */
 #define ULV_CAP_COMMAND   UINT64_C(0x20) /* may open the command channel */
 #define ULV_CAP_MEMORY    UINT64_C(0x40) /* class 04 */
+#define ULV_CAP_CPU_V3    UINT64_C(0x100) /* processor: x86-64-v3, not -v2 */
+#define ULV_CAP_CPU_HOST  UINT64_C(0x200) /* all features of the host's */
 #define ULV_CAP_GUEST     UINT64_C(0x5f) /* what a guest gets by default */
+#define ULV_CAP_GUEST_MAX UINT64_C(0x35f) /* what it may be given */
 
 /* What the view marks as revoked stays usable for so long, or until the guest
  * gives it up [ns]. */

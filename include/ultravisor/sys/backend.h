@@ -46,13 +46,18 @@ struct ulv_exit_call {
     uint64_t argument[4];
 };
 
+/* What guests see and may use of the host's processor. doc/processor.md */
+#define ULV_CPU_BASELINE UINT32_C(0) /* x86-64-v2 */
+#define ULV_CPU_V3       UINT32_C(1) /* x86-64-v3: AVX2 */
+#define ULV_CPU_HOST     UINT32_C(2) /* all that the backend can pass on */
+
 struct ulv_machine_cfg {
     uint32_t size;
     uint32_t vcpu_count; /* 1 .. caps.vcpus_max */
     /* 1: vcpus run beside the caller, each in a thread of the backend's, as
      * soon as vcpu_run lets them; vcpu_event tells when one has an exit */
     uint32_t threads;
-    uint32_t rsvd_;
+    uint32_t cpu; /* ULV_CPU_*; a backend may know fewer, and show less */
     const struct ulv_host *host;
     ulv_id partition;  /* for names and diagnostics */
     uint64_t gate;     /* guest address of the gate page, from the view; ARG

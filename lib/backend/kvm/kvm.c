@@ -346,8 +346,8 @@ create_vm(struct machine *m, struct ulv_diag *diag)
     if (status != ULV_OK)
         return status;
     m->run_bytes = ioctl(fd, KVM_GET_VCPU_MMAP_SIZE, 0);
-    m->cpuid = m->host_cpuid = ulv_kvm_cpuid(fd);
-    if (m->run_bytes > 0 && m->cpuid != NULL)
+    m->host_cpuid = ulv_kvm_cpuid(fd);
+    if (m->run_bytes > 0 && m->host_cpuid != NULL)
         m->vm_fd = ioctl(fd, KVM_CREATE_VM, 0);
     if (m->vm_fd < 0)
         status = ulv_kvm_error(diag, "KVM_CREATE_VM");
@@ -396,13 +396,11 @@ static void
 kvm_machine_fini(void *machine)
 {
     struct machine *m = machine;
-    const struct ulv_host *host = m->cfg.host;
 
     if (!m->made)
         return;
     m->made = false;
     ulv_kvm_threads_end(m);
-    host->free(host->self, m->own_cpuid, sizeof(*m->own_cpuid));
     if (m->vm_fd >= 0)
         (void)close(m->vm_fd);
     if (m->low != NULL)

@@ -80,8 +80,6 @@ struct machine {
     int vm_fd;
     int run_bytes;
     const struct cpuid *host_cpuid; /* shared by all machines */
-    const struct cpuid *cpuid;      /* what the guest is shown */
-    struct cpuid *own_cpuid;        /* where that is not the host's */
     uint8_t *low;        /* LOW_BYTES */
     uint64_t next_table; /* offset in low; never used from here on */
     uint64_t free_table; /* offset of the first of a list, or 0 */
@@ -97,6 +95,7 @@ struct vcpu {
     struct machine *machine;
     struct thread *thread; /* NULL: it runs in the caller's */
     uint32_t idx;
+    struct cpuid cpuid; /* what it is shown */
     bool made, has_timer, thread_known;
     int fd;
     struct kvm_run *run;
@@ -147,7 +146,21 @@ ulv_status ulv_kvm_vcpu_registers(void *vcpu, struct ulv_registers *ret);
 /* What the host's processor can do, as KVM allows it: asked once a process.
  * NULL: errno says why not. */
 const struct cpuid *ulv_kvm_cpuid(int kvm_fd);
+/* cpuid.c: for processor idx of count, at a level ULV_CPU_* */
+void ulv_kvm_cpuid_make(const struct cpuid *host, uint32_t level, uint32_t idx,
+                        uint32_t count, uint32_t tsc_khz, struct cpuid *ret);
+/* NULL: it has no such leaf. */
+const struct kvm_cpuid_entry2 *ulv_kvm_cpuid_leaf(const struct cpuid *c,
+                                                  uint32_t function,
+                                                  uint32_t index);
+/* The extended state that it promises. */
+uint64_t ulv_kvm_cpuid_xcr0(const struct cpuid *c);
 ulv_status ulv_kvm_error(struct ulv_diag *diag, const char *what);
+/* Show it v->cpuid, and let it use the extended state that this promises. */
+ulv_status ulv_kvm_set_cpuid(const struct vcpu *v, struct ulv_diag *diag);
+/* All that is not a guest's to change. */
+ulv_status ulv_kvm_set_system_registers(const struct vcpu *v,
+                                        struct ulv_diag *diag);
 
 /* state.c */
 ulv_status ulv_kvm_vcpu_save(void *vcpu, void *buf, size_t capacity,

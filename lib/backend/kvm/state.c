@@ -66,16 +66,6 @@ static const struct {
     { 0x80000008, 0, 2, 0 },
 };
 
-static const struct kvm_cpuid_entry2 *
-find_leaf(const struct cpuid *c, uint32_t function, uint32_t index)
-{
-    for (uint32_t i = 0; i < c->head.nent; i++) {
-        if (c->entry[i].function == function && c->entry[i].index == index)
-            return &c->entry[i];
-    }
-    return NULL;
-}
-
 static uint32_t
 leaf_register(const struct kvm_cpuid_entry2 *e, uint32_t which)
 {
@@ -94,12 +84,12 @@ check_features(const struct cpuid *host, const struct cpuid *saved,
     for (size_t i = 0; i < ULV_COUNT_OF(features) * 4; i++) {
         const uint32_t function = features[i / 4].function, which = i % 4;
         const struct kvm_cpuid_entry2 *has, *had =
-            find_leaf(saved, function, features[i / 4].index);
+            ulv_kvm_cpuid_leaf(saved, function, features[i / 4].index);
         uint32_t lacks;
 
         if (had == NULL || (features[i / 4].registers >> which & 1) == 0)
             continue;
-        has = find_leaf(host, function, features[i / 4].index);
+        has = ulv_kvm_cpuid_leaf(host, function, features[i / 4].index);
         lacks = leaf_register(had, which);
         if (has != NULL)
             lacks &= ~leaf_register(has, which);
@@ -108,20 +98,13 @@ check_features(const struct cpuid *host, const struct cpuid *saved,
         if (lacks == 0)
             continue;
         return ulv_fail(diag, ULV_E_UNSUPPORTED, 0, lacks, 0,
-                        "the saved guest may use features that this host's "
-                        "processors lack: CPUID %x.%u %s, bits %x",
+                        "the saved guest may use features that the "
+                        "processor here lacks, or that the partition may not "
+                        "have: CPUID %x.%u %s, bits %x",
                         (uint64_t)function, (uint64_t)features[i / 4].index,
                         name[which], (uint64_t)lacks);
     }
     return ULV_OK;
-}
-
-static uint64_t
-host_xcr0(const struct cpuid *host)
-{
-    const struct kvm_cpuid_entry2 *e = find_leaf(host, 0xd, 0);
-
-    return e == NULL ? 1 : e->eax | (uint64_t)e->edx << 32;
 }
 
 /* ---- take apart ---------------------------------------------------------- */
@@ -192,12 +175,16 @@ static ulv_status
 check_parts(const struct cpuid *host, const struct parts *p,
             struct ulv_diag *diag)
 {
-    uint64_t lacks = p->head.xcr0 & ~host_xcr0(host);
+    uint64_t lacks = p->head.xcr0 & ~ulv_kvm_cpuid_xcr0(host);
 
+    if (p->head.xcr0 != ulv_kvm_cpuid_xcr0(&p->cpuid))
+        return bad(diag, "its XCR0", p->head.xcr0,
+                   ulv_kvm_cpuid_xcr0(&p->cpuid));
     if (lacks != 0)
         return ulv_fail(diag, ULV_E_UNSUPPORTED, 0, p->head.xcr0, lacks,
-                        "the saved guest has extended state (XCR0 %x) that "
-                        "this host's processors lack: %x",
+                        "the saved guest has extended state (XCR0 %x) that the "
+                        "processor here lacks, or that the partition may not "
+                        "have: %x",
                         p->head.xcr0, lacks);
     return check_features(host, &p->cpuid, diag);
 }
@@ -296,7 +283,7 @@ collect(struct vcpu *v, struct parts *p, struct ulv_diag *diag)
         return ulv_kvm_error(diag, "KVM_GET_XCRS");
     if (!get_tsc(v, &h->tsc))
         return ulv_kvm_error(diag, "KVM_GET_MSRS");
-    p->cpuid = *v->machine->cpuid;
+    p->cpuid = v->cpuid;
     h->magic = STATE_MAGIC;
     h->version = STATE_VERSION;
     h->cpuid_count = p->cpuid.head.nent;
@@ -417,25 +404,6 @@ set_registers(struct vcpu *v, const struct ulv_registers *r,
     return ULV_OK;
 }
 
-/* The machine shows from now on what it showed when it was saved. */
-static ulv_status
-set_cpuid(struct vcpu *v, const struct cpuid *saved, struct ulv_diag *diag)
-{
-    struct machine *m = v->machine;
-    const struct ulv_host *host = m->cfg.host;
-
-    if (m->own_cpuid == NULL)
-        m->own_cpuid = host->alloc(host->self, sizeof(*m->own_cpuid), 8);
-    if (m->own_cpuid == NULL)
-        return ulv_fail(diag, ULV_E_NO_MEMORY, m->cfg.partition,
-                        sizeof(*m->own_cpuid), 0, "out of memory");
-    *m->own_cpuid = *saved;
-    m->cpuid = m->own_cpuid;
-    if (ioctl(v->fd, KVM_SET_CPUID2, m->cpuid) != 0)
-        return ulv_kvm_error(diag, "KVM_SET_CPUID2");
-    return ULV_OK;
-}
-
 ulv_status
 ulv_kvm_vcpu_restore(void *vcpu, const void *state, size_t bytes,
                      struct ulv_diag *diag)
@@ -445,9 +413,13 @@ ulv_kvm_vcpu_restore(void *vcpu, const void *state, size_t bytes,
     ulv_status status = take_apart(state, bytes, &p, diag);
 
     if (status == ULV_OK)
-        status = check_parts(v->machine->host_cpuid, &p, diag);
+        status = check_parts(&v->cpuid, &p, diag); /* what it may have here */
+    if (status == ULV_OK) {
+        v->cpuid = p.cpuid; /* and shows what it showed */
+        status = ulv_kvm_set_cpuid(v, diag);
+    }
     if (status == ULV_OK)
-        status = set_cpuid(v, &p.cpuid, diag);
+        status = ulv_kvm_set_system_registers(v, diag);
     if (status == ULV_OK)
         status = set_clock(v, &p.head, diag);
     if (status == ULV_OK && ioctl(v->fd, KVM_SET_XSAVE, &p.extended) != 0)

@@ -36,6 +36,7 @@
 /* PE MP ET NE WP PG; PAE OSFXSR OSXMMEXCPT */
 #define CR0 UINT64_C(0x80010033)
 #define CR4 UINT64_C(0x620)
+#define CR4_OSXSAVE (UINT64_C(1) << 18)
 
 static struct kvm_segment
 segment(uint16_t selector, uint8_t type, uint8_t dpl, bool code)
@@ -74,8 +75,8 @@ task_type(void)
     return memcmp(name, "TCGTCGTCGTCG", 12) == 0 ? TASK_AVAILABLE : TASK_BUSY;
 }
 
-static ulv_status
-set_system_registers(const struct vcpu *v, struct ulv_diag *diag)
+ulv_status
+ulv_kvm_set_system_registers(const struct vcpu *v, struct ulv_diag *diag)
 {
     struct kvm_sregs s;
 
@@ -97,17 +98,25 @@ set_system_registers(const struct vcpu *v, struct ulv_diag *diag)
     s.cr0 = CR0;
     s.cr3 = PML4;
     s.cr4 = CR4;
+    if (ulv_kvm_cpuid_xcr0(&v->cpuid) != 1)
+        s.cr4 |= CR4_OSXSAVE;
     s.efer = EFER_LME | EFER_LMA | EFER_NXE;
     if (ioctl(v->fd, KVM_SET_SREGS, &s) != 0)
         return ulv_kvm_error(diag, "KVM_SET_SREGS");
     return ULV_OK;
 }
 
-static ulv_status
-set_cpuid(const struct vcpu *v, struct ulv_diag *diag)
+ulv_status
+ulv_kvm_set_cpuid(const struct vcpu *v, struct ulv_diag *diag)
 {
-    if (ioctl(v->fd, KVM_SET_CPUID2, v->machine->cpuid) != 0)
+    uint64_t xcr0 = ulv_kvm_cpuid_xcr0(&v->cpuid);
+    const struct kvm_xcrs xcrs = { .nr_xcrs = 1,
+                                   .xcrs = { { .value = xcr0 } } };
+
+    if (ioctl(v->fd, KVM_SET_CPUID2, &v->cpuid) != 0)
         return ulv_kvm_error(diag, "KVM_SET_CPUID2");
+    if (xcr0 != 1 && ioctl(v->fd, KVM_SET_XCRS, &xcrs) != 0)
+        return ulv_kvm_error(diag, "KVM_SET_XCRS");
     return ULV_OK;
 }
 
@@ -144,7 +153,7 @@ set_start(struct vcpu *v, ulv_gpa entry, ulv_gpa stack, uint64_t argument,
                                    .rsp = stack.value - 8,
                                    .rdi = argument,
                                    .rflags = RFLAGS };
-    ulv_status status = set_system_registers(v, diag);
+    ulv_status status = ulv_kvm_set_system_registers(v, diag);
 
     if (status == ULV_OK && ioctl(v->fd, KVM_SET_REGS, &regs) != 0)
         status = ulv_kvm_error(diag, "KVM_SET_REGS");
@@ -160,6 +169,7 @@ ulv_kvm_vcpu_init(void *vcpu, void *machine, uint32_t idx, ulv_gpa entry,
     struct vcpu *v = vcpu;
     ulv_status status;
     sigset_t mask;
+    int khz;
 
     (void)pthread_sigmask(SIG_SETMASK, NULL, &mask);
     v->machine = machine;
@@ -177,7 +187,11 @@ ulv_kvm_vcpu_init(void *vcpu, void *machine, uint32_t idx, ulv_gpa entry,
         return ulv_kvm_error(diag, "mmap of the vcpu");
     }
     v->run->kvm_valid_regs = KVM_SYNC_X86_REGS;
-    status = set_cpuid(v, diag);
+    khz = ioctl(v->fd, KVM_GET_TSC_KHZ, 0);
+    ulv_kvm_cpuid_make(v->machine->host_cpuid, v->machine->cfg.cpu, idx,
+                       v->machine->cfg.vcpu_count,
+                       khz < 0 ? 0 : (uint32_t)khz, &v->cpuid);
+    status = ulv_kvm_set_cpuid(v, diag);
     if (status == ULV_OK)
         status = set_run_mask(v, &mask, diag);
     if (status == ULV_OK)

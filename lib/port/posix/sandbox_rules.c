@@ -88,6 +88,7 @@ static const struct ulv_sandbox_rule rules[] = {
     /* saving and restoring a processor */
     EQUAL(KVM, ioctl, 1, KVM_GET_VCPU_EVENTS),
     EQUAL(KVM, ioctl, 1, KVM_GET_XCRS),
+    EQUAL(KVM, ioctl, 1, KVM_SET_XCRS),
     EQUAL(KVM, ioctl, 1, KVM_GET_XSAVE),
     EQUAL(KVM, ioctl, 1, KVM_SET_XSAVE),
     EQUAL(KVM, ioctl, 1, KVM_GET_MSRS),
