@@ -19,6 +19,7 @@ static const char *const fault_text[] = {
     [ULV_FAULT_REPORTED] = "reported by the guest",
     [ULV_FAULT_UNRESPONSIVE] = "monitor unresponsive",
     [ULV_FAULT_MONITOR] = "monitor died",
+    [ULV_FAULT_EMULATION] = "instruction that the host could not carry out",
 };
 
 const char *

@@ -71,6 +71,17 @@ class Guests(SystemTest):
                              (C.ULV_END_REASON_FAULT, C.ULV_FAULT_RUNAWAY))
 
     @each_kind
+    def test_never_yields_in_a_thread(self, backend, in_process):
+        """One that never comes back from its own thread is found too."""
+        limit = policy('{"silence_limit_ms": 200}')
+        with ultravisor.open(backend=backend, in_process=in_process,
+                             memory="32M", policy=limit,
+                             threads_from=1) as host:
+            end, _ = self.run_guest(host, "busy", IMAGES / "never_yields.elf")
+            self.assertEqual((end.reason, end.code),
+                             (C.ULV_END_REASON_FAULT, C.ULV_FAULT_RUNAWAY))
+
+    @each_kind
     def test_garbage_in_channels(self, backend, in_process):
         """Garbage disconnects the guest; its servers serve the next one."""
         with disk(1024) as path, ultravisor.open(

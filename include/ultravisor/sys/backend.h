@@ -97,6 +97,7 @@ struct ulv_machine_cfg {
 #define ULV_FAULT_REPORTED    UINT32_C(12) /* the guest reported it itself */
 #define ULV_FAULT_UNRESPONSIVE UINT32_C(13) /* the monitor did not answer */
 #define ULV_FAULT_MONITOR     UINT32_C(14) /* the monitor itself died */
+#define ULV_FAULT_EMULATION UINT32_C(15) /* the host could not carry it out */
 
 struct ulv_registers {
     uint64_t rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp;

@@ -64,6 +64,24 @@ ulv_kvm_exception(struct vcpu *v, struct ulv_exit *out)
     ulv_fault_classify(fault);
 }
 
+/* KVM could not carry out an instruction; it says which, where it had fetched
+ * it. api.rst 5, KVM_EXIT_INTERNAL_ERROR */
+static void
+take_emulated(const struct kvm_run *run, struct ulv_exit_fault *fault)
+{
+    uint32_t bytes = 0;
+
+    fault->kind = ULV_FAULT_EMULATION;
+    if (run->emulation_failure.ndata >= 3 &&
+        (run->emulation_failure.flags &
+         KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES) != 0)
+        bytes = run->emulation_failure.insn_size;
+    fault->instruction_bytes =
+        (uint32_t)ULV_MIN(bytes, sizeof(fault->instruction));
+    memcpy(fault->instruction, run->emulation_failure.insn_bytes,
+           fault->instruction_bytes);
+}
+
 void
 ulv_kvm_other_exit(struct vcpu *v, struct ulv_exit *out)
 {
@@ -87,15 +105,19 @@ ulv_kvm_other_exit(struct vcpu *v, struct ulv_exit *out)
         fault->address = run->io.port;
         break;
     case KVM_EXIT_INTERNAL_ERROR:
-        /* KVM could not carry out the instruction; api.rst 5 */
-        fault->kind = run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION
-                          ? ULV_FAULT_INSTRUCTION
-                          : ULV_FAULT_BACKEND;
+        fault->kind = ULV_FAULT_BACKEND;
         fault->error_code = run->internal.suberror;
+        if (run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
+            take_emulated(run, fault);
+        break;
+    case KVM_EXIT_FAIL_ENTRY:
+        fault->kind = ULV_FAULT_BACKEND;
+        fault->error_code = run->fail_entry.hardware_entry_failure_reason;
         break;
     default:
         fault->kind = ULV_FAULT_BACKEND;
         fault->error_code = run->exit_reason;
     }
-    ulv_regions_take_instruction(&v->machine->regions, fault);
+    if (fault->instruction_bytes == 0)
+        ulv_regions_take_instruction(&v->machine->regions, fault);
 }
