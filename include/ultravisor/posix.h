@@ -44,6 +44,16 @@ ULV_API const struct ulv_host *ulv_posix_host(void);
 ULV_API int ulv_posix_fd(const ulv_system *system);
 
 /**
+ * Whether memory of guests comes in large pages on this host, in words:
+ * "transparent, as the library advises", or "none: ..." and why. Large pages
+ * that are reserved (hugetlbfs) are not used: they cannot be mapped in part.
+ *
+ * Context: any
+ * Since:   0.1
+ */
+ULV_API const char *ulv_posix_huge_pages(void);
+
+/**
  * Compile a policy from JSON, for ulv_system_opts.policy. Every key may be left
  * out; then it is as in the default policy.
  *

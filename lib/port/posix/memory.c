@@ -13,17 +13,26 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
-#define PAGE_BYTES UINT64_C(4096)
+#include <ultravisor/posix.h>
+
+#define PAGE_BYTES   UINT64_C(4096)
+#define LARGE_BYTES  UINT64_C(0x200000)
+#define LARGE_POLICY "/sys/kernel/mm/transparent_hugepage/shmem_enabled"
 
 /* Linux 6.3: a memory object is never a program to exec(). Guests execute
  * from mappings of it all the same. */
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 8U
+#endif
+/* Linux 5.14 */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
 #endif
 /* Linux 5.1 */
 #ifndef F_SEAL_FUTURE_WRITE
@@ -64,10 +73,68 @@ memory_file(const char *name)
     return fd;
 }
 
+/* What the kernel does with large pages in memory objects: the word in
+ * brackets. Documentation/admin-guide/mm/transhuge.rst */
+static void
+read_policy(char *word, size_t size)
+{
+    char text[128];
+    const char *from, *to;
+    int fd = open(LARGE_POLICY, O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+    if (fd >= 0)
+        close(fd);
+    text[got < 0 ? 0 : got] = '\0';
+    from = strchr(text, '[');
+    to = from == NULL ? NULL : strchr(from, ']');
+    word[0] = '\0';
+    if (to != NULL && (size_t)(to - from) <= size) {
+        memcpy(word, from + 1, (size_t)(to - from - 1));
+        word[to - from - 1] = '\0';
+    }
+}
+
+const char *
+ulv_posix_huge_pages(void)
+{
+    char word[16];
+
+    read_policy(word, sizeof(word));
+    if (strcmp(word, "advise") == 0)
+        return "transparent, as the library advises";
+    if (strcmp(word, "always") == 0 || strcmp(word, "force") == 0 ||
+        strcmp(word, "within_size") == 0)
+        return "transparent, by the kernel's own choice";
+    if (strcmp(word, "never") == 0 || strcmp(word, "deny") == 0)
+        return "none: " LARGE_POLICY " forbids them";
+    return "none: the kernel has no " LARGE_POLICY;
+}
+
+/* Where the kernel wants advice it takes it when a mapping is populated, not
+ * when a file is allocated. What it does not give is allocated afterwards. */
+static void
+fill_large(int fd, uint64_t bytes)
+{
+    char word[16];
+    void *p;
+
+    read_policy(word, sizeof(word));
+    if (bytes < LARGE_BYTES || strcmp(word, "advise") != 0 ||
+        ulv_posix_memory_map(NULL, fd, 0, bytes,
+                             ULV_MAP_READ | ULV_MAP_WRITE, NULL, &p) != ULV_OK)
+        return;
+    if (madvise(p, bytes, MADV_HUGEPAGE) == 0)
+        (void)madvise(p, bytes, MADV_POPULATE_WRITE);
+    munmap(p, bytes);
+}
+
 static int
 fill(int fd, uint64_t bytes)
 {
     int result;
+
+    fill_large(fd, bytes);
 
     do {
         result = fallocate(fd, 0, 0, (off_t)bytes);
@@ -106,6 +173,7 @@ ulv_posix_memory_map(void *self, ulv_handle memory, uint64_t offset,
 {
     int access = PROT_READ;
     int flags = MAP_SHARED;
+    bool large;
     void *p;
 
     (void)self;
@@ -115,12 +183,20 @@ ulv_posix_memory_map(void *self, ulv_handle memory, uint64_t offset,
         return ULV_E_ARG;
     if ((protection & ULV_MAP_WRITE) != 0)
         access |= PROT_WRITE;
+    /* so placed that a large page can be mapped as one, here and by KVM */
+    large = at == NULL && bytes >= LARGE_BYTES && offset % LARGE_BYTES == 0 &&
+            ulv_posix_memory_reserve(NULL, bytes, LARGE_BYTES, &at) == ULV_OK;
     if (at != NULL)
         flags |= MAP_FIXED;
     p = mmap(at, bytes, access, flags, ulv_posix_descriptor(memory),
              (off_t)offset);
-    if (p == MAP_FAILED)
-        return ulv_posix_status(errno);
+    if (p == MAP_FAILED) {
+        int code = errno;
+
+        if (large)
+            munmap(at, bytes);
+        return ulv_posix_status(code);
+    }
     *ret = p;
     return ULV_OK;
 }

@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -326,10 +328,61 @@ test_port_memory__can_be_executed_from(void **state)
     host()->handle_close(NULL, h);
 }
 
+/* Of the mapping at p, as /proc/self/smaps has it [KiB]. */
+static uint64_t
+mapped_large(const void *p)
+{
+    FILE *file = fopen("/proc/self/smaps", "r");
+    unsigned long long start, end, found = 0, kib;
+    bool inside = false;
+    char line[512];
+
+    assert_non_null(file);
+    while (fgets(line, sizeof(line), file) != NULL) {
+        if (sscanf(line, "%llx-%llx ", &start, &end) == 2)
+            inside = start == (uintptr_t)p;
+        if (inside && sscanf(line, "ShmemPmdMapped: %llu", &kib) == 1)
+            found = kib;
+    }
+    (void)fclose(file);
+    return found;
+}
+
+/* Memory is placed so that a large page fits, whether there is one or not;
+ * where the kernel gives some they are there. */
+static void
+test_port_memory__large_pages(void **state)
+{
+    const char *words = ulv_posix_huge_pages();
+    const uint64_t bytes = ULV_MIB(8);
+    ulv_handle h = create(bytes, 0);
+    uint64_t kib;
+    void *p = NULL;
+
+    (void)state;
+    assert_int_equal(host()->memory_map(NULL, h, 0, bytes,
+                                        ULV_MAP_READ | ULV_MAP_WRITE, NULL,
+                                        &p),
+                     ULV_OK);
+    assert_int_equal((uintptr_t)p % ULV_MIB(2), 0);
+    for (uint64_t at = 0; at < bytes; at += 4096)
+        assert_int_equal(((volatile uint8_t *)p)[at], 0);
+    kib = mapped_large(p);
+    host()->memory_unmap(NULL, p, bytes);
+    host()->handle_close(NULL, h);
+    print_message("# large pages: %s; %u KiB of %u\n", words, (unsigned)kib,
+                  (unsigned)(bytes / 1024));
+    if (strncmp(words, "none: ", 6) == 0)
+        assert_int_equal(kib, 0);
+    else
+        assert_true(strncmp(words, "transparent, ", 13) == 0);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_port_memory__large_pages),
         cmocka_unit_test(test_port_memory__is_zero_and_allocated),
         cmocka_unit_test(test_port_memory__lazy_takes_no_pages),
         cmocka_unit_test(test_port_memory__refuses_sizes),
