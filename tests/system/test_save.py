@@ -3,6 +3,7 @@
 
 import ctypes
 import ctypes.util
+import json
 import os
 import pathlib
 import re
@@ -186,6 +187,36 @@ class Save(SystemTest):
             # and the copy can be saved again
             two.save(self.path)
             self.assertEqual(ultravisor.saved(self.path)["name"], "two")
+
+    def command(self, *arguments):
+        return subprocess.Popen(
+            [sys.executable, "-m", "ultravisor", *map(str, arguments)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def test_the_command_line(self):
+        """Asked to end a guest is saved; it goes on where it was."""
+        with disk(5 * SECTORS) as path:
+            one = self.command("run", DIGEST, "--disk", path, "--memory", "8M",
+                               "--save", self.path, "--backend", "kvm")
+            said = one.stdout.readline() + one.stdout.readline()
+            one.terminate()
+            rest, errors = one.communicate(timeout=PATIENCE)
+            self.assertEqual(one.returncode, 0, errors)
+            self.assertIn("saved as", errors)
+            said += rest
+            self.assertNotIn("sha256", said)
+            two = self.command("saved", self.path)
+            document, errors = two.communicate(timeout=PATIENCE)
+            self.assertEqual(two.returncode, 0, errors)
+            self.assertEqual(json.loads(document)["channel_count"], 2)
+            two = self.command("restore", self.path, "--disk", path,
+                               "--backend", "kvm")
+            rest, errors = two.communicate(timeout=PATIENCE)
+            self.assertEqual(two.returncode, 0, errors)
+            self.assertEqual((said + rest).count("sha256 " + digest(path)), 1)
+            two = self.command("restore", self.path, "--backend", "kvm")
+            self.assertIn("channels", two.communicate(timeout=PATIENCE)[1])
+            self.assertEqual(two.returncode, 1)
 
     def test_says_what_was_saved(self):
         self.save_counting()

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
-"""The command line: python3 -m ultravisor demo [DISK]"""
+"""The command line: python3 -m ultravisor demo [DISK], run, restore, saved"""
 
 import sys
 
-from . import demo
+from . import demo, guest
 
-COMMANDS = {"demo": demo.main}
+COMMANDS = {"demo": demo.main, "run": guest.run, "restore": guest.restore,
+            "saved": guest.describe}
 
 if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
     sys.exit(f"usage: ultravisor {{{','.join(COMMANDS)}}} ...")

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""One guest in the foreground: run an image, go on with a saved one; say what
+a saved one was. With --save a signal to end (Ctrl-C, SIGTERM) saves it first.
+
+    ultravisor run guest.elf --disk disk.img --save guest.saved
+    ultravisor saved guest.saved
+    ultravisor restore guest.saved --disk disk.img --save guest.saved
+"""
+
+import argparse
+import json
+import signal
+import sys
+
+from . import C, Error
+from . import open as open_host
+from . import saved
+
+
+def parse(command, arguments):
+    parser = argparse.ArgumentParser(prog=f"ultravisor {command}")
+    parser.add_argument("file", help="a saved guest" if command == "restore"
+                        else "an image of the SDK")
+    parser.add_argument("--disk", help="a file for its first disk")
+    parser.add_argument("--save", metavar="FILE",
+                        help="save it there when it is asked to end")
+    parser.add_argument("--backend", help="kvm, process; default: the first "
+                        "that can be used")
+    parser.add_argument("--processes", action="store_true",
+                        help="each role in a process of its own")
+    if command == "run":
+        parser.add_argument("--memory", default="64M")
+        parser.add_argument("--processors", type=int, default=1)
+    return parser.parse_args(arguments)
+
+
+def show(host, guest):
+    """What its console said, on standard output."""
+    for event in host.pending():
+        if event.kind == C.ULV_EVENT_CONSOLE and event.partition == guest.id:
+            sys.stdout.buffer.write(event.data)
+            sys.stdout.buffer.flush()
+
+
+def follow(host, guest):
+    """How it ended; None: a signal asks for that."""
+    asked = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: asked.append(True))
+    end = None
+    while end is None and not asked:
+        host.step(0.2)
+        show(host, guest)
+        end = guest.wait(0)
+    return end
+
+
+def attend(host, guest, options):
+    """The exit code of the program."""
+    end = follow(host, guest)
+    if end is None and options.save is None:
+        return 130
+    if end is None:
+        guest.pause()
+        guest.save(options.save)
+        show(host, guest)
+        print(f"saved as {options.save}", file=sys.stderr)
+        return 0
+    print(end.text, file=sys.stderr)
+    stopped = end.reason == C.ULV_END_REASON_STOP
+    return min(end.code, 255) if stopped else 1
+
+
+def make(host, name, memory, processors, options, console=True):
+    with host.transaction() as t:
+        guest = t.partition(name, memory=memory, processors=processors)
+        if console:
+            t.console(guest)
+        if options.disk is not None:
+            t.disk(guest, options.disk)
+    return guest
+
+
+def with_host(options, memory, work):
+    try:
+        with open_host(backend=options.backend,
+                       in_process=not options.processes,
+                       memory=memory) as host:
+            return work(host)
+    except (Error, OSError, ValueError) as error:
+        print(f"ultravisor: {error}", file=sys.stderr)
+        return 1
+
+
+def run(arguments):
+    options = parse("run", arguments)
+
+    def work(host):
+        guest = make(host, "guest", options.memory, options.processors,
+                     options)
+        guest.start(options.file)
+        return attend(host, guest, options)
+    return with_host(options, 0, work)
+
+
+def restore(arguments):
+    options = parse("restore", arguments)
+
+    def work(host):
+        was = saved(options.file)
+        guest = make(host, was["name"], was["memory_bytes"],
+                     was["processor_count"], options,
+                     was["channel_count"] > (options.disk is not None))
+        guest.restore(options.file)
+        return attend(host, guest, options)
+    return with_host(options, 0, work)
+
+
+def describe(arguments):
+    parser = argparse.ArgumentParser(prog="ultravisor saved")
+    parser.add_argument("file", help="a saved guest")
+    try:
+        was = saved(parser.parse_args(arguments).file)
+    except Error as error:
+        print(f"ultravisor: {error}", file=sys.stderr)
+        return 1
+    was.pop("size")
+    print(json.dumps(was, indent=2))
+    return 0
