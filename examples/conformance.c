@@ -5,12 +5,11 @@
  * backends; with -DBACKEND=my_backend_ops it is a program for yours.
  *
  * usage: conformance [BACKEND] [--case NAME] [--group NAME] [--repeats N]
- *                    [--seed N] [--patience SECONDS]
+ *                    [--seed N] [--patience SECONDS] [--launcher PATH]
  *
- * ULTRAVISOR_LAUNCHER names the launcher, where it is not installed. The exit
- * status is 0 if no case failed, 1 if one did or the kit could not run, 2 for
- * arguments that cannot be; a backend that this machine has no use for is
- * skipped.
+ * ULTRAVISOR_LAUNCHER names the launcher too, where it is not installed. The
+ * exit status is 0 if no case failed, 1 if one did or the kit could not run, 2
+ * for arguments that cannot be; a backend that cannot be used here is skipped.
  */
 #include <dirent.h>
 #include <pthread.h>
@@ -204,6 +203,8 @@ take_arguments(int argc, char **argv, struct ulv_conformance_opts *opts)
             opts->seed = strtoull(value, NULL, 0);
         else if (strcmp(argv[i - 1], "--patience") == 0)
             opts->patience = strtoull(value, NULL, 0) * 1000000000;
+        else if (strcmp(argv[i - 1], "--launcher") == 0)
+            opts->launcher = value;
         else
             return fprintf(stderr, "%s %s?\n", argv[i - 1], value), false;
     }

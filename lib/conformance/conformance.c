@@ -9,7 +9,7 @@
 static const char *const groups[] = {
     "lifecycle", "memory",    "calls", "faults",    "budget",
     "kicks",     "pause",     "registers", "hold",  "doorbells",
-    "processors", "exhaustion", "churn",
+    "processors", "exhaustion", "churn", "save",    "track",
 };
 
 /* In the order in which they are run: what others build on first. */
@@ -25,6 +25,8 @@ static const struct case_list *const lists[] = {
     &ulv_kit_register_cases,
     &ulv_kit_hold,
     &ulv_kit_doorbells,
+    &ulv_kit_save,
+    &ulv_kit_track,
     &ulv_kit_processors,
     &ulv_kit_exhaustion,
     &ulv_kit_churn,
@@ -104,6 +106,9 @@ missing(const struct kit *k, uint32_t needs)
         { NEEDS_BESIDE, k->ops->vcpu_event != NULL && k->ops->vcpu_hold != NULL,
           "it has no vcpu_event: its guests run in vcpu_run only" },
         { NEEDS_THREADED, k->caps.can_thread != 0, "caps.can_thread is 0" },
+        { NEEDS_SAVE, k->caps.can_save != 0, "caps.can_save is 0" },
+        { NEEDS_TRACK, k->caps.can_track != 0, "caps.can_track is 0" },
+        { NEEDS_TIME, k->ops->vcpu_time != NULL, "it has no vcpu_time" },
         { NEEDS_THREAD, k->opts->thread_start != NULL,
           "the caller gave no thread_start" },
         { NEEDS_USAGE, k->opts->usage != NULL, "the caller gave no usage" },
@@ -275,7 +280,9 @@ make_kit(const struct ulv_conformance_opts *opts)
     if (k == NULL)
         return NULL;
     k->opts = opts;
-    k->ops = opts->backend;
+    memcpy(&k->table, opts->backend,
+           ULV_MIN(opts->backend->size, sizeof(k->table)));
+    k->ops = &k->table;
     k->real = host;
     k->random = opts->seed;
     k->repeats = opts->repeats != 0 ? opts->repeats : REPEATS;

@@ -107,6 +107,8 @@ struct stage {
 
 struct kit {
     const struct ulv_conformance_opts *opts;
+    /* the backend's, and NULL where its table ends before ours */
+    struct ulv_backend_ops table;
     const struct ulv_backend_ops *ops;
     const struct ulv_host *real;
     struct kit_host host;
@@ -130,6 +132,9 @@ struct kit {
 #define NEEDS_THREADED  UINT32_C(128)
 #define NEEDS_USAGE     UINT32_C(256)
 #define NEEDS_START     UINT32_C(512)
+#define NEEDS_SAVE      UINT32_C(1024)
+#define NEEDS_TRACK     UINT32_C(2048)
+#define NEEDS_TIME      UINT32_C(4096)
 
 struct test_case {
     const char *name;
@@ -146,7 +151,8 @@ struct case_list {
 extern const struct case_list ulv_kit_lifecycle, ulv_kit_memory,
     ulv_kit_remapping, ulv_kit_call_cases, ulv_kit_faults, ulv_kit_budget,
     ulv_kit_kicks, ulv_kit_pause, ulv_kit_register_cases, ulv_kit_hold,
-    ulv_kit_doorbells, ulv_kit_processors, ulv_kit_exhaustion, ulv_kit_churn;
+    ulv_kit_doorbells, ulv_kit_save, ulv_kit_track, ulv_kit_processors,
+    ulv_kit_exhaustion, ulv_kit_churn;
 
 /* ---- conformance.c ------------------------------------------------------- */
 
@@ -219,6 +225,9 @@ bool ulv_kit_run_once(struct stage *s, uint32_t idx, ulv_nsec budget_ns,
                       struct ulv_exit *ret);
 /* Until an exit. */
 bool ulv_kit_run(struct stage *s, uint32_t idx, struct ulv_exit *ret);
+/* Processor 0 of a guest that counts in RESULT: interrupted where nobody chose,
+ * behind at least one count more. */
+bool ulv_kit_run_a_little(struct stage *s);
 bool ulv_kit_run_call(struct stage *s, uint32_t idx, uint64_t number,
                       struct ulv_exit *ret);
 /* address: or ANYWHERE. The vcpu is looked at once more: it has ended. */

@@ -196,7 +196,8 @@ ulv_kit_code_\name\()_end:
 
     guest registers
     .set n, 1
-    .irp name, rax, rbx, rcx, rdx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13, r14, r15
+    .irp name, rax, rbx, rcx, rdx, rsi, rdi, rbp, \
+        r8, r9, r10, r11, r12, r13, r14, r15
     movabs $(n * 0x0101010101010101), %\name
     .set n, n + 1
     .endr

@@ -7,7 +7,7 @@ test_table(struct kit *k)
 {
     const struct ulv_backend_ops *ops = k->ops;
 
-    REQUIRE(k, ops->size >= offsetof(struct ulv_backend_ops, vcpu_event),
+    REQUIRE(k, ops->size > offsetof(struct ulv_backend_ops, vcpu_registers),
             "size is %u", (uint64_t)ops->size);
     REQUIRE(k, ops->name != NULL && ops->name[0] != '\0', "it has no name");
     REQUIRE(k, ops->machine_bytes > 0 && ops->vcpu_bytes > 0,
@@ -29,6 +29,15 @@ test_table(struct kit *k)
             (uint64_t)k->caps.vcpus_max);
     REQUIRE(k, k->caps.can_thread == 0 || ops->vcpu_event != NULL,
             "caps.can_thread without vcpu_event");
+    REQUIRE(k,
+            k->caps.can_save == 0 ||
+                (ops->vcpu_save != NULL && ops->vcpu_restore != NULL &&
+                 ops->state_check != NULL && k->caps.state_bytes_max > 0),
+            "caps.can_save without the functions, or without state_bytes_max");
+    REQUIRE(k,
+            k->caps.can_track == 0 ||
+                (ops->track != NULL && ops->collect != NULL),
+            "caps.can_track without the functions");
 }
 
 static void
@@ -51,8 +60,10 @@ test_capabilities(struct kit *k)
                 caps.guest_address_max % PAGE == 0,
             "guest_address_max is %x, not whole pages up to the window of a "
             "guest at %x", caps.guest_address_max, ULV_GUEST_WINDOW);
-    REQUIRE(k, (caps.can_save_registers | caps.can_remap | caps.can_thread) <=
-            1, "a capability is neither 0 nor 1");
+    REQUIRE(k,
+            (caps.can_save_registers | caps.can_remap | caps.can_thread |
+             caps.can_save | caps.can_track) <= 1,
+            "a capability is neither 0 nor 1");
     REQUIRE(k,
             caps.version[0] != '\0' &&
                 ulv_string_length(caps.version, sizeof(caps.version)) <

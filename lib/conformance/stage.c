@@ -2,7 +2,8 @@
 /* Memory, machines and their processors, and running them. */
 #include "conformance/conformance_priv.h"
 
-#define TURN (100 * MILLISECOND) /* between two looks at the clock */
+#define TURN   (100 * MILLISECOND) /* between two looks at the clock */
+#define LITTLE (MILLISECOND / 10)
 
 /* ---- memory -------------------------------------------------------------- */
 
@@ -275,6 +276,28 @@ ulv_kit_run(struct stage *s, uint32_t idx, struct ulv_exit *ret)
     } while (host->now(host->self) - start < k->patience);
     return ulv_kit_fail(s->kit, "no exit within %u ms",
                         k->patience / MILLISECOND);
+}
+
+bool
+ulv_kit_run_a_little(struct stage *s)
+{
+    uint64_t was = ulv_kit_word(s, RESULT);
+    ulv_nsec longest = LITTLE;
+    struct ulv_exit out;
+
+    do {
+        if (longest >= s->kit->patience)
+            return ulv_kit_fail(s->kit, "the guest stays where it is");
+        if (!ulv_kit_run_once(s, 0, ulv_kit_random(s->kit) % longest, &out))
+            return false;
+        if (out.reason != ULV_EXIT_INTERRUPTED)
+            return ulv_kit_fail(s->kit,
+                                "exit reason %u; the guest says that its "
+                                "registers are not as they were",
+                                (uint64_t)out.reason);
+        longest += longest / 4;
+    } while (ulv_kit_word(s, RESULT) == was);
+    return true;
 }
 
 void

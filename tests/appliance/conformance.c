@@ -9,6 +9,8 @@
 
 #include "base/base.h"
 
+#define REPEATS 200u /* an emulator is slow */
+
 static struct ulv_bare bare;
 
 static void
@@ -60,6 +62,7 @@ ulv_bare_main(const struct ulv_bare_boot *boot)
     heap_free = bare.heap_free;
     opts.backend = &ulv_backend_vtx;
     opts.host = &bare.host;
+    opts.repeats = REPEATS;
     opts.report = report;
     opts.usage = usage;
     if (ulv_conformance_run(&opts, &counts, &diag) != ULV_OK) {

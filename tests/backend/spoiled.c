@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 #include "spoiled.h"
 
-#include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,50 +9,10 @@
 #define RESULT 0x8000 /* where the guests of the kit store first */
 #define PAGE   UINT64_C(4096)
 
-static const struct ulv_backend_ops *real;
+const struct ulv_backend_ops *spoiled_real;
 static struct ulv_backend_ops spoiled;
 static uint8_t *ram; /* of the last machine */
 static uint32_t flag;
-
-/* ---- threads ------------------------------------------------------------- */
-
-struct thread {
-    pthread_t id;
-    void (*function)(void *argument);
-    void *argument;
-};
-
-static void *
-run_thread(void *thread)
-{
-    struct thread *t = thread;
-
-    t->function(t->argument);
-    return NULL;
-}
-
-bool
-spoiled_thread_start(void *self, void (*function)(void *argument),
-                     void *argument, void **ret_thread)
-{
-    struct thread *t = calloc(1, sizeof(*t));
-
-    (void)self;
-    t->function = function;
-    t->argument = argument;
-    *ret_thread = t;
-    return pthread_create(&t->id, NULL, run_thread, t) == 0;
-}
-
-void
-spoiled_thread_join(void *self, void *thread)
-{
-    struct thread *t = thread;
-
-    (void)self;
-    (void)pthread_join(t->id, NULL);
-    free(t);
-}
 
 /* ---- machines ------------------------------------------------------------ */
 
@@ -62,7 +20,7 @@ static ulv_status
 probe_without_version(const struct ulv_host *host,
                       struct ulv_backend_caps *ret_caps, struct ulv_diag *diag)
 {
-    ulv_status status = real->probe(host, ret_caps, diag);
+    ulv_status status = spoiled_real->probe(host, ret_caps, diag);
 
     ret_caps->version[0] = '\0';
     return status;
@@ -79,7 +37,7 @@ probe_with_too_many_regions(const struct ulv_host *host,
                             struct ulv_backend_caps *ret_caps,
                             struct ulv_diag *diag)
 {
-    ulv_status status = real->probe(host, ret_caps, diag);
+    ulv_status status = spoiled_real->probe(host, ret_caps, diag);
 
     ret_caps->regions_max += 5;
     return status;
@@ -98,7 +56,7 @@ init_with_any_gate(void *machine, const struct ulv_machine_cfg *cfg,
     struct ulv_machine_cfg good = *cfg;
 
     good.gate = ULV_GUEST_GATE;
-    return real->machine_init(machine, &good, diag);
+    return spoiled_real->machine_init(machine, &good, diag);
 }
 
 static void
@@ -112,7 +70,7 @@ init_and_leak_descriptor(void *machine, const struct ulv_machine_cfg *cfg,
                          struct ulv_diag *diag)
 {
     (void)dup(0);
-    return real->machine_init(machine, cfg, diag);
+    return spoiled_real->machine_init(machine, cfg, diag);
 }
 
 static void
@@ -128,7 +86,7 @@ init_and_leak_memory(void *machine, const struct ulv_machine_cfg *cfg,
     /* what it is given back as is not what it was asked for */
     cfg->host->free(cfg->host->self, cfg->host->alloc(cfg->host->self, 64, 16),
                     48);
-    return real->machine_init(machine, cfg, diag);
+    return spoiled_real->machine_init(machine, cfg, diag);
 }
 
 static void
@@ -144,7 +102,7 @@ init_and_believe_the_host(void *machine, const struct ulv_machine_cfg *cfg,
     void *p = cfg->host->alloc(cfg->host->self, 64, 16);
 
     cfg->host->free(cfg->host->self, p, 64);
-    return real->machine_init(machine, cfg, diag);
+    return spoiled_real->machine_init(machine, cfg, diag);
 }
 
 static void
@@ -167,15 +125,15 @@ map_and_tell(void *machine, ulv_gpa guest, uint64_t bytes, ulv_handle memory,
 {
     if (guest.value == ULV_GUEST_RAM_BASE)
         ram = p;
-    return real->map(machine, guest, bytes, memory, offset, p, access);
+    return spoiled_real->map(machine, guest, bytes, memory, offset, p, access);
 }
 
 static ulv_status
 map_writable(void *machine, ulv_gpa guest, uint64_t bytes, ulv_handle memory,
              uint64_t offset, void *p, uint32_t access)
 {
-    return real->map(machine, guest, bytes, memory, offset, p,
-                     access | ULV_GUEST_WRITE);
+    return spoiled_real->map(machine, guest, bytes, memory, offset, p,
+                             access | ULV_GUEST_WRITE);
 }
 
 static void
@@ -188,8 +146,8 @@ static ulv_status
 map_executable(void *machine, ulv_gpa guest, uint64_t bytes, ulv_handle memory,
                uint64_t offset, void *p, uint32_t access)
 {
-    return real->map(machine, guest, bytes, memory, offset, p,
-                     access | ULV_GUEST_EXECUTE);
+    return spoiled_real->map(machine, guest, bytes, memory, offset, p,
+                             access | ULV_GUEST_EXECUTE);
 }
 
 static void
@@ -203,7 +161,7 @@ map_anything(void *machine, ulv_gpa guest, uint64_t bytes, ulv_handle memory,
              uint64_t offset, void *p, uint32_t access)
 {
     ulv_status status =
-        real->map(machine, guest, bytes, memory, offset, p, access);
+        spoiled_real->map(machine, guest, bytes, memory, offset, p, access);
 
     return status == ULV_E_ARG || status == ULV_E_EXISTS ? ULV_OK : status;
 }
@@ -219,8 +177,8 @@ map_from_the_start(void *machine, ulv_gpa guest, uint64_t bytes,
                    ulv_handle memory, uint64_t offset, void *p,
                    uint32_t access)
 {
-    return real->map(machine, guest, bytes, memory, 0, (uint8_t *)p - offset,
-                     access);
+    return spoiled_real->map(machine, guest, bytes, memory, 0,
+                             (uint8_t *)p - offset, access);
 }
 
 static void
@@ -235,7 +193,7 @@ map_a_page_less(void *machine, ulv_gpa guest, uint64_t bytes,
 {
     if (bytes > ULV_MIB(2))
         bytes -= PAGE;
-    return real->map(machine, guest, bytes, memory, offset, p, access);
+    return spoiled_real->map(machine, guest, bytes, memory, offset, p, access);
 }
 
 static void
@@ -250,9 +208,9 @@ map_a_page_more(void *machine, ulv_gpa guest, uint64_t bytes,
 {
     /* of which it has nothing: what lies behind it is somebody else's */
     if (bytes == PAGE)
-        (void)real->map(machine, (ulv_gpa){ guest.value + PAGE }, PAGE, memory,
-                        offset, p, access);
-    return real->map(machine, guest, bytes, memory, offset, p, access);
+        (void)spoiled_real->map(machine, (ulv_gpa){ guest.value + PAGE }, PAGE,
+                                memory, offset, p, access);
+    return spoiled_real->map(machine, guest, bytes, memory, offset, p, access);
 }
 
 static void
@@ -281,7 +239,7 @@ unmap_and_scrub(void *machine, ulv_gpa guest, uint64_t bytes)
 {
     if (guest.value != ULV_GUEST_RAM_BASE && ram != NULL)
         memset(ram, 0, bytes);
-    return real->unmap(machine, guest, bytes);
+    return spoiled_real->unmap(machine, guest, bytes);
 }
 
 static ulv_status
@@ -290,7 +248,7 @@ map_and_remember(void *machine, ulv_gpa guest, uint64_t bytes,
 {
     if (guest.value != ULV_GUEST_RAM_BASE)
         ram = p;
-    return real->map(machine, guest, bytes, memory, offset, p, access);
+    return spoiled_real->map(machine, guest, bytes, memory, offset, p, access);
 }
 
 static void
@@ -305,7 +263,7 @@ scrubs_what_it_unmaps(struct ulv_backend_ops *ops)
 static ulv_status
 run_with_moved_fault(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *ret)
 {
-    ulv_status status = real->vcpu_run(vcpu, budget_ns, ret);
+    ulv_status status = spoiled_real->vcpu_run(vcpu, budget_ns, ret);
 
     if (ret->reason == ULV_EXIT_FAULT)
         ret->u.fault.address &= ~(PAGE - 1);
@@ -321,7 +279,7 @@ tells_the_page_of_a_fault(struct ulv_backend_ops *ops)
 static ulv_status
 run_with_other_kind(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *ret)
 {
-    ulv_status status = real->vcpu_run(vcpu, budget_ns, ret);
+    ulv_status status = spoiled_real->vcpu_run(vcpu, budget_ns, ret);
 
     if (ret->reason == ULV_EXIT_FAULT &&
         ret->u.fault.kind == ULV_FAULT_WRITE)
@@ -338,7 +296,7 @@ takes_writes_for_reads(struct ulv_backend_ops *ops)
 static ulv_status
 run_with_other_bytes(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *ret)
 {
-    ulv_status status = real->vcpu_run(vcpu, budget_ns, ret);
+    ulv_status status = spoiled_real->vcpu_run(vcpu, budget_ns, ret);
 
     if (ret->reason == ULV_EXIT_FAULT)
         ret->u.fault.instruction[0] ^= 1;
@@ -354,7 +312,7 @@ tells_other_instructions(struct ulv_backend_ops *ops)
 static ulv_status
 run_with_other_registers(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *ret)
 {
-    ulv_status status = real->vcpu_run(vcpu, budget_ns, ret);
+    ulv_status status = spoiled_real->vcpu_run(vcpu, budget_ns, ret);
 
     if (ret->reason == ULV_EXIT_FAULT)
         ret->u.fault.registers.r11 = ret->u.fault.registers.r12;
@@ -370,7 +328,7 @@ mixes_registers_of_a_fault(struct ulv_backend_ops *ops)
 static ulv_status
 run_on(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *ret)
 {
-    ulv_status status = real->vcpu_run(vcpu, budget_ns, ret);
+    ulv_status status = spoiled_real->vcpu_run(vcpu, budget_ns, ret);
 
     if (ret->reason == ULV_EXIT_ENDED)
         ret->reason = ULV_EXIT_INTERRUPTED;
@@ -386,7 +344,7 @@ runs_on_after_a_fault(struct ulv_backend_ops *ops)
 static ulv_status
 run_one_more(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *ret)
 {
-    ulv_status status = real->vcpu_run(vcpu, budget_ns, ret);
+    ulv_status status = spoiled_real->vcpu_run(vcpu, budget_ns, ret);
 
     if (ret->reason == ULV_EXIT_FAULT)
         ram[RESULT] = 1; /* as the next instruction would */
@@ -403,7 +361,7 @@ carries_out_what_is_behind_a_fault(struct ulv_backend_ops *ops)
 static ulv_status
 run_and_swap(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *ret)
 {
-    ulv_status status = real->vcpu_run(vcpu, budget_ns, ret);
+    ulv_status status = spoiled_real->vcpu_run(vcpu, budget_ns, ret);
     uint64_t *argument = ret->u.call.argument;
     uint64_t second = argument[1];
 
@@ -424,7 +382,7 @@ static ulv_status
 run_and_leave(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *ret)
 {
     struct ulv_exit out;
-    ulv_status status = real->vcpu_run(vcpu, budget_ns, &out);
+    ulv_status status = spoiled_real->vcpu_run(vcpu, budget_ns, &out);
 
     if (out.reason != ULV_EXIT_INTERRUPTED)
         *ret = out;
@@ -441,7 +399,7 @@ static ulv_status
 run_without_budget(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *ret)
 {
     (void)budget_ns;
-    return real->vcpu_run(vcpu, 0, ret);
+    return spoiled_real->vcpu_run(vcpu, 0, ret);
 }
 
 static void
@@ -453,7 +411,7 @@ lets_nobody_run(struct ulv_backend_ops *ops)
 static ulv_status
 run_and_lose_a_count(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *ret)
 {
-    ulv_status status = real->vcpu_run(vcpu, budget_ns, ret);
+    ulv_status status = spoiled_real->vcpu_run(vcpu, budget_ns, ret);
 
     if (++flag % 8 == 0)
         ram[RESULT + 8]--;
@@ -473,7 +431,7 @@ loses_a_store_in_a_pause(struct ulv_backend_ops *ops)
 static void
 answer_in_wrong_register(void *vcpu, int64_t status, uint64_t value)
 {
-    real->vcpu_answer(vcpu, (int64_t)value, (uint64_t)status);
+    spoiled_real->vcpu_answer(vcpu, (int64_t)value, (uint64_t)status);
 }
 
 static void
@@ -489,7 +447,7 @@ answer_late(void *vcpu, int64_t status, uint64_t value)
     static int64_t last_status;
     static uint64_t last_value;
 
-    real->vcpu_answer(vcpu, last_status, last_value);
+    spoiled_real->vcpu_answer(vcpu, last_status, last_value);
     last_status = status;
     last_value = value;
 }
@@ -516,7 +474,7 @@ static void
 kick_sometimes(void *vcpu)
 {
     if (__atomic_add_fetch(&flag, 1, __ATOMIC_RELAXED) % 8 != 0)
-        real->vcpu_kick(vcpu);
+        spoiled_real->vcpu_kick(vcpu);
 }
 
 static void
@@ -530,14 +488,14 @@ static void
 kick_and_say_so(void *vcpu)
 {
     flag = 1;
-    real->vcpu_kick(vcpu);
+    spoiled_real->vcpu_kick(vcpu);
 }
 
 /* It comes back with nothing, and the call it had is never seen. */
 static ulv_status
 run_and_drop(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *ret)
 {
-    ulv_status status = real->vcpu_run(vcpu, budget_ns, ret);
+    ulv_status status = spoiled_real->vcpu_run(vcpu, budget_ns, ret);
 
     if (ret->reason == ULV_EXIT_CALL && flag == 1) {
         ret->reason = ULV_EXIT_INTERRUPTED;
@@ -559,7 +517,7 @@ drops_a_call_for_a_kick(struct ulv_backend_ops *ops)
 static ulv_status
 registers_of_another_time(void *vcpu, struct ulv_registers *ret)
 {
-    ulv_status status = real->vcpu_registers(vcpu, ret);
+    ulv_status status = spoiled_real->vcpu_registers(vcpu, ret);
 
     ret->rbx = ret->rax;
     return status;
@@ -575,7 +533,7 @@ static ulv_status
 doorbell_of_paper(void *machine, uint32_t slot, ulv_handle bell)
 {
     (void)bell;
-    return real->doorbell(machine, slot, ULV_NO_HANDLE);
+    return spoiled_real->doorbell(machine, slot, ULV_NO_HANDLE);
 }
 
 static void
@@ -605,14 +563,15 @@ init_and_remember(void *vcpu, void *machine, uint32_t idx, ulv_gpa entry,
 {
     if (idx == 0)
         kicked_first = vcpu;
-    return real->vcpu_init(vcpu, machine, idx, entry, stack, argument, diag);
+    return spoiled_real->vcpu_init(vcpu, machine, idx, entry, stack, argument,
+                                   diag);
 }
 
 static void
 kick_the_first(void *vcpu)
 {
     (void)vcpu;
-    real->vcpu_kick(kicked_first);
+    spoiled_real->vcpu_kick(kicked_first);
 }
 
 static void
@@ -630,7 +589,8 @@ init_with_one_argument(void *vcpu, void *machine, uint32_t idx, ulv_gpa entry,
     static uint64_t first;
 
     first = idx == 0 ? argument : first;
-    return real->vcpu_init(vcpu, machine, idx, entry, stack, first, diag);
+    return spoiled_real->vcpu_init(vcpu, machine, idx, entry, stack, first,
+                                   diag);
 }
 
 static void
@@ -755,7 +715,7 @@ const size_t spoil_count = ULV_COUNT_OF(spoils);
 const struct ulv_backend_ops *
 spoil(const struct ulv_backend_ops *backend, const struct spoil *row)
 {
-    real = backend;
+    spoiled_real = backend;
     spoiled = *backend;
     ram = NULL;
     row->apply(&spoiled);

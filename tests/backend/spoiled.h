@@ -17,15 +17,14 @@ struct spoil {
     void (*apply)(struct ulv_backend_ops *ops);
 };
 
-extern const struct spoil spoils[];
-extern const size_t spoil_count;
+extern const struct spoil spoils[], state_spoils[];
+extern const size_t spoil_count, state_spoil_count;
+
+/* What is behind the one that is spoiled. */
+extern const struct ulv_backend_ops *spoiled_real;
 
 /* The backend with that done to it; good until the next call. */
 const struct ulv_backend_ops *spoil(const struct ulv_backend_ops *real,
                                     const struct spoil *row);
-
-bool spoiled_thread_start(void *self, void (*function)(void *argument),
-                          void *argument, void **ret_thread);
-void spoiled_thread_join(void *self, void *thread);
 
 #endif

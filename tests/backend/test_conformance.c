@@ -7,6 +7,7 @@
 #include "../unit/port/port_test.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -50,6 +51,44 @@ usage(void *self, struct ulv_conformance_usage *ret)
     ret->handles = open_descriptors();
 }
 
+struct thread {
+    pthread_t id;
+    void (*function)(void *argument);
+    void *argument;
+};
+
+static void *
+run_thread(void *thread)
+{
+    struct thread *t = thread;
+
+    t->function(t->argument);
+    return NULL;
+}
+
+static bool
+start_thread(void *self, void (*function)(void *argument), void *argument,
+             void **ret_thread)
+{
+    struct thread *t = calloc(1, sizeof(*t));
+
+    (void)self;
+    t->function = function;
+    t->argument = argument;
+    *ret_thread = t;
+    return pthread_create(&t->id, NULL, run_thread, t) == 0;
+}
+
+static void
+join_thread(void *self, void *thread)
+{
+    struct thread *t = thread;
+
+    (void)self;
+    (void)pthread_join(t->id, NULL);
+    free(t);
+}
+
 static void
 opts_init(struct ulv_conformance_opts *opts,
           const struct ulv_backend_ops *ops, struct said *said)
@@ -60,8 +99,8 @@ opts_init(struct ulv_conformance_opts *opts,
     opts->launcher = launcher;
     opts->repeats = 20;
     opts->report = report;
-    opts->thread_start = spoiled_thread_start;
-    opts->thread_join = spoiled_thread_join;
+    opts->thread_start = start_thread;
+    opts->thread_join = join_thread;
     opts->usage = usage;
     opts->self = said;
     if (strcmp(ops->name, "mock") == 0)
@@ -203,6 +242,14 @@ test_conformance__groups_have_names_and_cases(void **state)
     assert_int_equal(all.cases, all.passed + all.failed + all.skipped);
 }
 
+static struct CMUnitTest
+case_of(const struct spoil *row)
+{
+    return (struct CMUnitTest){ .name = row->what,
+                                .test_func = test_spoiled,
+                                .initial_state = (void *)(uintptr_t)row };
+}
+
 int
 main(int argc, char **argv)
 {
@@ -212,18 +259,17 @@ main(int argc, char **argv)
         cmocka_unit_test(test_conformance__groups_have_names_and_cases),
     };
     struct CMUnitTest tests[SPOILS_MAX] = { 0 };
+    size_t count = 0;
 
-    if (argc != 2 || spoil_count > SPOILS_MAX)
+    if (argc != 2 || spoil_count + state_spoil_count + ULV_COUNT_OF(own) >
+                         SPOILS_MAX)
         return 2;
     launcher = argv[1];
-    for (size_t i = 0; i < spoil_count; i++) {
-        tests[i].name = spoils[i].what;
-        tests[i].test_func = test_spoiled;
-        tests[i].initial_state = (void *)(uintptr_t)&spoils[i];
-    }
+    for (size_t i = 0; i < spoil_count; i++)
+        tests[count++] = case_of(&spoils[i]);
+    for (size_t i = 0; i < state_spoil_count; i++)
+        tests[count++] = case_of(&state_spoils[i]);
     for (size_t i = 0; i < ULV_COUNT_OF(own); i++)
-        tests[spoil_count + i] = own[i];
-    return _cmocka_run_group_tests("conformance", tests,
-                                   spoil_count + ULV_COUNT_OF(own), NULL,
-                                   NULL);
+        tests[count++] = own[i];
+    return _cmocka_run_group_tests("conformance", tests, count, NULL, NULL);
 }
