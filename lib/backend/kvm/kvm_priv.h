@@ -134,6 +134,8 @@ ulv_status ulv_kvm_stay(struct vcpu *v, ulv_nsec budget_ns);
 ulv_status ulv_kvm_vcpu_init(void *vcpu, void *machine, uint32_t idx,
                              ulv_gpa entry, ulv_gpa stack, uint64_t argument,
                              struct ulv_diag *diag);
+/* Of the task in TR, which has a guest's permissions for ports. */
+uint8_t ulv_kvm_task_type(void);
 void ulv_kvm_vcpu_fini(void *vcpu);
 ulv_status ulv_kvm_vcpu_start(void *vcpu, ulv_gpa entry, ulv_gpa stack,
                               uint64_t argument);

@@ -376,6 +376,8 @@ set_selectors(const struct vcpu *v, const uint16_t selector[4],
 
     if (ioctl(v->fd, KVM_GET_SREGS, &s) != 0)
         return ulv_kvm_error(diag, "KVM_GET_SREGS");
+    /* KVM on SVM reads it as busy, whatever it was set to */
+    s.tr.type = ulv_kvm_task_type();
     set_selector(&s.ds, &s.cs, selector[0]);
     set_selector(&s.es, &s.cs, selector[1]);
     set_selector(&s.fs, &s.cs, selector[2]);

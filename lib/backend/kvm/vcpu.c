@@ -59,8 +59,8 @@ segment(uint16_t selector, uint8_t type, uint8_t dpl, bool code)
  * that QEMU emulates gives a guest no port by a permission bit map unless the
  * type is "available", which is what AMD's have there after a guest's own LTR.
  */
-static uint8_t
-task_type(void)
+uint8_t
+ulv_kvm_task_type(void)
 {
     uint32_t a, b, c, d;
     char name[12];
@@ -88,7 +88,7 @@ ulv_kvm_set_system_registers(const struct vcpu *v, struct ulv_diag *diag)
                                  .limit = 119,
                                  .selector = (uint16_t)(SELECTOR_TSS +
                                                         v->idx * 16),
-                                 .type = task_type(),
+                                 .type = ulv_kvm_task_type(),
                                  .present = 1 };
     s.ldt = (struct kvm_segment){ .unusable = 1 };
     s.gdt.base = GDT;
