@@ -184,7 +184,7 @@ take_arguments(int argc, char **argv, struct ulv_conformance_opts *opts)
     opts->backend = &BACKEND;
 #endif
     for (int i = 1; i < argc; i++) {
-        const char *value = i + 1 < argc ? argv[i + 1] : "";
+        const char *value = argv[i + 1]; /* NULL behind the last one */
 
         if (argv[i][0] != '-') {
             opts->backend = find_backend(argv[i]);
@@ -192,6 +192,8 @@ take_arguments(int argc, char **argv, struct ulv_conformance_opts *opts)
                 return fprintf(stderr, "no backend %s\n", argv[i]), false;
             continue;
         }
+        if (value == NULL)
+            return fprintf(stderr, "%s what?\n", argv[i]), false;
         i++;
         if (strcmp(argv[i - 1], "--case") == 0)
             opts->only = value;

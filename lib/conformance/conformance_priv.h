@@ -59,9 +59,11 @@ extern const struct guest ulv_kit_errands;
 #define ERRAND_READ    1 /* eight bytes; argument 0 of the next call */
 #define ERRAND_WRITE   2 /* eight bytes: VALUE */
 #define ERRAND_EXECUTE 3 /* call it */
-#define ERRAND_ADD     4 /* 1, in one instruction */
-/* Adds 1 at the address in rdi, without end. */
-extern const struct guest ulv_kit_adder;
+/* 1, in one instruction. Where nothing is, a processor calls that a write, and
+ * QEMU's a read. */
+#define ERRAND_ADD     4
+/* Counts at the address in rdi, without end, and only writes there. */
+extern const struct guest ulv_kit_writer;
 /* Goes nowhere. */
 extern const struct guest ulv_kit_spin;
 /* Rings the doorbell of slot 5, stores the answer, yields. */

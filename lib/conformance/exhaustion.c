@@ -77,6 +77,9 @@ test_refusals(struct kit *k)
                     status == ULV_E_HOST,
                 "refusal %u by the host: %s", refused,
                 ulv_status_name(status));
+        REQUIRE(k, status == ULV_OK || k->host.acquired >= refused,
+                "a machine cannot be made: %s %s", ulv_status_name(status),
+                diag.text);
         REQUIRE(k, status != ULV_OK || k->host.acquired < refused,
                 "refusal %u by the host was not noticed", refused);
         if (status == ULV_OK && !ulv_kit_run_echo(s, 0, ARGUMENT))

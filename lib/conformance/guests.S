@@ -161,10 +161,11 @@ ulv_kit_code_\name\()_end:
     jmp 1b
     finish errands
 
-    guest adder
-1:  lock incq (%rdi)
+    guest writer
+1:  inc %rax
+    mov %rax, (%rdi)
     jmp 1b
-    finish adder
+    finish writer
 
     guest spin
 1:  jmp 1b

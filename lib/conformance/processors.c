@@ -147,7 +147,7 @@ test_unmap(struct kit *k)
     struct ulv_exit out;
     uint64_t was;
 
-    if (page == NULL || !ulv_kit_machine(s, &ulv_kit_adder, &setup))
+    if (page == NULL || !ulv_kit_machine(s, &ulv_kit_writer, &setup))
         return;
     REQUIRE(k, ulv_kit_map(s, OTHER, page, ULV_GUEST_WRITE) == ULV_OK,
             "map failed");

@@ -61,7 +61,7 @@ test_taken(struct kit *k)
     REQUIRE(k, page->p[0] == 1,
             "what the guest wrote is gone with the mapping: %u",
             (uint64_t)page->p[0]);
-    ulv_kit_answer(s, 0, ERRAND_ADD, OTHER);
+    ulv_kit_answer(s, 0, ERRAND_WRITE, OTHER);
     if (!ulv_kit_run_fault(s, 0, ULV_FAULT_WRITE, OTHER, &out))
         return;
     REQUIRE(k, page->p[0] == 1, "the guest reached memory that was unmapped");
@@ -111,7 +111,7 @@ test_under_way(struct kit *k)
     uint64_t was;
 
     if (m[0] == NULL || m[1] == NULL ||
-        !ulv_kit_machine(s, &ulv_kit_adder, &(struct setup){ 0 }) ||
+        !ulv_kit_machine(s, &ulv_kit_writer, &(struct setup){ 0 }) ||
         !map(s, OTHER, m[0], ULV_GUEST_WRITE) || !ulv_kit_vcpu(s, 0, OTHER))
         return;
     for (uint64_t i = 0; i < 100; i++) {
