@@ -60,7 +60,8 @@ struct kicker {
     struct kit *kit;
     struct stage *stage;
     uint32_t asked; /* how many kicks, one after the other */
-    uint32_t begun; /* how many of these it has set about */
+    uint32_t begun; /* how many of these it has set about; in a storm, how
+                       many threads take part */
     uint32_t stop;
 };
 
@@ -110,6 +111,8 @@ storm(void *argument)
     for (uint32_t n = 1; get(&w->stop) == 0; n++) {
         for (uint32_t i = 0; i < n % BURST; i++)
             w->kit->ops->vcpu_kick(w->stage->vcpu[0]);
+        if (n == 1)
+            (void)__atomic_add_fetch(&w->begun, 1, __ATOMIC_SEQ_CST);
         delay(w, n * 7919u % LULL);
     }
 }
@@ -127,6 +130,13 @@ end(struct kit *k, struct kicker *w, void *thread)
 {
     set(&w->stop, 1);
     k->opts->thread_join(k->opts->self, thread);
+}
+
+static void
+wait_for(const struct kicker *w, uint32_t threads)
+{
+    while (get(&w->begun) != threads)
+        continue;
 }
 
 /* One kick, and the run that it ends: a run may end for less, also just before
@@ -180,6 +190,8 @@ test_storm(struct kit *k)
     while (s != NULL && threads < STORMS &&
            start(k, storm, &w, &thread[threads]))
         threads++;
+    if (threads == STORMS)
+        wait_for(&w, threads);
     for (uint64_t n = 0; threads == STORMS && n < k->repeats; n++) {
         if (!ulv_kit_run_echo(s, 0, ARGUMENT + n * pace))
             break;
@@ -199,6 +211,7 @@ test_storm_of_pauses(struct kit *k)
 
     if (s == NULL || !start(k, storm, &w, &thread))
         return;
+    wait_for(&w, 1);
     for (uint64_t i = 0; i < k->repeats; i++) {
         if (!ulv_kit_run_once(s, 0, MILLISECOND, &out) ||
             out.reason != ULV_EXIT_INTERRUPTED)

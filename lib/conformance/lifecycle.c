@@ -73,12 +73,21 @@ test_capabilities(struct kit *k)
             "two probes say two things");
 }
 
+/* Handles that the zeroes would be are not its own. */
 static void
 test_finish_nothing(struct kit *k)
 {
+    struct ulv_conformance_usage before = { 0 }, after = { 0 };
+
+    if (k->opts->usage != NULL)
+        k->opts->usage(k->opts->self, &before);
     memset(k->stage[0].machine, 0, k->ops->machine_bytes);
     k->ops->machine_fini(k->stage[0].machine);
     k->ops->machine_fini(k->stage[0].machine);
+    if (k->opts->usage != NULL)
+        k->opts->usage(k->opts->self, &after);
+    REQUIRE(k, before.handles == after.handles, "handles: %i before, %i after",
+            before.handles, after.handles);
 }
 
 static void

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* What can be spoiled about machines and memory. */
 #include "spoiled.h"
 
 #include <string.h>
@@ -6,13 +7,13 @@
 
 #include "base/base.h"
 
-#define RESULT 0x8000 /* where the guests of the kit store first */
-#define PAGE   UINT64_C(4096)
+#define PAGE UINT64_C(4096)
 
 const struct ulv_backend_ops *spoiled_real;
+uint8_t *spoiled_ram;
+uint32_t spoiled_flag;
+
 static struct ulv_backend_ops spoiled;
-static uint8_t *ram; /* of the last machine */
-static uint32_t flag;
 
 /* ---- machines ------------------------------------------------------------ */
 
@@ -117,16 +118,125 @@ lacks_a_function(struct ulv_backend_ops *ops)
     ops->vcpu_kick = NULL;
 }
 
-/* ---- memory -------------------------------------------------------------- */
+static ulv_status
+init_with_one_vcpu(void *machine, const struct ulv_machine_cfg *cfg,
+                   struct ulv_diag *diag)
+{
+    struct ulv_machine_cfg good = *cfg;
+
+    good.vcpu_count = 1;
+    return spoiled_real->machine_init(machine, &good, diag);
+}
+
+static void
+takes_any_number_of_processors(struct ulv_backend_ops *ops)
+{
+    ops->machine_init = init_with_one_vcpu;
+}
+
+/* What a machine gives back only behind something else. */
+static const struct ulv_host *lender;
+static void *lent;
 
 static ulv_status
-map_and_tell(void *machine, ulv_gpa guest, uint64_t bytes, ulv_handle memory,
-             uint64_t offset, void *p, uint32_t access)
+init_and_borrow(void *machine, const struct ulv_machine_cfg *cfg,
+                struct ulv_diag *diag)
 {
-    if (guest.value == ULV_GUEST_RAM_BASE)
-        ram = p;
-    return spoiled_real->map(machine, guest, bytes, memory, offset, p, access);
+    lender = cfg->host;
+    lent = lender->alloc(lender->self, 64, 16);
+    spoiled_flag = 0;
+    return spoiled_real->machine_init(machine, cfg, diag);
 }
+
+static ulv_status
+run_and_tell(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *ret)
+{
+    ulv_status status = spoiled_real->vcpu_run(vcpu, budget_ns, ret);
+
+    spoiled_flag = ret->reason + 1;
+    return status;
+}
+
+static void
+fini_if_run(void *machine)
+{
+    if (lent != NULL && spoiled_flag != 0)
+        lender->free(lender->self, lent, 64);
+    lent = NULL;
+    spoiled_real->machine_fini(machine);
+}
+
+static void
+leaks_what_never_ran(struct ulv_backend_ops *ops)
+{
+    ops->machine_init = init_and_borrow;
+    ops->vcpu_run = run_and_tell;
+    ops->machine_fini = fini_if_run;
+}
+
+static void
+fini_unless_running(void *machine)
+{
+    if (lent != NULL && spoiled_flag != ULV_EXIT_INTERRUPTED + 1)
+        lender->free(lender->self, lent, 64);
+    lent = NULL;
+    spoiled_real->machine_fini(machine);
+}
+
+static void
+leaks_what_runs(struct ulv_backend_ops *ops)
+{
+    ops->machine_init = init_and_borrow;
+    ops->vcpu_run = run_and_tell;
+    ops->machine_fini = fini_unless_running;
+}
+
+static int victim = -1;
+
+static ulv_status
+init_and_keep(void *machine, const struct ulv_machine_cfg *cfg,
+              struct ulv_diag *diag)
+{
+    spoiled_flag = 1;
+    return spoiled_real->machine_init(machine, cfg, diag);
+}
+
+/* A machine of zeroes has descriptors that are nobody's, too. */
+static void
+fini_and_close(void *machine)
+{
+    if (spoiled_flag == 0 && victim >= 0)
+        (void)close(victim);
+    victim = -1;
+    spoiled_real->machine_fini(machine);
+}
+
+static void
+closes_what_it_never_opened(struct ulv_backend_ops *ops)
+{
+    victim = dup(0);
+    ops->machine_init = init_and_keep;
+    ops->machine_fini = fini_and_close;
+}
+
+static ulv_status
+probe_with_a_page_more(const struct ulv_host *host,
+                       struct ulv_backend_caps *ret_caps,
+                       struct ulv_diag *diag)
+{
+    ulv_status status = spoiled_real->probe(host, ret_caps, diag);
+
+    ret_caps->guest_address_max += PAGE;
+    return status;
+}
+
+static void
+promises_a_page_more(struct ulv_backend_ops *ops)
+{
+    ops->probe = probe_with_a_page_more;
+}
+
+/* ---- memory -------------------------------------------------------------- */
 
 static ulv_status
 map_writable(void *machine, ulv_gpa guest, uint64_t bytes, ulv_handle memory,
@@ -237,8 +347,8 @@ forgets_unmap(struct ulv_backend_ops *ops)
 static ulv_status
 unmap_and_scrub(void *machine, ulv_gpa guest, uint64_t bytes)
 {
-    if (guest.value != ULV_GUEST_RAM_BASE && ram != NULL)
-        memset(ram, 0, bytes);
+    if (guest.value != ULV_GUEST_RAM_BASE && spoiled_ram != NULL)
+        memset(spoiled_ram, 0, bytes);
     return spoiled_real->unmap(machine, guest, bytes);
 }
 
@@ -247,7 +357,7 @@ map_and_remember(void *machine, ulv_gpa guest, uint64_t bytes,
                  ulv_handle memory, uint64_t offset, void *p, uint32_t access)
 {
     if (guest.value != ULV_GUEST_RAM_BASE)
-        ram = p;
+        spoiled_ram = p;
     return spoiled_real->map(machine, guest, bytes, memory, offset, p, access);
 }
 
@@ -258,397 +368,100 @@ scrubs_what_it_unmaps(struct ulv_backend_ops *ops)
     ops->unmap = unmap_and_scrub;
 }
 
-/* ---- running ------------------------------------------------------------- */
-
 static ulv_status
-run_with_moved_fault(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *ret)
+map_before_the_run(void *machine, ulv_gpa guest, uint64_t bytes,
+                   ulv_handle memory, uint64_t offset, void *p,
+                   uint32_t access)
 {
-    ulv_status status = spoiled_real->vcpu_run(vcpu, budget_ns, ret);
-
-    if (ret->reason == ULV_EXIT_FAULT)
-        ret->u.fault.address &= ~(PAGE - 1);
-    return status;
+    if (spoiled_flag != 0)
+        return ULV_OK;
+    return spoiled_real->map(machine, guest, bytes, memory, offset, p, access);
 }
 
 static void
-tells_the_page_of_a_fault(struct ulv_backend_ops *ops)
+gives_nothing_after_the_start(struct ulv_backend_ops *ops)
 {
-    ops->vcpu_run = run_with_moved_fault;
-}
-
-static ulv_status
-run_with_other_kind(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *ret)
-{
-    ulv_status status = spoiled_real->vcpu_run(vcpu, budget_ns, ret);
-
-    if (ret->reason == ULV_EXIT_FAULT &&
-        ret->u.fault.kind == ULV_FAULT_WRITE)
-        ret->u.fault.kind = ULV_FAULT_READ;
-    return status;
-}
-
-static void
-takes_writes_for_reads(struct ulv_backend_ops *ops)
-{
-    ops->vcpu_run = run_with_other_kind;
+    ops->vcpu_run = run_and_tell;
+    ops->map = map_before_the_run;
 }
 
 static ulv_status
-run_with_other_bytes(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *ret)
+map_the_first_again(void *machine, ulv_gpa guest, uint64_t bytes,
+                    ulv_handle memory, uint64_t offset, void *p,
+                    uint32_t access)
 {
-    ulv_status status = spoiled_real->vcpu_run(vcpu, budget_ns, ret);
-
-    if (ret->reason == ULV_EXIT_FAULT)
-        ret->u.fault.instruction[0] ^= 1;
-    return status;
+    if (guest.value != ULV_GUEST_RAM_BASE && spoiled_ram == NULL)
+        spoiled_ram = p;
+    return spoiled_real->map(
+        machine, guest, bytes, memory, offset,
+        guest.value != ULV_GUEST_RAM_BASE ? spoiled_ram : p, access);
 }
 
 static void
-tells_other_instructions(struct ulv_backend_ops *ops)
+keeps_old_translations(struct ulv_backend_ops *ops)
 {
-    ops->vcpu_run = run_with_other_bytes;
+    ops->map = map_the_first_again;
 }
 
 static ulv_status
-run_with_other_registers(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *ret)
+map_and_say_ok(void *machine, ulv_gpa guest, uint64_t bytes,
+               ulv_handle memory, uint64_t offset, void *p, uint32_t access)
 {
-    ulv_status status = spoiled_real->vcpu_run(vcpu, budget_ns, ret);
+    ulv_status status = spoiled_real->map(machine, guest, bytes, memory,
+                                          offset, p, access);
 
-    if (ret->reason == ULV_EXIT_FAULT)
-        ret->u.fault.registers.r11 = ret->u.fault.registers.r12;
-    return status;
+    return status == ULV_E_UNSUPPORTED ? ULV_OK : status;
 }
 
 static void
-mixes_registers_of_a_fault(struct ulv_backend_ops *ops)
+says_it_can_remap(struct ulv_backend_ops *ops)
 {
-    ops->vcpu_run = run_with_other_registers;
+    ops->map = map_and_say_ok;
 }
 
-static ulv_status
-run_on(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *ret)
+ulv_status
+spoiled_map_and_tell(void *machine, ulv_gpa guest, uint64_t bytes,
+                     ulv_handle memory, uint64_t offset, void *p,
+                     uint32_t access)
 {
-    ulv_status status = spoiled_real->vcpu_run(vcpu, budget_ns, ret);
-
-    if (ret->reason == ULV_EXIT_ENDED)
-        ret->reason = ULV_EXIT_INTERRUPTED;
-    return status;
+    if (guest.value == ULV_GUEST_RAM_BASE)
+        spoiled_ram = p;
+    return spoiled_real->map(machine, guest, bytes, memory, offset, p, access);
 }
 
-static void
-runs_on_after_a_fault(struct ulv_backend_ops *ops)
-{
-    ops->vcpu_run = run_on;
-}
-
-static ulv_status
-run_one_more(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *ret)
-{
-    ulv_status status = spoiled_real->vcpu_run(vcpu, budget_ns, ret);
-
-    if (ret->reason == ULV_EXIT_FAULT)
-        ram[RESULT] = 1; /* as the next instruction would */
-    return status;
-}
-
-static void
-carries_out_what_is_behind_a_fault(struct ulv_backend_ops *ops)
-{
-    ops->map = map_and_tell;
-    ops->vcpu_run = run_one_more;
-}
-
-static ulv_status
-run_and_swap(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *ret)
-{
-    ulv_status status = spoiled_real->vcpu_run(vcpu, budget_ns, ret);
-    uint64_t *argument = ret->u.call.argument;
-    uint64_t second = argument[1];
-
-    if (ret->reason == ULV_EXIT_CALL) {
-        argument[1] = argument[2];
-        argument[2] = second;
-    }
-    return status;
-}
-
-static void
-swaps_arguments(struct ulv_backend_ops *ops)
-{
-    ops->vcpu_run = run_and_swap;
-}
-
-static ulv_status
-run_and_leave(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *ret)
-{
-    struct ulv_exit out;
-    ulv_status status = spoiled_real->vcpu_run(vcpu, budget_ns, &out);
-
-    if (out.reason != ULV_EXIT_INTERRUPTED)
-        *ret = out;
-    return status;
-}
-
-static void
-does_not_fill_the_exit(struct ulv_backend_ops *ops)
-{
-    ops->vcpu_run = run_and_leave;
-}
-
-static ulv_status
-run_without_budget(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *ret)
-{
-    (void)budget_ns;
-    return spoiled_real->vcpu_run(vcpu, 0, ret);
-}
-
-static void
-lets_nobody_run(struct ulv_backend_ops *ops)
-{
-    ops->vcpu_run = run_without_budget;
-}
-
-static ulv_status
-run_and_lose_a_count(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *ret)
-{
-    ulv_status status = spoiled_real->vcpu_run(vcpu, budget_ns, ret);
-
-    if (++flag % 8 == 0)
-        ram[RESULT + 8]--;
-    return status;
-}
-
-static void
-loses_a_store_in_a_pause(struct ulv_backend_ops *ops)
-{
-    flag = 0;
-    ops->map = map_and_tell;
-    ops->vcpu_run = run_and_lose_a_count;
-}
-
-/* ---- answers and kicks --------------------------------------------------- */
-
-static void
-answer_in_wrong_register(void *vcpu, int64_t status, uint64_t value)
-{
-    spoiled_real->vcpu_answer(vcpu, (int64_t)value, (uint64_t)status);
-}
-
-static void
-answers_in_the_wrong_register(struct ulv_backend_ops *ops)
-{
-    ops->vcpu_answer = answer_in_wrong_register;
-}
-
-/* The one that was given for the call before. */
-static void
-answer_late(void *vcpu, int64_t status, uint64_t value)
-{
-    static int64_t last_status;
-    static uint64_t last_value;
-
-    spoiled_real->vcpu_answer(vcpu, last_status, last_value);
-    last_status = status;
-    last_value = value;
-}
-
-static void
-answers_one_call_late(struct ulv_backend_ops *ops)
-{
-    ops->vcpu_answer = answer_late;
-}
-
-static void
-kick_in_vain(void *vcpu)
-{
-    (void)vcpu;
-}
-
-static void
-loses_kicks(struct ulv_backend_ops *ops)
-{
-    ops->vcpu_kick = kick_in_vain;
-}
-
-static void
-kick_sometimes(void *vcpu)
-{
-    if (__atomic_add_fetch(&flag, 1, __ATOMIC_RELAXED) % 8 != 0)
-        spoiled_real->vcpu_kick(vcpu);
-}
-
-static void
-loses_a_kick(struct ulv_backend_ops *ops)
-{
-    flag = 0;
-    ops->vcpu_kick = kick_sometimes;
-}
-
-static void
-kick_and_say_so(void *vcpu)
-{
-    flag = 1;
-    spoiled_real->vcpu_kick(vcpu);
-}
-
-/* It comes back with nothing, and the call it had is never seen. */
-static ulv_status
-run_and_drop(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *ret)
-{
-    ulv_status status = spoiled_real->vcpu_run(vcpu, budget_ns, ret);
-
-    if (ret->reason == ULV_EXIT_CALL && flag == 1) {
-        ret->reason = ULV_EXIT_INTERRUPTED;
-        flag = 0;
-    }
-    return status;
-}
-
-static void
-drops_a_call_for_a_kick(struct ulv_backend_ops *ops)
-{
-    flag = 0;
-    ops->vcpu_kick = kick_and_say_so;
-    ops->vcpu_run = run_and_drop;
-}
-
-/* ---- the rest ------------------------------------------------------------ */
-
-static ulv_status
-registers_of_another_time(void *vcpu, struct ulv_registers *ret)
-{
-    ulv_status status = spoiled_real->vcpu_registers(vcpu, ret);
-
-    ret->rbx = ret->rax;
-    return status;
-}
-
-static void
-tells_other_registers(struct ulv_backend_ops *ops)
-{
-    ops->vcpu_registers = registers_of_another_time;
-}
-
-static ulv_status
-doorbell_of_paper(void *machine, uint32_t slot, ulv_handle bell)
-{
-    (void)bell;
-    return spoiled_real->doorbell(machine, slot, ULV_NO_HANDLE);
-}
-
-static void
-sets_no_doorbell(struct ulv_backend_ops *ops)
-{
-    ops->doorbell = doorbell_of_paper;
-}
-
-static void
-hold_nobody(void *vcpu, bool hold)
-{
-    (void)vcpu;
-    (void)hold;
-}
-
-static void
-holds_nobody(struct ulv_backend_ops *ops)
-{
-    ops->vcpu_hold = hold_nobody;
-}
-
-static void *kicked_first;
-
-static ulv_status
-init_and_remember(void *vcpu, void *machine, uint32_t idx, ulv_gpa entry,
-                  ulv_gpa stack, uint64_t argument, struct ulv_diag *diag)
-{
-    if (idx == 0)
-        kicked_first = vcpu;
-    return spoiled_real->vcpu_init(vcpu, machine, idx, entry, stack, argument,
-                                   diag);
-}
-
-static void
-kick_the_first(void *vcpu)
-{
-    (void)vcpu;
-    spoiled_real->vcpu_kick(kicked_first);
-}
-
-static void
-kicks_the_first_processor(struct ulv_backend_ops *ops)
-{
-    ops->vcpu_init = init_and_remember;
-    ops->vcpu_kick = kick_the_first;
-}
-
-static ulv_status
-init_with_one_argument(void *vcpu, void *machine, uint32_t idx, ulv_gpa entry,
-                       ulv_gpa stack, uint64_t argument,
-                       struct ulv_diag *diag)
-{
-    static uint64_t first;
-
-    first = idx == 0 ? argument : first;
-    return spoiled_real->vcpu_init(vcpu, machine, idx, entry, stack, first,
-                                   diag);
-}
-
-static void
-gives_all_processors_one_argument(struct ulv_backend_ops *ops)
-{
-    ops->vcpu_init = init_with_one_argument;
-}
-
-static ulv_status
-start_nowhere(void *vcpu, ulv_gpa entry, ulv_gpa stack, uint64_t argument)
-{
-    (void)vcpu;
-    (void)entry;
-    (void)stack;
-    (void)argument;
-    return ULV_OK;
-}
-
-static void
-starts_no_processor(struct ulv_backend_ops *ops)
-{
-    ops->vcpu_start = start_nowhere;
-}
-
-#define ALL "kvm process mock"
-#define CODE "kvm process"
-
-const struct spoil spoils[] = {
-    { "lacks a function", "the table is whole", "required", ALL,
+static const struct spoil rows[] = {
+    { "lacks a function", "the table is whole", "required", ON_ALL,
       lacks_a_function },
-    { "has no version", "a probe says what can be", "version", ALL,
+    { "has no version", "a probe says what can be", "version", ON_ALL,
       has_no_version },
-    { "takes any gate", "what is no gate is refused", "a gate at 0x1", ALL,
+    { "takes any gate", "what is no gate is refused", "a gate at 0x1", ON_ALL,
       takes_any_gate },
     { "leaks a descriptor", "machines that are gone have left nothing",
-      "handles", ALL, leaks_a_descriptor },
-    { "leaks memory", "machines come and go", "16 bytes", ALL, leaks_memory },
+      "handles", ON_ALL, leaks_a_descriptor },
+    { "leaks memory", "machines come and go", "16 bytes", ON_ALL,
+      leaks_memory },
     { "promises too many regions", "regions up to the limit", "ULV_E_LIMIT",
-      ALL, promises_too_many_regions },
+      ON_ALL, promises_too_many_regions },
     { "lets guests write", "a store arrives, or faults", "not at 0x20000000",
-      CODE, lets_guests_write },
+      ON_CODE, lets_guests_write },
     { "lets guests write", "read-only memory is not written",
-      "a fault expected", CODE, lets_guests_write },
-    { "lets guests execute", "data is not executed", "a fault expected", CODE,
+      "a fault expected", ON_CODE, lets_guests_write },
+    { "lets guests execute", "data is not executed", "a fault expected",
+      ON_CODE,
       lets_guests_execute },
     { "refuses nothing", "misaligned and empty ranges are refused", "ULV_E_ARG",
-      ALL, refuses_nothing },
-    { "refuses nothing", "overlaps are refused", "ULV_E_EXISTS", ALL,
+      ON_ALL, refuses_nothing },
+    { "refuses nothing", "overlaps are refused", "ULV_E_EXISTS", ON_ALL,
       refuses_nothing },
     { "refuses nothing", "what is the backend's is refused", "ULV_E_EXISTS",
-      ALL, refuses_nothing },
+      ON_ALL, refuses_nothing },
     { "forgets the offset", "a region is the memory at its offset",
-      "the guest reads", CODE, forgets_the_offset },
-    { "forgets the last page", "a large region", "a read expected", CODE,
+      "the guest reads", ON_CODE, forgets_the_offset },
+    { "forgets the last page", "a large region", "a read expected", ON_CODE,
       forgets_the_last_page },
     { "maps a page more", "holes fault where they are", "a fault expected",
-      CODE, maps_a_page_more },
-    { "forgets unmap", "unmap takes what was mapped", "ULV_OK", ALL,
+      ON_CODE, maps_a_page_more },
+    { "forgets unmap", "unmap takes what was mapped", "ULV_OK", ON_ALL,
       forgets_unmap },
     { "forgets unmap", "memory comes and goes between two calls",
       "ULV_E_EXISTS", "kvm mock", forgets_unmap },
@@ -658,66 +471,39 @@ const struct spoil spoils[] = {
       "kvm", scrubs_what_it_unmaps },
     { "forgets unmap", "memory is taken from all processors", "no exit",
       "kvm", forgets_unmap },
-    { "swaps arguments", "a call has its number and arguments", "argument 1",
-      ALL, swaps_arguments },
-    { "answers in the wrong register", "each call has its own answer",
-      "a call expected", ALL, answers_in_the_wrong_register },
-    { "answers in the wrong register", "an answer comes back in rax and rdx",
-      "rax is", CODE, answers_in_the_wrong_register },
-    { "answers one call late", "each call has its own answer",
-      "a call expected", CODE, answers_one_call_late },
-    { "tells the page of a fault", "accesses to what is not there",
-      "0x10000abc", CODE, tells_the_page_of_a_fault },
-    { "takes writes for reads", "accesses to what is not there", "not", ALL,
-      takes_writes_for_reads },
-    { "tells other instructions", "instructions that are not allowed",
-      "other bytes", CODE, tells_other_instructions },
-    { "mixes registers of a fault", "a fault has the registers", "register",
-      CODE, mixes_registers_of_a_fault },
-    { "runs on after a fault", "a fault is for good", "no exit", ALL,
-      runs_on_after_a_fault },
-    { "carries out what is behind a fault", "ports", "went on", ALL,
-      carries_out_what_is_behind_a_fault },
-    { "does not fill the exit", "a budget ends a run", "exit reason", ALL,
-      does_not_fill_the_exit },
-    { "lets nobody run", "a guest gets further with each budget",
-      "stays where it is", "kvm", lets_nobody_run },
-    { "lets nobody run", "a call ends a run before its budget", "exit reason",
-      "kvm mock", lets_nobody_run },
-    { "loses a store in a pause", "paused anywhere, a guest counts right",
-      "counted together", "kvm", loses_a_store_in_a_pause },
-    { "loses kicks", "a kick before a run ends it", "its budget", CODE,
-      loses_kicks },
-    { "loses a kick", "a kick from another thread ends a run", "kick 8", CODE,
-      loses_a_kick },
-    { "drops a call for a kick", "a kick counts once", "behind a kick", ALL,
-      drops_a_call_for_a_kick },
-    { "tells other registers", "the registers at a call", "rbx", "kvm",
-      tells_other_registers },
-    { "sets no doorbell", "a doorbell rings without an exit", "call number",
-      "kvm", sets_no_doorbell },
-    { "holds nobody", "a guest that is held stands still", "has counted",
-      "process", holds_nobody },
-    { "holds nobody", "a guest in a thread that is held stands still",
-      "has counted", "kvm", holds_nobody },
-    { "kicks the first processor", "a kick is for its processor",
-      "exit reason 0", "kvm", kicks_the_first_processor },
-    { "gives all processors one argument", "processors call in turns",
-      "argument 0", "kvm", gives_all_processors_one_argument },
-    { "starts no processor", "a processor is started anew", "argument 0",
-      "kvm", starts_no_processor },
-    { "does not notice a refusal", "a host that refuses", "not noticed", ALL,
+    { "does not notice a refusal", "a host that refuses", "not noticed", ON_ALL,
       does_not_notice_a_refusal },
+    { "takes any number of processors", "too many processors are refused",
+      "0 processors", ON_ALL, takes_any_number_of_processors },
+    { "leaks what never ran", "a machine is finished early", "bytes",
+      ON_ALL, leaks_what_never_ran },
+    { "leaks what runs", "a machine is finished while its guest runs",
+      "64 bytes", ON_ALL, leaks_what_runs },
+    { "closes what it never opened", "what was never made is finished",
+      "handles", ON_ALL, closes_what_it_never_opened },
+    { "promises a page more", "the highest address", "the last page", ON_ALL,
+      promises_a_page_more },
+    { "gives nothing after the start", "a guest is given memory",
+      "a read expected", "kvm", gives_nothing_after_the_start },
+    { "keeps old translations", "other memory at the same place",
+      "the guest reads", "kvm", keeps_old_translations },
+    { "forgets unmap", "memory changes under a guest that writes",
+      "ULV_E_EXISTS", "kvm", forgets_unmap },
+    { "forgets unmap", "regions in thousands of places", "unmap twice", "kvm",
+      forgets_unmap },
+    { "says it can remap", "remapping is refused where it cannot be", "map: ",
+      "process", says_it_can_remap },
 };
 
-const size_t spoil_count = ULV_COUNT_OF(spoils);
+const struct spoil_list machine_spoils = { rows, ULV_COUNT_OF(rows) };
 
 const struct ulv_backend_ops *
 spoil(const struct ulv_backend_ops *backend, const struct spoil *row)
 {
     spoiled_real = backend;
     spoiled = *backend;
-    ram = NULL;
+    spoiled_ram = NULL;
+    spoiled_flag = 0;
     row->apply(&spoiled);
     return &spoiled;
 }
