@@ -196,6 +196,24 @@ set_policy(ulv_system *system, const struct ulv_system_opts *opts,
     return status;
 }
 
+/* A handle that make has made is watched, or gone. */
+static ulv_status
+make_watched(ulv_system *system,
+             ulv_status (*make)(void *self, ulv_handle *ret), ulv_handle *ret)
+{
+    const struct ulv_host *host = system->host;
+    ulv_status status = make(host->self, ret);
+
+    if (status != ULV_OK)
+        return status;
+    status = host->watch(host->self, system->waits, *ret);
+    if (status != ULV_OK) {
+        host->handle_close(host->self, *ret);
+        *ret = ULV_NO_HANDLE;
+    }
+    return status;
+}
+
 /* Where the host has such a thing. */
 static ulv_status
 make_alarm(ulv_system *system)
@@ -205,15 +223,21 @@ make_alarm(ulv_system *system)
 
     if (host->size < sizeof(*host) || host->alarm_create == NULL)
         return ULV_OK;
-    status = host->alarm_create(host->self, &system->alarm);
-    if (status != ULV_OK)
-        return status;
-    status = host->watch(host->self, system->waits, system->alarm);
-    if (status != ULV_OK) {
-        host->handle_close(host->self, system->alarm);
-        system->alarm = ULV_NO_HANDLE;
-    }
+    status = make_watched(system, host->alarm_create, &system->alarm);
+    if (status == ULV_OK)
+        status = make_watched(system, host->event_create, &system->due);
     return status;
+}
+
+static void
+end_watched(ulv_system *system, ulv_handle h)
+{
+    const struct ulv_host *host = system->host;
+
+    if (h == ULV_NO_HANDLE)
+        return;
+    host->unwatch(host->self, system->waits, h);
+    host->handle_close(host->self, h);
 }
 
 static ulv_status
@@ -278,7 +302,7 @@ ulv_system_create(const struct ulv_host *host,
         return ulv_fail(diag, ULV_E_NO_MEMORY, 0, sizeof(*system), 0,
                         "no memory for a system");
     system->host = host;
-    system->waits = system->alarm = ULV_NO_HANDLE;
+    system->waits = system->alarm = system->due = ULV_NO_HANDLE;
     system->alarm_when = ULV_FOREVER;
     system->events_end = &system->events;
     status = set_up(system, opts, diag);
@@ -313,10 +337,8 @@ ulv_system_destroy(ulv_system *system)
         host->free(host->self, event, sizeof(*event) + event->bytes + 1);
     }
     ulv_system_drop_faults(system);
-    if (system->alarm != ULV_NO_HANDLE) {
-        host->unwatch(host->self, system->waits, system->alarm);
-        host->handle_close(host->self, system->alarm);
-    }
+    end_watched(system, system->due);
+    end_watched(system, system->alarm);
     if (system->waits != ULV_NO_HANDLE)
         host->handle_close(host->self, system->waits);
     host->free(host->self, system, sizeof(*system));
@@ -335,13 +357,21 @@ turn(ulv_system *system, struct role_need *need)
     ulv_keeper_step(&system->keeper, need);
 }
 
-/* The wait set is ready at the latest then. */
+/* The wait set is ready at the latest then; 0: now, by an event, which costs
+ * less than an alarm that goes off at once. */
 static void
 set_alarm(ulv_system *system, ulv_nsec when)
 {
     const struct ulv_host *host = system->host;
 
-    if (system->alarm == ULV_NO_HANDLE || system->alarm_when == when)
+    if (system->due == ULV_NO_HANDLE)
+        return;
+    if (system->is_due && when != 0)
+        (void)host->event_take(host->self, system->due);
+    else if (!system->is_due && when == 0)
+        host->event_signal(host->self, system->due);
+    system->is_due = when == 0;
+    if (when == 0 || system->alarm_when == when)
         return;
     host->alarm_set(host->self, system->alarm, when);
     system->alarm_when = when;

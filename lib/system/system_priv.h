@@ -39,6 +39,8 @@ struct ulv_system {
     ulv_handle waits;
     ulv_handle alarm; /* watched; for whoever waits for the set himself */
     ulv_nsec alarm_when; /* what it is set to */
+    ulv_handle due; /* watched like alarm: an event for "now" */
+    bool is_due; /* it is signalled */
     struct keeper keeper;
     struct ulv_policy policy;
     const char *backend;
