@@ -83,6 +83,110 @@ run(struct machine *m, struct ulv_exit *out)
     fail_msg("no exit");
 }
 
+static uint64_t
+word_at(const struct machine *m, size_t offset)
+{
+    uint64_t word;
+
+    memcpy(&word, m->p + offset, sizeof(word));
+    return word;
+}
+
+#define SHOWN UINT64_C(0x10000000)
+
+/*
+ * mov SHOWN,%rax; mov %rax,0x400800; mov $GATE,%ebx; mov $ULV_CALL_YIELD,%edi;
+ * call *%rbx; jmp to the beginning
+ */
+static const uint8_t reads[] = {
+    0x48, 0x8b, 0x04, 0x25, 0x00, 0x00, 0x00, 0x10, 0x48, 0x89,
+    0x04, 0x25, 0x00, 0x08, 0x40, 0x00, 0xbb, 0x00, 0xf0, 0x3f,
+    0x00, 0xbf, 0x01, 0x08, 0x00, 0x00, 0xff, 0xd3, 0xeb, 0xe2,
+};
+/* mov %al,SHOWN */
+static const uint8_t writes[] = {0x88, 0x04, 0x25, 0x00, 0x00, 0x00, 0x10};
+
+/* The guest sees words of three pages, one after the other at one place. */
+static void
+show_three(struct machine *m, ulv_handle memory, uint8_t *p)
+{
+    struct ulv_exit out;
+
+    for (uint64_t i = 0; i < 3; i++) {
+        const uint64_t word = 0x1234 + i;
+
+        memcpy(p + i * 4096, &word, sizeof(word));
+        assert_int_equal(m->ops->map(m->machine, (ulv_gpa){SHOWN}, 4096, memory,
+                                     i * 4096, p + i * 4096, 0),
+                         ULV_OK);
+        /* further ones are there too, wherever a backend keeps them */
+        assert_int_equal(m->ops->map(m->machine, (ulv_gpa){2 * SHOWN}, 8192,
+                                     memory, 0, p, 0),
+                         ULV_OK);
+        run(m, &out);
+        assert_int_equal(out.reason, ULV_EXIT_CALL);
+        assert_int_equal(word_at(m, 0x800), word);
+        m->ops->vcpu_answer(m->vcpu, 0, 0);
+        assert_int_equal(m->ops->unmap(m->machine, (ulv_gpa){2 * SHOWN}, 8192),
+                         ULV_OK);
+        assert_int_equal(m->ops->unmap(m->machine, (ulv_gpa){SHOWN}, 4096),
+                         ULV_OK);
+    }
+    run(m, &out);
+    assert_int_equal(out.reason, ULV_EXIT_FAULT);
+    assert_int_equal(out.u.fault.kind, ULV_FAULT_READ);
+    assert_int_equal(out.u.fault.address, SHOWN);
+}
+
+static void
+write_shown(struct machine *m, ulv_handle memory, uint8_t *p)
+{
+    struct ulv_exit out;
+
+    assert_int_equal(
+        m->ops->map(m->machine, (ulv_gpa){SHOWN}, 4096, memory, 0, p, 0),
+        ULV_OK);
+    p[0] = 7;
+    run(m, &out);
+    assert_int_equal(out.reason, ULV_EXIT_FAULT);
+    assert_int_equal(out.u.fault.kind, ULV_FAULT_WRITE);
+    assert_int_equal(out.u.fault.address, SHOWN);
+    assert_int_equal(p[0], 7);
+}
+
+/* Memory that a guest may only read, while it runs. */
+static void
+test_backend__read_only_memory(void **state)
+{
+    const struct ulv_host *host = ulv_posix_host();
+
+    (void)state;
+    for (uint32_t b = 0; b < backend_count; b++) {
+        struct ulv_backend_caps caps;
+        struct machine m;
+        ulv_handle memory;
+        void *p;
+
+        assert_int_equal(backends[b]->probe(host, &caps, NULL), ULV_OK);
+        if (caps.can_remap == 0)
+            continue;
+        assert_int_equal(host->memory_create(NULL, "shown", 12288, 0, &memory),
+                         ULV_OK);
+        assert_int_equal(host->memory_map(NULL, memory, 0, 12288,
+                                          ULV_MAP_READ | ULV_MAP_WRITE, NULL,
+                                          &p),
+                         ULV_OK);
+        begin(&m, backends[b], reads, sizeof(reads));
+        show_three(&m, memory, p);
+        end(&m);
+        begin(&m, backends[b], writes, sizeof(writes));
+        write_shown(&m, memory, p);
+        end(&m);
+        host->memory_unmap(NULL, p, 12288);
+        host->handle_close(NULL, memory);
+    }
+}
+
 /* A signal that the caller blocks after the start, and that is pending, does
  * not end every run. */
 static void
@@ -135,6 +239,7 @@ int
 main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_backend__read_only_memory),
         cmocka_unit_test(test_backend__a_blocked_signal_is_not_taken),
         cmocka_unit_test(test_backend__few_descriptors),
     };

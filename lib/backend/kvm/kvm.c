@@ -171,36 +171,98 @@ give_slot(struct machine *m, uint32_t slot)
     m->slots_used[slot / 64] &= ~(UINT64_C(1) << slot % 64);
 }
 
+/* What the processor may still know of tables that were given back: KVM forgets
+ * all that it made of them when a slot goes. */
+static void
+forget_tables(struct machine *m)
+{
+    uint32_t slot = take_slot(m);
+
+    if (set_slot(m, slot, ADDRESS_MAX, PAGE, m->low, 0))
+        (void)set_slot(m, slot, ADDRESS_MAX, 0, m->low, 0);
+    give_slot(m, slot);
+}
+
+static void
+hide(struct machine *m, uint64_t bytes)
+{
+    (void)mmap(m->low + SHOWN, bytes, PROT_NONE,
+               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    m->shows = false;
+}
+
+/*
+ * The view of a guest, in the slot that is there: each further slot costs a
+ * grace period of the kernel, most of the time to the guest's first exit. A
+ * region that can be written has a slot of its own, by which it is tracked.
+ */
+static bool
+show(struct machine *m, uint64_t bytes, ulv_handle memory, uint64_t offset,
+     uint32_t access)
+{
+    if (m->shows || (access & ULV_GUEST_WRITE) != 0 ||
+        memory == ULV_NO_HANDLE || bytes > SHOWN_END - SHOWN)
+        return false;
+    m->shows = mmap(m->low + SHOWN, bytes, PROT_READ, MAP_SHARED | MAP_FIXED,
+                    (int)memory, (off_t)offset) != MAP_FAILED;
+    if (!m->shows)
+        hide(m, bytes);
+    return m->shows;
+}
+
+/* Slot 0: it is shown. */
+static bool
+add_memory(struct machine *m, struct ulv_region *r, ulv_handle memory,
+           uint64_t offset)
+{
+    if (show(m, r->bytes, memory, offset, r->access))
+        return true;
+    r->slot = take_slot(m);
+    if (set_slot(m, r->slot, r->guest, r->bytes, r->p, r->access))
+        return true;
+    give_slot(m, r->slot);
+    return false;
+}
+
+/* Without its memory it is gone for the guest at once, whatever stale
+ * translation it holds: KVM drops its own tables of it. */
+static void
+remove_memory(struct machine *m, const struct ulv_region *r)
+{
+    ulv_kvm_page_unmap(m, r->guest, r->bytes);
+    if (r->slot == 0) {
+        hide(m, r->bytes);
+        forget_tables(m);
+    } else {
+        (void)set_slot(m, r->slot, r->guest, 0, r->p, 0);
+        give_slot(m, r->slot);
+    }
+}
+
 static ulv_status
 kvm_map(void *machine, ulv_gpa guest, uint64_t bytes, ulv_handle memory,
         uint64_t offset, void *p, uint32_t access)
 {
     struct machine *m = machine;
+    struct ulv_region r = {
+        .guest = guest.value, .bytes = bytes, .p = p, .access = access
+    };
     ulv_status status = ulv_regions_check(&m->regions, guest.value, bytes);
-    uint32_t slot;
 
-    (void)memory;
-    (void)offset;
     if (status != ULV_OK)
         return status;
-    slot = take_slot(m);
-    if (!set_slot(m, slot, guest.value, bytes, p, access)) {
-        give_slot(m, slot);
+    if (!add_memory(m, &r, memory, offset))
         return ulv_kvm_error(NULL, "");
-    }
-    status = ulv_kvm_page_map(m, guest.value, bytes, access);
+    status = ulv_kvm_page_map(m, guest.value,
+                              r.slot == 0 ? SHOWN : guest.value, bytes, access);
     if (status != ULV_OK) {
-        ulv_kvm_page_unmap(m, guest.value, bytes);
-        (void)set_slot(m, slot, guest.value, 0, p, 0);
-        give_slot(m, slot);
+        remove_memory(m, &r);
         return status;
     }
-    ulv_regions_add(&m->regions, guest.value, bytes, p, access)->slot = slot;
+    ulv_regions_add(&m->regions, guest.value, bytes, p, access)->slot = r.slot;
     return ULV_OK;
 }
 
-/* Without its slot the memory is gone for the guest at once, whatever stale
- * translation it holds: KVM drops its own tables of it. */
 static ulv_status
 kvm_unmap(void *machine, ulv_gpa guest, uint64_t bytes)
 {
@@ -209,9 +271,7 @@ kvm_unmap(void *machine, ulv_gpa guest, uint64_t bytes)
 
     if (r == NULL)
         return ULV_E_NOT_FOUND;
-    ulv_kvm_page_unmap(m, r->guest, r->bytes);
-    (void)set_slot(m, r->slot, r->guest, 0, r->p, 0);
-    give_slot(m, r->slot);
+    remove_memory(m, r);
     ulv_regions_remove(&m->regions, r);
     return ULV_OK;
 }
@@ -379,7 +439,7 @@ kvm_machine_init(void *machine, const struct ulv_machine_cfg *cfg,
                         VCPUS_MAX,
                         "the kvm backend has 1 to %u processors, not %u",
                         (uint64_t)VCPUS_MAX, (uint64_t)cfg->vcpu_count);
-    if (cfg->gate % PAGE != 0 || cfg->gate < TABLES_END ||
+    if (cfg->gate % PAGE != 0 || cfg->gate < SHOWN_END ||
         cfg->gate >= LOW_BYTES)
         return ulv_fail(diag, ULV_E_ARG, cfg->partition, cfg->gate, LOW_BYTES,
                         "a gate page below 4 MiB is needed, not %x",

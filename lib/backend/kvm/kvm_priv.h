@@ -24,7 +24,9 @@
 #define STUBS       UINT64_C(0x6000) /* a HLT a vector */
 #define STACK       UINT64_C(0x7000) /* of exceptions; STACK_ROOM each */
 #define TABLES      UINT64_C(0x10000) /* page tables from here */
-#define TABLES_END  UINT64_C(0x3e0000)
+#define TABLES_END  UINT64_C(0x360000)
+#define SHOWN       TABLES_END /* one region that the guest only reads */
+#define SHOWN_END   UINT64_C(0x3e0000)
 #define PAGE        UINT64_C(4096)
 #define LARGE       UINT64_C(0x200000)
 
@@ -83,6 +85,7 @@ struct machine {
     uint8_t *low;        /* LOW_BYTES */
     uint64_t next_table; /* offset in low; never used from here on */
     uint64_t free_table; /* offset of the first of a list, or 0 */
+    bool shows; /* there is a region at SHOWN */
     struct ulv_regions regions;
     uint64_t slots_used[(ULV_REGIONS_MAX + 64) / 64];
     int bell[ULV_SLOT_COUNT]; /* eventfd that KVM rings, or -1 */
@@ -113,8 +116,10 @@ void ulv_kvm_tell_bells(struct machine *m);
 
 /* paging.c */
 void ulv_kvm_low_init(struct machine *m);
-/* Map or unmap in the page tables. Errors: NO_MEMORY (of page tables). */
-ulv_status ulv_kvm_page_map(struct machine *m, uint64_t guest, uint64_t bytes,
+/* Map what KVM has at physical, or unmap, in the page tables. Errors: NO_MEMORY
+ * (of page tables). */
+ulv_status ulv_kvm_page_map(struct machine *m, uint64_t guest,
+                            uint64_t physical, uint64_t bytes,
                             uint32_t access);
 void ulv_kvm_page_unmap(struct machine *m, uint64_t guest, uint64_t bytes);
 

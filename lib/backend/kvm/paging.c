@@ -163,27 +163,28 @@ directory_entry(struct machine *m, uint64_t address)
 }
 
 static ulv_status
-map_small(struct machine *m, uint64_t address, uint64_t flags)
+map_small(struct machine *m, uint64_t address, uint64_t physical,
+          uint64_t flags)
 {
     uint64_t directory = directory_entry(m, address);
     uint64_t table = directory == 0 ? 0 : table_below(m, directory);
 
     if (table == 0)
         return ULV_E_NO_MEMORY;
-    put_entry(m, entry_at(table, address, 0), address | flags);
+    put_entry(m, entry_at(table, address, 0), physical | flags);
     return ULV_OK;
 }
 
 ulv_status
-ulv_kvm_page_map(struct machine *m, uint64_t guest, uint64_t bytes,
-                 uint32_t access)
+ulv_kvm_page_map(struct machine *m, uint64_t guest, uint64_t physical,
+                 uint64_t bytes, uint32_t access)
 {
     uint64_t flags = PTE_PRESENT | PTE_USER;
 
     flags |= (access & ULV_GUEST_WRITE) != 0 ? PTE_WRITE : 0;
     flags |= (access & ULV_GUEST_EXECUTE) != 0 ? 0 : PTE_NX;
     while (bytes > 0) {
-        bool large = guest % LARGE == 0 && bytes >= LARGE;
+        bool large = (guest | physical) % LARGE == 0 && bytes >= LARGE;
         uint64_t some = large ? LARGE : PAGE;
         ulv_status status = ULV_OK;
 
@@ -192,13 +193,14 @@ ulv_kvm_page_map(struct machine *m, uint64_t guest, uint64_t bytes,
 
             if (entry == 0)
                 return ULV_E_NO_MEMORY;
-            put_entry(m, entry, guest | flags | PTE_LARGE);
+            put_entry(m, entry, physical | flags | PTE_LARGE);
         } else {
-            status = map_small(m, guest, flags);
+            status = map_small(m, guest, physical, flags);
         }
         if (status != ULV_OK)
             return status;
         guest += some;
+        physical += some;
         bytes -= some;
     }
     return ULV_OK;
@@ -272,7 +274,7 @@ ulv_kvm_low_init(struct machine *m)
         make_task(m, i);
     make_gates(m);
     for (size_t i = 0; i < ULV_COUNT_OF(own); i++)
-        (void)map_small(m, own[i], PTE_PRESENT | PTE_WRITE);
+        (void)map_small(m, own[i], own[i], PTE_PRESENT | PTE_WRITE);
     memcpy(m->low + m->cfg.gate, gate, sizeof(gate));
-    (void)map_small(m, m->cfg.gate, PTE_PRESENT | PTE_USER);
+    (void)map_small(m, m->cfg.gate, m->cfg.gate, PTE_PRESENT | PTE_USER);
 }
