@@ -103,6 +103,21 @@ bare_begin(struct bare *b, uint64_t rip)
 }
 
 void
+bare_show_processor(const struct bare *b)
+{
+    static struct {
+        struct kvm_cpuid2 head;
+        struct kvm_cpuid_entry2 entry[128];
+    } cpuid;
+
+    if (cpuid.head.nent == 0) {
+        cpuid.head.nent = ULV_COUNT_OF(cpuid.entry);
+        CHECK(ioctl(b->kvm, KVM_GET_SUPPORTED_CPUID, &cpuid) == 0);
+    }
+    CHECK(ioctl(b->vcpu, KVM_SET_CPUID2, &cpuid) == 0);
+}
+
+void
 bare_end(struct bare *b)
 {
     (void)munmap(b->run, b->run_bytes);

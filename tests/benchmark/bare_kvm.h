@@ -35,6 +35,9 @@ struct bare {
 #define BARE_BELLS UINT64_C(0x8100)
 
 void bare_begin(struct bare *b, uint64_t rip);
+/* Give the processor the CPUID of the host's, which KVM tells once a process:
+ * a machine for programs that ask has that as well. */
+void bare_show_processor(const struct bare *b);
 void bare_end(struct bare *b);
 /* seconds it took */
 double bare_exits(const struct bare *b, uint32_t count);

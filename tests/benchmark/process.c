@@ -50,11 +50,13 @@ peak_of(int64_t process)
 /* ---- lives --------------------------------------------------------------- */
 
 static void
-live_bare(struct life *life)
+live_bare(struct life *life, bool shows_processor)
 {
     struct bare b;
 
     bare_begin(&b, BARE_EXITS);
+    if (shows_processor)
+        bare_show_processor(&b);
     (void)bare_exits(&b, 1);
     life->exit = seconds();
     bare_end(&b);
@@ -131,7 +133,9 @@ carry_out(char **argv)
     const char *what = argv[1];
 
     if (strcmp(what, "bare") == 0)
-        live_bare(&life);
+        live_bare(&life, false);
+    else if (strcmp(what, "bare-cpuid") == 0)
+        live_bare(&life, true);
     else if (strcmp(what, "inside") == 0)
         live(&life, ULV_PLACEMENT_IN_PROCESS, argv[2], NULL);
     else if (strcmp(what, "apart") == 0)
@@ -279,6 +283,7 @@ main(int argc, char **argv)
         printf("skipped: %s\n", diag.text);
         return 77;
     }
+    compare_lives(program, "bare-cpuid", "bare with CPUID", argv, rounds);
     compare_lives(program, "inside", "in process", argv, rounds);
     compare_lives(program, "apart", "the keeper", argv, rounds);
     compare_lives(program, "monitor", "a monitor", argv, rounds);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
  * What a partition costs, in process on kvm, beside a bare KVM machine that is
- * made, runs to its first exit and is closed: from the transaction to the
- * guest's first system call, and to its end and destruction. Arguments: the
- * guest (hello.elf), rounds (default 100).
+ * made, runs to its first exit and is closed, without and with a CPUID: from
+ * the transaction to the guest's first system call, and to its end and
+ * destruction. Arguments: the guest (hello.elf), rounds (default 100).
  */
 #include <string.h>
 
@@ -15,12 +15,14 @@
 #include "base/base.h"
 
 static double
-bare_life(double *ret_first)
+bare_life(double *ret_first, bool shows_processor)
 {
     struct bare b;
     double begin = seconds();
 
     bare_begin(&b, BARE_EXITS);
+    if (shows_processor)
+        bare_show_processor(&b);
     (void)bare_exits(&b, 1);
     *ret_first = seconds() - begin;
     bare_end(&b);
@@ -54,12 +56,31 @@ life(ulv_system *system, const struct ulv_image *image, double *ret_first)
     return seconds() - begin;
 }
 
+static void
+compare_lives(ulv_system *system, const struct ulv_image *image,
+              uint32_t rounds, bool shows_processor)
+{
+    double *bare = calloc(2 * (size_t)rounds, sizeof(*bare));
+    double *ours = calloc(2 * (size_t)rounds, sizeof(*ours));
+
+    CHECK(bare != NULL && ours != NULL);
+    for (uint32_t i = 0; i < rounds; i++) {
+        bare[rounds + i] = bare_life(&bare[i], shows_processor);
+        ours[rounds + i] = life(system, image, &ours[i]);
+    }
+    report(shows_processor ? "to the first exit, with CPUID"
+                           : "to the first exit",
+           bare, ours, rounds, 1);
+    report(shows_processor ? "to the end, with CPUID" : "to the end",
+           bare + rounds, ours + rounds, rounds, 1);
+    free(bare);
+    free(ours);
+}
+
 int
 main(int argc, char **argv)
 {
     uint32_t rounds = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 100;
-    double *bare = calloc(2 * rounds, sizeof(*bare));
-    double *ours = calloc(2 * rounds, sizeof(*ours));
     struct ulv_system_opts opts = ULV_SYSTEM_OPTS_INIT;
     struct ulv_diag diag = ULV_DIAG_INIT;
     struct ulv_image image;
@@ -74,14 +95,8 @@ main(int argc, char **argv)
         printf("skipped: %s\n", diag.text);
         return 77;
     }
-    for (uint32_t i = 0; i < rounds; i++) {
-        bare[rounds + i] = bare_life(&bare[i]);
-        ours[rounds + i] = life(system, &image, &ours[i]);
-    }
-    report("to the first exit", bare, ours, rounds, 1);
-    report("to the end", bare + rounds, ours + rounds, rounds, 1);
+    compare_lives(system, &image, rounds, false);
+    compare_lives(system, &image, rounds, true);
     ulv_system_destroy(system);
-    free(bare);
-    free(ours);
     return 0;
 }
