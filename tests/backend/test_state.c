@@ -155,7 +155,8 @@ save(struct machine *m, uint32_t b, uint8_t **ret)
                                        &bytes, &diag),
                      ULV_OK);
     assert_true(bytes > 0 && bytes <= caps[b].state_bytes_max);
-    assert_int_equal(m->ops->state_check(m->host, *ret, bytes, &diag), ULV_OK);
+    if (m->ops->state_check(m->host, *ret, bytes, &diag) != ULV_OK)
+        fail_msg("%s", diag.text);
     return bytes;
 }
 

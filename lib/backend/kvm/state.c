@@ -56,9 +56,9 @@ _Static_assert(sizeof(struct kvm_cpuid_entry2) == 40, "format");
 static const struct {
     uint32_t function, index;
     uint32_t registers; /* bit 0 eax .. bit 3 edx */
-    uint32_t of_system; /* in ecx: set by the processor as CR4 says */
+    uint32_t of_system; /* in ecx: as CR4 says; that there is a hypervisor */
 } features[] = {
-    { 1, 0, 0xc, UINT32_C(1) << 27 },
+    { 1, 0, 0xc, UINT32_C(0x88000000) },
     { 7, 0, 0xe, UINT32_C(1) << 4 },
     { 7, 1, 0xf, 0 },
     { 0xd, 1, 1, 0 },
