@@ -28,6 +28,8 @@ extern "C" {
 #endif
 
 #define GUEST_NORETURN __attribute__((noreturn))
+#define GUEST_FORMAT(text, first)                                              \
+    __attribute__((format(printf, text, first)))
 
 /* The guest's own program; what it returns is the exit code. */
 int guest_main(void);
@@ -126,12 +128,64 @@ uint8_t *guest_channel_area(struct guest_channel *channel,
  * names another peer, before that one has announced itself. */
 uint32_t guest_channel_epoch(struct guest_channel *channel);
 
+/* ---- text: as printf(), without floating point and %n -------------------- */
+
+/* Formatted text, cut to size with its zero; size 0: nothing is written.
+ * Returns the length of the whole text. */
+GUEST_FORMAT(3, 4)
+size_t guest_format(char *text, size_t size, const char *format, ...);
+GUEST_FORMAT(3, 0)
+size_t guest_format_arguments(char *text, size_t size, const char *format,
+                              __builtin_va_list arguments);
+/* One line to the log, cut to ULV_CALL_TEXT_MAX. */
+GUEST_FORMAT(1, 2)
+void guest_log_format(const char *format, ...);
+
 /* ---- console: buffered; flushed by a newline ----------------------------- */
 
 /* Finds and attaches the partition's console. false: it has none. */
 bool guest_console_open(void);
-/* %s %u (uint64_t) %x (uint64_t) %i (int64_t); waits while nobody reads. */
-void guest_print(const char *format, ...);
+/* Formatted text of any length; waits while nobody reads. */
+GUEST_FORMAT(1, 2) void guest_print(const char *format, ...);
+/* Let out what stands in the buffer without a newline. */
+void guest_console_flush(void);
+
+/* ---- memory: the partition's RAM but image, stack and channels ----------- */
+
+/* The end of the memory that the partition starts with is the stack of
+ * processor 0: so much of it is never handed out. */
+#define GUEST_STACK_BYTES UINT64_C(65536)
+
+/* Memory for bytes, aligned to 16, its content anything. NULL: none is free.
+ * The first call takes all memory that the view lists. */
+void *guest_alloc(size_t bytes);
+/* Aligned to a power of two. */
+void *guest_alloc_aligned(size_t bytes, size_t align);
+/* Memory of another size with the same bytes; p may be NULL. NULL: none is
+ * free, and p is as it was. */
+void *guest_resize(void *p, size_t bytes);
+/* NULL is allowed. Freed twice, overrun, or never handed out: a fault. */
+void guest_free(void *p);
+/* Look at every block; one that was overrun is a fault. */
+void guest_memory_check(void);
+
+struct guest_memory {
+    uint64_t bytes; /* of all areas */
+    uint64_t used_bytes, free_bytes, largest_free_bytes; /* with headers */
+    uint64_t used_count;    /* blocks */
+    uint64_t refused_count; /* calls that came back with NULL */
+    uint64_t area_count;
+};
+void guest_memory_count(struct guest_memory *ret);
+/* Accept memory that the view newly lists, hand it out from now on; hand
+ * nothing more out of what the view has revoked, and give that up as soon as
+ * it is free. Returns bytes that are new. A loop does this when its view
+ * changes. */
+uint64_t guest_memory_follow(void);
+/* Give memory back that was given after the start and of which no byte is in
+ * use, in whole records of the view, until that many bytes are gone. Returns
+ * how many are. */
+uint64_t guest_memory_give(uint64_t bytes);
 
 /* ---- block --------------------------------------------------------------- */
 
@@ -163,6 +217,25 @@ uint32_t guest_block_epoch(void);
 int32_t guest_block_wait(struct guest_block_answer *ret);
 /* Who serves, and in which epoch; grows with each take-over. */
 uint64_t guest_block_server(uint32_t *ret_epoch);
+
+/* ---- timers -------------------------------------------------------------- */
+
+/* The caller's memory for as long as it is set. run, argument and period are
+ * the caller's; the rest is the runtime's. Zero it before its first use. */
+struct guest_timer {
+    void (*run)(void *argument);
+    void *argument;
+    uint64_t period; /* [ns]; 0: it runs once */
+    uint64_t time;   /* when it is due [ns, guest_time()] */
+    bool is_set;
+    uint64_t order;
+    struct guest_timer *child, *next, *before;
+};
+struct guest_timers {
+    struct guest_timer *first;
+    uint64_t order, now;
+    bool passing;
+};
 
 /* ---- SHA-256, FIPS 180-4 ------------------------------------------------- */
 

@@ -3,6 +3,7 @@
 #include <ultravisor/guest.h>
 
 #include "base/base.h"
+#include "guest/format.h"
 #include "guest/guest_priv.h"
 
 static const uint8_t type_console[16] = ULV_CHANNEL_TYPE_CONSOLE;
@@ -35,8 +36,9 @@ flush(void)
 }
 
 static void
-put(const char *bytes, size_t len)
+put(void *self, const char *bytes, size_t len)
 {
+    (void)self;
     for (size_t i = 0; i < len; i++) {
         line[line_len++] = bytes[i];
         if (bytes[i] == '\n' || line_len == sizeof(line))
@@ -45,15 +47,17 @@ put(const char *bytes, size_t len)
 }
 
 void
+guest_console_flush(void)
+{
+    flush();
+}
+
+void
 guest_print(const char *format, ...)
 {
-    char text[512];
-    struct ulv_text t;
     va_list arguments;
 
-    ulv_text_init(&t, text, sizeof(text));
     va_start(arguments, format);
-    ulv_text_arguments(&t, format, arguments);
+    (void)guest_format_to(put, NULL, format, arguments);
     va_end(arguments);
-    put(text, t.len);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* Where a guest starts, the gate, and the calls through it. */
+#include <stdarg.h>
 #include <ultravisor/guest.h>
 
 #include "guest/guest_priv.h"
@@ -8,6 +9,7 @@
 __asm__(".globl _start\n"
         "_start:\n"
         "    xor %ebp, %ebp\n"
+        "    mov %rsp, guest_stack_end(%rip)\n"
         "    call guest_start\n"
         "    ud2\n"
         /* number a b c in rdi rsi rdx rcx; gate in r9; rax:rdx come back */
@@ -20,6 +22,7 @@ struct guest_result guest_gate_call(uint64_t number, uint64_t a, uint64_t b,
 _Noreturn void guest_start(uint64_t view);
 
 static uint64_t gate_address = ULV_GUEST_GATE;
+uint64_t guest_stack_end;
 
 struct guest_result
 guest_call(uint64_t number, uint64_t a, uint64_t b, uint64_t c)
@@ -63,6 +66,18 @@ guest_log(const char *text)
 {
     (void)guest_call(ULV_CALL_LOG, (uint64_t)(uintptr_t)text,
                      text_length(text), 0);
+}
+
+void
+guest_log_format(const char *format, ...)
+{
+    char text[ULV_CALL_TEXT_MAX + 1];
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)guest_format_arguments(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    guest_log(text);
 }
 
 uint64_t

@@ -23,4 +23,7 @@ line_of(struct guest_channel *channel)
 
 void guest_view_init(const void *view);
 
+/* Where the stack of processor 0 began. */
+extern uint64_t guest_stack_end;
+
 #endif

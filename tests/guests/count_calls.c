@@ -29,6 +29,6 @@ guest_main(void)
 {
     (void)guest_console_open();
     (void)count(); /* what happens once has happened */
-    guest_print("%u ticks a system call\n", count());
+    guest_print("%lu ticks a system call\n", count());
     return 0;
 }

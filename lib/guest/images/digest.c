@@ -45,7 +45,7 @@ say_progress(void)
         return; /* half is said when the next reads are open */
     if (hashed == sectors || hashed >= said + sectors / LINES) {
         said = hashed;
-        guest_print("progress %u %u\n", hashed, sectors);
+        guest_print("progress %lu %lu\n", hashed, sectors);
     }
 }
 
@@ -106,8 +106,8 @@ say_server(void)
     if (epoch == said)
         return;
     said = epoch;
-    guest_print("medium %u from %u epoch %u\n", sectors, server,
-                (uint64_t)epoch);
+    guest_print("medium %lu from %lu epoch %u\n", sectors, server,
+                epoch);
 }
 
 static int
@@ -124,8 +124,8 @@ hash_disk(struct guest_sha256 *hash, const uint8_t *area)
         if (status == 0)
             status = answer.status;
         if (status != 0) {
-            guest_print("error reading at sector %u: status %i\n",
-                        answer.id * chunk, (int64_t)status);
+            guest_print("error reading at sector %lu: status %d\n",
+                        answer.id * chunk, status);
             return 1;
         }
         say_server();
@@ -176,7 +176,7 @@ guest_main(void)
     say_server();
     area = guest_block_area(&bytes);
     if (!cut()) {
-        guest_print("error: area of %u bytes\n", bytes);
+        guest_print("error: area of %lu bytes\n", bytes);
         return 1;
     }
     guest_sha256_init(&hash);

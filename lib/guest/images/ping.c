@@ -91,7 +91,7 @@ guest_main(void)
         return 1;
     right = exchange();
     guest_print("%u of %u messages came back as they were sent\n",
-                (uint64_t)right, (uint64_t)RECORDS);
+                right, RECORDS);
     if (guest_channel_send(&channel, 0, "", 0) != 0 || right != RECORDS)
         return 2;
     guest_channel_close(&channel);
