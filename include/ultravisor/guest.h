@@ -45,14 +45,20 @@ struct guest_result guest_call(uint64_t number, uint64_t a, uint64_t b,
 struct guest_result guest_call4(uint64_t number, uint64_t a, uint64_t b,
                                 uint64_t c, uint64_t d);
 GUEST_NORETURN void guest_stop(uint64_t code);
+/* End, or start again from the image: the policy's to say. */
+GUEST_NORETURN void guest_reset(uint64_t reason);
 GUEST_NORETURN void guest_fault(uint64_t code, const char *text);
 void guest_log(const char *text);
 /* Nanoseconds since the partition was started. */
 uint64_t guest_time(void);
-/* Until a doorbell rings; every waiter looks for itself afterwards. */
+/* Until a doorbell rings; every waiter looks for itself afterwards. What rang
+ * is kept for guest_wait_mask(): these may be called inside a loop. */
 void guest_wait(void);
 /* The same, at most until that time; false: the time is over. */
 bool guest_wait_until(uint64_t time);
+/* What rang since it was last asked, waiting at most until that time: slots,
+ * ULV_WAIT_VIEW_MASK, ULV_WAIT_WAKE_MASK; 0: nothing did. */
+uint64_t guest_wait_mask(uint64_t time);
 void guest_signal(uint32_t slot);
 /* Use memory that the view lists at an address and that was given after the
  * start; it is zero. Returns its bytes, 0: there is none. */
@@ -72,6 +78,8 @@ uint32_t guest_processor_count(void);
  * system calls, the view and signals is for one processor at a time. */
 int64_t guest_processor_start(uint32_t idx, void (*run)(void *argument),
                               void *argument, void *stack_end);
+/* This processor runs no more until it is started again; not number 0. */
+void guest_processor_park(void);
 /* End a processor's wait, or its next one. */
 void guest_processor_wake(uint32_t idx);
 
@@ -79,6 +87,8 @@ void guest_processor_wake(uint32_t idx);
 
 /* One record of the partition's view; false: there is none. */
 bool guest_view(uint32_t kind, uint32_t idx, void *ret, size_t bytes);
+/* The guest address of the view, as the monitor says. */
+uint64_t guest_view_address(void);
 
 /* ---- channels: records in both directions, without copying --------------- */
 
@@ -98,6 +108,29 @@ struct guest_record {
  * header says cannot be. */
 bool guest_channel_open(struct guest_channel *channel, const uint8_t type[16],
                         uint32_t nth);
+/* The nth of a type in the view that is not revoked; NULL: of any type. false:
+ * there is none. */
+bool guest_channel_find(const uint8_t *type, uint32_t nth,
+                        struct ulv_view_channel *ret);
+/* Attach a channel of the view. Returns 0 or a negative ULV_E_*; NOT_FOUND: it
+ * is not there yet, and the view says so again when it is. */
+int32_t guest_channel_attach(struct guest_channel *channel,
+                             const struct ulv_view_channel *found);
+/* guest_channel_open() of the first whose type is this text (at most 16
+ * bytes); waits for it, at most until that time. */
+bool guest_channel_open_named(struct guest_channel *channel, const char *type,
+                              uint64_t time);
+/* After the peer has gone and another came: detach and attach anew, where the
+ * view now says. false: it is in the view no more. */
+bool guest_channel_reopen(struct guest_channel *channel);
+/* The state of the peer's end: ULV_END_*. A peer that leaves rings nobody. */
+uint32_t guest_channel_peer(const struct guest_channel *channel);
+/* Wait until the peer is attached, at most until that time. */
+bool guest_channel_wait_peer(struct guest_channel *channel, uint64_t time);
+/* Tell the ultravisor that the peer broke the protocol, and give it up. */
+void guest_channel_fail(struct guest_channel *channel, int32_t status);
+/* The slot, as in guest_wait_mask() and guest_signal(). */
+uint32_t guest_channel_slot(const struct guest_channel *channel);
 /* Whether the view has the channel revoked: close it, before it is taken. */
 bool guest_channel_is_revoked(const struct guest_channel *channel);
 /* Detach: the end may be opened again. */
@@ -107,6 +140,15 @@ void guest_channel_close(struct guest_channel *channel);
  * broke the channel: it is closed for good). */
 int32_t guest_channel_send(struct guest_channel *channel, uint32_t type,
                            const void *data, uint32_t len);
+/* The same without waiting: ULV_E_FULL. */
+int32_t guest_channel_send_now(struct guest_channel *channel, uint32_t type,
+                               const void *data, uint32_t len);
+/* Take one record as a copy; waits, at most until that time. Returns 0,
+ * ULV_E_TIMEOUT, ULV_E_LIMIT (it has *ret_len bytes and stays), or what peek
+ * returns. */
+int32_t guest_channel_receive(struct guest_channel *channel,
+                              uint32_t *ret_type, void *buf, uint32_t size,
+                              uint32_t *ret_len, uint64_t time);
 /* Room for one record, to be written in place; several may be reserved before
  * one submit. As guest_channel_send(), and ULV_E_FULL. */
 int32_t guest_channel_reserve(struct guest_channel *channel, uint32_t type,
@@ -215,6 +257,9 @@ bool guest_block_show(void);
 uint32_t guest_block_epoch(void);
 /* The next answer; waits for it. A negative status: the channel is broken. */
 int32_t guest_block_wait(struct guest_block_answer *ret);
+/* Read sectors into any memory, and wait for it; not while others that were
+ * asked for are open. Returns 0 or a negative ULV_E_*. */
+int32_t guest_block_copy(uint64_t sector, uint32_t sector_count, void *to);
 /* Who serves, and in which epoch; grows with each take-over. */
 uint64_t guest_block_server(uint32_t *ret_epoch);
 
@@ -236,6 +281,89 @@ struct guest_timers {
     uint64_t order, now;
     bool passing;
 };
+
+/* ---- the event loop: one place to wait for all --------------------------- */
+
+/* What a watch is called for. */
+#define GUEST_READABLE 1u /* a record is there; or the channel is broken, which
+                             peek tells: it is watched no more then */
+#define GUEST_WRITABLE 2u /* there is the room that was asked for */
+#define GUEST_PEER     4u /* the peer's end, or the epoch, is another */
+#define GUEST_REVOKED  8u /* close it before it is taken */
+
+/* A channel that a loop looks at; the caller's memory until it is unwatched.
+ * run is called again as long as a record is there. */
+struct guest_watch {
+    struct guest_channel *channel;
+    void (*run)(void *argument, uint32_t what);
+    void *argument;
+    struct guest_watch *next;
+    uint32_t room, epoch, peer;
+    bool revoked;
+};
+
+/* What a loop runs on: the system calls, or a test's own. */
+struct guest_loop_calls {
+    uint64_t (*time)(void *self);
+    uint64_t (*wait)(void *self, uint64_t time); /* as guest_wait_mask() */
+    void (*follow)(void *self);                  /* the view has changed */
+    bool (*is_revoked)(void *self, const struct guest_channel *channel);
+};
+
+struct guest_loop {
+    const struct guest_loop_calls *calls;
+    void *self;
+    struct guest_timers timers;
+    struct guest_watch *first, *cursor;
+    void (*on_view)(void *argument); /* the view has changed; or NULL */
+    void (*on_wake)(void *argument); /* guest_processor_wake(); or NULL */
+    void *argument;                  /* of these two, the caller's to set */
+    uint32_t busy;
+    int code;
+    bool is_over;
+};
+
+void guest_loop_init(struct guest_loop *loop);
+/* Run timers, watches and the two of the view until guest_loop_stop(), which
+ * says what is returned. */
+int guest_loop_run(struct guest_loop *loop);
+/* Run what is there; if nothing is, wait, at most until that time. false: it
+ * was stopped. */
+bool guest_loop_step(struct guest_loop *loop, uint64_t time);
+void guest_loop_stop(struct guest_loop *loop, int code);
+uint64_t guest_loop_time(const struct guest_loop *loop);
+/* Look at an open channel. Close it after guest_loop_unwatch(), which may be
+ * called from anywhere, also from its own run. */
+void guest_loop_watch(struct guest_loop *loop, struct guest_watch *watch);
+void guest_loop_unwatch(struct guest_loop *loop, struct guest_watch *watch);
+/* Call it once with GUEST_WRITABLE when there is room for bytes. */
+void guest_watch_room(struct guest_watch *watch, uint32_t bytes);
+/* A timer runs at that time, and then every period if it has one; periods that
+ * nobody had time for are left out. One that is set is set anew. */
+void guest_timer_set(struct guest_loop *loop, struct guest_timer *timer,
+                     uint64_t time);
+/* The same, so long from now [ns]. */
+void guest_timer_set_in(struct guest_loop *loop, struct guest_timer *timer,
+                        uint64_t duration);
+/* From anywhere, also from its own run; nothing if it is not set. */
+void guest_timer_cancel(struct guest_loop *loop, struct guest_timer *timer);
+
+/* A read under way; the caller's memory until done is called. */
+struct guest_block_operation {
+    void (*done)(struct guest_block_operation *operation);
+    void *argument;
+    int32_t status; /* 0 or a negative ULV_E_* */
+    uint32_t sector_count;
+    uint64_t sector, area_offset;
+};
+/* Let a loop take all answers of the block channel; from now on reads are
+ * started with guest_block_start() only. */
+void guest_block_watch(struct guest_loop *loop);
+/* Read sectors into the area; done is called from the loop, once. false: too
+ * many are under way, or the channel is broken. */
+bool guest_block_start(struct guest_block_operation *operation,
+                       uint64_t sector, uint32_t sector_count,
+                       uint64_t area_offset);
 
 /* ---- SHA-256, FIPS 180-4 ------------------------------------------------- */
 

@@ -144,3 +144,88 @@ guest_block_server(uint32_t *ret_epoch)
     *ret_epoch = medium.epoch;
     return medium.server;
 }
+
+int32_t
+guest_block_copy(uint64_t sector, uint32_t sector_count, void *to)
+{
+    struct guest_block_answer answer;
+    uint64_t room;
+    const uint8_t *area = guest_block_area(&room);
+    uint8_t *out = to;
+
+    room = ULV_MIN(room, ULV_BLOCK_REQUEST_BYTES_MAX) / ULV_BLOCK_SECTOR_BYTES;
+    while (sector_count > 0) {
+        uint32_t some = (uint32_t)ULV_MIN(room, sector_count);
+        int32_t status;
+
+        if (some == 0 || !guest_block_read(sector, sector, some, 0))
+            return ULV_E_FULL;
+        guest_block_submit();
+        status = guest_block_wait(&answer);
+        if (status == ULV_OK)
+            status = answer.status;
+        if (status != ULV_OK)
+            return status;
+        memcpy(out, area, (size_t)some * ULV_BLOCK_SECTOR_BYTES);
+        out += (size_t)some * ULV_BLOCK_SECTOR_BYTES;
+        sector += some;
+        sector_count -= some;
+    }
+    return ULV_OK;
+}
+
+static void
+finish(uint64_t id, int32_t status)
+{
+    struct guest_block_operation *operation =
+        (struct guest_block_operation *)(uintptr_t)id;
+
+    operation->status = status;
+    operation->done(operation);
+}
+
+static void
+answers(void *argument, uint32_t what)
+{
+    struct guest_block_answer answer;
+    ulv_status status;
+
+    (void)argument;
+    if ((what & GUEST_READABLE) == 0)
+        return;
+    do {
+        status = take(&answer);
+        if (status == ULV_OK)
+            finish(answer.id, answer.status);
+    } while (status == ULV_OK || status == ULV_E_AGAIN);
+    if (status == ULV_E_EMPTY)
+        return;
+    for (uint32_t i = 0; i < ULV_BLOCK_IN_FLIGHT_MAX; i++) {
+        if (!open_used[i])
+            continue;
+        open_used[i] = false;
+        finish(open_id[i], status);
+    }
+}
+
+static struct guest_watch watch = { .channel = &channel, .run = answers };
+
+void
+guest_block_watch(struct guest_loop *loop)
+{
+    guest_loop_watch(loop, &watch);
+}
+
+bool
+guest_block_start(struct guest_block_operation *operation, uint64_t sector,
+                  uint32_t sector_count, uint64_t area_offset)
+{
+    operation->sector = sector;
+    operation->sector_count = sector_count;
+    operation->area_offset = area_offset;
+    if (!guest_block_read((uint64_t)(uintptr_t)operation, sector, sector_count,
+                          area_offset))
+        return false;
+    guest_block_submit();
+    return true;
+}

@@ -4,25 +4,70 @@
 #include "guest/guest_priv.h"
 
 bool
+guest_channel_find(const uint8_t *type, uint32_t nth,
+                   struct ulv_view_channel *ret)
+{
+    for (uint32_t i = 0; guest_view(ULV_VIEW_CHANNEL, i, ret, sizeof(*ret));
+         i++) {
+        if ((type == NULL || ulv_guid_equal(ret->type, type)) &&
+            (ret->flags & ULV_VIEW_REVOKED) == 0 && nth-- == 0)
+            return true;
+    }
+    return false;
+}
+
+int32_t
+guest_channel_attach(struct guest_channel *channel,
+                     const struct ulv_view_channel *found)
+{
+    struct line *line = line_of(channel);
+    int64_t status;
+
+    line->slot = found->slot;
+    /* one that came while we run may not be there yet: the view says so
+     * again when it is */
+    status = guest_call(ULV_CALL_ATTACH, found->slot, 0, 0).status;
+    if (status != ULV_OK)
+        return (int32_t)status;
+    return ulv_channel_attach(&line->end,
+                              (void *)(uintptr_t)found->guest_address,
+                              found->bytes, found->end, found->type);
+}
+
+bool
 guest_channel_open(struct guest_channel *channel, const uint8_t type[16],
                    uint32_t nth)
 {
-    struct line *line = line_of(channel);
     struct ulv_view_channel found;
 
-    for (uint32_t i = 0; guest_view(ULV_VIEW_CHANNEL, i, &found, sizeof(found));
-         i++) {
-        if (!ulv_guid_equal(found.type, type) ||
-            (found.flags & ULV_VIEW_REVOKED) != 0 || nth-- > 0)
-            continue;
-        line->slot = found.slot;
-        /* one that came while we run may not be there yet: the view says so
-         * again when it is */
-        if (guest_call(ULV_CALL_ATTACH, found.slot, 0, 0).status != ULV_OK)
+    return guest_channel_find(type, nth, &found) &&
+           guest_channel_attach(channel, &found) == ULV_OK;
+}
+
+bool
+guest_channel_open_named(struct guest_channel *channel, const char *type,
+                         uint64_t time)
+{
+    uint8_t name[16] = { 0 };
+
+    for (size_t i = 0; i < sizeof(name) && type[i] != '\0'; i++)
+        name[i] = (uint8_t)type[i];
+    while (!guest_channel_open(channel, name, 0)) {
+        if (guest_time() >= time)
             return false;
-        return ulv_channel_attach(&line->end,
-                                  (void *)(uintptr_t)found.guest_address,
-                                  found.bytes, found.end, type) == ULV_OK;
+        (void)guest_wait_until(time);
+    }
+    return true;
+}
+
+/* What the view says of a channel that was attached. */
+static bool
+find_again(const struct guest_channel *channel, struct ulv_view_channel *ret)
+{
+    for (uint32_t i = 0; guest_view(ULV_VIEW_CHANNEL, i, ret, sizeof(*ret));
+         i++) {
+        if (ret->slot == line_seen(channel)->slot)
+            return true;
     }
     return false;
 }
@@ -30,15 +75,59 @@ guest_channel_open(struct guest_channel *channel, const uint8_t type[16],
 bool
 guest_channel_is_revoked(const struct guest_channel *channel)
 {
-    const struct line *line = (const struct line *)(const void *)channel;
     struct ulv_view_channel found;
 
-    for (uint32_t i = 0; guest_view(ULV_VIEW_CHANNEL, i, &found, sizeof(found));
-         i++) {
-        if (found.slot == line->slot)
-            return (found.flags & ULV_VIEW_REVOKED) != 0;
+    return !find_again(channel, &found) ||
+           (found.flags & ULV_VIEW_REVOKED) != 0;
+}
+
+bool
+guest_channel_reopen(struct guest_channel *channel)
+{
+    struct ulv_view_channel found;
+
+    if (!find_again(channel, &found) || (found.flags & ULV_VIEW_REVOKED) != 0)
+        return false;
+    guest_channel_close(channel);
+    return guest_channel_attach(channel, &found) == ULV_OK;
+}
+
+uint32_t
+guest_channel_peer(const struct guest_channel *channel)
+{
+    return ulv_channel_peer_state(&line_seen(channel)->end);
+}
+
+bool
+guest_channel_wait_peer(struct guest_channel *channel, uint64_t time)
+{
+    /* attaching rings nobody; so look now and then */
+    const uint64_t pause = 1000000;
+
+    while (guest_channel_peer(channel) != ULV_END_ATTACHED) {
+        uint64_t now = guest_time();
+
+        if (now >= time)
+            return false;
+        (void)guest_wait_until(ULV_MIN(now + pause, time));
     }
     return true;
+}
+
+void
+guest_channel_fail(struct guest_channel *channel, int32_t status)
+{
+    struct line *line = line_of(channel);
+
+    ulv_channel_give_up(&line->end);
+    (void)guest_call(ULV_CALL_FAILED, line->slot, (uint64_t)(int64_t)status,
+                     0);
+}
+
+uint32_t
+guest_channel_slot(const struct guest_channel *channel)
+{
+    return line_seen(channel)->slot;
 }
 
 void
@@ -58,24 +147,60 @@ guest_channel_reserve(struct guest_channel *channel, uint32_t type,
 }
 
 int32_t
-guest_channel_send(struct guest_channel *channel, uint32_t type,
-                   const void *data, uint32_t len)
+guest_channel_send_now(struct guest_channel *channel, uint32_t type,
+                       const void *data, uint32_t len)
 {
-    struct ulv_ring_tx *tx = &line_of(channel)->end.tx;
     void *to;
-    ulv_status status;
+    ulv_status status =
+        ulv_ring_tx_reserve(&line_of(channel)->end.tx, type, len, &to);
 
-    for (;;) {
-        status = ulv_ring_tx_reserve(tx, type, len, &to);
-        if (status != ULV_E_FULL)
-            break;
-        if (!ulv_ring_tx_wait(tx, len))
-            guest_wait();
-    }
     if (status != ULV_OK)
         return status;
     memcpy(to, data, len);
     guest_channel_submit(channel);
+    return ULV_OK;
+}
+
+int32_t
+guest_channel_send(struct guest_channel *channel, uint32_t type,
+                   const void *data, uint32_t len)
+{
+    for (;;) {
+        int32_t status = guest_channel_send_now(channel, type, data, len);
+
+        if (status != ULV_E_FULL)
+            return status;
+        if (!ulv_ring_tx_wait(&line_of(channel)->end.tx, len))
+            guest_wait();
+    }
+}
+
+int32_t
+guest_channel_receive(struct guest_channel *channel, uint32_t *ret_type,
+                      void *buf, uint32_t size, uint32_t *ret_len,
+                      uint64_t time)
+{
+    struct guest_record record;
+    int32_t status;
+
+    for (;;) {
+        status = guest_channel_peek(channel, &record);
+        if (status != ULV_E_EMPTY)
+            break;
+        if (ulv_ring_rx_wait(&line_of(channel)->end.rx))
+            continue;
+        if (guest_time() >= time)
+            return ULV_E_TIMEOUT;
+        (void)guest_wait_until(time);
+    }
+    if (status != ULV_OK)
+        return status;
+    *ret_len = record.len;
+    if (record.len > size)
+        return ULV_E_LIMIT;
+    *ret_type = record.type;
+    memcpy(buf, record.data, record.len);
+    guest_channel_release(channel);
     return ULV_OK;
 }
 

@@ -43,6 +43,13 @@ guest_stop(uint64_t code)
         (void)guest_call(ULV_CALL_STOP, code, 0, 0);
 }
 
+_Noreturn void
+guest_reset(uint64_t reason)
+{
+    (void)guest_call(ULV_CALL_RESET, reason, 0, 0);
+    guest_stop(255);
+}
+
 static uint64_t
 text_length(const char *text)
 {
@@ -86,17 +93,48 @@ guest_time(void)
     return guest_call(ULV_CALL_TIME, 0, 0, 0).value;
 }
 
+/* Rang, and was not asked for yet. Atomic, for processors that wait too; each
+ * bit is all that it says, so no order is needed. */
+static uint64_t heard;
+
+static int64_t
+wait_and_keep(uint64_t time)
+{
+    struct guest_result result = guest_call(ULV_CALL_WAIT, time, 0, 0);
+
+    if (result.status == ULV_OK)
+        (void)__atomic_or_fetch(&heard, result.value, __ATOMIC_RELAXED);
+    return result.status;
+}
+
 void
 guest_wait(void)
 {
-    (void)guest_call(ULV_CALL_WAIT, UINT64_MAX, 0, 0);
+    (void)wait_and_keep(UINT64_MAX);
 }
 
 bool
 guest_wait_until(uint64_t time)
 {
-    return guest_call(ULV_CALL_WAIT, time, 0, 0).status != ULV_E_TIMEOUT &&
-           guest_time() < time;
+    return wait_and_keep(time) != ULV_E_TIMEOUT && guest_time() < time;
+}
+
+uint64_t
+guest_wait_mask(uint64_t time)
+{
+    uint64_t mask = __atomic_exchange_n(&heard, 0, __ATOMIC_RELAXED);
+    struct guest_result result;
+
+    if (mask != 0)
+        return mask;
+    result = guest_call(ULV_CALL_WAIT, time, 0, 0);
+    return result.status == ULV_OK ? result.value : 0;
+}
+
+uint64_t
+guest_view_address(void)
+{
+    return guest_call(ULV_CALL_DISCOVER, 0, 0, 0).value;
 }
 
 void

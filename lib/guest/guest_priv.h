@@ -15,6 +15,12 @@ struct line {
 _Static_assert(sizeof(struct line) <= sizeof(struct guest_channel),
                "a line fits its opaque bytes");
 
+static inline const struct line *
+line_seen(const struct guest_channel *channel)
+{
+    return (const struct line *)(const void *)channel->opaque_;
+}
+
 static inline struct line *
 line_of(struct guest_channel *channel)
 {

@@ -17,7 +17,6 @@ __asm__("guest_processor_entry:\n"
         "    ud2\n");
 
 void guest_processor_entry(void);
-void guest_processor_park(void);
 
 void
 guest_processor_park(void)
