@@ -143,6 +143,13 @@ class Examples(unittest.TestCase):
                                        f"--variable={name}"))
 
         self.assertTrue(variable("script").is_file())
+        for source in sorted((SOURCE / "examples/guests").glob("*.c")):
+            with self.subTest(guest=source.name):
+                guest = self.folder / source.with_suffix(".elf").name
+                run("gcc", "-std=c11", "-Wall", "-Wextra", "-Wconversion",
+                    "-Werror", "-o", guest, source,
+                    *flags("ultravisor-guest", "--cflags", "--libs"))
+                self.assertIn("guest_main", run("nm", guest))
         for name, image in (("vmm", "digest.elf"), ("channel", "echo.elf")):
             program, guest = self.folder / name, self.folder / image
             run("gcc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-o", guest,

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""The example guests, each used as its first comment says."""
+
+import os
+import pathlib
+import random
+import time
+import types
+import unittest
+
+from common import (PATIENCE, SystemTest, changeable, digest, disk,
+                    each_kind)
+
+import ultravisor
+from ultravisor import C, checked, ffi, lib
+
+GUESTS = pathlib.Path(os.environ["ULTRAVISOR_EXAMPLE_GUESTS"])
+SELF = types.SimpleNamespace(id=2**64 - 1)  # ULV_SELF
+PUT, GET, DELETE, COUNT, STOP = 1, 2, 3, 4, 5
+OK, ABSENT, FULL, BAD = 100, 101, 102, 103
+
+
+class Line:
+    """This program's end of a channel."""
+
+    def __init__(self, host, channel):
+        self.host = host
+        handle = ffi.new("ulv_channel **")
+        checked(lib.ulv_channel_open, host._system, channel, handle)
+        self.handle = handle[0]
+
+    def send(self, kind, data=b""):
+        while True:
+            status = lib.ulv_channel_send(self.handle, kind, data, len(data))
+            if status != C.ULV_E_FULL:
+                assert status == 0, status
+                return
+            self.host.step(0.1)
+
+    def receive(self):
+        kind, data = ffi.new("uint32_t *"), ffi.new("struct ulv_bytes *")
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            status = lib.ulv_channel_peek(self.handle, kind, data)
+            if status == 0:
+                copy = ffi.buffer(data.p, data.len)[:] if data.len else b""
+                lib.ulv_channel_release(self.handle)
+                return kind[0], copy
+            assert status == C.ULV_E_EMPTY, status
+            self.host.step(0.1)
+        raise AssertionError("no answer")
+
+    def ask(self, kind, data=b""):
+        self.send(kind, data)
+        return self.receive()
+
+    def close(self):
+        lib.ulv_channel_close(self.handle)
+
+
+class GuestExamples(SystemTest):
+    def started(self, host, name, kind, memory="4M"):
+        self.events = []
+        with host.transaction() as t:
+            guest = t.partition(name, memory=memory)
+            t.console(guest)
+            channel = t.connect(guest, SELF, kind)
+        guest.start(GUESTS / f"{name}.elf")
+        return guest, Line(host, channel)
+
+    def ended(self, host, guest, line, code=0):
+        end = self.wait(host, guest)
+        line.close()
+        self.assertEqual((end.reason, end.code), (C.ULV_END_REASON_STOP, code),
+                         end.text)
+
+    @each_kind
+    def test_store(self, backend, in_process):
+        """It has what a dict has, after any requests."""
+        seed = time.time_ns()
+        print(f"# seed {seed}", flush=True)
+        choose, model = random.Random(seed), {}
+        with ultravisor.open(backend=backend, in_process=in_process,
+                             memory="64M") as host:
+            guest, line = self.started(host, "store", b"store")
+            for _ in range(400):
+                key = b"key %d" % choose.randrange(40)
+                value = choose.randbytes(choose.randrange(900))
+                what = choose.choice((PUT, PUT, GET, DELETE))
+                if what == PUT:
+                    model[key] = value
+                    self.assertEqual(
+                        line.ask(PUT, bytes([len(key)]) + key + value),
+                        (OK, b""))
+                elif what == GET:
+                    self.assertEqual(
+                        line.ask(GET, key), (OK, model[key]) if key in model
+                        else (ABSENT, b""))
+                else:
+                    self.assertEqual(
+                        line.ask(DELETE, key),
+                        (OK if model.pop(key, None) is not None else ABSENT,
+                         b""))
+            total = sum(map(len, model.values()))
+            self.assertEqual(line.ask(COUNT),
+                             (OK, b"%d %d" % (len(model), total)))
+            for bad in ((PUT, b""), (PUT, b"\x09abc"), (77, b"x"),
+                        (GET, bytes(1025))):
+                self.assertEqual(line.ask(*bad), (BAD, b""))
+            self.assertEqual(line.ask(STOP), (OK, b""))
+            self.ended(host, guest, line)
+
+    def test_store_full(self):
+        """Memory that is full is an answer, and room again after a DELETE."""
+        with ultravisor.open(memory="64M") as host:
+            guest, line = self.started(host, "store", b"store", "2M")
+            full = None
+            for n in range(4000):
+                key = b"%08d" % n
+                if line.ask(PUT, b"\x08" + key + bytes(1000)) != (OK, b""):
+                    full = n
+                    break
+            self.assertIsNotNone(full)
+            self.assertGreater(full, 500)
+            self.assertEqual(line.ask(GET, b"%08d" % (full - 1)),
+                             (OK, bytes(1000)))
+            self.assertEqual(line.ask(DELETE, b"%08d" % 0), (OK, b""))
+            self.assertEqual(line.ask(PUT, b"\x08" + key + bytes(1000)),
+                             (OK, b""))
+            line.send(STOP)
+            self.ended(host, guest, line)
+
+    @each_kind
+    def test_verify(self, backend, in_process):
+        """The copy of the disk is the disk's."""
+        with disk(2040) as path, \
+                ultravisor.open(backend=backend, in_process=in_process,
+                                memory="64M") as host:
+            self.events = []
+            end, console = self.run_guest(host, "verify", GUESTS / "verify.elf",
+                                          path)
+            self.assertEqual(end.code, 0, console + end.text)
+            self.assertIn("disk 2040\n", console)
+            self.assertIn("copying 100 %\n", console)
+            self.assertIn(f"checked 2040 sectors sha256 {digest(path)}\n",
+                          console)
+
+    @each_kind
+    def test_shell(self, backend, in_process):
+        """Each command says what it should."""
+        with ultravisor.open(backend=backend, in_process=in_process,
+                             memory="64M") as host:
+            guest, line = self.started(host, "shell", b"shell")
+            for n, command in enumerate((
+                    b"help", b"time", b"view", b"mem", b"channels",
+                    b"after 1 hello", b"take 1000", b"take 100000000", b"mem",
+                    b"drop", b"what", b"log one line", b"give 1")):
+                self.assertEqual(line.ask(n, command), (n, b"done"))
+            line.send(99, b"exit 5")
+            self.ended(host, guest, line, 5)
+            said = self.console(host, guest)
+            for pattern in ("help time view", r"\d\.\d{9} s\n", '"shell"',
+                            r"memory +0x400000 +4096 KiB\n",
+                            r"slot +\d+: channel \d+",
+                            r"0 in 0 blocks", r"1000 bytes at 0x",
+                            "no room for 100000000 bytes", "in 1 blocks",
+                            "1 blocks freed", r'what is "what"\?',
+                            "0 bytes given back"):
+                self.assertRegex(said, pattern)
+
+    def test_shell_later(self):
+        """A timer runs while nobody asks."""
+        with ultravisor.open(memory="64M") as host:
+            guest, line = self.started(host, "shell", b"shell")
+            line.ask(1, b"after 1 well met")
+            until = time.monotonic() + PATIENCE
+            while "later: well met\n" not in self.console(host, guest):
+                self.assertLess(time.monotonic(), until)
+                host.step(0.1)
+                self.events += list(host.pending())
+            line.send(2, b"fault enough")
+            end = self.wait(host, guest)
+            line.close()
+            self.assertEqual((end.reason, end.code),
+                             (C.ULV_END_REASON_FAULT, 9))
+            self.assertIn("enough", end.text)
+
+    def test_shell_balloon(self):
+        """Memory comes and goes while it runs: given, used, taken, given
+        back."""
+        for backend in changeable():
+            with self.subTest(backend=backend), \
+                    ultravisor.open(backend=backend, memory="64M") as host:
+                guest, line = self.started(host, "shell", b"shell")
+                line.ask(1, b"take 6000000")
+                with host.transaction() as t:
+                    t.memory(guest, "8M")
+                self.until_said(host, guest, "the view has changed")
+                line.ask(2, b"mem")
+                line.ask(3, b"take 6000000")
+                line.ask(4, b"give 8388608")
+                line.ask(5, b"drop")
+                line.ask(6, b"give 8388608")
+                until = time.monotonic() + PATIENCE
+                while any(e["bytes"] == 8 << 20
+                          for e in host.query("extents")):
+                    self.assertLess(time.monotonic(), until,
+                                    self.console(host, guest))
+                    host.step(0.1)
+                    self.events += list(host.pending())
+                line.send(7, b"exit 0")
+                self.ended(host, guest, line)
+                said = self.console(host, guest)
+                self.assertRegex(said, "no room for 6000000(?s:.)*2 areas"
+                                 "(?s:.)*6000000 bytes at(?s:.)*\n0 bytes given"
+                                 "(?s:.)*1 blocks freed\n[1-9][0-9]+ bytes")
+
+    def until_said(self, host, guest, text):
+        until = time.monotonic() + PATIENCE
+        while text not in self.console(host, guest):
+            self.assertLess(time.monotonic(), until)
+            host.step(0.1)
+            self.events += list(host.pending())
+
+
+if __name__ == "__main__":
+    unittest.main()
