@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
  * The runtime of an SDK guest: system calls, the view, channels, block and
- * console, a few lines of C library. An image is a static ELF64 linked at
- * ULV_GUEST_RAM_BASE with libultravisor-guest.a; it defines guest_main() and
- * runs at CPL3 with guest-physical = guest-virtual addresses. The stack is the
- * end of the partition's memory.
+ * console, text, memory, timers and an event loop; doc/guest.md shows how. An
+ * image is a static ELF64 linked at ULV_GUEST_RAM_BASE with
+ * libultravisor-guest.a; it defines guest_main() and runs at CPL3 with
+ * guest-physical = guest-virtual addresses. The stack is the end of the
+ * partition's memory.
  *
  * For authors of guests. No host, no libc: build with -ffreestanding
  * -mgeneral-regs-only; `pkg-config --cflags --libs ultravisor-guest`.

@@ -261,7 +261,7 @@ look(const struct heap_block *b)
         return "freed twice";
     end = (const uint8_t *)after(b);
     for (uint64_t i = 1; i <= b->spare; i++)
-        if (end[0 - i] != CANARY)
+        if (*(end - i) != CANARY)
             return "overrun: bytes beyond its end were written";
     return NULL;
 }

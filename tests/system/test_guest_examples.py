@@ -215,6 +215,29 @@ class GuestExamples(SystemTest):
                                  "(?s:.)*6000000 bytes at(?s:.)*\n0 bytes given"
                                  "(?s:.)*1 blocks freed\n[1-9][0-9]+ bytes")
 
+    def test_shell_revoked(self):
+        """Memory that is taken away and free is given up by itself."""
+        for backend in changeable():
+            with self.subTest(backend=backend), \
+                    ultravisor.open(backend=backend, memory="64M") as host:
+                guest, line = self.started(host, "shell", b"shell")
+                line.ask(1, b"take 1000")
+                with host.transaction() as t:
+                    t.memory(guest, "8M")
+                self.until_said(host, guest, "the view has changed")
+                line.ask(2, b"mem")
+                address, = [e["guest_address"] for e in host.query("extents")
+                            if e["bytes"] == 8 << 20]
+                with host.transaction() as t:
+                    t.release(guest, address, 8 << 20)
+                host.wait_settled()
+                line.ask(3, b"mem")
+                line.ask(4, b"take 6000000")
+                line.send(5, b"exit 0")
+                self.ended(host, guest, line)
+                self.assertRegex(self.console(host, guest),
+                                 "2 areas(?s:.)*1 areas(?s:.)*no room for 6000")
+
     def until_said(self, host, guest, text):
         until = time.monotonic() + PATIENCE
         while text not in self.console(host, guest):

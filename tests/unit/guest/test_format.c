@@ -140,7 +140,7 @@ test_guest_format__what_it_does_not_know(void **state)
     assert_int_equal(guest_format(text, sizeof(text), unknown, 1), 7);
     assert_string_equal(text, unknown);
     unknown = "50%";
-    assert_int_equal(guest_format(text, sizeof(text), unknown), 3);
+    assert_int_equal(guest_format(text, sizeof(text), unknown, 1), 3);
     assert_string_equal(text, "50%");
     assert_int_equal(guest_format(NULL, 0, "%d", 12345), 5);
 }
