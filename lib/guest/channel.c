@@ -156,7 +156,8 @@ guest_channel_send_now(struct guest_channel *channel, uint32_t type,
 
     if (status != ULV_OK)
         return status;
-    memcpy(to, data, len);
+    if (len > 0)
+        memcpy(to, data, len);
     guest_channel_submit(channel);
     return ULV_OK;
 }

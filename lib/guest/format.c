@@ -318,6 +318,8 @@ put_buffer(void *self, const char *bytes, size_t len)
 
     if (len > room)
         len = room;
+    if (len == 0)
+        return; /* there may be no buffer */
     memcpy(buffer->p + buffer->len, bytes, len);
     buffer->len += len;
 }
