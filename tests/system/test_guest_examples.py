@@ -8,8 +8,8 @@ import time
 import types
 import unittest
 
-from common import (PATIENCE, SystemTest, changeable, digest, disk,
-                    each_kind)
+from common import (BACKENDS, PATIENCE, SystemTest, changeable, digest,
+                    disk, each_kind)
 
 import ultravisor
 from ultravisor import C, checked, ffi, lib
@@ -144,6 +144,27 @@ class GuestExamples(SystemTest):
             self.assertIn("copying 100 %\n", console)
             self.assertIn(f"checked 2040 sectors sha256 {digest(path)}\n",
                           console)
+
+    def test_verify_take_over(self):
+        """The server dies among open reads; what is read is right."""
+        for backend in BACKENDS:
+            with self.subTest(backend=backend), disk(32768) as path, \
+                    ultravisor.open(backend=backend, in_process=False,
+                                    memory="96M") as host:
+                self.events = []
+                with host.transaction() as t:
+                    guest = t.partition("verify", memory="24M")
+                    t.console(guest, via=("io-b", "io-a"))
+                    t.disk(guest, path, via=("io-a", "io-b"))
+                guest.start(GUESTS / "verify.elf")
+                self.until_said(host, guest, "disk 32768\n")
+                host.kill("io-a")
+                end = self.wait(host, guest)
+                said = self.console(host, guest)
+                self.assertEqual(end.code, 0, said + end.text)
+                self.assertIn(f"sha256 {digest(path)}\n", said)
+                self.assertNotIn("io-a", [name for name, lives, _
+                                          in host.roles() if lives])
 
     @each_kind
     def test_shell(self, backend, in_process):
