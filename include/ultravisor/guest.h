@@ -225,9 +225,9 @@ void guest_memory_count(struct guest_memory *ret);
  * it is free. Returns bytes that are new. A loop does this when its view
  * changes. */
 uint64_t guest_memory_follow(void);
-/* Give memory back that was given after the start and of which no byte is in
- * use, in whole records of the view, until that many bytes are gone. Returns
- * how many are. */
+/* Give memory back of which no byte is in use, in whole records of the view,
+ * until that many bytes are gone; what image and stack lie in stays. Returns
+ * how many bytes are gone. */
 uint64_t guest_memory_give(uint64_t bytes);
 
 /* ---- block --------------------------------------------------------------- */

@@ -51,7 +51,11 @@ begin(void)
         end = m.guest_address + m.bytes;
         if (m.guest_address <= guest_stack_end - 1 && guest_stack_end <= end)
             end = guest_stack_end - GUEST_STACK_BYTES;
-        add(ULV_MAX(m.guest_address, image), end, 0);
+        /* one with the image or the stack in it is never given back */
+        add(ULV_MAX(m.guest_address, image), end,
+            m.guest_address >= image && end == m.guest_address + m.bytes
+                ? m.guest_address
+                : 0);
     }
 }
 
