@@ -8,8 +8,8 @@ import time
 import types
 import unittest
 
-from common import (BACKENDS, PATIENCE, SystemTest, changeable, digest,
-                    disk, each_kind)
+from common import (BACKENDS, IMAGES, PATIENCE, SystemTest, changeable,
+                    digest, disk, each_kind)
 
 import ultravisor
 from ultravisor import C, checked, ffi, lib
@@ -258,6 +258,28 @@ class GuestExamples(SystemTest):
                 self.ended(host, guest, line)
                 self.assertRegex(self.console(host, guest),
                                  "2 areas(?s:.)*1 areas(?s:.)*no room for 6000")
+
+    def test_loop_hears(self):
+        """What rings while a function of the loop waits is not lost."""
+        for backend in changeable():
+            with self.subTest(backend=backend), \
+                    ultravisor.open(backend=backend, memory="64M") as host:
+                self.events = []
+                with host.transaction() as t:
+                    guest = t.partition("hears", memory="4M")
+                guest.start(IMAGES / "loop_hears.elf")
+                until = time.monotonic() + PATIENCE
+                while not any(e.kind == C.ULV_EVENT_LOG and
+                              e.data.startswith(b"waits")
+                              for e in self.events):
+                    self.assertLess(time.monotonic(), until)
+                    host.step(0.1)
+                    self.events += list(host.pending())
+                with host.transaction() as t:
+                    t.memory(guest, "4M")
+                end = self.wait(host, guest)
+                self.assertEqual((end.reason, end.code),
+                                 (C.ULV_END_REASON_STOP, 0), end.text)
 
     def until_said(self, host, guest, text):
         until = time.monotonic() + PATIENCE
