@@ -221,7 +221,8 @@ make_alarm(ulv_system *system)
     const struct ulv_host *host = system->host;
     ulv_status status;
 
-    if (host->size < sizeof(*host) || host->alarm_create == NULL)
+    if (host->size < offsetof(struct ulv_host, spend) ||
+        host->alarm_create == NULL)
         return ULV_OK;
     status = make_watched(system, host->alarm_create, &system->alarm);
     if (status == ULV_OK)

@@ -228,6 +228,13 @@ struct ulv_host {
     /* Ready from when on and until it is set anew; 0: now, ULV_FOREVER: never,
      * as when it is new. Never blocks. */
     void (*alarm_set)(void *self, ulv_handle alarm, ulv_nsec when);
+
+    /* ---- A host whose clock does not move by itself --------------------- */
+
+    /* Who would have worked for so long [ns] says so, and now is later by
+     * that; ULV_FOREVER: it never comes back. NULL: time passes anyway. Never
+     * blocks. */
+    void (*spend)(void *self, ulv_nsec ns);
 };
 
 /*

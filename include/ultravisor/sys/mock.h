@@ -23,6 +23,24 @@
 #define ULV_MOCK_EXPECT  6u /* the last answer was status argument[0]; another
                                one ends the guest with a fault */
 
+#define ULV_MOCK_RUN     7u /* runs for number ns of its host's clock */
+#define ULV_MOCK_HANG    8u /* one stay in the guest that takes number ns,
+                               whatever its budget, and no kick ends;
+                               ULV_FOREVER: no end. Only where the host has
+                               `spend` */
+#define ULV_MOCK_RULE    9u /* number: ULV_MOCK_ON_*; argument[0]: of these
+                               calls from now on let so many be as they are,
+                               the next one takes argument[1] ns (`spend`) and
+                               returns status argument[2]; where that is not 0
+                               it does nothing else. A few at a time: LIMIT
+                               of a rule too many is a fault REPORTED */
+
+/* Calls of the backend that a rule is about. */
+#define ULV_MOCK_ON_MAP   0u
+#define ULV_MOCK_ON_UNMAP 1u
+
+#define ULV_MOCK_RULES 16u /* that wait at a time, of a machine */
+
 struct ulv_mock_step {
     uint32_t kind;
     uint32_t rsvd_;

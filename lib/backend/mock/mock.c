@@ -9,8 +9,18 @@
 #define VCPUS_MAX   64u
 #define STEPS_A_RUN 4096u /* so that a script that loops comes back */
 
+/* A call that is to be late, or to fail. */
+struct rule {
+    bool waits;
+    uint64_t call, skip;
+    ulv_nsec late;
+    int32_t status;
+};
+
 struct machine {
     struct ulv_regions regions;
+    const struct ulv_host *host;
+    struct rule rule[ULV_MOCK_RULES];
 };
 
 #define STATE_MAGIC UINT64_C(0x6574617473636f6d)
@@ -27,8 +37,35 @@ struct vcpu {
     uint64_t at; /* guest address of the next step */
     uint64_t loop_at, loops; /* of the REPEAT under way */
     int64_t answer;
+    ulv_nsec run_until; /* of the RUN under way; 0: none */
     bool ended;
 };
+
+/* Time that the host's clock would not know of. */
+static void
+spend(const struct machine *m, ulv_nsec ns)
+{
+    const struct ulv_host *host = m->host;
+
+    if (host->size >= sizeof(*host) && host->spend != NULL)
+        host->spend(host->self, ns);
+}
+
+/* What the rules make of a call; ULV_OK: it is as it is. */
+static ulv_status
+judge(struct machine *m, uint64_t call)
+{
+    for (uint32_t i = 0; i < ULV_MOCK_RULES; i++) {
+        struct rule *rule = &m->rule[i];
+
+        if (!rule->waits || rule->call != call || rule->skip-- > 0)
+            continue;
+        rule->waits = false;
+        spend(m, rule->late);
+        return rule->status;
+    }
+    return ULV_OK;
+}
 
 static ulv_status
 mock_probe(const struct ulv_host *host, struct ulv_backend_caps *ret_caps,
@@ -54,6 +91,7 @@ mock_machine_init(void *machine, const struct ulv_machine_cfg *cfg,
 {
     struct machine *m = machine;
 
+    m->host = cfg->host;
     ulv_regions_init(&m->regions, ULV_GUEST_RAM_BASE, ADDRESS_MAX,
                      ULV_REGIONS_MAX);
     if (cfg->vcpu_count == 0 || cfg->vcpu_count > VCPUS_MAX)
@@ -86,6 +124,8 @@ mock_map(void *machine, ulv_gpa guest, uint64_t bytes, ulv_handle memory,
     (void)offset;
     status = ulv_regions_check(&m->regions, guest.value, bytes);
     if (status == ULV_OK)
+        status = judge(m, ULV_MOCK_ON_MAP);
+    if (status == ULV_OK)
         (void)ulv_regions_add(&m->regions, guest.value, bytes, p, access);
     return status;
 }
@@ -96,9 +136,13 @@ mock_unmap(void *machine, ulv_gpa guest, uint64_t bytes)
     struct machine *m = machine;
     struct ulv_region *region =
         ulv_regions_find(&m->regions, guest.value, bytes);
+    ulv_status status;
 
     if (region == NULL)
         return ULV_E_NOT_FOUND;
+    status = judge(m, ULV_MOCK_ON_UNMAP);
+    if (status != ULV_OK)
+        return status;
     ulv_regions_remove(&m->regions, region);
     return ULV_OK;
 }
@@ -127,6 +171,7 @@ mock_vcpu_start(void *vcpu, ulv_gpa entry, ulv_gpa stack, uint64_t argument)
     (void)argument;
     v->at = entry.value;
     v->loop_at = 0;
+    v->run_until = 0;
     return ULV_OK;
 }
 
@@ -161,15 +206,58 @@ repeat(struct vcpu *v, const struct ulv_mock_step *step)
     v->at -= (step->number + 1) * sizeof(*step);
 }
 
+/* Returns whether its time is over. */
+static bool
+run(struct vcpu *v, const struct ulv_mock_step *step, ulv_nsec budget)
+{
+    const struct ulv_host *host = v->machine->host;
+    ulv_nsec now = host->now(host->self);
+
+    if (v->run_until == 0)
+        v->run_until = now + ULV_MIN(step->number, ULV_FOREVER - now);
+    if (v->run_until > now)
+        spend(v->machine, ULV_MIN(v->run_until - now, budget));
+    if (v->run_until > host->now(host->self))
+        return false;
+    v->run_until = 0;
+    return true;
+}
+
+static bool
+add_rule(struct machine *m, const struct ulv_mock_step *step)
+{
+    uint32_t i = 0;
+
+    while (i < ULV_MOCK_RULES && m->rule[i].waits)
+        i++;
+    if (i == ULV_MOCK_RULES)
+        return false;
+    m->rule[i].waits = true;
+    m->rule[i].call = step->number;
+    m->rule[i].skip = step->argument[0];
+    m->rule[i].late = step->argument[1];
+    m->rule[i].status = (int32_t)(int64_t)step->argument[2];
+    return true;
+}
+
+static bool
+store(const struct ulv_regions *r, const struct ulv_mock_step *step)
+{
+    uint8_t *to = ulv_regions_at(r, step->argument[0], 8, ULV_GUEST_WRITE);
+
+    if (to != NULL)
+        memcpy(to, &step->argument[1], 8);
+    return to != NULL;
+}
+
 /* Carry out one step. Returns whether the vcpu comes back. */
 static bool
-one_step(struct vcpu *v, struct ulv_exit *out)
+one_step(struct vcpu *v, ulv_nsec budget, struct ulv_exit *out)
 {
     struct ulv_mock_step step;
     const struct ulv_regions *r = &v->machine->regions;
     const uint8_t *at =
         ulv_regions_at(r, v->at, sizeof(step), ULV_GUEST_EXECUTE);
-    uint8_t *to;
 
     if (at == NULL) {
         fault(v, out, ULV_FAULT_EXECUTE, v->at);
@@ -187,19 +275,30 @@ one_step(struct vcpu *v, struct ulv_exit *out)
         fault(v, out, (uint32_t)step.number, step.argument[0]);
         return true;
     case ULV_MOCK_SPIN:
+        spend(v->machine, budget);
         out->reason = ULV_EXIT_INTERRUPTED;
+        return true;
+    case ULV_MOCK_RUN:
+        if (run(v, &step, budget))
+            break;
+        out->reason = ULV_EXIT_INTERRUPTED;
+        return true;
+    case ULV_MOCK_HANG:
+        spend(v->machine, step.number);
+        break;
+    case ULV_MOCK_RULE:
+        if (add_rule(v->machine, &step))
+            break;
+        fault(v, out, ULV_FAULT_REPORTED, (uint64_t)(int64_t)ULV_E_LIMIT);
         return true;
     case ULV_MOCK_REPEAT:
         repeat(v, &step);
         break;
     case ULV_MOCK_STORE:
-        to = ulv_regions_at(r, step.argument[0], 8, ULV_GUEST_WRITE);
-        if (to == NULL) {
-            fault(v, out, ULV_FAULT_WRITE, step.argument[0]);
-            return true;
-        }
-        memcpy(to, &step.argument[1], 8);
-        break;
+        if (store(r, &step))
+            break;
+        fault(v, out, ULV_FAULT_WRITE, step.argument[0]);
+        return true;
     case ULV_MOCK_EXPECT:
         if (v->answer == (int64_t)step.argument[0])
             break;
@@ -227,7 +326,7 @@ mock_vcpu_run(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *out)
         return ULV_OK;
     }
     for (uint32_t i = 0; i < STEPS_A_RUN && budget_ns != 0; i++) {
-        if (one_step(v, out))
+        if (one_step(v, budget_ns, out))
             return ULV_OK;
     }
     out->reason = ULV_EXIT_INTERRUPTED;
