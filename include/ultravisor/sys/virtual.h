@@ -92,10 +92,11 @@ ULV_API ulv_status ulv_virtual_stall(ulv_virtual *v, const char *name,
 ULV_API void ulv_virtual_delay(ulv_virtual *v, ulv_nsec most_ns);
 
 /**
- * Move the clock without giving anybody a turn: the caller was away.
+ * The caller is away: everybody else has his turns, and nobody hears what the
+ * processes say before the time is over.
  *
  * @param v   a host in virtual time
- * @param ns  by so much [ns]
+ * @param ns  for so long [ns]
  *
  * Context: serial
  * Since:   0.1
