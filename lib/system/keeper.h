@@ -75,6 +75,7 @@ struct keeper_partition {
     ulv_id flushing; /* it has ended; this console is not yet empty */
     struct ulv_diag start_diag;
     uint64_t awaited;        /* view generation that it has to follow */
+    uint64_t followed;       /* the last one that it said it follows */
     ulv_nsec follow_until;   /* or it is unresponsive; 0: nothing awaited */
 };
 
@@ -89,6 +90,7 @@ struct keeper_extent {
     ulv_id id, partition;
     uint64_t frame, bytes, guest_address;
     ulv_handle memory;
+    bool let_go; /* its holder said so, perhaps before we hear of the drain */
     bool draining, released; /* by its holder, or it is dead */
 };
 
@@ -107,6 +109,7 @@ struct keeper_channel {
     bool open; /* by ulv_channel_open */
     bool held; /* its server does not serve it: SAY_HOLD */
     bool draining, released;
+    ulv_id let_go[3]; /* server, client: said so before that */
     ulv_id holder[3]; /* while it drains: who has not let go; 0 = nobody */
     ulv_nsec release_until;
 };

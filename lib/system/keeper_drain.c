@@ -82,7 +82,7 @@ ask_holder(struct keeper *k, struct keeper_channel *c, uint32_t idx, ulv_id id)
     struct keeper_partition *p = ulv_keeper_partition(k, id);
     struct say say = { .kind = SAY_CHANNEL_CLOSE };
 
-    if (p == NULL || !p->alive || p->id == k->boot)
+    if (p == NULL || !p->alive || p->id == k->boot || c->let_go[idx] == id)
         return;
     c->holder[idx] = id;
     if (p->kind == ULV_PARTITION_GUEST)
@@ -103,7 +103,7 @@ ulv_keeper_drain_commit(struct keeper *k, ulv_id object)
             ulv_keeper_partition(k, e->partition);
 
         e->draining = true;
-        if (p == NULL || !p->alive)
+        if (p == NULL || !p->alive || e->let_go)
             extent_released(k, e);
     }
     if (c == NULL || c->draining)
@@ -127,8 +127,13 @@ ulv_keeper_released(struct keeper *k, ulv_id from, ulv_id object)
     struct keeper_extent *e = ulv_keeper_extent(k, object);
     struct keeper_channel *c = ulv_keeper_channel(k, object);
 
-    if (e != NULL && e->partition == from)
+    /* its monitor may have read the view before we hear of the commit */
+    if (c != NULL && !c->draining && (from == c->server || from == c->client))
+        c->let_go[from == c->server ? 0 : 1] = from;
+    if (e != NULL && e->partition == from) {
+        e->let_go = true;
         extent_released(k, e);
+    }
     for (uint32_t i = 0; i < 3 && c != NULL; i++) {
         if (c->holder[i] == from)
             c->holder[i] = 0;
@@ -141,13 +146,17 @@ void
 ulv_keeper_released_all(struct keeper *k, ulv_id dead)
 {
     for (struct keeper_extent *e = k->extents; e != NULL; e = e->next) {
-        if (e->partition == dead)
-            extent_released(k, e);
+        if (e->partition != dead)
+            continue;
+        e->let_go = false; /* it may have it again, in another life */
+        extent_released(k, e);
     }
     for (struct keeper_channel *c = k->channels; c != NULL; c = c->next) {
         for (uint32_t i = 0; i < 3; i++) {
             if (c->holder[i] == dead)
                 c->holder[i] = 0;
+            if (c->let_go[i] == dead)
+                c->let_go[i] = 0;
         }
         channel_released(k, c);
     }
@@ -170,7 +179,11 @@ ulv_keeper_await(struct keeper *k, const struct heard *committed)
             p->state != ULV_STATE_RUNNING)
             continue; /* one that starts reads its view when it runs */
         p->awaited = want.generation;
-        if (p->follow_until == 0)
+        /* it may have read the view before we hear of the commit; of a later
+         * one than that we hear next */
+        if (p->followed == want.generation)
+            p->follow_until = 0;
+        else if (p->follow_until == 0)
             p->follow_until = k->host->now(k->host->self) + k->settle_limit;
     }
 }
@@ -181,6 +194,7 @@ ulv_keeper_acknowledged(struct keeper *k, struct keeper_partition *p,
 {
     struct say say = { .kind = SAY_ACKNOWLEDGED };
 
+    p->followed = generation;
     if (generation >= p->awaited)
         p->follow_until = 0;
     say.u.generation.partition = p->id;

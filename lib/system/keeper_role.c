@@ -215,7 +215,7 @@ died(struct keeper *k, struct keeper_partition *p, const char *how,
 
     ulv_keeper_account(k, p); /* before its end is told */
     p->alive = p->reaping = false;
-    p->awaited = p->follow_until = 0;
+    p->awaited = p->followed = p->follow_until = 0;
     ulv_post_fini(&p->post);
     drop_waits(k, p);
     ulv_keeper_released_all(k, p->id);

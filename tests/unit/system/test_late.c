@@ -24,7 +24,7 @@
 
 /* Everything that was told, as text. */
 struct trace {
-    char text[1 << 20];
+    char text[1 << 22];
     size_t len;
 };
 
@@ -475,6 +475,28 @@ test_system_late__the_caller_was_away(void **state)
     end(&w);
 }
 
+/* A monitor may have followed before we hear what it is to follow. */
+static void
+test_system_late__who_is_quick_lives(void **state)
+{
+    static struct trace trace;
+    struct world w;
+
+    (void)state;
+    two(&w, &trace, rest, ULV_COUNT_OF(rest));
+    ulv_virtual_delay(w.host, 10 * MS);
+    for (uint32_t i = 0; i < 20; i++) {
+        ulv_transaction *t = ulv_transaction_begin(w.system);
+
+        ulv_transaction_memory(t, w.guest[i % 2], BLOCK, ULV_ANY_NODE);
+        (void)settle(&w, t);
+        pass(&w, 2 * LIMIT);
+        assert_int_equal(is_alive(&w, "late"), 1);
+        assert_int_equal(is_alive(&w, "next"), 1);
+    }
+    end(&w);
+}
+
 /* ---- at random ----------------------------------------------------------- */
 
 static uint64_t
@@ -488,18 +510,27 @@ random_below(uint64_t *seed, uint64_t n)
 
 static const char *const names[] = {"late", "next"};
 
-/* Destroyed and started anew, if it is dead: nobody comes back by itself. */
-static void
+/* Destroyed and started anew, if it is dead: nobody comes back by itself.
+ * Returns whether it was. */
+static bool
 renew(struct world *w, uint32_t idx)
 {
+    struct ulv_fault_record record;
+    struct ulv_end how;
     ulv_transaction *t;
 
-    if (is_alive(w, names[idx]))
-        return;
+    if (!fault_of(w, w->guest[idx], &record))
+        return false;
+    assert_int_equal(record.end.code, ULV_FAULT_UNRESPONSIVE);
+    assert_int_equal(ulv_partition_wait(w->system, w->guest[idx], &how,
+                                        ulv_system_now(w->system) + SECOND,
+                                        NULL),
+                     ULV_OK);
     t = ulv_transaction_begin(w->system);
     ulv_transaction_destroy(t, w->guest[idx]);
     (void)settle(w, t);
     start(w, idx, names[idx], rest, ULV_COUNT_OF(rest));
+    return true;
 }
 
 /* Give, take or move; what a guest no longer has may be asked for. */
@@ -591,9 +622,11 @@ at_random(struct trace *trace, uint64_t seed, uint32_t rounds)
         }
         (void)ulv_virtual_stall(w.host, names[who], 0);
         pass(&w, 10 * MS);
-        killed += 2 - is_alive(&w, names[0]) - is_alive(&w, names[1]);
-        renew(&w, 0);
-        renew(&w, 1);
+        assert_false(renew(&w, 1 - who)); /* it was in time */
+        if (renew(&w, who)) {
+            assert_true(late != 0);
+            killed++;
+        }
         check_all(&w);
     }
     print_message("# seed %llu: %u of %u changes, %u killed\n",
@@ -648,6 +681,7 @@ main(void)
         cmocka_unit_test(test_system_late__an_io_partition_that_hangs),
         cmocka_unit_test(test_system_late__the_caller_was_away),
         cmocka_unit_test(test_system_late__the_same_run_twice),
+        cmocka_unit_test(test_system_late__who_is_quick_lives),
         cmocka_unit_test(test_system_late__at_random),
     };
 
