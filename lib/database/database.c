@@ -81,6 +81,7 @@ ulv_database_create(const struct ulv_host *host, struct ulv_database **ret)
     if (db == NULL)
         return ULV_E_NO_MEMORY;
     db->host = host;
+    db->chunk_bytes = CHUNK_BYTES;
     db->start = host->now(host->self);
     db->map_memory.self = db;
     db->map_memory.allocate = map_allocate;
@@ -117,6 +118,18 @@ free_record(struct ulv_database *db, struct record *r)
     host->free(host->self, r, r->bytes);
 }
 
+static void
+free_plan(const struct ulv_host *host, struct ulv_plan *plan)
+{
+    host->free(host->self, plan->effects,
+               plan->effect_capacity * sizeof(*plan->effects));
+    host->free(host->self, plan->touched,
+               plan->touched_capacity * sizeof(*plan->touched));
+    if (plan->chunks != NULL)
+        host->free(host->self, plan->chunks,
+                   sizeof(*plan->chunks) + plan->chunks->bytes);
+}
+
 void
 ulv_database_destroy(struct ulv_database *db)
 {
@@ -135,6 +148,7 @@ ulv_database_destroy(struct ulv_database *db)
             free_record(db, r);
         }
     }
+    free_plan(host, &db->only_plan);
     host->free(host->self, db->leases,
                db->lease_capacity * sizeof(*db->leases));
     if (db->bucket != NULL)
@@ -341,6 +355,20 @@ query_log(const struct ulv_database *db, uint64_t after, void *buf,
     *ret_more = revision <= db->revision;
 }
 
+/* Where a query goes on: behind the record it ended with, if that is there. */
+static struct record *
+first_after(const struct ulv_database *db, uint32_t kind, ulv_id after)
+{
+    struct record *r = ulv_db_find(db, after, kind);
+
+    if (r != NULL)
+        return r->after;
+    r = db->first[kind];
+    while (r != NULL && r->id <= after)
+        r = r->after;
+    return r;
+}
+
 ulv_status
 ulv_database_query(const struct ulv_database *db, uint32_t kind,
                    uint64_t after, void *buf, size_t bytes,
@@ -368,10 +396,9 @@ ulv_database_query(const struct ulv_database *db, uint32_t kind,
         query_log(db, after, buf, room, ret_count, ret_more);
         return ULV_OK;
     }
-    for (struct record *r = db->first[usage ? ULV_QUERY_PARTITIONS : kind];
+    for (struct record *r = first_after(db, usage ? ULV_QUERY_PARTITIONS : kind,
+                                        after);
          r != NULL; r = r->after) {
-        if (r->id <= after)
-            continue;
         if (*ret_count == room) {
             *ret_more = true;
             break;
@@ -522,8 +549,15 @@ ulv_database_view_channels(const struct ulv_database *db, ulv_id id,
     const struct partition *p = find_partition(db, id);
     uint32_t count = 0;
 
-    if (p == NULL)
-        return 0;
+    for (uint32_t slot = 0; p != NULL && slot < ULV_SLOT_COUNT; slot++) {
+        if (p->slot[slot] == NULL)
+            continue;
+        if (count < room)
+            view_channel(p->slot[slot], p, &buf[count]);
+        count++;
+    }
+    if (p == NULL || p->kind == ULV_PARTITION_GUEST)
+        return count; /* that was all of them */
     for (struct record *r = db->first[ULV_QUERY_CHANNELS]; r != NULL;
          r = r->after) {
         const struct channel *c = (const void *)r;
@@ -545,7 +579,7 @@ ulv_database_view_devices(const struct ulv_database *db, ulv_id id,
     uint32_t count = 0;
 
     for (struct record *r = db->first[ULV_QUERY_DEVICES];
-         p != NULL && r != NULL; r = r->after) {
+         p != NULL && p->device_count != 0 && r != NULL; r = r->after) {
         const struct device *d = (const void *)r;
 
         if (d->serving != p && d->standby != p)

@@ -49,6 +49,7 @@ struct partition {
     struct share *shares;
     struct channel *slot[ULV_SLOT_COUNT]; /* guests */
     uint32_t extent_count, processor_count, channel_count, device_count;
+    uint64_t touched; /* by the plan that leads to this revision */
     uint64_t used; /* ns of processor time, as reported */
     bool ran; /* once at least */
     uint32_t restarts, restarted; /* allowed, and used up in this window */
@@ -70,6 +71,7 @@ struct channel {
 struct device {
     struct record r;
     struct partition *serving, *standby;
+    struct channel *channel; /* its only one */
     uint64_t medium_bytes;
     uint32_t kind, flags, channel_count;
     char name[32];
@@ -96,6 +98,13 @@ struct undo {
     bool made; /* p was allocated: free it; else: old bytes follow */
 };
 
+/* What a plan remembers comes from chunks that end with it. */
+struct chunk {
+    struct chunk *next;
+    size_t bytes, used; /* of what follows */
+};
+#define CHUNK_BYTES 16384u /* at least */
+
 struct range { /* to settle at the end */
     struct range *next;
     struct pool *pool;
@@ -107,6 +116,7 @@ struct ulv_plan {
     struct undo *undo;
     struct undo *dead; /* p: freed at commit */
     struct range *ranges;
+    struct chunk *chunks; /* the last of them outlives the plan */
     struct ulv_effect *effects;
     uint32_t effect_count, effect_capacity;
     ulv_id *touched;
@@ -130,7 +140,9 @@ struct ulv_database {
     struct lease *leases;
     uint32_t lease_count, lease_capacity;
     struct partition *idle, *ultravisor;
-    struct ulv_plan *plan;
+    struct ulv_plan *plan; /* NULL, or the one below: its arrays stay */
+    struct ulv_plan only_plan;
+    size_t chunk_bytes; /* of a new one: tests make each memory its own */
     struct ulv_log_record log[ULV_LOG_COUNT]; /* revision % count */
     ulv_nsec start;     /* accounts begin */
     uint64_t used_gone; /* by partitions that are destroyed */
@@ -142,6 +154,8 @@ struct record *ulv_db_find(const struct ulv_database *db, ulv_id id,
 bool ulv_db_touch(struct ulv_database *db, void *p, size_t bytes);
 #define TOUCH(db, object) ulv_db_touch((db), (object), sizeof(*(object)))
 void *ulv_db_allocate(struct ulv_database *db, size_t bytes);
+/* Of the plan, until it ends; not zeroed. */
+void *ulv_db_scratch(struct ulv_database *db, size_t bytes);
 ulv_status ulv_db_bury(struct ulv_database *db, void *p, size_t bytes);
 ulv_status ulv_db_record_add(struct ulv_database *db, ulv_id id,
                              uint32_t kind, size_t bytes, struct record **ret,

@@ -79,8 +79,7 @@ static ulv_status
 remember_range(struct ulv_database *db, struct pool *pool, uint64_t address,
                uint64_t bytes)
 {
-    const struct ulv_host *host = db->host;
-    struct range *range = host->alloc(host->self, sizeof(*range), 8);
+    struct range *range = ulv_db_scratch(db, sizeof(*range));
 
     if (range == NULL)
         return ULV_E_NO_MEMORY;

@@ -186,6 +186,8 @@ make_channel(struct ulv_database *db, const struct channel_plan *want,
     c->server = want->server;
     c->client = want->client;
     c->device = want->device;
+    if (c->device != NULL) /* remembered by the caller */
+        c->device->channel = c;
     c->bytes = bytes;
     c->epoch = 1;
     memcpy(c->type, want->type, 16);
@@ -303,6 +305,7 @@ drop_channel(struct ulv_database *db, struct channel *c)
         if (!TOUCH(db, c->device))
             return ULV_E_NO_MEMORY;
         c->device->channel_count--;
+        c->device->channel = NULL;
         c->device->r.version = db->revision + 1;
     }
     status = ulv_db_give_back(db, c->frame, c->bytes, db->ultravisor->r.id);
@@ -448,23 +451,19 @@ offer_device(struct ulv_database *db, const struct ulv_op_offer *op,
 }
 
 static ulv_status
-rehome_channels(struct ulv_database *db, struct device *d,
-                struct partition *to)
+rehome_channel(struct ulv_database *db, struct device *d, struct partition *to)
 {
-    for (struct record *r = db->first[ULV_QUERY_CHANNELS]; r != NULL;
-         r = r->after) {
-        struct channel *c = (struct channel *)(void *)r;
+    struct channel *c = d->channel;
 
-        if (c->device != d)
-            continue;
-        if (!TOUCH(db, c) || !ulv_db_touched(db, c->client))
-            return ULV_E_NO_MEMORY;
-        c->server->channel_count--;
-        to->channel_count++;
-        c->server = to;
-        c->epoch++;
-        c->r.version = db->revision + 1;
-    }
+    if (c == NULL)
+        return ULV_OK;
+    if (!TOUCH(db, c) || !ulv_db_touched(db, c->client))
+        return ULV_E_NO_MEMORY;
+    c->server->channel_count--;
+    to->channel_count++;
+    c->server = to;
+    c->epoch++;
+    c->r.version = db->revision + 1;
     return ULV_OK;
 }
 
@@ -492,7 +491,7 @@ rehome_device(struct ulv_database *db, const struct ulv_op_rehome *op,
     effect->u.rehome.from = d->serving->r.id;
     effect->u.rehome.to = op->server;
     d->serving->device_count--;
-    if (rehome_channels(db, d, to) != ULV_OK)
+    if (rehome_channel(db, d, to) != ULV_OK)
         return ulv_db_no_memory(diag);
     d->serving = to;
     d->standby = NULL;
@@ -507,11 +506,10 @@ rehome_device(struct ulv_database *db, const struct ulv_op_rehome *op,
 static bool
 renew_channels(struct ulv_database *db, struct partition *p)
 {
-    for (struct record *r = db->first[ULV_QUERY_CHANNELS]; r != NULL;
-         r = r->after) {
-        struct channel *c = (struct channel *)(void *)r;
+    for (uint32_t slot = 0; slot < ULV_SLOT_COUNT; slot++) {
+        struct channel *c = p->slot[slot];
 
-        if (c->draining || (c->client != p && c->server != p))
+        if (c == NULL || c->draining)
             continue;
         if (!TOUCH(db, c) || !ulv_db_touched(db, c->client) ||
             !ulv_db_touched(db, c->server))
@@ -596,19 +594,9 @@ set_state(struct ulv_database *db, const struct ulv_op_set_state *op,
 static ulv_status
 drop_connections(struct ulv_database *db, struct partition *p)
 {
-    struct record *next;
-
-    for (struct record *r = db->first[ULV_QUERY_CHANNELS]; r != NULL;
-         r = next) {
-        struct channel *c = (struct channel *)(void *)r;
-        struct device *d = c->device;
-
-        next = r->after;
-        if (c->client != p && c->server != p)
-            continue;
-        if (drop_channel(db, c) != ULV_OK ||
-            (d != NULL && d->channel_count == 0 &&
-             drop_device(db, d) != ULV_OK))
+    for (uint32_t slot = 0; slot < ULV_SLOT_COUNT; slot++) {
+        if (p->slot[slot] != NULL &&
+            drop_with_device(db, p->slot[slot]) != ULV_OK)
             return ULV_E_NO_MEMORY;
     }
     return ULV_OK;
@@ -633,11 +621,10 @@ destroy_partition(struct ulv_database *db,
                             "memory of %s is on its way to partition %u",
                             p->name, e->heir);
     }
-    for (struct record *r = db->first[ULV_QUERY_CHANNELS]; r != NULL;
-         r = r->after) {
-        const struct channel *c = (const struct channel *)(const void *)r;
+    for (uint32_t slot = 0; slot < ULV_SLOT_COUNT; slot++) {
+        const struct channel *c = p->slot[slot];
 
-        if ((c->client == p || c->server == p) && running_end(c) != NULL)
+        if (c != NULL && running_end(c) != NULL)
             return ulv_fail(diag, ULV_E_BUSY, p->r.id, c->r.id, 0,
                             "%s has a channel with %s, which runs: stop that "
                             "first",

@@ -12,8 +12,9 @@
  */
 struct ulv_index_page {
     uint64_t free_pages;
-    uint32_t largest; /* tier of the largest free block inside + 1; 0: none */
-    uint32_t rsvd_;
+    uint32_t largest; /* tier of the largest free block inside; 0: none */
+    /* entries by the tier of the largest free block in each */
+    uint16_t count[ULV_PAGE_MAP_TIERS + 1];
     uint64_t entry[ENTRIES];
 };
 
@@ -59,14 +60,19 @@ entry_largest(uint64_t entry, uint32_t tier)
     return entry == ULV_PAGE_FREE ? tier : 0;
 }
 
-static uint32_t
-largest_of(const struct ulv_index_page *page, uint32_t tier)
+/* The largest block in one of its entries is of another tier now. */
+static void
+recount(struct ulv_index_page *page, uint32_t before, uint32_t after)
 {
-    uint32_t largest = 0;
+    uint32_t tier = ULV_PAGE_MAP_TIERS;
 
-    for (uint32_t i = 0; i < ENTRIES && largest < tier; i++)
-        largest = ULV_MAX(largest, entry_largest(page->entry[i], tier));
-    return largest;
+    if (before == after)
+        return;
+    page->count[before]--;
+    page->count[after]++;
+    while (tier > 0 && page->count[tier] == 0)
+        tier--;
+    page->largest = tier;
 }
 
 /* ---- life ---------------------------------------------------------------- */
@@ -83,6 +89,7 @@ new_index_page(const struct ulv_page_map *map, uint64_t entry, uint32_t tier)
         page->entry[i] = entry;
     page->free_pages = ENTRIES * entry_free_pages(entry, tier);
     page->largest = entry_largest(entry, tier);
+    page->count[page->largest] = ENTRIES;
     return page;
 }
 
@@ -194,11 +201,14 @@ set_in_page(const struct change *change, struct ulv_index_page *page,
                        offsetof(struct ulv_index_page, entry)))
         return ULV_E_NO_MEMORY;
     while (bytes > 0) {
-        uint64_t some = ULV_MIN(bytes, block - offset % block);
+        const uint64_t some = ULV_MIN(bytes, block - offset % block);
+        const uint64_t *entry = &page->entry[offset / block];
+        const uint32_t before = entry_largest(*entry, tier);
         ulv_status status = set_entry(change, page, tier, offset, some);
 
         if (status != ULV_OK)
             return status;
+        recount(page, before, entry_largest(*entry, tier));
         offset += some;
         bytes -= some;
     }
@@ -206,7 +216,6 @@ set_in_page(const struct change *change, struct ulv_index_page *page,
         page->free_pages -= pages;
     if (change->to == ULV_PAGE_FREE)
         page->free_pages += pages;
-    page->largest = largest_of(page, tier);
     return ULV_OK;
 }
 
@@ -367,10 +376,13 @@ static uint64_t
 count_in_page(const struct ulv_index_page *page, uint32_t tier, uint64_t owner)
 {
     uint64_t bytes = 0, free_pages = 0;
+    uint32_t count[ULV_PAGE_MAP_TIERS + 1] = { 0 }, largest = 0;
 
     for (uint32_t i = 0; i < ENTRIES; i++) {
         uint64_t entry = page->entry[i], below;
 
+        count[entry_largest(entry, tier)]++;
+        largest = ULV_MAX(largest, entry_largest(entry, tier));
         free_pages += entry_free_pages(entry, tier);
         if (!is_index(entry)) {
             bytes += entry == owner << 1 ? block_bytes(tier) : 0;
@@ -383,8 +395,11 @@ count_in_page(const struct ulv_index_page *page, uint32_t tier, uint64_t owner)
             return UINT64_MAX;
         bytes += below;
     }
-    if (free_pages != page->free_pages ||
-        largest_of(page, tier) != page->largest)
+    for (uint32_t i = 0; i <= ULV_PAGE_MAP_TIERS; i++) {
+        if (count[i] != page->count[i])
+            return UINT64_MAX;
+    }
+    if (free_pages != page->free_pages || largest != page->largest)
         return UINT64_MAX;
     return bytes;
 }
@@ -406,6 +421,7 @@ settle_in_page(struct ulv_page_map *map, struct ulv_index_page *page,
     while (bytes > 0) {
         uint64_t some = ULV_MIN(bytes, block - offset % block);
         uint64_t *entry = &page->entry[offset / block];
+        const uint32_t before = entry_largest(*entry, tier);
 
         if (is_index(*entry)) {
             struct ulv_index_page *below = index_page(*entry);
@@ -419,11 +435,11 @@ settle_in_page(struct ulv_page_map *map, struct ulv_index_page *page,
                 map->memory->release(map->memory->self, below,
                                      sizeof(*below));
             }
+            recount(page, before, entry_largest(*entry, tier));
         }
         offset += some;
         bytes -= some;
     }
-    page->largest = largest_of(page, tier);
 }
 
 void

@@ -22,15 +22,36 @@ ulv_db_find(const struct ulv_database *db, ulv_id id, uint32_t kind)
 
 /* ---- undo log ------------------------------------------------------------ */
 
+void *
+ulv_db_scratch(struct ulv_database *db, size_t bytes)
+{
+    const struct ulv_host *host = db->host;
+    struct chunk *chunk = db->plan->chunks;
+
+    bytes = (bytes + 7) & ~(size_t)7;
+    if (chunk == NULL || chunk->bytes - chunk->used < bytes) {
+        size_t more = ULV_MAX(bytes, db->chunk_bytes);
+
+        chunk = host->alloc(host->self, sizeof(*chunk) + more, 8);
+        if (chunk == NULL)
+            return NULL;
+        chunk->bytes = more;
+        chunk->next = db->plan->chunks;
+        db->plan->chunks = chunk;
+    }
+    chunk->used += bytes;
+    return (uint8_t *)(chunk + 1) + chunk->used - bytes;
+}
+
 static struct undo *
 new_undo(struct ulv_database *db, struct undo **list, void *p, size_t bytes,
          size_t old_bytes)
 {
-    const struct ulv_host *host = db->host;
-    struct undo *undo = host->alloc(host->self, sizeof(*undo) + old_bytes, 8);
+    struct undo *undo = ulv_db_scratch(db, sizeof(*undo) + old_bytes);
 
     if (undo == NULL)
         return NULL;
+    undo->made = false;
     undo->p = p;
     undo->bytes = bytes;
     undo->next = *list;
@@ -274,13 +295,8 @@ ulv_db_touched(struct ulv_database *db, struct partition *p)
 {
     struct ulv_plan *plan = db->plan;
 
-    if (!TOUCH(db, p))
-        return false;
-    p->r.version = db->revision + 1;
-    for (uint32_t i = 0; i < plan->touched_count; i++) {
-        if (plan->touched[i] == p->r.id)
-            return true;
-    }
+    if (p->touched == db->revision + 1)
+        return true; /* and all of it remembered */
     if (plan->touched_count == plan->touched_capacity) {
         void *array = grow_array(db, plan->touched, plan->touched_count,
                                  &plan->touched_capacity,
@@ -290,6 +306,10 @@ ulv_db_touched(struct ulv_database *db, struct partition *p)
             return false;
         plan->touched = array;
     }
+    if (!TOUCH(db, p))
+        return false;
+    p->touched = db->revision + 1;
+    p->r.version = db->revision + 1;
     plan->touched[plan->touched_count++] = p->r.id;
     return true;
 }

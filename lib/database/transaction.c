@@ -84,24 +84,7 @@ describe(const struct ulv_request *request, struct ulv_log_record *log)
 }
 
 static void
-free_list(struct ulv_database *db, struct undo *list, bool free_objects)
-{
-    const struct ulv_host *host = db->host;
-
-    while (list != NULL) {
-        struct undo *undo = list;
-
-        list = undo->next;
-        if (free_objects)
-            host->free(host->self, undo->p, undo->bytes);
-        host->free(host->self, undo,
-                   sizeof(*undo) +
-                       (undo->made || free_objects ? 0 : undo->bytes));
-    }
-}
-
-static void
-settle_ranges(struct ulv_database *db, struct ulv_plan *plan)
+settle_ranges(struct ulv_plan *plan)
 {
     while (plan->ranges != NULL) {
         struct range *range = plan->ranges;
@@ -110,43 +93,41 @@ settle_ranges(struct ulv_database *db, struct ulv_plan *plan)
         if (range->pool != NULL)
             ulv_page_map_settle(&range->pool->map, range->address,
                                 range->bytes);
-        db->host->free(db->host->self, range, sizeof(*range));
     }
 }
 
+/* The arrays and one chunk stay for the next. */
 static void
-free_plan(struct ulv_database *db, struct ulv_plan *plan)
+end_plan(struct ulv_database *db, struct ulv_plan *plan)
 {
     const struct ulv_host *host = db->host;
 
-    host->free(host->self, plan->effects,
-               plan->effect_capacity * sizeof(*plan->effects));
-    host->free(host->self, plan->touched,
-               plan->touched_capacity * sizeof(*plan->touched));
-    host->free(host->self, plan, sizeof(*plan));
+    while (plan->chunks != NULL && plan->chunks->next != NULL) {
+        struct chunk *chunk = plan->chunks;
+
+        plan->chunks = chunk->next;
+        host->free(host->self, chunk, sizeof(*chunk) + chunk->bytes);
+    }
+    if (plan->chunks != NULL)
+        plan->chunks->used = 0;
+    plan->undo = plan->dead = NULL;
+    plan->effect_count = plan->touched_count = 0;
     db->plan = NULL;
 }
 
 uint64_t
 ulv_database_commit(struct ulv_database *db, struct ulv_plan *plan)
 {
-    struct undo *undo = plan->undo;
     const struct ulv_host *host = db->host;
 
-    while (undo != NULL) {
-        struct undo *next = undo->next;
-
-        host->free(host->self, undo,
-                   sizeof(*undo) + (undo->made ? 0 : undo->bytes));
-        undo = next;
-    }
-    settle_ranges(db, plan);
-    free_list(db, plan->dead, true);
+    settle_ranges(plan);
+    for (struct undo *dead = plan->dead; dead != NULL; dead = dead->next)
+        host->free(host->self, dead->p, dead->bytes);
     db->revision++;
     plan->log.revision = db->revision;
     plan->log.time = host->now(host->self);
     db->log[db->revision % ULV_LOG_COUNT] = plan->log;
-    free_plan(db, plan);
+    end_plan(db, plan);
     ulv_db_grow(db);
     return db->revision;
 }
@@ -165,22 +146,13 @@ ulv_database_abort(struct ulv_database *db, struct ulv_plan *plan)
         struct undo *undo = plan->undo;
 
         plan->undo = undo->next;
-        if (undo->made) {
+        if (undo->made)
             host->free(host->self, undo->p, undo->bytes);
-            host->free(host->self, undo, sizeof(*undo));
-        } else {
+        else
             memcpy(undo->p, undo + 1, undo->bytes);
-            host->free(host->self, undo, sizeof(*undo) + undo->bytes);
-        }
     }
-    settle_ranges(db, plan);
-    while (plan->dead != NULL) {
-        struct undo *undo = plan->dead;
-
-        plan->dead = undo->next;
-        host->free(host->self, undo, sizeof(*undo));
-    }
-    free_plan(db, plan);
+    settle_ranges(plan);
+    end_plan(db, plan);
 }
 
 ulv_status
@@ -188,8 +160,7 @@ ulv_database_prepare(struct ulv_database *db, const struct ulv_request *request,
                      struct ulv_plan **ret_plan, uint32_t *ret_operation_idx,
                      struct ulv_diag *diag)
 {
-    const struct ulv_host *host = db->host;
-    struct ulv_plan *plan;
+    struct ulv_plan *plan = &db->only_plan;
     ulv_status status;
 
     *ret_plan = NULL;
@@ -202,11 +173,9 @@ ulv_database_prepare(struct ulv_database *db, const struct ulv_request *request,
         status = ulv_db_own_ids(db, diag);
     if (status != ULV_OK)
         return status;
-    plan = host->alloc(host->self, sizeof(*plan), 8);
-    if (plan == NULL)
-        return ulv_db_no_memory(diag);
     plan->db = db;
     db->plan = plan;
+    memset(&plan->log, 0, sizeof(plan->log));
     describe(request, &plan->log);
     for (uint32_t i = 0; i < request->operation_count; i++) {
         status = ulv_db_apply(db, &request->operations[i], diag);
