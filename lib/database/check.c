@@ -33,10 +33,10 @@ check_lists(const struct ulv_database *db, struct ulv_diag *diag)
             return ulv_fail(diag, ULV_E_INTERNAL, 0, kind, 0,
                             "list %u ends elsewhere", (uint64_t)kind);
     }
-    if (count != db->record_count)
-        return ulv_fail(diag, ULV_E_INTERNAL, 0, count, db->record_count,
+    if (count != db->ids.count)
+        return ulv_fail(diag, ULV_E_INTERNAL, 0, count, db->ids.count,
                         "%u records, %u counted", (uint64_t)count,
-                        (uint64_t)db->record_count);
+                        (uint64_t)db->ids.count);
     return ULV_OK;
 }
 
@@ -115,8 +115,10 @@ check_partition(const struct ulv_database *db, const struct partition *p,
     uint64_t bytes = owned_bytes(db, p->r.id);
     uint64_t expected =
         p->ram_bytes + (p == db->ultravisor ? channel_bytes(db) : 0);
-    uint32_t channels = 0, shares = 0;
+    uint32_t channels = 0, shares = 0, slots = 0;
 
+    if (ulv_db_find_name(db, p->name) != p)
+        return wrong(diag, &p->r, 0, 0, "name is not found");
     if (bytes != expected)
         return wrong(diag, &p->r, bytes, expected, "bytes of its pages");
     for (struct record *r = db->first[ULV_QUERY_CHANNELS]; r != NULL;
@@ -128,6 +130,10 @@ check_partition(const struct ulv_database *db, const struct partition *p,
     if (channels != p->channel_count)
         return wrong(diag, &p->r, channels, p->channel_count,
                      "number of its channels");
+    for (uint32_t i = 0; i < ULV_SLOT_COUNT; i++)
+        slots += p->slot[i] != NULL ? 1 : 0;
+    if (slots != (p->kind == ULV_PARTITION_GUEST ? channels : 0))
+        return wrong(diag, &p->r, slots, channels, "number of its slots");
     for (const struct share *s = p->shares; s != NULL; s = s->next)
         shares++;
     if (shares != p->processor_count)
@@ -149,6 +155,11 @@ check_channel(const struct ulv_database *db, const struct channel *c,
     if (c->client->kind == ULV_PARTITION_GUEST &&
         c->client->slot[c->client_slot] != c)
         return wrong(diag, &c->r, c->client_slot, 0, "slot of its client");
+    if (c->server->kind == ULV_PARTITION_GUEST &&
+        c->server->slot[c->server_slot] != c)
+        return wrong(diag, &c->r, c->server_slot, 0, "slot of its server");
+    if (c->device != NULL && c->device->channel != c)
+        return wrong(diag, &c->r, c->device->r.id, 0, "channel of its device");
     if (owner_at(db, c->frame) != db->ultravisor->r.id)
         return wrong(diag, &c->r, owner_at(db, c->frame),
                      db->ultravisor->r.id, "owner of its pages");

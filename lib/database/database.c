@@ -69,6 +69,8 @@ make_idle(struct ulv_database *db)
     db->idle->extents_end = &db->idle->extents;
     db->idle->top = ULV_GUEST_RAM_BASE;
     ulv_string_copy(db->idle->name, sizeof(db->idle->name), "idle");
+    (void)ulv_index_add(db, &db->names, &db->idle->by_name,
+                        ulv_db_hash_name(db->idle->name));
     return ULV_OK;
 }
 
@@ -87,9 +89,11 @@ ulv_database_create(const struct ulv_host *host, struct ulv_database **ret)
     db->map_memory.allocate = map_allocate;
     db->map_memory.touch = map_touch;
     db->map_memory.release = map_release;
-    db->bucket = host->alloc(host->self, BUCKETS_MIN * sizeof(void *), 8);
-    db->bucket_count = BUCKETS_MIN;
-    status = db->bucket == NULL ? ULV_E_NO_MEMORY : make_idle(db);
+    status = ulv_index_init(&db->ids, host);
+    if (status == ULV_OK)
+        status = ulv_index_init(&db->names, host);
+    if (status == ULV_OK)
+        status = make_idle(db);
     if (status != ULV_OK) {
         ulv_database_destroy(db);
         return status;
@@ -151,9 +155,8 @@ ulv_database_destroy(struct ulv_database *db)
     free_plan(host, &db->only_plan);
     host->free(host->self, db->leases,
                db->lease_capacity * sizeof(*db->leases));
-    if (db->bucket != NULL)
-        host->free(host->self, db->bucket,
-                   db->bucket_count * sizeof(*db->bucket));
+    ulv_index_fini(&db->ids, host);
+    ulv_index_fini(&db->names, host);
     host->free(host->self, db, sizeof(*db));
 }
 

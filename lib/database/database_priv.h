@@ -8,11 +8,21 @@
 #include "database/database.h"
 #include "database/page_map.h"
 
-#define BUCKETS_MIN 256u
+/* What is found by its hash: each entry has its link inside. */
+struct link {
+    struct link *next;
+    uint64_t hash;
+};
+#define INDEX_SEGMENT  1024u /* buckets */
+#define INDEX_SEGMENTS 2048u
+struct index {
+    struct link **segment[INDEX_SEGMENTS];
+    uint32_t bucket_count, count;
+};
 
-/* Every record with an id; kept in a hash and in a list of its kind. */
+/* Every record with an id; kept in an index and in a list of its kind. */
 struct record {
-    struct record *in_bucket;
+    struct link by_id; /* first */
     struct record *before, *after; /* of its kind, ascending id */
     ulv_id id;
     uint64_t version; /* revision of the last change */
@@ -54,6 +64,7 @@ struct partition {
     bool ran; /* once at least */
     uint32_t restarts, restarted; /* allowed, and used up in this window */
     uint64_t restart_since;       /* [ns] when it began */
+    struct link by_name;
     char name[32];
 };
 
@@ -133,8 +144,7 @@ struct ulv_database {
     const struct ulv_host *host;
     struct ulv_page_map_memory map_memory;
     uint64_t revision;
-    struct record **bucket;
-    uint32_t bucket_count, record_count;
+    struct index ids, names; /* names: of partitions */
     struct record *first[KIND_COUNT], *last[KIND_COUNT];
     ulv_id own_next, own_end; /* ids the database gives itself */
     struct lease *leases;
@@ -166,7 +176,19 @@ ulv_status ulv_db_fresh_id(struct ulv_database *db, ulv_id *ret);
 ulv_status ulv_db_own_ids(struct ulv_database *db, struct ulv_diag *diag);
 struct ulv_effect *ulv_db_effect(struct ulv_database *db, uint32_t kind);
 bool ulv_db_touched(struct ulv_database *db, struct partition *p);
-void ulv_db_grow(struct ulv_database *db);
+struct partition *ulv_db_find_name(const struct ulv_database *db,
+                                   const char name[32]);
+uint64_t ulv_db_hash_name(const char name[32]);
+
+/* index.c: add and remove through the undo log; grow between plans */
+ulv_status ulv_index_init(struct index *index, const struct ulv_host *host);
+void ulv_index_fini(struct index *index, const struct ulv_host *host);
+struct link **ulv_index_bucket(const struct index *index, uint64_t hash);
+bool ulv_index_add(struct ulv_database *db, struct index *index,
+                   struct link *link, uint64_t hash);
+bool ulv_index_remove(struct ulv_database *db, struct index *index,
+                      struct link *link);
+void ulv_index_grow(struct index *index, const struct ulv_host *host);
 
 static inline struct partition *
 find_partition(const struct ulv_database *db, ulv_id id)

@@ -62,13 +62,10 @@ create_partition(struct ulv_database *db,
         return ulv_fail(diag, ULV_E_ARG, op->id, op->kind, 0,
                         "%s: unknown kind of partition %u", op->name,
                         (uint64_t)op->kind);
-    for (r = db->first[ULV_QUERY_PARTITIONS]; r != NULL; r = r->after) {
-        if (ulv_string_equal(((struct partition *)(void *)r)->name, op->name,
-                             32))
-            return ulv_fail(diag, ULV_E_EXISTS, r->id, op->id, r->id,
-                            "%s: partition %u has that name", op->name,
-                            r->id);
-    }
+    p = ulv_db_find_name(db, op->name);
+    if (p != NULL)
+        return ulv_fail(diag, ULV_E_EXISTS, p->r.id, op->id, p->r.id,
+                        "%s: partition %u has that name", op->name, p->r.id);
     status = ulv_db_record_add(db, op->id, ULV_QUERY_PARTITIONS, sizeof(*p),
                                &r, diag);
     if (status != ULV_OK)
@@ -85,7 +82,8 @@ create_partition(struct ulv_database *db,
         p->state = ULV_STATE_RUNNING;
     effect = ulv_db_effect(db, ULV_EFFECT_PARTITION_CREATE);
     if (effect == NULL || !ulv_db_touched(db, p) ||
-        !TOUCH(db, &db->ultravisor))
+        !TOUCH(db, &db->ultravisor) ||
+        !ulv_index_add(db, &db->names, &p->by_name, ulv_db_hash_name(p->name)))
         return ulv_db_no_memory(diag);
     if (op->kind == ULV_PARTITION_ULTRAVISOR)
         db->ultravisor = p;
@@ -637,7 +635,8 @@ destroy_partition(struct ulv_database *db,
     if (ulv_db_extents_drop(db, p) != ULV_OK)
         return ulv_db_no_memory(diag);
     effect = ulv_db_effect(db, ULV_EFFECT_PARTITION_DESTROY);
-    if (effect == NULL || ulv_db_record_remove(db, &p->r) != ULV_OK)
+    if (effect == NULL || !ulv_index_remove(db, &db->names, &p->by_name) ||
+        ulv_db_record_remove(db, &p->r) != ULV_OK)
         return ulv_db_no_memory(diag);
     effect->u.removal.id = op->id;
     return ULV_OK;

@@ -224,13 +224,20 @@ ulv_page_map_set(struct ulv_page_map *map, uint64_t address, uint64_t bytes,
                  uint64_t from, uint64_t to)
 {
     struct change change = { map, from << 1, to << 1 };
+    ulv_status status;
 
     if (address < map->base || address % PAGE != 0 || bytes % PAGE != 0 ||
         bytes == 0 ||
         !ulv_range_inside(address - map->base, bytes, map->bytes))
         return ULV_E_ARG;
-    return set_in_page(&change, map->root, map->top, address - map->base,
-                       bytes);
+    status = set_in_page(&change, map->root, map->top, address - map->base,
+                         bytes);
+    if (status != ULV_OK || bytes >= block_bytes(2))
+        return status;
+    if (!map->memory->touch(map->memory->self, &map->near, sizeof(map->near)))
+        return ULV_E_NO_MEMORY;
+    map->near = address - map->base + (to == ULV_PAGE_FREE ? 0 : bytes);
+    return ULV_OK;
 }
 
 /* ---- find ---------------------------------------------------------------- */
@@ -332,6 +339,11 @@ ulv_page_map_find_run(const struct ulv_page_map *map, uint64_t bytes,
     struct run run = { .need = bytes };
     uint32_t want = 1;
 
+    if (bytes < block_bytes(2) &&
+        free_run(map, map->near, 1, bytes) == bytes) {
+        *ret_address = map->base + map->near;
+        return ULV_OK;
+    }
     while (want < map->top && block_bytes(want) < bytes)
         want++;
     if (block_bytes(want) >= bytes && map->root->largest >= want) {

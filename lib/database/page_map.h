@@ -38,6 +38,7 @@ struct ulv_page_map {
     const struct ulv_page_map_memory *memory;
     uint64_t base, bytes;
     uint32_t top; /* tier of the root: 1 .. ULV_PAGE_MAP_TIERS */
+    uint64_t near; /* offset at which a small run was given back, or ended */
     struct ulv_index_page *root;
 };
 
@@ -64,8 +65,9 @@ ulv_status ulv_page_map_find(const struct ulv_page_map *map, uint64_t bytes,
                              uint64_t *ret_address, uint64_t *ret_bytes);
 
 /**
- * The lowest free run of bytes: in a whole free block of a tier that holds it,
- * if there is one; otherwise the first of the runs between what is taken.
+ * A free run of bytes: where the last small one ended or came back, so that
+ * small runs share a block; else the lowest whole free block of a tier that
+ * holds it; else the first of the runs between what is taken.
  * Errors: NO_MEMORY (no such run).
  */
 ulv_status ulv_page_map_find_run(const struct ulv_page_map *map,

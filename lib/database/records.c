@@ -2,22 +2,45 @@
 /* Records, their index, and the undo log that every change goes through. */
 #include "database/database_priv.h"
 
-static uint32_t
-bucket_of(const struct ulv_database *db, ulv_id id)
+static uint64_t
+hash_id(ulv_id id)
 {
-    uint64_t mixed = id * UINT64_C(0x9e3779b97f4a7c15);
-
-    return (uint32_t)(mixed >> 40) & (db->bucket_count - 1);
+    return id * UINT64_C(0x9e3779b97f4a7c15) >> 32;
 }
 
 struct record *
 ulv_db_find(const struct ulv_database *db, ulv_id id, uint32_t kind)
 {
-    struct record *r = db->bucket[bucket_of(db, id)];
+    struct link *link = *ulv_index_bucket(&db->ids, hash_id(id));
 
-    while (r != NULL && r->id != id)
-        r = r->in_bucket;
-    return r != NULL && r->kind == kind ? r : NULL;
+    for (; link != NULL; link = link->next) {
+        struct record *r = (struct record *)(void *)link;
+
+        if (r->id == id)
+            return r->kind == kind ? r : NULL;
+    }
+    return NULL;
+}
+
+uint64_t
+ulv_db_hash_name(const char name[32])
+{
+    return ulv_crc32c(0, name, ulv_string_length(name, 32));
+}
+
+struct partition *
+ulv_db_find_name(const struct ulv_database *db, const char name[32])
+{
+    struct link *link = *ulv_index_bucket(&db->names, ulv_db_hash_name(name));
+
+    for (; link != NULL; link = link->next) {
+        struct partition *p =
+            ULV_CONTAINER_OF(link, struct partition, by_name);
+
+        if (ulv_string_equal(p->name, name, 32))
+            return p;
+    }
+    return NULL;
 }
 
 /* ---- undo log ------------------------------------------------------------ */
@@ -149,21 +172,17 @@ ulv_db_record_add(struct ulv_database *db, ulv_id id, uint32_t kind,
                   size_t bytes, struct record **ret, struct ulv_diag *diag)
 {
     ulv_status status = use_id(db, id, diag);
-    struct record **bucket = &db->bucket[bucket_of(db, id)];
     struct record *r;
 
     if (status != ULV_OK)
         return status;
     r = ulv_db_allocate(db, bytes);
-    if (r == NULL || !TOUCH(db, bucket) || !TOUCH(db, &db->record_count))
+    if (r == NULL || !ulv_index_add(db, &db->ids, &r->by_id, hash_id(id)))
         return ulv_db_no_memory(diag);
     r->id = id;
     r->version = db->revision + 1;
     r->kind = kind;
     r->bytes = (uint32_t)bytes;
-    r->in_bucket = *bucket;
-    *bucket = r;
-    db->record_count++;
     if (!link_in_order(db, r))
         return ulv_db_no_memory(diag);
     *ret = r;
@@ -173,17 +192,11 @@ ulv_db_record_add(struct ulv_database *db, ulv_id id, uint32_t kind,
 ulv_status
 ulv_db_record_remove(struct ulv_database *db, struct record *r)
 {
-    struct record **at = &db->bucket[bucket_of(db, r->id)];
-
-    while (*at != r)
-        at = &(*at)->in_bucket;
-    if (!TOUCH(db, at) || !TOUCH(db, &db->record_count) ||
+    if (!ulv_index_remove(db, &db->ids, &r->by_id) ||
         !TOUCH(db, &db->first[r->kind]) || !TOUCH(db, &db->last[r->kind]) ||
         (r->before != NULL && !TOUCH(db, r->before)) ||
         (r->after != NULL && !TOUCH(db, r->after)))
         return ULV_E_NO_MEMORY;
-    *at = r->in_bucket;
-    db->record_count--;
     *(r->before == NULL ? &db->first[r->kind] : &r->before->after) = r->after;
     *(r->after == NULL ? &db->last[r->kind] : &r->after->before) = r->before;
     return ulv_db_bury(db, r, r->bytes);
@@ -218,35 +231,6 @@ ulv_db_fresh_id(struct ulv_database *db, ulv_id *ret)
         return ULV_E_NO_MEMORY;
     *ret = db->own_next++;
     return ULV_OK;
-}
-
-/* More buckets when there are more records; between plans only, so that no
- * undo entry points into the old array. Staying small is no failure. */
-void
-ulv_db_grow(struct ulv_database *db)
-{
-    const struct ulv_host *host = db->host;
-    struct record **old = db->bucket, **bucket;
-    uint32_t old_count = db->bucket_count;
-
-    if (db->record_count < old_count)
-        return;
-    bucket = host->alloc(host->self, 2 * old_count * sizeof(*bucket), 8);
-    if (bucket == NULL)
-        return;
-    db->bucket = bucket;
-    db->bucket_count = 2 * old_count;
-    for (uint32_t i = 0; i < old_count; i++) {
-        while (old[i] != NULL) {
-            struct record *r = old[i];
-            struct record **to = &bucket[bucket_of(db, r->id)];
-
-            old[i] = r->in_bucket;
-            r->in_bucket = *to;
-            *to = r;
-        }
-    }
-    host->free(host->self, old, old_count * sizeof(*old));
 }
 
 /* ---- what a plan collects ------------------------------------------------ */

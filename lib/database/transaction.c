@@ -128,7 +128,8 @@ ulv_database_commit(struct ulv_database *db, struct ulv_plan *plan)
     plan->log.time = host->now(host->self);
     db->log[db->revision % ULV_LOG_COUNT] = plan->log;
     end_plan(db, plan);
-    ulv_db_grow(db);
+    ulv_index_grow(&db->ids, host);
+    ulv_index_grow(&db->names, host);
     return db->revision;
 }
 
