@@ -87,9 +87,14 @@ check_extents(const struct ulv_database *db, const struct partition *p,
               struct ulv_diag *diag)
 {
     uint64_t next = ULV_GUEST_RAM_BASE, bytes = 0;
+    const struct extent *before = NULL;
     uint32_t count = 0;
 
     for (const struct extent *e = p->extents; e != NULL; e = e->next) {
+        if (e->before != before ||
+            ulv_db_extent_at(db, p, e->guest_address) != e)
+            return wrong(diag, &e->r, e->guest_address, 0, "not to be found");
+        before = e;
         if (e->partition != p || e->guest_address < next)
             return wrong(diag, &e->r, e->guest_address, next,
                          "guest address of an extent");

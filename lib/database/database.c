@@ -93,6 +93,8 @@ ulv_database_create(const struct ulv_host *host, struct ulv_database **ret)
     if (status == ULV_OK)
         status = ulv_index_init(&db->names, host);
     if (status == ULV_OK)
+        status = ulv_index_init(&db->places, host);
+    if (status == ULV_OK)
         status = make_idle(db);
     if (status != ULV_OK) {
         ulv_database_destroy(db);
@@ -157,6 +159,7 @@ ulv_database_destroy(struct ulv_database *db)
                db->lease_capacity * sizeof(*db->leases));
     ulv_index_fini(&db->ids, host);
     ulv_index_fini(&db->names, host);
+    ulv_index_fini(&db->places, host);
     host->free(host->self, db, sizeof(*db));
 }
 

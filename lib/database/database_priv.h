@@ -33,7 +33,8 @@ struct record {
 
 struct extent {
     struct record r;
-    struct extent *next; /* of the partition, ascending guest address */
+    struct link by_place; /* partition and guest address */
+    struct extent *next, *before; /* of the partition, ascending address */
     struct partition *partition;
     uint64_t frame, bytes, guest_address;
     uint32_t node;
@@ -144,7 +145,7 @@ struct ulv_database {
     const struct ulv_host *host;
     struct ulv_page_map_memory map_memory;
     uint64_t revision;
-    struct index ids, names; /* names: of partitions */
+    struct index ids, names, places; /* of partitions, and of extents */
     struct record *first[KIND_COUNT], *last[KIND_COUNT];
     ulv_id own_next, own_end; /* ids the database gives itself */
     struct lease *leases;
@@ -236,6 +237,9 @@ ulv_status ulv_db_grant(struct ulv_database *db, const struct ulv_op_grant *op,
                         struct ulv_diag *diag);
 ulv_status ulv_db_settle_extent(struct ulv_database *db, struct extent *e,
                                 struct ulv_diag *diag);
+/* The one that begins at this guest address, or NULL. */
+struct extent *ulv_db_extent_at(const struct ulv_database *db,
+                                const struct partition *p, uint64_t address);
 /* All that a partition has. */
 ulv_status ulv_db_extents_drop(struct ulv_database *db, struct partition *p);
 ulv_status ulv_db_shares_drop(struct ulv_database *db, struct partition *p);

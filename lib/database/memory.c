@@ -151,6 +151,36 @@ ulv_db_give_back(struct ulv_database *db, uint64_t frame, uint64_t bytes,
 
 /* ---- extents ------------------------------------------------------------- */
 
+static uint64_t
+hash_place(const struct partition *p, uint64_t address)
+{
+    uint64_t mixed = p->r.id * UINT64_C(0xc2b2ae3d27d4eb4f) + address / 4096;
+
+    return mixed * UINT64_C(0x9e3779b97f4a7c15) >> 32;
+}
+
+struct extent *
+ulv_db_extent_at(const struct ulv_database *db, const struct partition *p,
+                 uint64_t address)
+{
+    struct link *link =
+        *ulv_index_bucket(&db->places, hash_place(p, address));
+
+    for (; link != NULL; link = link->next) {
+        struct extent *e = ULV_CONTAINER_OF(link, struct extent, by_place);
+
+        if (e->partition == p && e->guest_address == address)
+            return e;
+    }
+    return NULL;
+}
+
+static struct extent **
+link_to(struct extent *e)
+{
+    return e->before == NULL ? &e->partition->extents : &e->before->next;
+}
+
 /* The lowest guest address with room for so many bytes, and the link behind
  * which the extent belongs. What a running partition gets lies beside its
  * window. */
@@ -197,9 +227,16 @@ add_extent(struct ulv_database *db, struct partition *p, struct pool *pool,
     at = place(p, bytes, &e->guest_address);
     effect = ulv_db_effect(db, ULV_EFFECT_EXTENT_GRANT);
     if (effect == NULL || !ulv_db_touch(db, at, sizeof(*at)) ||
-        !ulv_db_touched(db, p))
+        !ulv_db_touched(db, p) ||
+        (*at != NULL && !TOUCH(db, &(*at)->before)) ||
+        !ulv_index_add(db, &db->places, &e->by_place,
+                       hash_place(p, e->guest_address)))
         return ULV_E_NO_MEMORY;
     e->partition = p;
+    if (at != &p->extents)
+        e->before = ULV_CONTAINER_OF(at, struct extent, next);
+    if (*at != NULL)
+        (*at)->before = e;
     e->frame = frame;
     e->bytes = bytes;
     e->node = pool->node;
@@ -219,22 +256,25 @@ add_extent(struct ulv_database *db, struct partition *p, struct pool *pool,
     return ULV_OK;
 }
 
-/* Unlink and remove the extent at *at; its pages are free. */
+/* Unlink and remove the extent; its pages are free. */
 static ulv_status
-drop_extent(struct ulv_database *db, struct extent **at)
+drop_extent(struct ulv_database *db, struct extent *e)
 {
     struct ulv_effect *effect = ulv_db_effect(db, ULV_EFFECT_EXTENT_REVOKE);
-    struct extent *e = *at, *before = NULL;
+    struct extent **at = link_to(e);
+    const struct extent *before = e->before;
     struct partition *p = e->partition;
     ulv_status status;
 
     if (effect == NULL || !ulv_db_touched(db, p) ||
-        !ulv_db_touch(db, at, sizeof(*at)))
+        !ulv_db_touch(db, at, sizeof(*at)) ||
+        (e->next != NULL && !TOUCH(db, &e->next->before)) ||
+        !ulv_index_remove(db, &db->places, &e->by_place))
         return ULV_E_NO_MEMORY;
-    if (at != &p->extents)
-        before = ULV_CONTAINER_OF(at, struct extent, next);
     effect->u.removal.id = e->r.id;
     *at = e->next;
+    if (e->next != NULL)
+        e->next->before = e->before;
     if (e->next == NULL) {
         p->extents_end = at;
         p->top = before == NULL ? ULV_GUEST_RAM_BASE
@@ -252,7 +292,7 @@ ulv_status
 ulv_db_extents_drop(struct ulv_database *db, struct partition *p)
 {
     while (p->extents != NULL) {
-        ulv_status status = drop_extent(db, &p->extents);
+        ulv_status status = drop_extent(db, p->extents);
 
         if (status != ULV_OK)
             return status;
@@ -327,18 +367,16 @@ ulv_db_assign_memory(struct ulv_database *db,
     return status == ULV_OK ? ULV_OK : ulv_db_no_memory(diag);
 }
 
-/* The link to the first of the whole extents that make up a range, none of
- * which drains. */
+/* The first of the whole extents that make up a range, none of which drains. */
 static ulv_status
-find_range(struct partition *p, uint64_t address, uint64_t bytes,
-           struct extent ***ret, struct ulv_diag *diag)
+find_range(const struct ulv_database *db, const struct partition *p,
+           uint64_t address, uint64_t bytes, struct extent **ret,
+           struct ulv_diag *diag)
 {
-    struct extent **at = &p->extents, *e;
+    struct extent *const first = ulv_db_extent_at(db, p, address);
     uint64_t next = address;
 
-    while (*at != NULL && (*at)->guest_address < address)
-        at = &(*at)->next;
-    for (e = *at; e != NULL && e->guest_address == next &&
+    for (struct extent *e = first; e != NULL && e->guest_address == next &&
                   next - address < bytes;
          e = e->next) {
         if (e->draining)
@@ -351,7 +389,7 @@ find_range(struct partition *p, uint64_t address, uint64_t bytes,
         return ulv_fail(diag, ULV_E_ARG, p->r.id, bytes, next - address,
                         "%s: %u bytes from %x are not whole extents: %u are",
                         p->name, bytes, address, next - address);
-    *ret = at;
+    *ret = first;
     return ULV_OK;
 }
 
@@ -375,25 +413,20 @@ ulv_db_release_memory(struct ulv_database *db,
                       struct ulv_diag *diag)
 {
     struct partition *p = find_partition(db, op->partition);
-    struct extent **at;
+    struct extent *e, *next;
     ulv_status status;
 
     if (p == NULL || p == db->idle)
         return ulv_fail(diag, ULV_E_NOT_FOUND, op->partition, 0, 0,
                         "partition %u does not exist", op->partition);
-    status = find_range(p, op->guest_address, op->bytes, &at, diag);
+    status = find_range(db, p, op->guest_address, op->bytes, &e, diag);
     if (status != ULV_OK)
         return status;
-    for (uint64_t left = op->bytes; left > 0;) {
-        struct extent *e = *at;
-
+    for (uint64_t left = op->bytes; left > 0; e = next) {
+        next = e->next;
         left -= e->bytes;
-        if (ulv_db_runs(p)) {
-            status = drain_extent(db, e, NULL);
-            at = &e->next;
-        } else {
-            status = drop_extent(db, at);
-        }
+        status = ulv_db_runs(p) ? drain_extent(db, e, NULL)
+                                : drop_extent(db, e);
         if (status != ULV_OK)
             return ulv_db_no_memory(diag);
     }
@@ -406,7 +439,7 @@ ulv_db_move_memory(struct ulv_database *db,
 {
     struct partition *p = find_partition(db, op->partition);
     struct partition *to = find_partition(db, op->to);
-    struct extent **at;
+    struct extent *e;
     uint32_t count = 0;
     ulv_status status;
 
@@ -420,14 +453,11 @@ ulv_db_move_memory(struct ulv_database *db,
     if (p == to)
         return ulv_fail(diag, ULV_E_ARG, p->r.id, op->to, 0,
                         "%s has that memory already", p->name);
-    status = find_range(p, op->guest_address, op->bytes, &at, diag);
+    status = find_range(db, p, op->guest_address, op->bytes, &e, diag);
     if (status != ULV_OK)
         return status;
-    for (uint64_t left = op->bytes; left > 0; count++) {
-        struct extent *e = *at;
-
+    for (uint64_t left = op->bytes; left > 0; count++, e = e->next) {
         left -= e->bytes;
-        at = &e->next;
         if (drain_extent(db, e, to) != ULV_OK)
             return ulv_db_no_memory(diag);
     }
@@ -443,14 +473,10 @@ ulv_status
 ulv_db_settle_extent(struct ulv_database *db, struct extent *e,
                      struct ulv_diag *diag)
 {
-    struct extent **at = &e->partition->extents;
-
     if (!e->draining)
         return ulv_fail(diag, ULV_E_STATE, e->r.id, e->guest_address, 0,
                         "extent %u was not to be taken away", e->r.id);
-    while (*at != e)
-        at = &(*at)->next;
-    return drop_extent(db, at) == ULV_OK ? ULV_OK : ulv_db_no_memory(diag);
+    return drop_extent(db, e) == ULV_OK ? ULV_OK : ulv_db_no_memory(diag);
 }
 
 ulv_status

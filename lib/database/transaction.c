@@ -130,6 +130,7 @@ ulv_database_commit(struct ulv_database *db, struct ulv_plan *plan)
     end_plan(db, plan);
     ulv_index_grow(&db->ids, host);
     ulv_index_grow(&db->names, host);
+    ulv_index_grow(&db->places, host);
     return db->revision;
 }
 
