@@ -15,6 +15,7 @@ struct ulv_index_page {
     uint32_t largest; /* tier of the largest free block inside; 0: none */
     /* entries by the tier of the largest free block in each */
     uint16_t count[ULV_PAGE_MAP_TIERS + 1];
+    uint16_t first; /* no entry before it has anything free */
     uint64_t entry[ENTRIES];
 };
 
@@ -60,14 +61,20 @@ entry_largest(uint64_t entry, uint32_t tier)
     return entry == ULV_PAGE_FREE ? tier : 0;
 }
 
-/* The largest block in one of its entries is of another tier now. */
+/* The largest block in its i-th entry may be of another tier now. */
 static void
-recount(struct ulv_index_page *page, uint32_t before, uint32_t after)
+recount(struct ulv_index_page *page, uint32_t of, uint64_t i, uint32_t before)
 {
+    const uint32_t after = entry_largest(page->entry[i], of);
     uint32_t tier = ULV_PAGE_MAP_TIERS;
 
     if (before == after)
         return;
+    if (i < page->first)
+        page->first = (uint16_t)i;
+    while (page->first < ENTRIES &&
+           entry_largest(page->entry[page->first], of) == 0)
+        page->first++;
     page->count[before]--;
     page->count[after]++;
     while (tier > 0 && page->count[tier] == 0)
@@ -208,7 +215,7 @@ set_in_page(const struct change *change, struct ulv_index_page *page,
 
         if (status != ULV_OK)
             return status;
-        recount(page, before, entry_largest(*entry, tier));
+        recount(page, tier, offset / block, before);
         offset += some;
         bytes -= some;
     }
@@ -246,7 +253,7 @@ ulv_page_map_set(struct ulv_page_map *map, uint64_t address, uint64_t bytes,
 static uint64_t
 find_block(const struct ulv_index_page *page, uint32_t tier, uint32_t want)
 {
-    for (uint32_t i = 0; i < ENTRIES; i++) {
+    for (uint32_t i = page->first; i < ENTRIES; i++) {
         uint64_t entry = page->entry[i], start = i * block_bytes(tier);
 
         if (entry_largest(entry, tier) < want)
@@ -395,6 +402,8 @@ count_in_page(const struct ulv_index_page *page, uint32_t tier, uint64_t owner)
 
         count[entry_largest(entry, tier)]++;
         largest = ULV_MAX(largest, entry_largest(entry, tier));
+        if (i < page->first && largest != 0)
+            return UINT64_MAX;
         free_pages += entry_free_pages(entry, tier);
         if (!is_index(entry)) {
             bytes += entry == owner << 1 ? block_bytes(tier) : 0;
@@ -447,7 +456,7 @@ settle_in_page(struct ulv_page_map *map, struct ulv_index_page *page,
                 map->memory->release(map->memory->self, below,
                                      sizeof(*below));
             }
-            recount(page, before, entry_largest(*entry, tier));
+            recount(page, tier, offset / block, before);
         }
         offset += some;
         bytes -= some;
