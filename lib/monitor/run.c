@@ -163,6 +163,14 @@ ulv_monitor_settle(struct ulv_monitor *m)
     }
 }
 
+/* Of a guest that is paused: they wake us no more, and are not lost. */
+static void
+take_events(struct ulv_monitor *m)
+{
+    ulv_monitor_collect_bells(m);
+    ulv_monitor_settle(m);
+}
+
 /* Whether a processor that is on is to be run, or looked at; until: how long
  * it may run. Otherwise it is asked again by *deadline. */
 static bool
@@ -222,8 +230,12 @@ ulv_monitor_step(struct ulv_monitor *m, ulv_nsec budget_ns,
         struct processor *p;
 
         *ret_deadline = m->look ? now : m->revoke_at;
-        if (m->paused)
+        if (m->paused) {
+            take_events(m);
+            if (m->end.reason != ULV_END_REASON_NONE)
+                break;
             return ULV_MONITOR_WAITING;
+        }
         p = next_processor(m, now, &until, ret_deadline);
         if (p == NULL)
             return ULV_MONITOR_WAITING;

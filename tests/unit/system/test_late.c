@@ -84,7 +84,8 @@ start(struct world *w, uint32_t idx, const char *name,
 }
 
 static void
-begin(struct world *w, struct trace *trace, uint64_t seed)
+begin_in(struct world *w, struct trace *trace, uint64_t seed,
+         uint32_t placement)
 {
     struct ulv_system_opts opts = ULV_SYSTEM_OPTS_INIT;
     struct ulv_diag diag = ULV_DIAG_INIT;
@@ -96,12 +97,18 @@ begin(struct world *w, struct trace *trace, uint64_t seed)
     assert_int_equal(ulv_virtual_create(&w->memory.host, seed, &w->host),
                      ULV_OK);
     opts.backend = "mock";
-    opts.placement = ULV_PLACEMENT_PROCESSES;
+    opts.placement = placement;
     opts.memory = ULV_MIB(128);
     opts.settle_limit = LIMIT;
     if (ulv_system_create(ulv_virtual_host(w->host), &opts, &w->system,
                           &diag) != ULV_OK)
         fail_msg("%s", diag.text);
+}
+
+static void
+begin(struct world *w, struct trace *trace, uint64_t seed)
+{
+    begin_in(w, trace, seed, ULV_PLACEMENT_PROCESSES);
 }
 
 static void
@@ -497,6 +504,40 @@ test_system_late__who_is_quick_lives(void **state)
     end(&w);
 }
 
+/* What a paused guest is rung for keeps nobody busy: it would not be later. */
+static void
+test_system_late__a_paused_guest_that_is_rung(void **state)
+{
+    static const struct ulv_guid type = {{1}};
+    const struct ulv_mock_step rings[] = {
+        {.kind = ULV_MOCK_CALL,
+         .number = ULV_CALL_WAIT, /* until it is connected */
+         .argument = {2 * SECOND}},
+        {.kind = ULV_MOCK_REPEAT, .number = 1, .argument = {9}}, /* views */
+        {.kind = ULV_MOCK_CALL, .number = ULV_CALL_SIGNAL, .argument = {2}},
+        {.kind = ULV_MOCK_EXPECT},
+        REST,
+    };
+    static struct trace trace;
+    struct world w;
+    ulv_transaction *t;
+
+    (void)state;
+    begin_in(&w, &trace, 1, ULV_PLACEMENT_IN_PROCESS);
+    start(&w, 0, "still", rest, ULV_COUNT_OF(rest));
+    start(&w, 1, "rings", rings, ULV_COUNT_OF(rings));
+    t = ulv_transaction_begin(w.system);
+    (void)ulv_transaction_connect(t, w.guest[1], w.guest[0], &type);
+    (void)settle(&w, t);
+    pass(&w, SECOND);
+    assert_int_equal(ulv_partition_pause(w.system, w.guest[0], NULL), ULV_OK);
+    pass(&w, 3 * SECOND);
+    assert_int_equal(is_alive(&w, "rings"), 1);
+    assert_int_equal(ulv_partition_resume(w.system, w.guest[0], NULL), ULV_OK);
+    pass(&w, SECOND);
+    end(&w);
+}
+
 /* ---- at random ----------------------------------------------------------- */
 
 static uint64_t
@@ -680,6 +721,7 @@ main(void)
         cmocka_unit_test(test_system_late__a_channel_end_that_is_kept),
         cmocka_unit_test(test_system_late__an_io_partition_that_hangs),
         cmocka_unit_test(test_system_late__the_caller_was_away),
+        cmocka_unit_test(test_system_late__a_paused_guest_that_is_rung),
         cmocka_unit_test(test_system_late__the_same_run_twice),
         cmocka_unit_test(test_system_late__who_is_quick_lives),
         cmocka_unit_test(test_system_late__at_random),
