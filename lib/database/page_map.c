@@ -292,6 +292,24 @@ free_run(const struct ulv_page_map *map, uint64_t offset, uint32_t want,
     return run;
 }
 
+/* All of bytes without looking at every hole: where the last small run ended or
+ * came back, or in the lowest whole block of a tier that holds it. */
+static bool
+find_whole(const struct ulv_page_map *map, uint64_t bytes, uint64_t *ret_offset)
+{
+    uint32_t want = 1;
+
+    *ret_offset = map->near;
+    if (bytes < block_bytes(2) && free_run(map, map->near, 1, bytes) == bytes)
+        return true;
+    while (want < map->top && block_bytes(want) < bytes)
+        want++;
+    if (block_bytes(want) < bytes || map->root->largest < want)
+        return false;
+    *ret_offset = find_block(map->root, map->top, want);
+    return true;
+}
+
 ulv_status
 ulv_page_map_find(const struct ulv_page_map *map, uint64_t bytes,
                   uint64_t *ret_address, uint64_t *ret_bytes)
@@ -303,10 +321,14 @@ ulv_page_map_find(const struct ulv_page_map *map, uint64_t bytes,
         want--;
     if (map->root->largest == 0 || bytes < PAGE)
         return ULV_E_NO_MEMORY;
-    want = ULV_MIN(want, map->root->largest);
-    offset = find_block(map->root, map->top, want);
+    if (bytes < block_bytes(2) && find_whole(map, bytes, &offset)) {
+        *ret_bytes = bytes;
+    } else {
+        want = ULV_MIN(want, map->root->largest);
+        offset = find_block(map->root, map->top, want);
+        *ret_bytes = free_run(map, offset, want, bytes);
+    }
     *ret_address = map->base + offset;
-    *ret_bytes = free_run(map, offset, want, bytes);
     return ULV_OK;
 }
 
@@ -344,17 +366,9 @@ ulv_page_map_find_run(const struct ulv_page_map *map, uint64_t bytes,
                       uint64_t *ret_address)
 {
     struct run run = { .need = bytes };
-    uint32_t want = 1;
 
-    if (bytes < block_bytes(2) &&
-        free_run(map, map->near, 1, bytes) == bytes) {
-        *ret_address = map->base + map->near;
-        return ULV_OK;
-    }
-    while (want < map->top && block_bytes(want) < bytes)
-        want++;
-    if (block_bytes(want) >= bytes && map->root->largest >= want) {
-        *ret_address = map->base + find_block(map->root, map->top, want);
+    if (find_whole(map, bytes, &run.start)) {
+        *ret_address = map->base + run.start;
         return ULV_OK;
     }
     if (!grow_run(&run, map->root, map->top, 0))

@@ -58,7 +58,9 @@ ulv_status ulv_page_map_set(struct ulv_page_map *map, uint64_t address,
 /**
  * The lowest free block of the largest tier that is not larger than bytes
  * rounded down to a tier, or of a smaller one if there is none; at most bytes
- * long. Neighbouring free blocks of the same index page are taken along.
+ * long. Neighbouring free blocks of the same index page are taken along. What
+ * is smaller than a block of tier 2 is one run, as of ulv_page_map_find_run(),
+ * where that needs no search among the holes.
  * Errors: NO_MEMORY (nothing is free).
  */
 ulv_status ulv_page_map_find(const struct ulv_page_map *map, uint64_t bytes,
