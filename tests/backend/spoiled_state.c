@@ -338,8 +338,8 @@ starts_no_processor(struct ulv_backend_ops *ops)
 }
 
 static const struct spoil rows[] = {
-    { "restores nothing", "saved anywhere, a guest goes on elsewhere", "exit",
-      "kvm", restores_nothing },
+    { "restores nothing", "saved anywhere, a guest goes on elsewhere",
+      "the guest", "kvm", restores_nothing },
     { "restores nothing", "saved at a call, it is answered elsewhere", "call",
       "kvm", restores_nothing },
     { "restores nothing", "what was not saved is not restored", "ULV_OK",

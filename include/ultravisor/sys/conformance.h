@@ -81,7 +81,7 @@ struct ulv_conformance_usage {
     int64_t handles;  /* open descriptors */
     int64_t threads;
     int64_t processes;
-    int64_t bytes;    /* resident memory; may be more by a mebibyte */
+    int64_t bytes;    /* resident memory; may be more by 3 MiB */
 };
 
 struct ulv_conformance_opts {
