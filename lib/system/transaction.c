@@ -97,7 +97,7 @@ ulv_system_ask(ulv_system *system, uint32_t options,
                const struct ulv_operation *operations, uint32_t count,
                struct ulv_diag *diag)
 {
-    const struct ulv_message *m;
+    const struct ulv_message *m = NULL;
     const struct ulv_message_transaction_answer *answer;
     bool ring = false;
     ulv_status status = ulv_command_send_transaction(
