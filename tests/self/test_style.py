@@ -120,6 +120,10 @@ class Tokens(unittest.TestCase):
         self.found(of(4), "blocks 4 deep")
 
 
+    def test_lines_of_code(self):
+        self.assertEqual(style_tokens.lines_of_code(GOOD), 10)
+
+
 class Sources(unittest.TestCase):
     def test_blanking_keeps_the_lines(self):
         text = "a /* b\n c */ d \"e // f\" '\"' // g\nh\n"

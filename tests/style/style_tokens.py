@@ -22,6 +22,12 @@ BLOCKS = 4  # the function's own, and three in it
 # Dispatchers that are one long switch.
 LONG_FUNCTIONS = set()
 
+# The core of a monitor: what acts while a guest runs, and the table that it and
+# the keeper believe. doc/architecture.md
+CORE = tuple(f"lib/monitor/{name}.c" for name in (
+    "follow", "frame_table", "run", "schedule", "system_call"))
+CORE_LINES = 1500
+
 # Split, so that this file does not contain them.
 WORDS = re.compile("|".join((
     r"\bTO" r"DO\b", r"\bFIX" r"ME\b", r"\bXX" r"X\b", r"\bfor n" r"ow\b",
@@ -121,6 +127,12 @@ def check(name, text):
     return [f"{name}:{number}: {what}" for number, what in sorted(found)]
 
 
+def lines_of_code(text):
+    """Lines of a C text that are neither blank nor comment."""
+    return sum(1 for line in sources.without_comments(text).split("\n")
+               if line.strip())
+
+
 class Tokens(unittest.TestCase):
     def test_every_file(self):
         found = []
@@ -137,3 +149,10 @@ class Tokens(unittest.TestCase):
         for function in LONG_FUNCTIONS:
             self.assertGreater(lengths.get(function, 0), FUNCTION_LINES,
                                f"{function} needs no exemption")
+
+    def test_core_of_the_monitor_is_small(self):
+        lines = {name: lines_of_code(text)
+                 for name, text in sources.texts(sys.argv[1]) if name in CORE}
+        print(f"# {sum(lines.values())} lines of code, {CORE_LINES} allowed")
+        self.assertEqual(sorted(lines), sorted(CORE))
+        self.assertLessEqual(sum(lines.values()), CORE_LINES, lines)
