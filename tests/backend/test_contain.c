@@ -402,6 +402,11 @@ test_contain__a_record_in_every_state(void **state)
             continue;
         }
         assert_int_equal(life.out.reason, ULV_EXIT_FAULT);
+        if (i == STATE_32_BIT && life.out.u.fault.vector == 13) {
+            print_message("# this machine runs no code of 32 bits\n");
+            assert_record(&life, ULV_FAULT_PROTECTION, 13, "\x48\xcb");
+            continue;
+        }
         if (i == STATE_WILD_STACK || i == STATE_STEP ||
             i == STATE_32_BIT_CALL)
             continue; /* no ud2 */
