@@ -5,6 +5,11 @@
 
 #include <stdint.h>
 
+#undef memcpy
+#undef memmove
+#undef memset
+#undef memcmp
+
 void *
 memcpy(void *restrict to, const void *restrict from, size_t len)
 {

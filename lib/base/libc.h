@@ -14,4 +14,13 @@ void *memmove(void *to, const void *from, size_t len);
 void *memset(void *to, int byte, size_t len);
 int memcmp(const void *a, const void *b, size_t len);
 
+/* What these do a freestanding compiler does not know by their names: each copy
+ * of eight bytes would be a call. */
+#if __STDC_HOSTED__ == 0
+#define memcpy  __builtin_memcpy
+#define memmove __builtin_memmove
+#define memset  __builtin_memset
+#define memcmp  __builtin_memcmp
+#endif
+
 #endif
