@@ -5,9 +5,14 @@
  * holds what was written for it. Pages are replaced, never edited; the root
  * word is the one word that changes.
  *
- * G7:[P3 M5] = generation 7 shows page 3 (partition) and page 5 (memory).
+ * Kinds with few bytes of records lie in the directory, which is written anew
+ * for each generation; the others have pages, which are kept while they say the
+ * same.
  *
- * 1. Memory is added: G7:[P3 M5], write page 9, root word -> G8:[P3 M9].
+ * G7:[D3 M5] = generation 7 shows page 3 (directory, partition) and page 5
+ * (memory).
+ *
+ * 1. Memory is added: G7:[D3 M5], write pages 9, 4, root word -> G8:[D4 M9].
  *    A reader in G7 still reads 5; it is not used again before G15.
  * 2. The monitor is slow and acknowledged G7 last: 40 generations later page 5
  *    is still kept, because acknowledged = 7; the monitor reads it in peace.
@@ -22,10 +27,18 @@
 
 #include "base/base.h"
 
-#define HEADER sizeof(struct ulv_view_page)
-#define ROOM   (ULV_VIEW_PAGE_BYTES - HEADER)
+/* Small kinds: what they may have in all. Beside it a directory has room for
+ * all its entries. */
+#define SMALL_BYTES UINT32_C(2048)
+#define HEAD        ((uint32_t)sizeof(struct ulv_view_page))
+#define ENTRY       ((uint32_t)sizeof(struct ulv_view_entry))
+#define ROOM        (ULV_VIEW_PAGE_BYTES - HEAD)
 
-static struct ulv_view_page *
+_Static_assert(HEAD + ULV_VIEW_ENTRIES_MAX * ENTRY + SMALL_BYTES <=
+                   ULV_VIEW_PAGE_BYTES,
+               "a directory is one page");
+
+static uint64_t *
 page_at(const struct ulv_view_publisher *publisher, uint32_t idx)
 {
     return (void *)(publisher->segment + (uint64_t)idx * ULV_VIEW_PAGE_BYTES);
@@ -52,6 +65,8 @@ ulv_view_publisher_init(struct ulv_view_publisher *publisher, void *segment,
     return ULV_OK;
 }
 
+/* ---- pages --------------------------------------------------------------- */
+
 /* Nobody that is promised anything can be reading it. */
 static bool
 page_is_free(const struct ulv_view_publisher *publisher, uint32_t idx)
@@ -66,6 +81,7 @@ page_is_free(const struct ulv_view_publisher *publisher, uint32_t idx)
            last < publisher->acknowledged;
 }
 
+/* 0: none. */
 static uint32_t
 take_page(struct ulv_view_publisher *publisher)
 {
@@ -78,146 +94,171 @@ take_page(struct ulv_view_publisher *publisher)
     return 0;
 }
 
+/* From here to end_page() nobody takes it for a page of any generation. */
+static void
+begin_page(uint64_t *page)
+{
+    __atomic_store_n(&page[0], 0, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_RELEASE); /* V2 */
+}
+
+static void
+end_page(uint64_t *page, uint64_t generation)
+{
+    __atomic_store_n(&page[0], generation, __ATOMIC_RELEASE); /* V1 */
+}
+
 /* Words, so that a reader that races with us is a race of atomics only. */
 static void
-write_words(uint64_t *to, const void *from, size_t bytes)
+write_words(uint64_t *page, uint32_t offset, const void *from, uint32_t bytes)
 {
-    const uint8_t *source = from;
+    for (uint32_t done = 0; done < bytes; done += 8) {
+        uint64_t word;
 
-    for (size_t done = 0; done < bytes; done += 8) {
-        uint64_t word = 0;
-
-        memcpy(&word, source + done, ULV_MIN(bytes - done, (size_t)8));
-        __atomic_store_n(&to[done / 8], word, __ATOMIC_RELAXED);
+        memcpy(&word, (const uint8_t *)from + done, 8);
+        __atomic_store_n(&page[(offset + done) / 8], word, __ATOMIC_RELAXED);
     }
 }
 
-static void
-write_page(const struct ulv_view_publisher *publisher, uint32_t idx,
-           const struct ulv_view_page *header, const void *records)
-{
-    uint64_t *shared = (void *)page_at(publisher, idx);
-    size_t bytes = header->record_count * (size_t)header->record_bytes;
+/* ---- sections ------------------------------------------------------------ */
 
-    __atomic_store_n(&shared[0], 0, __ATOMIC_RELAXED);
-    __atomic_thread_fence(__ATOMIC_RELEASE); /* V2 */
-    write_words(&shared[1], (const uint8_t *)header + 8, HEADER - 8);
-    write_words(&shared[HEADER / 8], records, bytes);
-    __atomic_store_n(&shared[0], header->generation, __ATOMIC_RELEASE); /* V1 */
+static uint32_t
+bytes_of(const struct ulv_view_entry *entry)
+{
+    return entry->count * entry->record_bytes;
 }
 
-static struct ulv_view_page
-page_header(const struct ulv_view_publisher *publisher, uint32_t kind,
-            uint32_t idx)
+static const uint8_t *
+records_of(const struct ulv_view_section *section,
+           const struct ulv_view_entry *entry)
 {
-    struct ulv_view_page header = { .generation = publisher->generation + 1,
-                                    .kind = kind,
-                                    .idx = idx };
-
-    return header;
+    return (const uint8_t *)section->records +
+           (size_t)entry->first * section->record_bytes;
 }
 
-/* The page of the newest generation that already says this, or NULL. */
+/* The entry of the newest generation that already says this, or NULL. */
 static const struct ulv_view_entry *
 find_same(const struct ulv_view_publisher *publisher,
-          const struct ulv_view_page *header, const void *records)
+          const struct ulv_view_entry *wanted, const void *records)
 {
-    for (uint32_t i = 0; i < publisher->entry_count; i++) {
-        const struct ulv_view_entry *entry = &publisher->entry[i];
-        const struct ulv_view_page *page = page_at(publisher, entry->page);
+    const struct ulv_view_listing *newest = &publisher->newest;
 
-        if (entry->kind == header->kind && entry->idx == header->idx &&
-            page->record_count == header->record_count &&
-            page->crc == header->crc &&
-            memcmp(page + 1, records,
-                   header->record_count * (size_t)header->record_bytes) == 0)
-            return entry;
+    for (uint32_t i = 0; i < newest->entry_count; i++) {
+        const struct ulv_view_entry *e = &newest->entry[i];
+
+        if (e->kind == wanted->kind && e->first == wanted->first &&
+            e->page != newest->directory && e->count == wanted->count &&
+            e->record_bytes == wanted->record_bytes)
+            return memcmp(page_at(publisher, e->page) + e->offset / 8, records,
+                          bytes_of(e)) == 0
+                       ? e
+                       : NULL;
     }
     return NULL;
 }
 
+/* Records that have a page. */
 static bool
 prepare_page(struct ulv_view_publisher *publisher,
-             const struct ulv_view_section *section, uint32_t idx,
-             uint32_t count)
+             struct ulv_view_entry *entry, const void *records)
 {
-    struct ulv_view_page header = page_header(publisher, section->kind, idx);
-    const uint32_t a_page = (uint32_t)(ROOM / section->record_bytes);
-    const uint8_t *records = (const uint8_t *)section->records +
-                             (size_t)idx * a_page * section->record_bytes;
-    struct ulv_view_entry *next = &publisher->next[publisher->next_count];
-    const struct ulv_view_entry *same;
+    const struct ulv_view_entry *same =
+        find_same(publisher, entry, records);
+    uint64_t *page;
 
-    if (publisher->next_count >= ROOM / sizeof(*next) ||
-        publisher->next_count >= ULV_VIEW_SEGMENT_PAGES)
-        return false;
-    header.record_bytes = section->record_bytes;
-    header.record_count = count;
-    header.crc =
-        ulv_crc32c(0, records, count * (size_t)section->record_bytes);
-    same = find_same(publisher, &header, records);
     if (same != NULL) {
-        *next = *same;
-    } else {
-        memset(next, 0, sizeof(*next));
-        next->kind = section->kind;
-        next->idx = idx;
-        next->generation = header.generation;
-        next->page = take_page(publisher);
-        if (next->page == 0)
-            return false;
-        write_page(publisher, next->page, &header, records);
+        *entry = *same;
+        return true;
     }
-    publisher->next_count++;
+    entry->page = take_page(publisher);
+    if (entry->page == 0)
+        return false;
+    entry->offset = HEAD;
+    page = page_at(publisher, entry->page);
+    begin_page(page);
+    write_words(page, 8, &(uint64_t){ 0 }, 8);
+    write_words(page, HEAD, records, bytes_of(entry));
+    end_page(page, entry->generation);
     return true;
 }
 
+/* *small: what is left for small kinds. Those are written with the directory,
+ * whose page they name from now on. */
 static bool
 prepare_section(struct ulv_view_publisher *publisher,
-                const struct ulv_view_section *section)
+                const struct ulv_view_section *section, uint32_t *small)
 {
-    uint32_t a_page = (uint32_t)(ROOM / section->record_bytes);
+    struct ulv_view_listing *next = &publisher->next;
+    uint64_t bytes =
+        (uint64_t)section->record_count * section->record_bytes;
+    bool is_small = bytes <= *small;
+    uint32_t some, a_page = ROOM / section->record_bytes;
 
-    for (uint32_t done = 0; done < section->record_count; done += a_page) {
-        uint32_t some = ULV_MIN(section->record_count - done, a_page);
+    if (is_small)
+        *small -= (uint32_t)bytes;
+    for (uint32_t done = 0; done < section->record_count; done += some) {
+        struct ulv_view_entry *entry = &next->entry[next->entry_count];
 
-        if (!prepare_page(publisher, section, done / a_page, some))
+        some = ULV_MIN(section->record_count - done, a_page);
+        if (next->entry_count == ULV_VIEW_ENTRIES_MAX)
             return false;
+        *entry = (struct ulv_view_entry){
+            .generation = publisher->generation + 1,
+            .kind = section->kind,
+            .first = done,
+            .count = some,
+            .record_bytes = section->record_bytes,
+            .page = next->directory,
+        };
+        if (!is_small &&
+            !prepare_page(publisher, entry, records_of(section, entry)))
+            return false;
+        next->entry_count++;
     }
     return true;
 }
 
-static bool
-prepare_directory(struct ulv_view_publisher *publisher)
+/* The directory, and in it the small kinds, in the order of their entries. */
+static void
+write_directory(struct ulv_view_publisher *publisher,
+                const struct ulv_view_section *sections)
 {
-    struct ulv_view_page header =
-        page_header(publisher, ULV_VIEW_DIRECTORY, 0);
+    struct ulv_view_listing *next = &publisher->next;
+    const struct ulv_view_page head = { .entry_count = next->entry_count };
+    uint32_t offset = HEAD + next->entry_count * ENTRY;
+    uint64_t *page = page_at(publisher, next->directory);
 
-    header.record_bytes = sizeof(struct ulv_view_entry);
-    header.record_count = publisher->next_count;
-    header.crc = ulv_crc32c(0, publisher->next,
-                            publisher->next_count *
-                                sizeof(struct ulv_view_entry));
-    publisher->next_directory = take_page(publisher);
-    if (publisher->next_directory == 0)
-        return false;
-    write_page(publisher, publisher->next_directory, &header,
-               publisher->next);
-    return true;
+    begin_page(page);
+    write_words(page, 8, (const uint8_t *)&head + 8, HEAD - 8);
+    for (uint32_t i = 0; i < next->entry_count; i++) {
+        struct ulv_view_entry *e = &next->entry[i];
+
+        while (sections->kind != e->kind)
+            sections++;
+        if (e->page == next->directory) {
+            e->offset = offset;
+            write_words(page, offset, sections->records, bytes_of(e));
+            offset += bytes_of(e);
+        }
+        write_words(page, HEAD + i * ENTRY, e, ENTRY);
+    }
+    end_page(page, publisher->generation + 1);
 }
+
+/* ---- prepare and publish ------------------------------------------------- */
 
 /* Give back the pages a prepare took that was not published. */
 static void
 drop_prepared(struct ulv_view_publisher *publisher)
 {
-    for (uint32_t i = 0; i < publisher->next_count; i++) {
-        if (publisher->next[i].generation > publisher->generation)
-            publisher->last_used[publisher->next[i].page] = 0;
+    struct ulv_view_listing *next = &publisher->next;
+
+    for (uint32_t i = 0; i < next->entry_count; i++) {
+        if (next->entry[i].generation > publisher->generation)
+            publisher->last_used[next->entry[i].page] = 0;
     }
-    if (publisher->next_directory != 0)
-        publisher->last_used[publisher->next_directory] = 0;
-    publisher->next_count = 0;
-    publisher->next_directory = 0;
+    publisher->last_used[next->directory] = 0;
+    next->entry_count = next->directory = 0;
 }
 
 ulv_status
@@ -226,13 +267,18 @@ ulv_view_prepare(struct ulv_view_publisher *publisher,
                  struct ulv_diag *diag)
 {
     const struct ulv_view_root *root = (const void *)publisher->segment;
-    bool fits = true;
+    uint32_t small = SMALL_BYTES;
+    bool fits;
 
     drop_prepared(publisher);
+    publisher->next.directory = take_page(publisher);
+    fits = publisher->next.directory != 0;
     for (uint32_t i = 0; i < count && fits; i++)
-        fits = prepare_section(publisher, &sections[i]);
-    if (fits && prepare_directory(publisher))
+        fits = prepare_section(publisher, &sections[i], &small);
+    if (fits) {
+        write_directory(publisher, sections);
         return ULV_OK;
+    }
     drop_prepared(publisher);
     return ulv_fail(diag, ULV_E_LIMIT, root->partition, publisher->pages,
                     publisher->pages,
@@ -240,27 +286,30 @@ ulv_view_prepare(struct ulv_view_publisher *publisher,
                     root->partition, (uint64_t)publisher->pages);
 }
 
+static void
+set_last_used(struct ulv_view_publisher *publisher,
+              const struct ulv_view_listing *listing, uint64_t generation)
+{
+    for (uint32_t i = 0; i < listing->entry_count; i++)
+        publisher->last_used[listing->entry[i].page] = generation;
+    publisher->last_used[listing->directory] = generation;
+}
+
 uint64_t
 ulv_view_publish(struct ulv_view_publisher *publisher)
 {
     struct ulv_view_root *root = (void *)publisher->segment;
-    uint64_t old = publisher->generation;
 
-    /* What the old generation showed and the new one does not. */
-    for (uint32_t i = 0; i < publisher->entry_count; i++)
-        publisher->last_used[publisher->entry[i].page] = old;
-    if (publisher->directory != 0)
-        publisher->last_used[publisher->directory] = old;
-    for (uint32_t i = 0; i < publisher->next_count; i++)
-        publisher->last_used[publisher->next[i].page] = UINT64_MAX;
-    memcpy(publisher->entry, publisher->next, sizeof(publisher->entry));
-    publisher->entry_count = publisher->next_count;
-    publisher->directory = publisher->next_directory;
-    publisher->next_count = publisher->next_directory = 0;
-    publisher->generation = old + 1;
+    /* What the old generation shows and the new one does not. */
+    set_last_used(publisher, &publisher->newest, publisher->generation);
+    set_last_used(publisher, &publisher->next, UINT64_MAX);
+    publisher->newest = publisher->next;
+    publisher->next.entry_count = publisher->next.directory = 0;
+    publisher->generation++;
     /* V0: after every page it leads to */
     __atomic_store_n(&root->root,
-                     publisher->generation << 16 | publisher->directory,
+                     publisher->generation << 16 |
+                         publisher->newest.directory,
                      __ATOMIC_RELEASE);
     return publisher->generation;
 }

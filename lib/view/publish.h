@@ -22,17 +22,20 @@ struct ulv_view_section {
     const void *records;
 };
 
+/* What a directory says. */
+struct ulv_view_listing {
+    uint32_t directory; /* page index; 0: none */
+    uint32_t entry_count;
+    struct ulv_view_entry entry[ULV_VIEW_ENTRIES_MAX];
+};
+
 struct ulv_view_publisher {
     uint8_t *segment;
     uint32_t pages;
     uint64_t generation, acknowledged;
-    uint32_t directory;
     /* last generation each page is reachable in; 0: free since ever */
     uint64_t last_used[ULV_VIEW_SEGMENT_PAGES];
-    /* what the newest directory says, and what the prepared one will */
-    struct ulv_view_entry entry[ULV_VIEW_SEGMENT_PAGES];
-    struct ulv_view_entry next[ULV_VIEW_SEGMENT_PAGES];
-    uint32_t entry_count, next_count, next_directory;
+    struct ulv_view_listing newest, next; /* published; prepared */
 };
 
 /* segment: zeroed, ULV_VIEW_SEGMENT_BYTES. Errors: ARG. */

@@ -1,22 +1,69 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * The segment may change under us and may hold anything: a page is copied out
- * word by word, and believed only if its generation is the same before and
- * after (V1, V2 with the publisher's stores in publish.c) and its checksum
- * holds. A page lives for at least ULV_VIEW_COPIES generations, so a reader
+ * The segment may change under us and may hold anything: what is copied out of
+ * a page is believed only if the page's generation is the same before and after
+ * (V1, V2 with the publisher's stores in publish.c), and every index in it is
+ * checked. A page lives for at least ULV_VIEW_COPIES generations, so a reader
  * that is not lapped reads undisturbed.
+ *
+ * A picture that is small lies in its directory: then all that a reader waits
+ * for after a commit is the line of the root word and that page's.
  */
 #include "view/read.h"
 
 #include "base/base.h"
 
-#define HEADER sizeof(struct ulv_view_page)
-#define ROOM   (ULV_VIEW_PAGE_BYTES - HEADER)
-
 static uint64_t
 load(const uint64_t *p)
 {
-    return __atomic_load_n(p, __ATOMIC_ACQUIRE);
+    return __atomic_load_n(p, __ATOMIC_RELAXED);
+}
+
+static uint64_t
+generation_of(uint64_t root)
+{
+    return root >> 16;
+}
+
+static const uint64_t *
+page_at(const struct ulv_view_reader *reader, uint64_t idx)
+{
+    return (const void *)(reader->segment + idx * ULV_VIEW_PAGE_BYTES);
+}
+
+/* What is copied while it is written over is thrown away (V2): a race that does
+ * no harm, and that the thread sanitizer is told of word by word. */
+static inline __attribute__((always_inline)) void
+copy_racing(void *to, const uint64_t *from, size_t bytes)
+{
+#ifdef ULV_THREAD_SANITIZER
+    for (size_t i = 0; i < bytes; i += 8) {
+        uint64_t word = load(from + i / 8);
+
+        memcpy((uint8_t *)to + i, &word, 8);
+    }
+#else
+    memcpy(to, from, bytes);
+#endif
+}
+
+/* Copy words out of a page; false: it is not the page of that generation. */
+static inline __attribute__((always_inline)) bool
+copy_words(const uint64_t *page, uint64_t generation, uint64_t offset,
+           void *to, size_t bytes)
+{
+    if (__atomic_load_n(&page[0], __ATOMIC_ACQUIRE) != generation) /* V1 */
+        return false;
+    copy_racing(to, page + offset / 8, bytes);
+    __atomic_thread_fence(__ATOMIC_ACQUIRE); /* V2 */
+    return load(&page[0]) == generation;
+}
+
+static ulv_status
+lapped(struct ulv_view_reader *reader)
+{
+    reader->retries++;
+    return ULV_E_AGAIN;
 }
 
 void
@@ -36,90 +83,70 @@ ulv_view_refresh(struct ulv_view_reader *reader, uint64_t *ret_generation)
 
     if (reader->bytes < 2 * ULV_VIEW_PAGE_BYTES)
         return ULV_E_FORMAT;
-    word = load(&root->root); /* V0: pairs with the publisher's last store */
+    /* V0: pairs with the publisher's last store */
+    word = __atomic_load_n(&root->root, __ATOMIC_ACQUIRE);
     if (word == 0)
         return ULV_E_AGAIN;
-    if (load(&root->magic) != ULV_VIEW_MAGIC ||
-        __atomic_load_n(&root->version, __ATOMIC_RELAXED) != ULV_VIEW_VERSION)
+    if (word != reader->root &&
+        (load(&root->magic) != ULV_VIEW_MAGIC ||
+         __atomic_load_n(&root->version, __ATOMIC_RELAXED) !=
+             ULV_VIEW_VERSION))
         return ULV_E_FORMAT;
-    reader->generation = word >> 16;
-    reader->directory = (uint32_t)(word & 0xffff);
-    *ret_generation = reader->generation;
+    reader->root = word;
+    *ret_generation = generation_of(word);
     return ULV_OK;
 }
 
-static ulv_status
-copy_words(struct ulv_view_reader *reader, struct ulv_view_copy *copy,
-           uint32_t idx, uint64_t generation)
+static bool
+covers(const struct ulv_view_entry *entry, uint32_t kind, uint32_t idx)
 {
-    const uint64_t *shared =
-        (const void *)(reader->segment + (uint64_t)idx * ULV_VIEW_PAGE_BYTES);
-
-    if (load(&shared[0]) != generation) { /* V1 */
-        reader->retries++;
-        return ULV_E_AGAIN;
-    }
-    for (size_t i = 0; i < ULV_COUNT_OF(copy->page); i++)
-        copy->page[i] = __atomic_load_n(&shared[i], __ATOMIC_RELAXED);
-    __atomic_thread_fence(__ATOMIC_ACQUIRE); /* V2 */
-    if (__atomic_load_n(&shared[0], __ATOMIC_RELAXED) != generation) {
-        reader->retries++;
-        return ULV_E_AGAIN;
-    }
-    return ULV_OK;
+    return entry->kind == kind && idx - entry->first < entry->count;
 }
 
-/* Copy page idx out, unless it was just that; generation is the one it must
- * have been written for. */
-static ulv_status
-copy_page(struct ulv_view_reader *reader, struct ulv_view_copy *copy,
-          uint32_t idx, uint64_t generation, struct ulv_view_page *ret_header)
+/* Whether what it names lies in the segment. */
+static bool
+entry_can_be(const struct ulv_view_reader *reader,
+             const struct ulv_view_entry *entry)
 {
-    ulv_status status;
-
-    if (idx == 0 || idx >= reader->bytes / ULV_VIEW_PAGE_BYTES ||
-        generation == 0)
-        return ULV_E_FORMAT;
-    memcpy(ret_header, copy->page, sizeof(*ret_header));
-    if (copy->idx == idx && copy->generation == generation)
-        return ULV_OK;
-    copy->generation = 0;
-    status = copy_words(reader, copy, idx, generation);
-    if (status != ULV_OK)
-        return status;
-    memcpy(ret_header, copy->page, sizeof(*ret_header));
-    if (ret_header->record_bytes == 0 || ret_header->record_bytes > ROOM ||
-        ret_header->record_count > ROOM / ret_header->record_bytes ||
-        ret_header->crc !=
-            ulv_crc32c(0, (const uint8_t *)copy->page + HEADER,
-                       ret_header->record_count * ret_header->record_bytes))
-        return ULV_E_FORMAT;
-    copy->idx = idx;
-    copy->generation = generation;
-    return ULV_OK;
+    return entry->page != 0 &&
+           entry->page < reader->bytes / ULV_VIEW_PAGE_BYTES &&
+           entry->generation != 0 &&
+           entry->generation <= generation_of(reader->root) &&
+           entry->offset >= sizeof(struct ulv_view_page) &&
+           entry->offset % 8 == 0 && entry->record_bytes % 8 == 0 &&
+           entry->offset + (uint64_t)entry->count * entry->record_bytes <=
+               ULV_VIEW_PAGE_BYTES;
 }
 
-/* The directory's entry for page page_idx of a kind. */
-static ulv_status
-find_entry(struct ulv_view_reader *reader, uint32_t kind, uint32_t page_idx,
-           struct ulv_view_entry *ret)
+/* The directory's entry for a record; into reader->entry. Out of the way of who
+ * reads the same again. */
+static __attribute__((noinline)) ulv_status
+find_entry(struct ulv_view_reader *reader, uint32_t kind, uint32_t idx)
 {
-    struct ulv_view_page header;
-    ulv_status status = copy_page(reader, &reader->index, reader->directory,
-                                  reader->generation, &header);
+    const uint64_t at = reader->root & 0xffff;
+    const uint64_t generation = generation_of(reader->root);
+    const uint64_t *page = page_at(reader, at);
+    struct ulv_view_entry *entry = &reader->entry;
+    struct ulv_view_page head;
+    uint64_t offset = sizeof(head);
 
-    if (status != ULV_OK)
-        return status;
-    if (header.kind != ULV_VIEW_DIRECTORY ||
-        header.record_bytes != sizeof(*ret))
+    reader->entry_root = 0;
+    if (at == 0 || at >= reader->bytes / ULV_VIEW_PAGE_BYTES)
         return ULV_E_FORMAT;
-    for (uint32_t i = 0; i < header.record_count; i++) {
-        memcpy(ret,
-               (const uint8_t *)reader->index.page + HEADER +
-                   i * sizeof(*ret),
-               sizeof(*ret));
-        if (ret->kind == kind && ret->idx == page_idx)
+    if (!copy_words(page, generation, 0, &head, sizeof(head)))
+        return lapped(reader);
+    if (head.entry_count > ULV_VIEW_ENTRIES_MAX)
+        return ULV_E_FORMAT;
+    for (uint32_t i = 0; i < head.entry_count; i++) {
+        if (!copy_words(page, generation, offset, entry, sizeof(*entry)))
+            return lapped(reader);
+        if (covers(entry, kind, idx)) {
+            if (!entry_can_be(reader, entry))
+                return ULV_E_FORMAT;
+            reader->entry_root = reader->root;
             return ULV_OK;
+        }
+        offset += sizeof(*entry);
     }
     return ULV_E_NOT_FOUND;
 }
@@ -128,27 +155,20 @@ ulv_status
 ulv_view_read(struct ulv_view_reader *reader, uint32_t kind, uint32_t idx,
               void *ret, size_t bytes)
 {
-    uint32_t a_page = (uint32_t)(ROOM / bytes);
-    struct ulv_view_entry entry;
-    struct ulv_view_page header;
-    ulv_status status = find_entry(reader, kind, idx / a_page, &entry);
+    const struct ulv_view_entry *entry = &reader->entry;
+    ulv_status status = ULV_OK;
+    uint64_t offset;
 
+    if (reader->entry_root != reader->root || !covers(entry, kind, idx))
+        status = find_entry(reader, kind, idx);
     if (status != ULV_OK)
         return status;
-    if (entry.generation > reader->generation)
+    if (entry->record_bytes != bytes)
         return ULV_E_FORMAT;
-    status = copy_page(reader, &reader->records, entry.page, entry.generation,
-                       &header);
-    if (status != ULV_OK)
-        return status;
-    if (header.kind != kind || header.record_bytes != bytes)
-        return ULV_E_FORMAT;
-    if (idx % a_page >= header.record_count)
-        return ULV_E_NOT_FOUND;
-    memcpy(ret,
-           (const uint8_t *)reader->records.page + HEADER +
-               idx % a_page * bytes,
-           bytes);
+    offset = entry->offset + (uint64_t)(idx - entry->first) * bytes;
+    if (!copy_words(page_at(reader, entry->page), entry->generation, offset,
+                    ret, bytes))
+        return lapped(reader);
     return ULV_OK;
 }
 

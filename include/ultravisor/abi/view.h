@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #define ULV_VIEW_MAGIC      UINT64_C(0x315745495f564c55) /* "ULV_IEW1" */
-#define ULV_VIEW_VERSION    1u
+#define ULV_VIEW_VERSION    2u
 #define ULV_VIEW_PAGE_BYTES 4096u
 #define ULV_VIEW_COPIES     8u /* generations a page outlives at least */
 
@@ -36,34 +36,35 @@ struct ulv_view_root {
     uint8_t rsvd_[4048];
 };
 
-/* Each page but page 0 starts with this. While a page is being written its
- * generation is 0. */
+/*
+ * Each page but page 0 starts with this. While it is being written its
+ * generation is 0. A directory is entries, then the records of small kinds;
+ * other pages hold records alone.
+ */
 struct ulv_view_page {
-    uint64_t generation;   /* the one it was written for */
-    uint32_t kind;         /* ULV_VIEW_* */
-    uint32_t idx;          /* which page of its kind, from 0 */
-    uint32_t record_count; /* in this page */
-    uint32_t record_bytes;
-    uint32_t crc; /* CRC-32C of record_count * record_bytes bytes */
+    uint64_t generation;  /* the one it was written for */
+    uint32_t entry_count; /* of a directory; otherwise 0 */
     uint32_t rsvd_;
-    /* records follow, at 32 */
 };
 
-/* kinds of page, and the record each holds */
-#define ULV_VIEW_DIRECTORY 1u /* ulv_view_entry */
+/* Where records of a kind are: those number first .. first + count - 1. */
+struct ulv_view_entry {
+    uint64_t generation; /* the one that page was written for */
+    uint32_t kind;       /* ULV_VIEW_* */
+    uint32_t first;
+    uint32_t count;        /* at least 1 */
+    uint32_t record_bytes; /* a multiple of 8 */
+    uint32_t page;         /* index in the segment; may be the directory's */
+    uint32_t offset;       /* of the first of them in it, a multiple of 8 */
+};
+#define ULV_VIEW_ENTRIES_MAX 63u
+
+/* kinds of record, in the order in which a directory lists them */
 #define ULV_VIEW_PARTITION 2u /* ulv_view_partition, one */
 #define ULV_VIEW_MEMORY    3u /* ulv_view_memory, ascending guest address */
 #define ULV_VIEW_PROCESSOR 4u /* ulv_view_processor */
 #define ULV_VIEW_CHANNEL   5u /* ulv_view_channel */
 #define ULV_VIEW_DEVICE    6u /* ulv_view_device: what this partition serves */
-
-struct ulv_view_entry {
-    uint32_t kind;
-    uint32_t idx;
-    uint32_t page; /* index of the page in the segment */
-    uint32_t rsvd_;
-    uint64_t generation; /* the one that page was written for */
-};
 
 /* intents: what the partition shall be doing */
 #define ULV_INTENT_STOPPED 0u
@@ -136,8 +137,8 @@ struct ulv_view_device {
 #ifndef __cplusplus
 _Static_assert(sizeof(struct ulv_view_root) == 4096, "abi");
 _Static_assert(offsetof(struct ulv_view_root, root) == 40, "abi");
-_Static_assert(sizeof(struct ulv_view_page) == 32, "abi");
-_Static_assert(sizeof(struct ulv_view_entry) == 24, "abi");
+_Static_assert(sizeof(struct ulv_view_page) == 16, "abi");
+_Static_assert(sizeof(struct ulv_view_entry) == 32, "abi");
 _Static_assert(sizeof(struct ulv_view_partition) == 80, "abi");
 _Static_assert(sizeof(struct ulv_view_memory) == 40, "abi");
 _Static_assert(sizeof(struct ulv_view_processor) == 24, "abi");

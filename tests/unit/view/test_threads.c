@@ -142,7 +142,7 @@ look_at_processor(struct look *l, uint64_t mark, uint32_t idx)
 static ulv_status
 look_at_all(struct look *l)
 {
-    uint64_t mark = l->reader.generation;
+    uint64_t mark = (l->reader.root >> 16);
     uint32_t count = memory_count(mark);
     const uint32_t idx[] = { 0, count - 1, count, count / 2, 100, 101, 202,
                              UINT32_MAX };
@@ -175,7 +175,7 @@ linger(struct look *l)
     while (status == ULV_OK && newest < COMMITS && l->wrong == NULL) {
         if (ulv_view_refresh(&l->newest, &newest) != ULV_OK)
             l->wrong = "the root word went away";
-        status = look_at_memory(l, l->reader.generation, 0);
+        status = look_at_memory(l, (l->reader.root >> 16), 0);
     }
     if (status == ULV_E_AGAIN)
         l->lapped++;
