@@ -10,6 +10,7 @@ static const char *const groups[] = {
     "lifecycle", "memory",    "calls", "faults",    "budget",
     "kicks",     "pause",     "registers", "hold",  "doorbells",
     "processors", "exhaustion", "churn", "save",    "track",
+    "interrupts",
 };
 
 /* In the order in which they are run: what others build on first. */
@@ -28,6 +29,8 @@ static const struct case_list *const lists[] = {
     &ulv_kit_save,
     &ulv_kit_track,
     &ulv_kit_processors,
+    &ulv_kit_interrupt_cases,
+    &ulv_kit_bells,
     &ulv_kit_exhaustion,
     &ulv_kit_churn,
 };
@@ -109,6 +112,10 @@ missing(const struct kit *k, uint32_t needs)
         { NEEDS_SAVE, k->caps.can_save != 0, "caps.can_save is 0" },
         { NEEDS_TRACK, k->caps.can_track != 0, "caps.can_track is 0" },
         { NEEDS_TIME, k->ops->vcpu_time != NULL, "it has no vcpu_time" },
+        { NEEDS_INTERRUPT, k->caps.can_interrupt != 0,
+          "caps.can_interrupt is 0" },
+        { NEEDS_BIND, k->ops->vcpu_bind != NULL, "it has no vcpu_bind" },
+        { NEEDS_SLEEP, k->ops->vcpu_sleep != NULL, "it has no vcpu_sleep" },
         { NEEDS_THREAD, k->opts->thread_start != NULL,
           "the caller gave no thread_start" },
         { NEEDS_USAGE, k->opts->usage != NULL, "the caller gave no usage" },

@@ -77,6 +77,27 @@ extern const struct guest ulv_kit_pair;
 extern const struct guest ulv_kit_registers;
 #define REGISTER_PATTERN UINT64_C(0x0101010101010101) /* times 1 .. 15 */
 
+/* Counts, in the block that its argument names, and looks that its registers
+ * are as they were; calls with COUNT_NUMBER while STOP is set. Its handler
+ * calls twice, with the vector, while BLOCK_CALLS is set. */
+extern const struct guest ulv_kit_interrupts;
+#define HANDLER_NUMBER UINT64_C(0x0a0a) /* at the begin of a handler */
+#define HANDLED_NUMBER UINT64_C(0x0b0b) /* and at its end */
+#define OTHER_NUMBER   UINT64_C(0x0f0a) /* of another handler */
+#define INTERRUPTS_CODE       UINT64_C(0x200) /* where the handlers are */
+#define INTERRUPTS_OTHER_CODE UINT64_C(0x300)
+#define INTERRUPTS_STEP       2u
+#define INTERRUPTS_OTHER_STEP 5u
+/* Offsets in its memory, for a processor. */
+#define BLOCK_OF(idx)    (UINT64_C(0x9000) + (idx) * UINT64_C(0x400))
+#define BLOCK_STATUS     8 /* the last answer */
+#define BLOCK_VALUE      16
+#define BLOCK_TOTAL      32 /* of interrupts */
+#define BLOCK_CALLS      48
+#define BLOCK_VECTOR(n)  (64 + (n) * UINT64_C(8)) /* how often it came */
+/* Ends a handler in which it is not. */
+extern const struct guest ulv_kit_resumes;
+
 /* ---- the kit ------------------------------------------------------------- */
 
 /* The host that the backend is given: the caller's, counted. */
@@ -137,6 +158,9 @@ struct kit {
 #define NEEDS_SAVE      UINT32_C(1024)
 #define NEEDS_TRACK     UINT32_C(2048)
 #define NEEDS_TIME      UINT32_C(4096)
+#define NEEDS_INTERRUPT UINT32_C(8192)
+#define NEEDS_BIND      UINT32_C(16384)
+#define NEEDS_SLEEP     UINT32_C(32768)
 
 struct test_case {
     const char *name;
@@ -154,7 +178,8 @@ extern const struct case_list ulv_kit_lifecycle, ulv_kit_memory,
     ulv_kit_remapping, ulv_kit_call_cases, ulv_kit_faults, ulv_kit_budget,
     ulv_kit_kicks, ulv_kit_pause, ulv_kit_register_cases, ulv_kit_hold,
     ulv_kit_doorbells, ulv_kit_save, ulv_kit_track, ulv_kit_processors,
-    ulv_kit_exhaustion, ulv_kit_churn;
+    ulv_kit_exhaustion, ulv_kit_churn, ulv_kit_interrupt_cases,
+    ulv_kit_bells;
 
 /* ---- conformance.c ------------------------------------------------------- */
 
@@ -192,6 +217,7 @@ struct memory *ulv_kit_spare(struct kit *k, uint32_t idx, uint64_t bytes);
 struct setup {
     uint32_t vcpu_count; /* 0: 1 */
     uint32_t threads;
+    uint32_t interrupts;
     uint64_t gate; /* 0: ULV_GUEST_GATE */
     bool (*call)(void *self, const struct ulv_exit_call *call,
                  int64_t *ret_status, uint64_t *ret_value);
@@ -244,5 +270,22 @@ bool ulv_kit_run_echo(struct stage *s, uint32_t idx, uint64_t n);
 bool ulv_kit_errand(struct stage *s, int64_t what, uint64_t where,
                     struct ulv_exit *ret);
 bool ulv_kit_errand_reads(struct stage *s, uint64_t where, uint64_t expected);
+
+/* ---- interrupts.c -------------------------------------------------------- */
+
+/* Stage 0 with ulv_kit_interrupts on each processor, and its handler. */
+struct stage *ulv_kit_begin_interrupts(struct kit *k, uint32_t vcpu_count,
+                                       uint32_t threads);
+/* The same of one processor, whose guest and handlers call. */
+struct stage *ulv_kit_begin_handlers(struct kit *k);
+bool ulv_kit_inject(struct stage *s, uint32_t idx, uint32_t vector);
+/* A call, answered at once. */
+bool ulv_kit_take_call(struct stage *s, uint32_t idx, uint64_t number,
+                   struct ulv_exit *ret);
+/* How often the handlers of processor idx ran. */
+uint64_t ulv_kit_interrupt_count(const struct stage *s, uint32_t idx);
+/* Fails unless the status is the one that is expected. */
+bool ulv_kit_refuses(struct kit *k, const char *what, ulv_status status,
+                     ulv_status expected);
 
 #endif

@@ -204,4 +204,87 @@ ulv_kit_code_\name\()_end:
     .endr
     finish registers
 
+/* rdi = its block: 0 how often it went round, 8 and 16 the last answer, 24 how
+ * many handlers are entered, 32 interrupts, 64 those of each vector. The handler
+ * finds it in rbx, and calls at its begin and its end if byte 48 is not 0. */
+#define KEPT rcx, rdx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13, r14, r15
+    guest interrupts
+    mov %rdi, %rbx
+1:  .set n, 1
+    .irp name, KEPT
+    mov $(n * 0x1357), %\name
+    .set n, n + 1
+    .endr
+2:  incq (%rbx)
+    .set n, 1
+    .irp name, KEPT
+    cmp $(n * 0x1357), %\name
+    jne 9f
+    .set n, n + 1
+    .endr
+    mov %rcx, %rax
+    std
+    stc
+    push %rcx
+    pushfq
+    cmp %rcx, %rax
+    popfq
+    jnc 9f
+    cld
+    pop %rcx
+    cmp %rcx, %rax
+    jne 9f
+    cmpb $0, STOP
+    je 2b
+    mov (%rbx), %rsi
+    gate 0x0c0c
+    mov %rax, 8(%rbx)
+    mov %rdx, 16(%rbx)
+    jmp 1b
+9:  ud2
+    .org ulv_kit_code_interrupts + 0x200, 0xcc
+    push %rax
+    incq 24(%rbx)
+    cmpq $1, 24(%rbx)
+    jne 9b
+    pushfq
+    pop %rax
+    test $0x700, %eax /* TF, IF, DF */
+    jnz 9b
+    incq 32(%rbx)
+    incq 64(%rbx, %rdi, 8)
+    cmpb $0, 48(%rbx)
+    je 4f
+    .irp name, rdi, rsi, rdx, rcx, r8, r9, r10, r11
+    push %\name
+    .endr
+    mov %rdi, %rsi
+    gate 0x0a0a
+    gate 0x0b0b
+    .irp name, r11, r10, r9, r8, rcx, rdx, rsi, rdi
+    pop %\name
+    .endr
+4:  decq 24(%rbx)
+    pop %rax
+5:  mov $0x0903, %edi
+    push $GATE
+    ret
+    .org ulv_kit_code_interrupts + 0x300, 0xcc
+    push %rax
+    .irp name, rdi, rsi, rdx, rcx, r8, r9, r10, r11
+    push %\name
+    .endr
+    mov %rdi, %rsi
+    gate 0x0f0a
+    .irp name, r11, r10, r9, r8, rcx, rdx, rsi, rdi
+    pop %\name
+    .endr
+    pop %rax
+    jmp 5b
+    finish interrupts
+
+    guest resumes
+    gate 0x0903
+    finish resumes
+
     .section .note.GNU-stack, "", @progbits

@@ -15,6 +15,8 @@ CODE(spin);
 CODE(rings);
 CODE(pair);
 CODE(registers);
+CODE(interrupts);
+CODE(resumes);
 
 #define CODE_OF(name)                                                          \
     .code = ulv_kit_code_##name, .code_end = ulv_kit_code_##name##_end
@@ -38,6 +40,20 @@ static const struct ulv_mock_step echo[] = {
     { .kind = ULV_MOCK_REPEAT, .number = 2, .argument = { UINT64_MAX } },
 };
 
+/* What the code does where it calls; handlers at INTERRUPTS_STEP and
+ * INTERRUPTS_OTHER_STEP. */
+static const struct ulv_mock_step interrupts[] = {
+    { .kind = ULV_MOCK_CALL, .number = COUNT_NUMBER },
+    { .kind = ULV_MOCK_REPEAT, .number = 1, .argument = { UINT64_MAX } },
+    { .kind = ULV_MOCK_VECTOR, .number = HANDLER_NUMBER },
+    { .kind = ULV_MOCK_VECTOR, .number = HANDLED_NUMBER },
+    { .kind = ULV_MOCK_RESUME },
+    { .kind = ULV_MOCK_VECTOR, .number = OTHER_NUMBER },
+    { .kind = ULV_MOCK_RESUME },
+};
+
+static const struct ulv_mock_step resumes[] = { { .kind = ULV_MOCK_RESUME } };
+
 static const struct ulv_mock_step spin[] = { { .kind = ULV_MOCK_SPIN } };
 
 const struct guest ulv_kit_calls = { CODE_OF(calls), STEPS_OF(calls) };
@@ -50,3 +66,6 @@ const struct guest ulv_kit_writer = { CODE_OF(writer) };
 const struct guest ulv_kit_rings = { CODE_OF(rings) };
 const struct guest ulv_kit_pair = { CODE_OF(pair) };
 const struct guest ulv_kit_registers = { CODE_OF(registers) };
+const struct guest ulv_kit_interrupts = { CODE_OF(interrupts),
+                                          STEPS_OF(interrupts) };
+const struct guest ulv_kit_resumes = { CODE_OF(resumes), STEPS_OF(resumes) };

@@ -24,7 +24,8 @@ struct spoil_list {
     size_t count;
 };
 
-extern const struct spoil_list machine_spoils, run_spoils, state_spoils;
+extern const struct spoil_list machine_spoils, run_spoils, state_spoils,
+    interrupt_spoils;
 
 /* The backend with that done to it; good until the next call. */
 const struct ulv_backend_ops *spoil(const struct ulv_backend_ops *real,

@@ -49,7 +49,9 @@
                                   since the last wait: value = mask of slots;
                                   or ULV_E_TIMEOUT. Bit 63: the view changed;
                                   62: a ULV_CALL_WAKE. Of several processors
-                                  that wait, one sees a doorbell. */
+                                  that wait, one sees a doorbell. One that
+                                  interrupts is not in the mask: 0, when the
+                                  handler has run since the last wait */
 #define ULV_CALL_ATTACH 0x0503u /* this end is in use */
 #define ULV_CALL_DETACH 0x0504u /* this end is no longer in use; a channel that
                                    was revoked is gone when the call returns */
@@ -69,6 +71,24 @@
                                   started again; processor 0: STATE */
 #define ULV_CALL_WAKE  0x0804u /* 0: processor. Its wait ends, or the next one
                                   at once. NOT_FOUND: none such */
+/* class 09: interrupts, of the processor that calls. When a doorbell rings that
+ * interrupts it, the processor goes to its handler: rdi = slot, rsp 8 below the
+ * stack, every other register as it was. Nothing interrupts a handler; it puts
+ * back what it used but rdi and rsp, and ends by a RESUME. Rings of a slot that
+ * come before its handler runs are one. */
+#define ULV_CALL_HANDLER    0x0901u /* 0: entry, 1: stack; from the next
+                                       interrupt on. Entry 0: none, and nothing
+                                       interrupts it. ARG: no such address */
+#define ULV_CALL_INTERRUPTS 0x0902u /* 0: mask of the slots whose doorbells
+                                       interrupt it from now on; those of others
+                                       are told by WAIT, also what rang before.
+                                       Value = the mask until now. STATE: no
+                                       handler; EXISTS: a slot interrupts
+                                       another processor; NOT_FOUND: the view
+                                       has no such slot. A channel that goes,
+                                       or START, takes its bits away. */
+#define ULV_CALL_RESUME     0x0903u /* at the end of a handler. Does not return;
+                                       anywhere else it is a fault */
 /* class 0a: time */
 #define ULV_CALL_TIME 0x0a01u /* value = ns since the partition was started */
 
@@ -89,8 +109,9 @@
 #define ULV_CAP_MEMORY    UINT64_C(0x40) /* class 04 */
 #define ULV_CAP_CPU_V3    UINT64_C(0x100) /* processor: x86-64-v3, not -v2 */
 #define ULV_CAP_CPU_HOST  UINT64_C(0x200) /* all features of the host's */
+#define ULV_CAP_INTERRUPT UINT64_C(0x400) /* class 09 */
 #define ULV_CAP_GUEST     UINT64_C(0x5f) /* what a guest gets by default */
-#define ULV_CAP_GUEST_MAX UINT64_C(0x35f) /* what it may be given */
+#define ULV_CAP_GUEST_MAX UINT64_C(0x75f) /* what it may be given */
 
 /* What the view marks as revoked stays usable for so long, or until the guest
  * gives it up [ns]. */

@@ -9,7 +9,7 @@
  * every backend passes the kit of <ultravisor/sys/conformance.h>.
  *
  * One machine = one partition. All calls on a machine and on its vcpus come
- * from the thread that owns it, except vcpu_kick (any thread).
+ * from the thread that owns it, except vcpu_kick and vcpu_inject (any thread).
  */
 #ifndef ULTRAVISOR_SYS_BACKEND_H
 #define ULTRAVISOR_SYS_BACKEND_H
@@ -36,7 +36,7 @@ struct ulv_backend_caps {
     uint32_t can_save;   /* vcpu_save and what belongs to it work (0 or 1) */
     uint32_t state_bytes_max; /* of what vcpu_save writes */
     uint32_t can_track; /* track and collect work (0 or 1) */
-    uint32_t rsvd_;
+    uint32_t can_interrupt; /* ulv_machine_cfg.interrupts is heeded (0 or 1) */
     char version[32];           /* "KVM API 12", "seccomp", ... */
 };
 
@@ -73,7 +73,16 @@ struct ulv_machine_cfg {
     /* NULL, or: called first in each thread that the backend makes. */
     ulv_status (*confine)(void *self);
     void *self; /* passed to both */
+    /* 1: vcpus can be interrupted, by vcpu_handler and what follows it; 0:
+     * those functions answer STATE. A backend that cannot do it refuses the
+     * machine, in words. */
+    uint32_t interrupts;
+    uint32_t rsvd_;
 };
+
+/* Vectors of a vcpu: 0 .. ULV_VECTOR_COUNT - 1; that of a doorbell is its
+ * slot. */
+#define ULV_VECTOR_COUNT ULV_SLOT_COUNT
 
 /* Why vcpu_run came back. */
 #define ULV_EXIT_INTERRUPTED UINT32_C(0) /* budget or kick; nothing happened */
@@ -210,7 +219,8 @@ struct ulv_backend_ops {
      * extended state, its clock; not its memory. It does not run, has no exit
      * that was not taken, and goes on as if nothing had been. A call that was
      * not answered is answered after a restore too. LIMIT: capacity is less
-     * than state_bytes_max; STATE: it is about to fault, and is to be let. */
+     * than state_bytes_max; STATE: it is about to fault, and is to be let;
+     * UNSUPPORTED: a machine with interrupts. */
     ulv_status (*vcpu_save)(void *vcpu, void *buf, size_t capacity,
                             size_t *ret_bytes, struct ulv_diag *diag);
     /* After vcpu_init and before the first run: the vcpu is as the one that
@@ -239,6 +249,46 @@ struct ulv_backend_ops {
      * page, rounded up to 64. NOT_FOUND; STATE: nothing is tracked. */
     ulv_status (*collect)(void *machine, ulv_gpa guest, uint64_t bytes,
                           uint64_t *bitmap);
+
+    /* Needed where can_interrupt is, as the next two. Of a vcpu that is not
+     * running: from now on a vector that is pending brings it to entry, between
+     * two of its instructions and at CPL3, with the vector in rdi, rsp = stack
+     * - 8, rflags clear but for what is always set, and every other register
+     * as it was. There it is masked, until it calls the gate with
+     * ULV_CALL_RESUME, which the backend takes itself: it goes on where it was
+     * interrupted, with rip, rsp, rflags, rdi, and what else the handler has
+     * left in registers. Of several vectors that are pending, any is first. A
+     * RESUME of a vcpu that is not in its handler is a FAULT (INSTRUCTION).
+     * What the backend needs for all this is not in the guest's memory: stack
+     * may be anything, and entry, too (ARG: not below guest_address_max). An
+     * entry of 0: there is no handler, and nothing may be pending. vcpu_init
+     * and vcpu_start leave a vcpu without one, and nothing pending. */
+    ulv_status (*vcpu_handler)(void *vcpu, ulv_gpa entry, ulv_gpa stack);
+    /* A vector is pending, once however often it was before it is delivered.
+     * It is not lost while the vcpu is held, stays in its handler, or does not
+     * run; one that runs is interrupted without further ado. Vcpus may run.
+     * ARG: no such vector; STATE: no handler. */
+    ulv_status (*vcpu_inject)(void *vcpu, uint32_t vector);
+    /* Of a vcpu that is not running: a vector that is pending is so no more.
+     * Returns whether it was; one that is on its way is delivered still. */
+    bool (*vcpu_withdraw)(void *vcpu, uint32_t vector);
+    /* Optional. From now on each signal of bell injects the vector, without
+     * the caller: also while the vcpu runs, and whoever runs it. One that was
+     * signalled before does so now. bell stays open until it is bound no more;
+     * who else hears it meanwhile may hear nothing. ULV_NO_HANDLE: no more;
+     * what was signalled until then is pending, the rest is in the bell. A
+     * vector has one bell, of one vcpu: STATE, it has one; or no handler. ARG
+     * as inject. LIMIT: no more of them. Vcpus may run. */
+    ulv_status (*vcpu_bind)(void *vcpu, uint32_t vector, ulv_handle bell);
+    /* Needed where vcpu_event and vcpu_bind are. true: the vcpu, of which a
+     * call was just returned, sleeps, unless a vector was delivered since its
+     * last sleep. A vcpu that sleeps is let run as any other (vcpu_run), and
+     * stands still until a vector is delivered; then it goes on by itself, its
+     * call answered ULV_OK, 0, and its handler is first. false: it is woken,
+     * to be answered. Returns whether it sleeps, or did until now. */
+    bool (*vcpu_sleep)(void *vcpu, bool sleep);
+    /* With vcpu_sleep. Whether it sleeps still. Vcpus may run. */
+    bool (*vcpu_sleeps)(void *vcpu);
 };
 
 /*

@@ -35,6 +35,10 @@
                                it does nothing else. A few at a time: LIMIT
                                of a rule too many is a fault REPORTED */
 
+#define ULV_MOCK_VECTOR 10u /* in a handler: a system call, number, whose
+                               argument 0 is the vector */
+#define ULV_MOCK_RESUME 11u /* the end of a handler; anywhere else a fault */
+
 /* Calls of the backend that a rule is about. */
 #define ULV_MOCK_ON_MAP   0u
 #define ULV_MOCK_ON_UNMAP 1u

@@ -37,6 +37,13 @@ pushes_error(uint32_t vector)
            vector == 21 || vector == 29 || vector == 30;
 }
 
+bool
+ulv_kvm_is_exception(const struct kvm_run *run)
+{
+    return run->exit_reason == KVM_EXIT_HLT ||
+           (run->exit_reason == KVM_EXIT_IO && run->io.port == FAULT_PORT);
+}
+
 /* The frame lies at the top of the exception stack; SDM vol. 3A 6.14.2. */
 void
 ulv_kvm_exception(struct vcpu *v, struct ulv_exit *out)
@@ -51,7 +58,7 @@ ulv_kvm_exception(struct vcpu *v, struct ulv_exit *out)
     out->reason = ULV_EXIT_FAULT;
     memcpy(frame, m->low + STACK + (v->idx + 1) * STACK_ROOM - sizeof(frame),
            sizeof(frame));
-    fault->vector = (uint32_t)(regs->rip - STUBS - 1) & 255;
+    fault->vector = (uint32_t)((regs->rip - STUBS) / STUB_BYTES) & 255;
     fault->error_code = pushes_error(fault->vector) ? frame[0] : 0;
     ulv_kvm_take_registers(regs, &fault->registers);
     fault->registers.rip = frame[1];
@@ -62,6 +69,9 @@ ulv_kvm_exception(struct vcpu *v, struct ulv_exit *out)
         fault->address = sregs.cr2;
     ulv_regions_take_instruction(&m->regions, fault);
     ulv_fault_classify(fault);
+    if (fault->vector == ULV_VECTOR_DIVIDE &&
+        ulv_kvm_is_door(m, fault->registers.rip))
+        fault->kind = ULV_FAULT_INSTRUCTION; /* there was no interrupt */
 }
 
 /* KVM could not carry out an instruction; it says which, where it had fetched

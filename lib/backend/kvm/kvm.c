@@ -61,11 +61,11 @@ static const long for_saving[] = { KVM_CAP_XSAVE, KVM_CAP_XCRS,
                                    KVM_CAP_VCPU_EVENTS,
                                    KVM_CAP_GET_TSC_KHZ };
 
-static bool
-has_all(int fd, const long *capability, size_t count)
+bool
+ulv_kvm_has_all(int kvm_fd, const long *capability, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (ioctl(fd, KVM_CHECK_EXTENSION, capability[i]) <= 0)
+        if (ioctl(kvm_fd, KVM_CHECK_EXTENSION, capability[i]) <= 0)
             return false;
     }
     return true;
@@ -106,9 +106,11 @@ kvm_probe(const struct ulv_host *host, struct ulv_backend_caps *ret_caps,
     ret_caps->regions_max = ULV_REGIONS_MAX;
     ret_caps->can_save_registers = 1;
     ret_caps->can_remap = 1;
-    ret_caps->can_save = has_all(fd, for_saving, ULV_COUNT_OF(for_saving));
+    ret_caps->can_save =
+        ulv_kvm_has_all(fd, for_saving, ULV_COUNT_OF(for_saving));
     ret_caps->state_bytes_max = STATE_BYTES_MAX;
     ret_caps->can_track = 1;
+    ret_caps->can_interrupt = ulv_kvm_interrupts_can(fd);
     ulv_string_copy(ret_caps->version, sizeof(ret_caps->version),
                     "KVM API 12");
     (void)close(fd);
@@ -133,6 +135,9 @@ ulv_kvm_cpuid(int kvm_fd)
     (void)pthread_mutex_unlock(&lock);
     return ret;
 }
+
+/* Where some KVMs have a slot of their own beside an APIC in the kernel. */
+#define APIC_PAGE UINT64_C(0xfee00000)
 
 /* ---- memory slots -------------------------------------------------------- */
 
@@ -251,6 +256,9 @@ kvm_map(void *machine, ulv_gpa guest, uint64_t bytes, ulv_handle memory,
 
     if (status != ULV_OK)
         return status;
+    if (m->cfg.interrupts != 0 && guest.value < APIC_PAGE + PAGE &&
+        guest.value + bytes > APIC_PAGE)
+        return ULV_E_LIMIT;
     if (!add_memory(m, &r, memory, offset))
         return ulv_kvm_error(NULL, "");
     status = ulv_kvm_page_map(m, guest.value,
@@ -417,6 +425,8 @@ create_vm(struct machine *m, struct ulv_diag *diag)
                    KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2) &
              KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE) != 0 &&
             ioctl(m->vm_fd, KVM_ENABLE_CAP, &apart) == 0;
+    if (status == ULV_OK && m->cfg.interrupts != 0)
+        status = ulv_kvm_interrupts_init(m, fd, diag);
     (void)close(fd);
     return status;
 }
@@ -501,4 +511,10 @@ const struct ulv_backend_ops ulv_backend_kvm = {
     .state_check = ulv_kvm_state_check,
     .track = kvm_track,
     .collect = kvm_collect,
+    .vcpu_handler = ulv_kvm_vcpu_handler,
+    .vcpu_inject = ulv_kvm_vcpu_inject,
+    .vcpu_withdraw = ulv_kvm_vcpu_withdraw,
+    .vcpu_bind = ulv_kvm_vcpu_bind,
+    .vcpu_sleep = ulv_kvm_vcpu_sleep,
+    .vcpu_sleeps = ulv_kvm_vcpu_sleeps,
 };

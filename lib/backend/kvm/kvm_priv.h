@@ -21,8 +21,9 @@
 #define GDT         UINT64_C(0x3000)
 #define TSS         UINT64_C(0x4000) /* TSS_ROOM a processor */
 #define IDT         UINT64_C(0x5000)
-#define STUBS       UINT64_C(0x6000) /* a HLT a vector */
+#define STUBS       UINT64_C(0x6000) /* STUB_BYTES a vector */
 #define STACK       UINT64_C(0x7000) /* of exceptions; STACK_ROOM each */
+#define INTERRUPTS  UINT64_C(0x8000) /* interrupt.c; INTERRUPT_ROOM each */
 #define TABLES      UINT64_C(0x10000) /* page tables from here */
 #define TABLES_END  UINT64_C(0x360000)
 #define SHOWN       TABLES_END /* one region that the guest only reads */
@@ -33,6 +34,8 @@
 #define VCPUS_MAX   16u
 #define TSS_ROOM    UINT64_C(128)
 #define STACK_ROOM  UINT64_C(256)
+#define INTERRUPT_ROOM STACK_ROOM
+#define STUB_BYTES  4u
 
 #define ADDRESS_MAX (UINT64_C(1) << 36)
 
@@ -40,6 +43,8 @@
  * KVM rings by itself where it was told to. */
 #define GATE_PORT     0x5a
 #define DOORBELL_PORT 0x5c
+/* That only what runs at CPL0 may write: an exception, with an APIC. */
+#define FAULT_PORT    0x58
 
 #define SELECTOR_CODE0 0x08
 #define SELECTOR_DATA0 0x10
@@ -90,6 +95,9 @@ struct machine {
     uint64_t slots_used[(ULV_REGIONS_MAX + 64) / 64];
     int bell[ULV_SLOT_COUNT]; /* eventfd that KVM rings, or -1 */
     bool bells_told; /* KVM knows of them */
+    bool splits, has_chip;       /* cfg.interrupts: of which kind, and made */
+    int bound[ULV_VECTOR_COUNT]; /* eventfd that KVM hears, or -1 */
+    uint8_t route[ULV_VECTOR_COUNT]; /* the vcpu that a bell is for */
     bool tracks;       /* which pages the guest writes */
     bool clears_apart; /* KVM_CLEAR_DIRTY_LOG */
 };
@@ -109,13 +117,38 @@ struct vcpu {
     uint32_t kicked;
     sigset_t run_mask; /* the thread's mask that KVM_RUN was told of */
     bool ended;
+    bool sleeps;       /* since it had so many interrupts */
+    uint64_t slept_at;
 };
 
 /* kvm.c: before the first run */
 void ulv_kvm_tell_bells(struct machine *m);
+bool ulv_kvm_has_all(int kvm_fd, const long *capability, size_t count);
+
+/* interrupt.c, of machines with cfg.interrupts */
+bool ulv_kvm_interrupts_can(int kvm_fd);
+ulv_status ulv_kvm_interrupts_init(struct machine *m, int kvm_fd,
+                                   struct ulv_diag *diag);
+/* Stubs, and what lies at the gate before it; returns its bytes. */
+uint64_t ulv_kvm_interrupts_lay(struct machine *m);
+/* Before the first vcpu. */
+ulv_status ulv_kvm_interrupts_chip(struct machine *m, struct ulv_diag *diag);
+void ulv_kvm_interrupts_show(struct cpuid *c);
+void ulv_kvm_interrupts_registers(struct kvm_sregs *s);
+ulv_status ulv_kvm_interrupts_reset(struct vcpu *v, struct ulv_diag *diag);
+/* Whether a division there is the end of a handler. */
+bool ulv_kvm_is_door(const struct machine *m, uint64_t rip);
+ulv_status ulv_kvm_vcpu_handler(void *vcpu, ulv_gpa entry, ulv_gpa stack);
+ulv_status ulv_kvm_vcpu_inject(void *vcpu, uint32_t vector);
+bool ulv_kvm_vcpu_withdraw(void *vcpu, uint32_t vector);
+ulv_status ulv_kvm_vcpu_bind(void *vcpu, uint32_t vector, ulv_handle bell);
+bool ulv_kvm_vcpu_sleep(void *vcpu, bool sleep);
+bool ulv_kvm_vcpu_sleeps(void *vcpu);
 
 /* paging.c */
 void ulv_kvm_low_init(struct machine *m);
+void ulv_kvm_set_gate(struct machine *m, uint64_t vector, uint64_t target,
+                      uint64_t level, uint64_t stack);
 /* Map what KVM has at physical, or unmap, in the page tables. Errors: NO_MEMORY
  * (of page tables). */
 ulv_status ulv_kvm_page_map(struct machine *m, uint64_t guest,
@@ -178,6 +211,7 @@ ulv_status ulv_kvm_state_check(const struct ulv_host *host, const void *state,
                                size_t bytes, struct ulv_diag *diag);
 
 /* fault.c: what a HLT in a stub, or another exit, means */
+bool ulv_kvm_is_exception(const struct kvm_run *run);
 void ulv_kvm_exception(struct vcpu *v, struct ulv_exit *out);
 void ulv_kvm_other_exit(struct vcpu *v, struct ulv_exit *out);
 void ulv_kvm_take_registers(const struct kvm_regs *from,

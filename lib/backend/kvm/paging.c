@@ -18,6 +18,7 @@
 #define PTE_ADDRESS UINT64_C(0x000ffffffffff000)
 
 #define TSS_IST1_OFFSET  36
+#define TSS_IST2_OFFSET  44
 #define TSS_IOMAP_OFFSET 102
 #define TSS_BYTES        104
 #define IOMAP_BYTES      16
@@ -69,28 +70,35 @@ make_task(struct machine *m, uint64_t idx)
 
     put64(m, tss + 4, stack); /* rsp0 */
     put64(m, tss + TSS_IST1_OFFSET, stack);
+    put64(m, tss + TSS_IST2_OFFSET, INTERRUPTS + (idx + 1) * INTERRUPT_ROOM);
     memcpy(m->low + tss + TSS_IOMAP_OFFSET, &iomap, sizeof(iomap));
     memset(m->low + tss + TSS_BYTES, 0xff, IOMAP_BYTES);
     m->low[tss + TSS_BYTES + GATE_PORT / 8] &=
         (uint8_t)~(1u << (GATE_PORT % 8) | 0xfu << (DOORBELL_PORT % 8));
 }
 
-/* Every exception runs into a HLT of its own: the place says which it was. */
+/* level: from which INT may be used; stack: the number of its IST. */
+void
+ulv_kvm_set_gate(struct machine *m, uint64_t vector, uint64_t target,
+                 uint64_t level, uint64_t stack)
+{
+    uint64_t low = (target & 0xffff) | (uint64_t)SELECTOR_CODE0 << 16 |
+                   stack << 32 | (0x8e | level << 5) << 40 |
+                   (target >> 16 & 0xffff) << 48;
+
+    put64(m, IDT + vector * 16, low);
+    put64(m, IDT + vector * 16 + 8, target >> 32);
+}
+
+/* Every exception runs into a HLT of its own: the place says which it was.
+ * int3 and into come from the guest's own level. */
 static void
 make_gates(struct machine *m)
 {
-    memset(m->low + STUBS, 0xf4, 256);
-    for (uint64_t vector = 0; vector < 256; vector++) {
-        uint64_t target = STUBS + vector;
-        /* int3 and into come from the guest's own level */
-        uint64_t dpl = vector == 3 || vector == 4 ? 3 : 0;
-        uint64_t low = (target & 0xffff) | (uint64_t)SELECTOR_CODE0 << 16 |
-                       UINT64_C(1) << 32 | (0x8e | dpl << 5) << 40 |
-                       (target >> 16 & 0xffff) << 48;
-
-        put64(m, IDT + vector * 16, low);
-        put64(m, IDT + vector * 16 + 8, target >> 32);
-    }
+    memset(m->low + STUBS, 0xf4, 256 * STUB_BYTES);
+    for (uint64_t vector = 0; vector < 256; vector++)
+        ulv_kvm_set_gate(m, vector, STUBS + vector * STUB_BYTES,
+                         vector == 3 || vector == 4 ? 3 : 0, 1);
 }
 
 /* ---- page tables --------------------------------------------------------- */
@@ -266,7 +274,8 @@ static const uint8_t gate[] = {
 void
 ulv_kvm_low_init(struct machine *m)
 {
-    const uint64_t own[] = { GDT, TSS, IDT, STUBS, STACK };
+    const uint64_t own[] = { GDT, TSS, IDT, STUBS, STACK, INTERRUPTS };
+    uint64_t at = m->cfg.gate;
 
     m->next_table = TABLES;
     make_segments(m);
@@ -275,6 +284,8 @@ ulv_kvm_low_init(struct machine *m)
     make_gates(m);
     for (size_t i = 0; i < ULV_COUNT_OF(own); i++)
         (void)map_small(m, own[i], own[i], PTE_PRESENT | PTE_WRITE);
-    memcpy(m->low + m->cfg.gate, gate, sizeof(gate));
+    if (m->cfg.interrupts != 0)
+        at += ulv_kvm_interrupts_lay(m);
+    memcpy(m->low + at, gate, sizeof(gate));
     (void)map_small(m, m->cfg.gate, m->cfg.gate, PTE_PRESENT | PTE_USER);
 }

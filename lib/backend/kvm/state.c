@@ -20,7 +20,8 @@
 
 /* What CPL3 can change of rflags, and bit 1; SDM vol. 1, 3.4.3. */
 #define FLAGS_MASK UINT64_C(0x254dd7)
-#define FLAGS_ONE  UINT64_C(2)
+/* What is always set: bit 1, and IF. */
+#define FLAGS_SET  UINT64_C(0x202)
 
 /* A difference of clocks that a guest does not see: 250 ppm. */
 #define KHZ_PART 4000u
@@ -311,6 +312,10 @@ ulv_kvm_vcpu_save(void *vcpu, void *buf, size_t capacity, size_t *ret_bytes,
     size_t cpuid_bytes;
     ulv_status status;
 
+    if (v->machine->cfg.interrupts != 0)
+        return ulv_fail(diag, ULV_E_UNSUPPORTED, v->machine->cfg.partition,
+                        v->machine->cfg.interrupts, 0,
+                        "a guest that can be interrupted cannot be saved");
     if (capacity < STATE_BYTES_MAX)
         return ulv_fail(diag, ULV_E_LIMIT, v->machine->cfg.partition,
                         capacity, STATE_BYTES_MAX,
@@ -396,7 +401,7 @@ set_registers(struct vcpu *v, const struct ulv_registers *r,
         .rsi = r->rsi, .rdi = r->rdi, .rsp = r->rsp, .rbp = r->rbp,
         .r8 = r->r8,   .r9 = r->r9,   .r10 = r->r10, .r11 = r->r11,
         .r12 = r->r12, .r13 = r->r13, .r14 = r->r14, .r15 = r->r15,
-        .rip = r->rip, .rflags = r->rflags | FLAGS_ONE,
+        .rip = r->rip, .rflags = r->rflags | FLAGS_SET,
     };
 
     if (ioctl(v->fd, KVM_SET_REGS, &regs) != 0)

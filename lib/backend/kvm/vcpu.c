@@ -101,6 +101,8 @@ ulv_kvm_set_system_registers(const struct vcpu *v, struct ulv_diag *diag)
     if (ulv_kvm_cpuid_xcr0(&v->cpuid) != 1)
         s.cr4 |= CR4_OSXSAVE;
     s.efer = EFER_LME | EFER_LMA | EFER_NXE;
+    if (v->machine->cfg.interrupts != 0)
+        ulv_kvm_interrupts_registers(&s);
     if (ioctl(v->fd, KVM_SET_SREGS, &s) != 0)
         return ulv_kvm_error(diag, "KVM_SET_SREGS");
     return ULV_OK;
@@ -141,9 +143,9 @@ set_run_mask(struct vcpu *v, const sigset_t *of_thread, struct ulv_diag *diag)
 }
 
 /*
- * Interrupts are enabled, as for every program at level 3. Nothing interrupts
- * this guest; but a processor that Bochs emulates leaves a guest for the host's
- * interrupts only while it could have taken them itself.
+ * Interrupts are enabled, as for every program at level 3, also where nothing
+ * interrupts the guest: a processor that Bochs emulates leaves a guest for the
+ * host's interrupts only while it could have taken them itself.
  */
 static ulv_status
 set_start(struct vcpu *v, ulv_gpa entry, ulv_gpa stack, uint64_t argument,
@@ -155,6 +157,8 @@ set_start(struct vcpu *v, ulv_gpa entry, ulv_gpa stack, uint64_t argument,
                                    .rflags = RFLAGS };
     ulv_status status = ulv_kvm_set_system_registers(v, diag);
 
+    if (status == ULV_OK && v->machine->cfg.interrupts != 0)
+        status = ulv_kvm_interrupts_reset(v, diag);
     if (status == ULV_OK && ioctl(v->fd, KVM_SET_REGS, &regs) != 0)
         status = ulv_kvm_error(diag, "KVM_SET_REGS");
     v->run->s.regs.regs = regs; /* for who asks before the first run */
@@ -167,7 +171,7 @@ ulv_kvm_vcpu_init(void *vcpu, void *machine, uint32_t idx, ulv_gpa entry,
                   ulv_gpa stack, uint64_t argument, struct ulv_diag *diag)
 {
     struct vcpu *v = vcpu;
-    ulv_status status;
+    ulv_status status = ULV_OK;
     sigset_t mask;
     int khz;
 
@@ -175,6 +179,11 @@ ulv_kvm_vcpu_init(void *vcpu, void *machine, uint32_t idx, ulv_gpa entry,
     v->machine = machine;
     v->made = true;
     v->idx = idx;
+    v->fd = -1;
+    if (v->machine->cfg.interrupts != 0)
+        status = ulv_kvm_interrupts_chip(v->machine, diag);
+    if (status != ULV_OK)
+        return status;
     if (v->machine->thread != NULL)
         v->thread = &v->machine->thread[idx];
     v->fd = ioctl(v->machine->vm_fd, KVM_CREATE_VCPU, (long)idx);
@@ -191,6 +200,8 @@ ulv_kvm_vcpu_init(void *vcpu, void *machine, uint32_t idx, ulv_gpa entry,
     ulv_kvm_cpuid_make(v->machine->host_cpuid, v->machine->cfg.cpu, idx,
                        v->machine->cfg.vcpu_count,
                        khz < 0 ? 0 : (uint32_t)khz, &v->cpuid);
+    if (v->machine->cfg.interrupts != 0)
+        ulv_kvm_interrupts_show(&v->cpuid);
     status = ulv_kvm_set_cpuid(v, diag);
     if (status == ULV_OK)
         status = set_run_mask(v, &mask, diag);
@@ -390,7 +401,7 @@ ulv_kvm_vcpu_run(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *out)
         return status;
     if (take_call(run, &out->u.call)) {
         out->reason = ULV_EXIT_CALL;
-    } else if (run->exit_reason == KVM_EXIT_HLT) {
+    } else if (ulv_kvm_is_exception(run)) {
         ulv_kvm_exception(v, out);
     } else {
         ulv_kvm_other_exit(v, out);

@@ -20,10 +20,19 @@ struct rule {
 struct machine {
     struct ulv_regions regions;
     const struct ulv_host *host;
+    bool interrupts;
     struct rule rule[ULV_MOCK_RULES];
 };
 
 #define STATE_MAGIC UINT64_C(0x6574617473636f6d)
+
+/* Where a vcpu is. */
+struct place {
+    uint64_t at; /* guest address of the next step */
+    uint64_t loop_at, loops; /* of the REPEAT under way */
+    int64_t answer;
+    ulv_nsec run_until; /* of the RUN under way; 0: none */
+};
 
 /* What is saved of a vcpu. */
 struct state {
@@ -34,11 +43,13 @@ struct state {
 
 struct vcpu {
     struct machine *machine;
-    uint64_t at; /* guest address of the next step */
-    uint64_t loop_at, loops; /* of the REPEAT under way */
-    int64_t answer;
-    ulv_nsec run_until; /* of the RUN under way; 0: none */
+    struct place now;
     bool ended;
+    uint64_t handler; /* guest address of its first step; 0: none */
+    uint64_t pending; /* a bit a vector */
+    bool handles;     /* vector, and goes on where it was */
+    uint32_t vector;
+    struct place before;
 };
 
 /* Time that the host's clock would not know of. */
@@ -81,6 +92,7 @@ mock_probe(const struct ulv_host *host, struct ulv_backend_caps *ret_caps,
     ret_caps->can_remap = 1;
     ret_caps->can_save = 1;
     ret_caps->state_bytes_max = sizeof(struct state);
+    ret_caps->can_interrupt = 1;
     ulv_string_copy(ret_caps->version, sizeof(ret_caps->version), "script");
     return ULV_OK;
 }
@@ -92,6 +104,7 @@ mock_machine_init(void *machine, const struct ulv_machine_cfg *cfg,
     struct machine *m = machine;
 
     m->host = cfg->host;
+    m->interrupts = cfg->interrupts != 0;
     ulv_regions_init(&m->regions, ULV_GUEST_RAM_BASE, ADDRESS_MAX,
                      ULV_REGIONS_MAX);
     if (cfg->vcpu_count == 0 || cfg->vcpu_count > VCPUS_MAX)
@@ -158,7 +171,7 @@ mock_vcpu_init(void *vcpu, void *machine, uint32_t idx, ulv_gpa entry,
     (void)argument;
     (void)diag;
     v->machine = machine;
-    v->at = entry.value;
+    v->now.at = entry.value;
     return ULV_OK;
 }
 
@@ -169,9 +182,7 @@ mock_vcpu_start(void *vcpu, ulv_gpa entry, ulv_gpa stack, uint64_t argument)
 
     (void)stack;
     (void)argument;
-    v->at = entry.value;
-    v->loop_at = 0;
-    v->run_until = 0;
+    *v = (struct vcpu){ .machine = v->machine, .now = { .at = entry.value } };
     return ULV_OK;
 }
 
@@ -188,22 +199,22 @@ fault(struct vcpu *v, struct ulv_exit *out, uint32_t kind, uint64_t address)
     out->reason = ULV_EXIT_FAULT;
     out->u.fault.kind = kind;
     out->u.fault.address = address;
-    out->u.fault.registers.rip = v->at;
+    out->u.fault.registers.rip = v->now.at;
 }
 
 static void
 repeat(struct vcpu *v, const struct ulv_mock_step *step)
 {
-    if (v->loop_at != v->at) {
-        v->loop_at = v->at;
-        v->loops = step->argument[0];
+    if (v->now.loop_at != v->now.at) {
+        v->now.loop_at = v->now.at;
+        v->now.loops = step->argument[0];
     }
-    if (v->loops == 0) {
-        v->loop_at = 0;
+    if (v->now.loops == 0) {
+        v->now.loop_at = 0;
         return;
     }
-    v->loops--;
-    v->at -= (step->number + 1) * sizeof(*step);
+    v->now.loops--;
+    v->now.at -= (step->number + 1) * sizeof(*step);
 }
 
 /* Returns whether its time is over. */
@@ -213,13 +224,13 @@ run(struct vcpu *v, const struct ulv_mock_step *step, ulv_nsec budget)
     const struct ulv_host *host = v->machine->host;
     ulv_nsec now = host->now(host->self);
 
-    if (v->run_until == 0)
-        v->run_until = now + ULV_MIN(step->number, ULV_FOREVER - now);
-    if (v->run_until > now)
-        spend(v->machine, ULV_MIN(v->run_until - now, budget));
-    if (v->run_until > host->now(host->self))
+    if (v->now.run_until == 0)
+        v->now.run_until = now + ULV_MIN(step->number, ULV_FOREVER - now);
+    if (v->now.run_until > now)
+        spend(v->machine, ULV_MIN(v->now.run_until - now, budget));
+    if (v->now.run_until > host->now(host->self))
         return false;
-    v->run_until = 0;
+    v->now.run_until = 0;
     return true;
 }
 
@@ -250,6 +261,90 @@ store(const struct ulv_regions *r, const struct ulv_mock_step *step)
     return to != NULL;
 }
 
+/* ---- interrupts ---------------------------------------------------------- */
+
+static ulv_status
+mock_vcpu_handler(void *vcpu, ulv_gpa entry, ulv_gpa stack)
+{
+    struct vcpu *v = vcpu;
+
+    (void)stack;
+    if (!v->machine->interrupts)
+        return ULV_E_STATE;
+    if (entry.value >= ADDRESS_MAX)
+        return ULV_E_ARG;
+    v->handler = entry.value;
+    return ULV_OK;
+}
+
+static ulv_status
+mock_vcpu_inject(void *vcpu, uint32_t vector)
+{
+    struct vcpu *v = vcpu;
+
+    if (!v->machine->interrupts)
+        return ULV_E_STATE;
+    if (vector >= ULV_VECTOR_COUNT)
+        return ULV_E_ARG;
+    if (v->handler == 0)
+        return ULV_E_STATE;
+    /* any thread: pairs with interrupt() and withdraw */
+    (void)__atomic_or_fetch(&v->pending, UINT64_C(1) << vector,
+                            __ATOMIC_ACQ_REL);
+    return ULV_OK;
+}
+
+static bool
+mock_vcpu_withdraw(void *vcpu, uint32_t vector)
+{
+    struct vcpu *v = vcpu;
+    uint64_t bit = vector < ULV_VECTOR_COUNT ? UINT64_C(1) << vector : 0;
+
+    /* pairs with inject */
+    return (__atomic_fetch_and(&v->pending, ~bit, __ATOMIC_ACQ_REL) & bit) !=
+           0;
+}
+
+/* The lowest that is pending, unless one is being handled. */
+static void
+interrupt(struct vcpu *v)
+{
+    /* pairs with inject; nobody else takes one away */
+    uint64_t pending = __atomic_load_n(&v->pending, __ATOMIC_ACQUIRE);
+
+    if (v->handles || pending == 0)
+        return;
+    v->vector = (uint32_t)__builtin_ctzll(pending);
+    (void)mock_vcpu_withdraw(v, v->vector);
+    v->handles = true;
+    v->before = v->now;
+    v->now = (struct place){ .at = v->handler };
+}
+
+/* Returns whether the vcpu comes back: there was no handler to leave. */
+static bool
+resume(struct vcpu *v, struct ulv_exit *out)
+{
+    if (!v->handles) {
+        fault(v, out, ULV_FAULT_INSTRUCTION, v->now.at);
+        return true;
+    }
+    v->now = v->before;
+    v->handles = false;
+    return false;
+}
+
+static void
+call(struct vcpu *v, const struct ulv_mock_step *step, struct ulv_exit *out)
+{
+    out->reason = ULV_EXIT_CALL;
+    out->u.call.number = step->number;
+    memcpy(out->u.call.argument, step->argument, sizeof(step->argument));
+    if (step->kind == ULV_MOCK_VECTOR)
+        out->u.call.argument[0] = v->vector;
+    v->now.at += sizeof(*step);
+}
+
 /* Carry out one step. Returns whether the vcpu comes back. */
 static bool
 one_step(struct vcpu *v, ulv_nsec budget, struct ulv_exit *out)
@@ -257,20 +352,20 @@ one_step(struct vcpu *v, ulv_nsec budget, struct ulv_exit *out)
     struct ulv_mock_step step;
     const struct ulv_regions *r = &v->machine->regions;
     const uint8_t *at =
-        ulv_regions_at(r, v->at, sizeof(step), ULV_GUEST_EXECUTE);
+        ulv_regions_at(r, v->now.at, sizeof(step), ULV_GUEST_EXECUTE);
 
     if (at == NULL) {
-        fault(v, out, ULV_FAULT_EXECUTE, v->at);
+        fault(v, out, ULV_FAULT_EXECUTE, v->now.at);
         return true;
     }
     memcpy(&step, at, sizeof(step));
     switch (step.kind) {
     case ULV_MOCK_CALL:
-        out->reason = ULV_EXIT_CALL;
-        out->u.call.number = step.number;
-        memcpy(out->u.call.argument, step.argument, sizeof(step.argument));
-        v->at += sizeof(step);
+    case ULV_MOCK_VECTOR:
+        call(v, &step, out);
         return true;
+    case ULV_MOCK_RESUME:
+        return resume(v, out);
     case ULV_MOCK_FAULT:
         fault(v, out, (uint32_t)step.number, step.argument[0]);
         return true;
@@ -300,9 +395,9 @@ one_step(struct vcpu *v, ulv_nsec budget, struct ulv_exit *out)
         fault(v, out, ULV_FAULT_WRITE, step.argument[0]);
         return true;
     case ULV_MOCK_EXPECT:
-        if (v->answer == (int64_t)step.argument[0])
+        if (v->now.answer == (int64_t)step.argument[0])
             break;
-        fault(v, out, ULV_FAULT_REPORTED, (uint64_t)v->answer);
+        fault(v, out, ULV_FAULT_REPORTED, (uint64_t)v->now.answer);
         return true;
     default:
         v->ended = true;
@@ -310,7 +405,7 @@ one_step(struct vcpu *v, ulv_nsec budget, struct ulv_exit *out)
         out->u.fault.kind = ULV_FAULT_KILLED;
         return true;
     }
-    v->at += sizeof(step);
+    v->now.at += sizeof(step);
     return false;
 }
 
@@ -326,6 +421,7 @@ mock_vcpu_run(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *out)
         return ULV_OK;
     }
     for (uint32_t i = 0; i < STEPS_A_RUN && budget_ns != 0; i++) {
+        interrupt(v);
         if (one_step(v, budget_ns, out))
             return ULV_OK;
     }
@@ -337,7 +433,7 @@ static void
 mock_vcpu_answer(void *vcpu, int64_t status, uint64_t value)
 {
     (void)value;
-    ((struct vcpu *)vcpu)->answer = status;
+    ((struct vcpu *)vcpu)->now.answer = status;
 }
 
 static void
@@ -351,9 +447,12 @@ mock_vcpu_save(void *vcpu, void *buf, size_t capacity, size_t *ret_bytes,
                struct ulv_diag *diag)
 {
     const struct vcpu *v = vcpu;
-    const struct state state = { STATE_MAGIC, v->at, v->loop_at, v->loops,
-                                 v->answer };
+    const struct state state = { STATE_MAGIC, v->now.at, v->now.loop_at,
+                                 v->now.loops, v->now.answer };
 
+    if (v->machine->interrupts)
+        return ulv_fail(diag, ULV_E_UNSUPPORTED, 0, 1, 0,
+                        "a guest that can be interrupted cannot be saved");
     if (capacity < sizeof(state))
         return ulv_fail(diag, ULV_E_LIMIT, 0, capacity, sizeof(state),
                         "a saved processor has %u bytes, there is room for %u",
@@ -391,10 +490,10 @@ mock_vcpu_restore(void *vcpu, const void *state, size_t bytes,
     if (status != ULV_OK)
         return status;
     memcpy(&s, state, sizeof(s));
-    v->at = s.at;
-    v->loop_at = s.loop_at;
-    v->loops = s.loops;
-    v->answer = s.answer;
+    v->now.at = s.at;
+    v->now.loop_at = s.loop_at;
+    v->now.loops = s.loops;
+    v->now.answer = s.answer;
     return ULV_OK;
 }
 
@@ -417,4 +516,7 @@ const struct ulv_backend_ops ulv_backend_mock = {
     .vcpu_save = mock_vcpu_save,
     .vcpu_restore = mock_vcpu_restore,
     .state_check = mock_state_check,
+    .vcpu_handler = mock_vcpu_handler,
+    .vcpu_inject = mock_vcpu_inject,
+    .vcpu_withdraw = mock_vcpu_withdraw,
 };

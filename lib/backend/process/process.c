@@ -116,6 +116,11 @@ process_machine_init(void *machine, const struct ulv_machine_cfg *cfg,
                         cfg->vcpu_count, 1,
                         "the process backend has one processor, not %u",
                         (uint64_t)cfg->vcpu_count);
+    if (cfg->interrupts != 0)
+        return ulv_fail(diag, ULV_E_UNSUPPORTED, cfg->partition,
+                        cfg->interrupts, 0,
+                        "the process backend cannot interrupt its guests, and "
+                        "partition %u is to be interrupted", cfg->partition);
     if (cfg->gate % PAGE != 0 || cfg->gate < LOWEST ||
         cfg->gate >= ULV_GUEST_RAM_BASE)
         return ulv_fail(diag, ULV_E_ARG, cfg->partition, cfg->gate,

@@ -129,13 +129,15 @@ vtx_machine_init(void *machine, const struct ulv_machine_cfg *cfg,
 
     m->made = m->stale = true;
     m->cfg = *cfg;
-    if (cfg->vcpu_count != 1 || cfg->gate % ULV_VTX_PAGE != 0 ||
-        cfg->gate < ULV_VTX_LARGE || cfg->gate >= ULV_VTX_LOW_BYTES)
+    if (cfg->vcpu_count != 1 || cfg->interrupts != 0 ||
+        cfg->gate % ULV_VTX_PAGE != 0 || cfg->gate < ULV_VTX_LARGE ||
+        cfg->gate >= ULV_VTX_LOW_BYTES)
         return ulv_fail(diag, ULV_E_ARG, cfg->partition, cfg->gate,
                         ULV_VTX_LOW_BYTES,
-                        "one processor and a gate page from 2 to 4 MiB are "
-                        "needed, not %u and %x",
-                        (uint64_t)cfg->vcpu_count, cfg->gate);
+                        "one processor, no interrupts and a gate page from 2 "
+                        "to 4 MiB are needed, not %u, %u and %x",
+                        (uint64_t)cfg->vcpu_count, (uint64_t)cfg->interrupts,
+                        cfg->gate);
     status = ulv_vtx_processor(cfg->host, &m->capabilities, diag);
     if (status == ULV_OK)
         status = ulv_vtx_controls(&m->capabilities, &m->controls, diag);
