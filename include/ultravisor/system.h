@@ -42,9 +42,10 @@ struct ulv_system_opts {
     /* Processes: how long a role may take to follow its view before it is
      * killed [ns]; 0: one second. */
     ulv_nsec settle_limit;
-    /* Guests of so many processors or more run each of them in a thread of the
-     * library's, where the backend can do that. 0: in process none does, they
-     * run, in turns, inside ulv_system_step(); in processes 2. */
+    /* Guests of so many processors or more, and those that doorbells interrupt,
+     * run each of them in a thread of the library's, where the backend can do
+     * that. 0: in process none does, they run, in turns, inside
+     * ulv_system_step(); in processes 2. */
     uint32_t threads_from;
     uint32_t rsvd_;
 };

@@ -151,6 +151,19 @@ ULV_API void ulv_transaction_processor_level(ulv_transaction *t,
                                              ulv_id partition, uint32_t level);
 
 /**
+ * Let doorbells interrupt a partition that this transaction makes: class 09 of
+ * its system calls. A backend that cannot interrupt its guests refuses to start
+ * it, in words (`kvm` and `mock` can). It cannot be saved.
+ *
+ * @param t          a transaction
+ * @param partition  one that was made in it before
+ *
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API void ulv_transaction_interrupts(ulv_transaction *t, ulv_id partition);
+
+/**
  * Give a partition processors.
  *
  * @param t          a transaction

@@ -363,6 +363,7 @@ drop_handed(struct ulv_monitor *m, struct slot **at)
 static bool
 let_go_slot(struct ulv_monitor *m, struct slot *slot)
 {
+    uint32_t number = (uint32_t)(slot - m->slot);
     ulv_id id = slot->channel;
 
     if (m->cfg.backend->unmap(m->machine, (ulv_gpa){ slot->guest },
@@ -371,7 +372,9 @@ let_go_slot(struct ulv_monitor *m, struct slot *slot)
         return false;
     }
     slot->in_view = false;
-    set_doorbell(m, (uint32_t)(slot - m->slot));
+    set_doorbell(m, number);
+    if (interrupts(m) && (m->interrupting >> number & 1) != 0)
+        ulv_monitor_end_interrupt(m, number);
     empty_slot(m, slot);
     m->cfg.released(m->cfg.self, id);
     return true;

@@ -33,7 +33,7 @@ struct ulv_monitor_cfg {
      * processors, before it does. Context: any. */
     ulv_status (*confine_thread)(void *self);
     /* Guests of so many processors or more have a thread for each, where the
-     * backend can do that; 0: none has. */
+     * backend can do that, and those that can be interrupted; 0: none has. */
     uint32_t threads_from;
     /* The guest cannot reach this extent or channel any more, nor can we. */
     void (*released)(void *self, ulv_id object);

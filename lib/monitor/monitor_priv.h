@@ -37,6 +37,7 @@ struct slot {
     void *mapping; /* of all its bytes, for the backend */
     bool in_view;  /* and so usable by the guest */
     bool refused;  /* it could not be mapped */
+    uint32_t target; /* processor, of one that interrupts */
     uint64_t listed;
     ulv_nsec revoke_at;
 };
@@ -47,9 +48,13 @@ struct processor {
     bool on;    /* started: 0 from the beginning, others by ULV_CALL_START */
     bool idle;  /* runs beside us and had no exit yet, in this step */
     bool waiting; /* in ULV_CALL_WAIT */
+    bool asleep;  /* waiting, in the backend: an interrupt ends that */
+    bool handles; /* it has a handler */
+    bool interrupted; /* by us, since it last waited */
     bool called; /* in the stay under way, and answered there */
     ulv_handle event; /* watched; ULV_NO_HANDLE: it runs in our thread */
     ulv_nsec wait_deadline;
+    uint64_t slots;  /* that interrupt it */
     uint64_t woken; /* ULV_WAIT_*_MASK it was not yet told of */
     ulv_nsec last_call, silence; /* ns run since the last call */
     uint64_t quanta;     /* in which it may run: the view's */
@@ -85,6 +90,7 @@ struct ulv_monitor {
 
     bool paused;
     uint64_t pending; /* doorbells not yet told to the guest */
+    uint64_t interrupting; /* slots of which nobody waits for the doorbell */
     ulv_nsec start_time;
     ulv_nsec time_before; /* of the guest's clock: before it was restored */
     uint32_t credit; /* limited calls that it may make now */
@@ -94,8 +100,39 @@ struct ulv_monitor {
     struct ulv_trace *trace; /* or NULL */
 };
 
+/* What a call comes back with, and whether it comes back now. */
+struct answer {
+    int64_t status;
+    uint64_t value;
+    bool later; /* ULV_CALL_WAIT sleeps; STOP and its like never return */
+};
+
 /* In the way of every call, also where the code is made small. */
 #define IN_THE_WAY static inline __attribute__((always_inline))
+
+/* 0 in an image of which no backend interrupts its guests: then nothing of
+ * interrupt.c is left in it, and no such partition is started. */
+#ifndef ULV_MONITOR_INTERRUPTS
+#define ULV_MONITOR_INTERRUPTS 1
+#endif
+
+IN_THE_WAY bool
+interrupts(const struct ulv_monitor *m)
+{
+    return ULV_MONITOR_INTERRUPTS && m->interrupting != 0;
+}
+
+IN_THE_WAY bool
+has_handler(const struct processor *p)
+{
+    return ULV_MONITOR_INTERRUPTS && p->handles;
+}
+
+IN_THE_WAY bool
+is_asleep(const struct processor *p)
+{
+    return ULV_MONITOR_INTERRUPTS && p->asleep;
+}
 
 /* monitor.c: all but what runs, and what it needs to be let run */
 ulv_status ulv_monitor_ready(struct ulv_monitor *m, struct ulv_diag *diag);
@@ -166,6 +203,21 @@ uint64_t ulv_monitor_ram_end(const struct ulv_monitor *m);
 /* Where a guest address is mapped, and for how many bytes; NULL: nowhere. */
 uint8_t *ulv_monitor_memory_at(const struct ulv_monitor *m, uint64_t guest,
                                uint64_t *ret_bytes);
+/* interrupt.c: what has rung of slots that interrupt is injected */
+void ulv_monitor_interrupt(struct ulv_monitor *m);
+/* A slot that interrupts goes. */
+void ulv_monitor_end_interrupt(struct ulv_monitor *m, uint32_t slot);
+/* Of a processor that has called: nothing interrupts it any more. */
+void ulv_monitor_end_interrupts(struct ulv_monitor *m, struct processor *p);
+void ulv_monitor_call_handler(struct ulv_monitor *m, const uint64_t argument[4],
+                              struct answer *a);
+void ulv_monitor_call_interrupts(struct ulv_monitor *m,
+                                 const uint64_t argument[4], struct answer *a);
+/* Of one with a handler that would wait: whether it may; then it may sleep. */
+bool ulv_monitor_may_wait(struct ulv_monitor *m, struct processor *p);
+/* Of one that is asleep: whether an interrupt has ended its wait. wake: it is
+ * not asleep any more, and if nothing has, is to be answered. */
+bool ulv_monitor_is_up(struct ulv_monitor *m, struct processor *p, bool wake);
 /* image.c */
 ulv_status ulv_monitor_load(struct ulv_monitor *m, ulv_handle image,
                             uint64_t image_bytes, uint64_t *ret_entry,

@@ -66,21 +66,23 @@ static bool
 wake(struct ulv_monitor *m, struct processor *p)
 {
     const struct ulv_host *host = m->cfg.host;
+    ulv_status status = ULV_OK;
     uint64_t rang;
+    bool is_over;
 
     ulv_monitor_collect_bells(m);
     rang = m->pending | p->woken;
-    if (rang != 0) {
-        trace(m, ULV_TRACE_WAKE, 0, rang, ULV_OK);
-        m->cfg.backend->vcpu_answer(p->vcpu, ULV_OK, rang);
-        m->pending = p->woken = 0;
-    } else if (host->now(host->self) >= p->wait_deadline) {
-        trace(m, ULV_TRACE_WAKE, 0, 0, ULV_E_TIMEOUT);
-        m->cfg.backend->vcpu_answer(p->vcpu, ULV_E_TIMEOUT, 0);
-    } else {
+    if (rang == 0 && !(ULV_MONITOR_INTERRUPTS && p->interrupted))
+        status = ULV_E_TIMEOUT;
+    is_over = status == ULV_OK || host->now(host->self) >= p->wait_deadline;
+    if (is_asleep(p) && ulv_monitor_is_up(m, p, is_over))
+        return true;
+    if (!is_over)
         return false;
-    }
-    p->waiting = false;
+    trace(m, ULV_TRACE_WAKE, 0, rang, status);
+    m->cfg.backend->vcpu_answer(p->vcpu, status, rang);
+    m->pending = p->woken = 0;
+    p->waiting = p->interrupted = false;
     p->last_call = host->now(host->self);
     return true;
 }
@@ -94,7 +96,7 @@ check_silence(struct ulv_monitor *m, struct processor *p, ulv_nsec ran)
 
     if (p->event == ULV_NO_HANDLE)
         p->silence += ran;
-    else if (!p->held)
+    else if (!p->held && !p->waiting)
         p->silence = m->cfg.host->now(m->cfg.host->self) - p->last_call;
     if (m->partition.silence_limit == 0 ||
         p->silence < m->partition.silence_limit)
@@ -130,6 +132,7 @@ run_once(struct ulv_monitor *m, struct processor *p, ulv_nsec now,
     }
     switch (out.reason) {
     case ULV_EXIT_CALL:
+        p->waiting = p->asleep = false; /* an interrupt had ended that */
         p->silence = 0;
         if (p->event != ULV_NO_HANDLE)
             p->last_call = host->now(host->self);
@@ -148,6 +151,13 @@ run_once(struct ulv_monitor *m, struct processor *p, ulv_nsec now,
     }
 }
 
+/* It waits, and only we end that. */
+static bool
+rests(const struct processor *p)
+{
+    return p->waiting && !is_asleep(p);
+}
+
 void
 ulv_monitor_settle(struct ulv_monitor *m)
 {
@@ -156,7 +166,7 @@ ulv_monitor_settle(struct ulv_monitor *m)
     for (uint32_t i = 0; i < m->processor_count; i++) {
         struct processor *p = &m->processor[i];
 
-        while (p->on && !p->waiting && m->end.reason == ULV_END_REASON_NONE) {
+        while (p->on && !rests(p) && m->end.reason == ULV_END_REASON_NONE) {
             if (run_once(m, p, host->now(host->self), 0))
                 break;
         }
@@ -179,20 +189,18 @@ is_due(struct ulv_monitor *m, struct processor *p, ulv_nsec now,
 {
     bool in_turn = ulv_monitor_in_turn(p, now, ret_until);
 
-    ulv_monitor_hold(m, p, !in_turn && !p->waiting);
+    ulv_monitor_hold(m, p, !in_turn && !rests(p));
     if (!in_turn || p->event != ULV_NO_HANDLE)
         *deadline = ULV_MIN(*deadline, *ret_until);
-    if (!in_turn && p->waiting) {
+    if (!in_turn && p->waiting)
         ulv_monitor_collect_bells(m); /* they wake it, and us, no more */
-        return false;
-    }
     if (!in_turn) /* what it did until it was held is answered */
-        return p->event != ULV_NO_HANDLE && !p->idle;
-    if (!p->idle && (!p->waiting || wake(m, p)))
+        return p->event != ULV_NO_HANDLE && !p->idle && !rests(p);
+    if (!p->idle && (!p->waiting || wake(m, p) || is_asleep(p)))
         return true;
     if (p->waiting)
         *deadline = ULV_MIN(*deadline, p->wait_deadline);
-    else if (m->partition.silence_limit != 0)
+    if (!rests(p) && m->partition.silence_limit != 0)
         *deadline = ULV_MIN(*deadline, now + SILENCE_LOOK_NS);
     return false;
 }
@@ -229,6 +237,8 @@ ulv_monitor_step(struct ulv_monitor *m, ulv_nsec budget_ns,
         ulv_nsec now = host->now(host->self), until, budget;
         struct processor *p;
 
+        if (interrupts(m))
+            ulv_monitor_collect_bells(m);
         *ret_deadline = m->look ? now : m->revoke_at;
         if (m->paused) {
             take_events(m);
@@ -242,7 +252,7 @@ ulv_monitor_step(struct ulv_monitor *m, ulv_nsec budget_ns,
         if (now >= end)
             return ULV_MONITOR_BUSY;
         budget = ULV_MIN(end, until) - now;
-        if (m->processor_count > 1)
+        if (m->processor_count > 1 || interrupts(m))
             budget = ULV_MIN(budget, SLICE_NS);
         p->idle = p->event != ULV_NO_HANDLE;
         if (!run_once(m, p, now, p->idle ? 0 : budget)) {

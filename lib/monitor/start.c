@@ -84,8 +84,10 @@ make_machine(struct ulv_monitor *m, struct ulv_diag *diag)
         cfg.cpu = ULV_CPU_HOST;
     else if ((m->partition.capabilities & ULV_CAP_CPU_V3) != 0)
         cfg.cpu = ULV_CPU_V3;
+    cfg.interrupts = (m->partition.capabilities & ULV_CAP_INTERRUPT) != 0;
     if (m->cfg.threads_from != 0)
-        cfg.threads = m->processor_count >= m->cfg.threads_from;
+        cfg.threads = m->processor_count >= m->cfg.threads_from ||
+                      cfg.interrupts != 0;
     if (m->cfg.confine_thread != NULL)
         cfg.confine = confine_thread;
 

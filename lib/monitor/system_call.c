@@ -1,13 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 #include "monitor/monitor_priv.h"
 
-/* What a call comes back with, and whether it comes back now. */
-struct answer {
-    int64_t status;
-    uint64_t value;
-    bool later; /* ULV_CALL_WAIT sleeps; STOP and its like never return */
-};
-
 void
 ulv_monitor_collect_bells(struct ulv_monitor *m)
 {
@@ -18,6 +11,8 @@ ulv_monitor_collect_bells(struct ulv_monitor *m)
             host->event_take(host->self, m->slot[i].own_bell))
             m->pending |= UINT64_C(1) << i;
     }
+    if (interrupts(m))
+        ulv_monitor_interrupt(m);
 }
 
 bool
@@ -139,6 +134,8 @@ call_wait(struct ulv_monitor *m, const uint64_t argument[4], struct answer *a)
         m->pending = p->woken = 0;
         return;
     }
+    if (has_handler(p) && !ulv_monitor_may_wait(m, p))
+        return;
     p->waiting = true;
     p->wait_deadline = ulv_monitor_host_time(m, argument[0]);
     a->later = true;
@@ -278,6 +275,8 @@ call_park(struct ulv_monitor *m, const uint64_t argument[4], struct answer *a)
     m->current->on = !a->later;
     if (!a->later)
         a->status = ULV_E_STATE;
+    else if (has_handler(m->current))
+        ulv_monitor_end_interrupts(m, m->current);
 }
 
 static void
@@ -321,6 +320,11 @@ static const struct entry {
     { ULV_CALL_START, ULV_CAP_YIELD, call_start, false },
     { ULV_CALL_PARK, ULV_CAP_YIELD, call_park, false },
     { ULV_CALL_WAKE, ULV_CAP_YIELD, call_wake, false },
+#if ULV_MONITOR_INTERRUPTS
+    { ULV_CALL_HANDLER, ULV_CAP_INTERRUPT, ulv_monitor_call_handler, false },
+    { ULV_CALL_INTERRUPTS, ULV_CAP_INTERRUPT, ulv_monitor_call_interrupts,
+      false },
+#endif
 };
 
 /* By class (bits 15:8) and method (7:0): where a call stands in calls, + 1. */
@@ -335,6 +339,10 @@ static const uint8_t place[16 * 8] = {
     [PLACE(ULV_CALL_ACCEPT)] = 13,  [PLACE(ULV_CALL_RELEASE)] = 14,
     [PLACE(ULV_CALL_START)] = 15,   [PLACE(ULV_CALL_PARK)] = 16,
     [PLACE(ULV_CALL_WAKE)] = 17,
+#if ULV_MONITOR_INTERRUPTS
+    [PLACE(ULV_CALL_HANDLER)] = 18,
+    [PLACE(ULV_CALL_INTERRUPTS)] = 19,
+#endif
 };
 
 IN_THE_WAY const struct entry *

@@ -210,6 +210,20 @@ ulv_transaction_partition(ulv_transaction *t, const char *name, uint32_t kind)
     return op->id;
 }
 
+/* What makes a partition in this transaction; NULL: nothing. */
+static struct ulv_op_create_partition *
+find_made(ulv_transaction *t, ulv_id partition)
+{
+    for (uint32_t i = 0; i < t->count; i++) {
+        struct ulv_operation *o = &t->operations[i];
+
+        if (o->kind == ULV_OP_CREATE_PARTITION &&
+            o->u.create_partition.id == partition)
+            return &o->u.create_partition;
+    }
+    return NULL;
+}
+
 void
 ulv_transaction_processor_level(ulv_transaction *t, ulv_id partition,
                                 uint32_t level)
@@ -220,11 +234,8 @@ ulv_transaction_processor_level(ulv_transaction *t, ulv_id partition,
 
     if (t == NULL || t->diag.status != ULV_OK)
         return;
-    for (uint32_t i = 0; i < t->count && level <= ULV_CPU_HOST; i++) {
-        op = &t->operations[i].u.create_partition;
-        if (t->operations[i].kind != ULV_OP_CREATE_PARTITION ||
-            op->id != partition)
-            continue;
+    op = find_made(t, partition);
+    if (op != NULL && level <= ULV_CPU_HOST) {
         op->capabilities &= ~(ULV_CAP_CPU_V3 | ULV_CAP_CPU_HOST);
         op->capabilities |= capability[level];
         return;
@@ -234,6 +245,21 @@ ulv_transaction_processor_level(ulv_transaction *t, ulv_id partition,
                               "partition %u is not made here, or there is no "
                               "processor level %u",
                               partition, (uint64_t)level);
+}
+
+void
+ulv_transaction_interrupts(ulv_transaction *t, ulv_id partition)
+{
+    struct ulv_op_create_partition *op;
+
+    if (t == NULL || t->diag.status != ULV_OK)
+        return;
+    op = find_made(t, partition);
+    if (op != NULL)
+        op->capabilities |= ULV_CAP_INTERRUPT;
+    else
+        t->diag.status = ulv_fail(&t->diag, ULV_E_ARG, partition, 0, 0,
+                                  "partition %u is not made here", partition);
 }
 
 void

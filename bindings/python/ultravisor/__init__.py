@@ -135,13 +135,17 @@ class Transaction:
         else:
             checked(lib.ulv_transaction_commit, handle)
 
-    def partition(self, name, memory=None, processors=1, level=None):
-        """level: ULV_CPU_*, what it sees of the host's processors."""
+    def partition(self, name, memory=None, processors=1, level=None,
+                  interrupts=False):
+        """level: ULV_CPU_*, what it sees of the host's processors;
+        interrupts: whether doorbells may interrupt it."""
         number = lib.ulv_transaction_partition(
             self._handle, name.encode(), C.ULV_PARTITION_GUEST)
         made = Partition(self.host, number, name)
         if level is not None:
             lib.ulv_transaction_processor_level(self._handle, number, level)
+        if interrupts:
+            lib.ulv_transaction_interrupts(self._handle, number)
         if memory is not None:
             self.memory(made, memory)
         if processors:

@@ -85,6 +85,15 @@ static const struct ulv_sandbox_rule rules[] = {
     EQUAL(KVM, ioctl, 1, KVM_SET_REGS),
     EQUAL(KVM, ioctl, 1, KVM_SET_SIGNAL_MASK),
     EQUAL(KVM, ioctl, 1, KVM_IOEVENTFD),
+    /* interrupts: their chip, made before the first processor, and bells */
+    EQUAL(KVM, ioctl, 1, KVM_ENABLE_CAP),
+    EQUAL(KVM, ioctl, 1, KVM_CREATE_IRQCHIP),
+    EQUAL(KVM, ioctl, 1, KVM_GET_LAPIC),
+    EQUAL(KVM, ioctl, 1, KVM_SET_LAPIC),
+    EQUAL(KVM, ioctl, 1, KVM_SET_MP_STATE),
+    EQUAL(KVM, ioctl, 1, KVM_SIGNAL_MSI),
+    EQUAL(KVM, ioctl, 1, KVM_SET_GSI_ROUTING),
+    EQUAL(KVM, ioctl, 1, KVM_IRQFD),
     /* saving and restoring a processor */
     EQUAL(KVM, ioctl, 1, KVM_GET_VCPU_EVENTS),
     EQUAL(KVM, ioctl, 1, KVM_GET_XCRS),

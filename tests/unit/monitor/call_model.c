@@ -103,6 +103,9 @@ capability_of(uint64_t number)
         return ULV_CAP_YIELD;
     case ULV_CALL_TIME:
         return ULV_CAP_TIME;
+    case ULV_CALL_HANDLER:
+    case ULV_CALL_INTERRUPTS:
+        return ULV_CAP_INTERRUPT;
     default:
         return 0;
     }
@@ -336,6 +339,8 @@ model_call(struct world *w, const struct ulv_exit_call *call)
         call_channel(w, call, &e);
     else if (capability == ULV_CAP_YIELD)
         call_processor(w, call, &e);
+    else if (capability == ULV_CAP_INTERRUPT)
+        e.status = ULV_E_STATE; /* the machine has none */
     else if (call->number == ULV_CALL_DISCOVER)
         e.value = VIEW;
     else if (call->number == ULV_CALL_LOG)

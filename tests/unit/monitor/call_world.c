@@ -12,7 +12,8 @@ machine_init(void *at, const struct ulv_machine_cfg *cfg,
              struct ulv_diag *diag)
 {
     machine = *cfg;
-    return ulv_backend_mock.machine_init(at, cfg, diag);
+    machine.interrupts = playing->interrupts; /* whatever the view says */
+    return ulv_backend_mock.machine_init(at, &machine, diag);
 }
 
 static void
@@ -100,7 +101,9 @@ void
 world_publish(struct world *w)
 {
     struct ulv_view_partition partition = { .id = PARTITION,
-                                            .intent = ULV_INTENT_RUNNING,
+                                            .intent = w->paused
+                                                ? ULV_INTENT_PAUSED
+                                                : ULV_INTENT_RUNNING,
                                             .capabilities = w->capabilities,
                                             .gate = ULV_GUEST_GATE,
                                             .view = VIEW };
@@ -269,11 +272,18 @@ make_monitor(struct world *w)
 void
 world_begin(struct world *w, uint64_t capabilities)
 {
+    world_begin_with(w, capabilities, false);
+}
+
+void
+world_begin_with(struct world *w, uint64_t capabilities, bool interrupts)
+{
     ulv_handle h;
     void *p;
 
     memset(w, 0, sizeof(*w));
     playing = w;
+    w->interrupts = interrupts;
     ulv_test_host_init(&w->t);
     w->t.now = 123456789;
     w->capabilities = capabilities;

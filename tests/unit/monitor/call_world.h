@@ -45,6 +45,7 @@ struct world {
     /* the view that is published */
     struct thing piece[PIECES], channel[CHANNELS];
     uint64_t capabilities, published;
+    bool paused;
     ulv_id next;
 
     /* what the monitor must know and hold */
@@ -61,6 +62,8 @@ struct world {
     uint64_t released, expected_released; /* sums of ids and addresses */
     uint64_t back, expected_back;
 
+    bool interrupts; /* the machine has them */
+
     /* the call under way, and its answer */
     struct ulv_exit_call call;
     bool asked, at_once;
@@ -75,6 +78,7 @@ extern const uint32_t world_slot[CHANNELS];
 /* Two pieces of memory are mapped and two channels are there; the rest comes
  * and goes. */
 void world_begin(struct world *w, uint64_t capabilities);
+void world_begin_with(struct world *w, uint64_t capabilities, bool interrupts);
 void world_end(struct world *w);
 
 /* Each changes the view or what is held; nothing is followed yet. */

@@ -331,7 +331,8 @@ test_monitor_call__unknown_numbers(void **state)
     static const uint64_t known[] = { 0x0201, 0x0202, 0x0203, 0x0401, 0x0402,
                                       0x0501, 0x0502, 0x0503, 0x0504, 0x0505,
                                       0x0701, 0x0702, 0x0801, 0x0802,
-                                      0x0803, 0x0804, 0x0a01 };
+                                      0x0803, 0x0804, 0x0901, 0x0902,
+                                      0x0a01 };
     struct fixture f;
     struct call call = { .argument = { 0 } };
     size_t next = 0;
