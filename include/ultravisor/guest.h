@@ -84,6 +84,24 @@ void guest_processor_park(void);
 /* End a processor's wait, or its next one. */
 void guest_processor_wake(uint32_t idx);
 
+/* ---- interrupts: of partitions that have them ---------------------------- */
+
+/* From now on run(argument, slot) is called when a slot rings that
+ * guest_interrupt_set() names: between any two instructions of this processor,
+ * on the stack that ends at stack_end (a multiple of 16). Nothing interrupts
+ * run, and what it shares with the rest must bear that it comes anywhere: words
+ * that are read and written at once, no memory, no channel that the rest uses
+ * meanwhile. It does not wait. Processors have one each. Returns 0, or
+ * ULV_E_DENIED or _UNSUPPORTED: this partition has no interrupts. */
+int64_t guest_interrupt_handle(void (*run)(void *argument, uint32_t slot),
+                               void *argument, void *stack_end);
+/* The slots that interrupt this processor, as bits; 0: none, as at the start.
+ * Other slots are waited for; what is waited for looks again when the handler
+ * has run: a guest_wait() or a step of a loop ends. Returns 0, ULV_E_STATE (no
+ * handler), ULV_E_EXISTS (one interrupts another processor) or ULV_E_NOT_FOUND.
+ * ret_before: NULL, or which they were. */
+int64_t guest_interrupt_set(uint64_t slots, uint64_t *ret_before);
+
 /* ---- the view ------------------------------------------------------------ */
 
 /* One record of the partition's view; false: there is none. */
@@ -162,6 +180,9 @@ int32_t guest_channel_peek(struct guest_channel *channel,
                            struct guest_record *ret);
 /* Give the record back that peek showed. */
 void guest_channel_release(struct guest_channel *channel);
+/* Whether a record is there; if not, the peer is asked to ring for the next:
+ * for guests that do something else meanwhile. */
+bool guest_channel_ask(struct guest_channel *channel);
 /* Sleep unless a record is there; look again afterwards, in a loop. */
 void guest_channel_wait(struct guest_channel *channel);
 /* The channel's bulk area, for protocols that have one; NULL and 0: none. */

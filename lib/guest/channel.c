@@ -237,10 +237,16 @@ guest_channel_release(struct guest_channel *channel)
         guest_signal(line->slot);
 }
 
+bool
+guest_channel_ask(struct guest_channel *channel)
+{
+    return ulv_ring_rx_wait(&line_of(channel)->end.rx);
+}
+
 void
 guest_channel_wait(struct guest_channel *channel)
 {
-    if (!ulv_ring_rx_wait(&line_of(channel)->end.rx))
+    if (!guest_channel_ask(channel))
         guest_wait();
 }
 

@@ -21,19 +21,19 @@ struct guest_result guest_gate_call(uint64_t number, uint64_t a, uint64_t b,
                                     uint64_t c, uint64_t d, uint64_t gate);
 _Noreturn void guest_start(uint64_t view);
 
-static uint64_t gate_address = ULV_GUEST_GATE;
+uint64_t guest_gate_address = ULV_GUEST_GATE;
 uint64_t guest_stack_end;
 
 struct guest_result
 guest_call(uint64_t number, uint64_t a, uint64_t b, uint64_t c)
 {
-    return guest_gate_call(number, a, b, c, 0, gate_address);
+    return guest_gate_call(number, a, b, c, 0, guest_gate_address);
 }
 
 struct guest_result
 guest_call4(uint64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
 {
-    return guest_gate_call(number, a, b, c, d, gate_address);
+    return guest_gate_call(number, a, b, c, d, guest_gate_address);
 }
 
 _Noreturn void
@@ -177,6 +177,6 @@ guest_start(uint64_t view)
 
     guest_view_init((const void *)(uintptr_t)view);
     if (guest_view(ULV_VIEW_PARTITION, 0, &partition, sizeof(partition)))
-        gate_address = partition.gate;
+        guest_gate_address = partition.gate;
     guest_stop((uint64_t)guest_main());
 }

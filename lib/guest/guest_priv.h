@@ -29,6 +29,8 @@ line_of(struct guest_channel *channel)
 
 void guest_view_init(const void *view);
 
+/* Where system calls go. */
+extern uint64_t guest_gate_address;
 /* Where the stack of processor 0 began. */
 extern uint64_t guest_stack_end;
 
