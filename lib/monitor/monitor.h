@@ -106,6 +106,37 @@ ulv_status ulv_monitor_saved_check(const struct ulv_host *host,
 ulv_status ulv_monitor_restore(struct ulv_monitor *m, const void *from,
                                uint64_t bytes, struct ulv_diag *diag);
 
+/*
+ * Debugging (debug.c). A guest that is halted keeps its state, like one that is
+ * paused; its view is followed meanwhile.
+ */
+/* Before its start: its machine can be debugged; hold: it is halted before its
+ * first instruction. */
+void ulv_monitor_debug(struct ulv_monitor *m, bool hold);
+/* Halt every processor. */
+void ulv_monitor_halt(struct ulv_monitor *m);
+
+struct ulv_monitor_stop {
+    uint32_t processor;
+    uint32_t cause;   /* ULV_DEBUG_*; 0: it was asked to */
+    uint64_t address; /* of a point */
+};
+/* true once for each time that it was halted. */
+bool ulv_monitor_halted(struct ulv_monitor *m, struct ulv_monitor_stop *ret);
+/* Processors that the guest has started, a bit each; of 64 at most. */
+uint64_t ulv_monitor_processors(const struct ulv_monitor *m);
+/* Of one that is halted. Errors: UNSUPPORTED, STATE, and the backend's. */
+ulv_status ulv_monitor_registers(struct ulv_monitor *m, uint32_t processor,
+                                 struct ulv_registers *ret);
+ulv_status ulv_monitor_set_registers(struct ulv_monitor *m, uint32_t processor,
+                                     const struct ulv_registers *registers);
+/* Those of run go on, one instruction those of step; the others stay. Errors:
+ * the backend's: then it stays halted, and is so anew. */
+ulv_status ulv_monitor_go_on(struct ulv_monitor *m, uint64_t run, uint64_t step,
+                             const struct ulv_debug *debug);
+/* As if it had never been debugged. */
+void ulv_monitor_let(struct ulv_monitor *m);
+
 /* What came of a step. */
 #define ULV_MONITOR_BUSY    0u /* step again at once */
 #define ULV_MONITOR_WAITING 1u /* step when a watched handle is ready, or at

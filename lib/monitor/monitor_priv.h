@@ -60,6 +60,7 @@ struct processor {
     uint64_t quanta;     /* in which it may run: the view's */
     ulv_nsec yielded;    /* until then it has given its turn up */
     bool held;           /* does not run, wherever it is let run otherwise */
+    bool halted;         /* by a debugger, while others run */
     ulv_nsec held_since;
 };
 
@@ -89,6 +90,13 @@ struct ulv_monitor {
     struct processor *current; /* that has called */
 
     bool paused;
+    bool debug;  /* the machine is made to be debugged */
+    bool halted; /* by a debugger, all of it */
+    bool told;   /* that it is, and why: stop */
+    struct ulv_monitor_stop stop;
+    /* NULL until there is a debugger: an exit DEBUG */
+    void (*on_debug)(struct ulv_monitor *m, struct processor *p,
+                     const struct ulv_exit_debug *exit);
     uint64_t pending; /* doorbells not yet told to the guest */
     uint64_t interrupting; /* slots of which nobody waits for the doorbell */
     ulv_nsec start_time;

@@ -8,10 +8,9 @@
 /* A guest that is paused keeps its state; its time goes on, its silence does
  * not count. Each processor is let run again when it is its turn. */
 static void
-pause_or_resume(struct ulv_monitor *m, bool paused)
+hold_all(struct ulv_monitor *m)
 {
-    m->paused = paused;
-    for (uint32_t i = 0; i < m->processor_count && paused; i++)
+    for (uint32_t i = 0; i < m->processor_count; i++)
         ulv_monitor_hold(m, &m->processor[i], true);
 }
 
@@ -43,7 +42,9 @@ ulv_monitor_follow_view(struct ulv_monitor *m, bool now)
     m->reading = generation;
     if (!ulv_monitor_read_quanta(m))
         return;
-    pause_or_resume(m, partition.intent == ULV_INTENT_PAUSED);
+    m->paused = partition.intent == ULV_INTENT_PAUSED;
+    if (m->paused)
+        hold_all(m);
     changed = (m->partition.capabilities ^ partition.capabilities) &
               ULV_CAP_CHANNEL;
     m->partition = partition;
@@ -145,6 +146,10 @@ run_once(struct ulv_monitor *m, struct processor *p, ulv_nsec now,
             trace(m, ULV_TRACE_TURN, 0, 0, 0);
         check_silence(m, p, host->now(host->self) - now);
         return true;
+    case ULV_EXIT_DEBUG:
+        if (m->on_debug != NULL)
+            m->on_debug(m, p, &out.u.debug);
+        return false;
     default:
         ulv_monitor_fault(m, &out.u.fault);
         return false;
@@ -173,10 +178,12 @@ ulv_monitor_settle(struct ulv_monitor *m)
     }
 }
 
-/* Of a guest that is paused: they wake us no more, and are not lost. */
+/* Of a guest that is paused or halted: they wake us no more, and are not
+ * lost. */
 static void
 take_events(struct ulv_monitor *m)
 {
+    hold_all(m);
     ulv_monitor_collect_bells(m);
     ulv_monitor_settle(m);
 }
@@ -216,7 +223,7 @@ next_processor(struct ulv_monitor *m, ulv_nsec now, ulv_nsec *ret_until,
         if (m->turn >= m->processor_count)
             m->turn = 0;
         p = &m->processor[m->turn];
-        if (p->on && is_due(m, p, now, ret_until, deadline))
+        if (p->on && !p->halted && is_due(m, p, now, ret_until, deadline))
             return p;
         m->turn++;
     }
@@ -240,7 +247,7 @@ ulv_monitor_step(struct ulv_monitor *m, ulv_nsec budget_ns,
         if (interrupts(m))
             ulv_monitor_collect_bells(m);
         *ret_deadline = m->look ? now : m->revoke_at;
-        if (m->paused) {
+        if (m->paused || m->halted) {
             take_events(m);
             if (m->end.reason != ULV_END_REASON_NONE)
                 break;

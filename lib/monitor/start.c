@@ -76,6 +76,7 @@ make_machine(struct ulv_monitor *m, struct ulv_diag *diag)
                                    .partition = m->cfg.partition,
                                    .gate = m->partition.gate,
                                    .launcher = m->cfg.launcher,
+                                   .debug = m->debug,
                                    .call = ulv_monitor_call_at_once,
                                    .self = m };
     ulv_status status;

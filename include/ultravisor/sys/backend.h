@@ -37,8 +37,19 @@ struct ulv_backend_caps {
     uint32_t state_bytes_max; /* of what vcpu_save writes */
     uint32_t can_track; /* track and collect work (0 or 1) */
     uint32_t can_interrupt; /* ulv_machine_cfg.interrupts is heeded (0 or 1) */
+    uint32_t debug;     /* ULV_DEBUG_CAN_*: what a debugger may ask for */
+    uint32_t rsvd_;
     char version[32];           /* "KVM API 12", "seccomp", ... */
 };
+
+/* ulv_backend_caps.debug: of a vcpu that is held, or does not run. */
+#define ULV_DEBUG_CAN_READ  UINT32_C(1)  /* vcpu_registers */
+#define ULV_DEBUG_CAN_SET   UINT32_C(2)  /* vcpu_set_registers */
+#define ULV_DEBUG_CAN_BREAK UINT32_C(4)  /* an int3 is an exit */
+#define ULV_DEBUG_CAN_STEP  UINT32_C(8)  /* one instruction */
+#define ULV_DEBUG_CAN_WATCH UINT32_C(16) /* points of the processor's */
+/* all that, of a machine whose cfg.debug is 1 only */
+#define ULV_DEBUG_FROM_START UINT32_C(32)
 
 /* A call through the gate: registers as in abi/system_call.h. */
 struct ulv_exit_call {
@@ -77,6 +88,8 @@ struct ulv_machine_cfg {
      * those functions answer STATE. A backend that cannot do it refuses the
      * machine, in words. */
     uint32_t interrupts;
+    uint32_t debug; /* 1: vcpu_debug may be called; it may cost the guest some
+                       of what keeps it apart from the host */
     uint32_t rsvd_;
 };
 
@@ -89,6 +102,30 @@ struct ulv_machine_cfg {
 #define ULV_EXIT_CALL        UINT32_C(1) /* the guest called through the gate */
 #define ULV_EXIT_FAULT       UINT32_C(2) /* the guest did what it may not */
 #define ULV_EXIT_ENDED       UINT32_C(3) /* the guest was killed or crashed */
+#define ULV_EXIT_DEBUG       UINT32_C(4) /* what vcpu_debug asked for */
+
+/* What of it: of DEBUG, and the types of a point. */
+#define ULV_DEBUG_STEP    UINT32_C(1) /* an instruction was carried out */
+#define ULV_DEBUG_INT3    UINT32_C(2) /* rip is that of the int3 */
+#define ULV_DEBUG_EXECUTE UINT32_C(3) /* about to, at a point */
+#define ULV_DEBUG_WRITE   UINT32_C(4) /* it has written there */
+#define ULV_DEBUG_ACCESS  UINT32_C(5) /* it has read or written there */
+
+#define ULV_DEBUG_POINTS_MAX 4u
+
+struct ulv_debug_point {
+    uint64_t address; /* a multiple of bytes */
+    uint32_t type;    /* ULV_DEBUG_EXECUTE, WRITE, ACCESS */
+    uint32_t bytes;   /* 1, 2, 4 or 8; of EXECUTE 1 */
+};
+
+/* What is to be an exit from now on. */
+struct ulv_debug {
+    uint32_t on;   /* 0: nothing; otherwise an int3 is */
+    uint32_t step; /* 1: the next instruction is */
+    uint32_t point_count, rsvd_;
+    struct ulv_debug_point point[ULV_DEBUG_POINTS_MAX];
+};
 
 /* Kinds of fault; the words are in ulv_fault_text(). */
 #define ULV_FAULT_NONE        UINT32_C(0)
@@ -125,12 +162,19 @@ struct ulv_exit_fault {
     struct ulv_registers registers;
 };
 
+struct ulv_exit_debug {
+    uint32_t cause; /* ULV_DEBUG_* */
+    uint32_t rsvd_;
+    uint64_t address; /* of a point */
+};
+
 struct ulv_exit {
     uint32_t reason; /* ULV_EXIT_* */
     uint32_t rsvd_;
     union {
         struct ulv_exit_call call;
         struct ulv_exit_fault fault; /* FAULT and ENDED */
+        struct ulv_exit_debug debug;
     } u;
 };
 
@@ -289,6 +333,17 @@ struct ulv_backend_ops {
     bool (*vcpu_sleep)(void *vcpu, bool sleep);
     /* With vcpu_sleep. Whether it sleeps still. Vcpus may run. */
     bool (*vcpu_sleeps)(void *vcpu);
+
+    /* Optional: caps.debug says what works. Of a vcpu that is held, or does
+     * not run, and has not ended.
+     * It goes on with these; of rflags what a guest may change. */
+    ulv_status (*vcpu_set_registers)(void *vcpu,
+                                     const struct ulv_registers *registers);
+    /* In place of what was asked for before; borrowed for the call. After an
+     * exit DEBUG it stands there, and goes on when it runs again; a step is
+     * asked for anew each time. UNSUPPORTED: caps.debug lacks that; LIMIT: more
+     * points than the processor has; ARG: it has none of that shape. */
+    ulv_status (*vcpu_debug)(void *vcpu, const struct ulv_debug *debug);
 };
 
 /*

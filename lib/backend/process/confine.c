@@ -202,13 +202,39 @@ _Static_assert(sizeof(filter) ==
                    (3 + 1 + 2 * (1 + CALL_LENGTH) + 1) * sizeof(filter[0]),
                "the jumps skip one call");
 
+/*
+ * Of a guest that is debugged. It also waits to go on after a stop, and comes
+ * back from its handler: that can set registers, a mask and a stack of signals,
+ * all of them its own.
+ */
+static const struct sock_filter filter_debug[] = {
+    MUST(OFFSET(arch), AUDIT_ARCH_X86_64),
+    LOAD(OFFSET(nr)),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_WRITE, 0, CALL_LENGTH),
+    CALL(FD_CALL, GATE_COPY + GATE_ONE),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_RT_SIGRETURN, 0, 1),
+    END(SECCOMP_RET_ALLOW),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_READ, 0, 2 * CALL_LENGTH + 2),
+    LOAD(OFFSET(args[0])),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, FD_DEBUG, 0, CALL_LENGTH),
+    CALL(FD_DEBUG, CALL_PAGE + CALL_TAKEN),
+    CALL(FD_ANSWER, CALL_PAGE + CALL_TAKEN),
+    END(SECCOMP_RET_TRAP),
+};
+
+_Static_assert(sizeof(filter_debug) ==
+                   (3 + 1 + 1 + CALL_LENGTH + 2 + 3 + 2 * CALL_LENGTH + 1) *
+                       sizeof(filter[0]),
+               "the jumps skip one call, or two");
+
 long
-launcher_filter(void)
+launcher_filter(bool debug)
 {
     /* the kernel only reads it */
     const struct sock_fprog program = {
-        (unsigned short)(sizeof(filter) / sizeof(filter[0])),
-        (struct sock_filter *)(uintptr_t)filter
+        (unsigned short)((debug ? sizeof(filter_debug) : sizeof(filter)) /
+                         sizeof(filter[0])),
+        (struct sock_filter *)(uintptr_t)(debug ? filter_debug : filter)
     };
 
     return call3(SYS_SECCOMP, SECCOMP_SET_MODE_FILTER, 0,

@@ -21,7 +21,8 @@ long launcher_give_up_rights(void);
 /* Nothing can be opened or made any more: after the descriptors are closed. */
 long launcher_give_up_limits(void);
 
-/* From here on two system calls with fixed arguments are left. */
-long launcher_filter(void);
+/* From here on two system calls with fixed arguments are left; debug: a third,
+ * and the return from a signal handler. */
+long launcher_filter(bool debug);
 
 #endif

@@ -15,6 +15,7 @@
 #define SYS_MMAP           9
 #define SYS_MUNMAP         11
 #define SYS_RT_SIGACTION   13
+#define SYS_RT_SIGRETURN   15
 #define SYS_CLONE          56
 #define SYS_CHDIR          80
 #define SYS_SETSID         112

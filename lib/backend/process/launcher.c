@@ -4,7 +4,8 @@
  * address. It maps what the table says, gives up everything, and jumps.
  *
  * What stays with the guest: two eventfds, two system calls on them with fixed
- * arguments, its own memory. Every other system call is a fault.
+ * arguments, its own memory. Every other system call is a fault. One that is to
+ * be debugged keeps a third eventfd, and may return from a signal handler.
  */
 #include <linux/prctl.h>
 #include <linux/sched.h>
@@ -25,6 +26,7 @@
 
 static uint8_t signal_stack[16384] __attribute__((aligned(16)));
 extern char launcher_restorer[], launcher_signal[];
+extern char launcher_trap[], launcher_return[];
 
 static struct table *
 table_at(void)
@@ -78,13 +80,10 @@ struct frame_info {
 void launcher_on_fault(int number, const struct frame_info *info,
                        const struct frame_context *c);
 
-/* Constants and its own stack are all it uses: nothing it believes is where
- * the guest can write. */
-void
-launcher_on_fault(int number, const struct frame_info *info,
-                  const struct frame_context *c)
+static void
+put_fault(struct call_page *page, int number, const struct frame_info *info,
+          const struct frame_context *c)
 {
-    struct call_page *page = (void *)(uintptr_t)CALL_PAGE;
     const uint64_t registers[18] = { c->rax, c->rbx, c->rcx, c->rdx, c->rsi,
                                      c->rdi, c->rbp, c->rsp, c->r8,  c->r9,
                                      c->r10, c->r11, c->r12, c->r13, c->r14,
@@ -100,10 +99,45 @@ launcher_on_fault(int number, const struct frame_info *info,
     page->address = c->cr2;
     for (int i = 0; i < 18; i++)
         page->registers[i] = registers[i];
+}
+
+/* Constants and its own stack are all it uses: nothing it believes is where
+ * the guest can write. */
+void
+launcher_on_fault(int number, const struct frame_info *info,
+                  const struct frame_context *c)
+{
+    struct call_page *page = (void *)(uintptr_t)CALL_PAGE;
+
+    put_fault(page, number, info, c);
     page->kind = CALL_KIND_FAULT;
     (void)call3(SYS_WRITE, FD_CALL, GATE_COPY + GATE_ONE, 8);
     for (;;)
         (void)call3(SYS_READ, FD_ANSWER, CALL_PAGE + CALL_TAKEN, 8);
+}
+
+void launcher_on_trap(int number, const struct frame_info *info,
+                      struct frame_context *c);
+
+/* Of a guest that is debugged: what stopped it, then on with what the registers
+ * have become. A call that is under way stays as it is. */
+void
+launcher_on_trap(int number, const struct frame_info *info,
+                 struct frame_context *c)
+{
+    struct call_page *page = (void *)(uintptr_t)CALL_PAGE;
+    uint64_t *const registers[18] = {
+        &c->rax, &c->rbx, &c->rcx, &c->rdx, &c->rsi, &c->rdi,
+        &c->rbp, &c->rsp, &c->r8,  &c->r9,  &c->r10, &c->r11,
+        &c->r12, &c->r13, &c->r14, &c->r15, &c->rip, &c->rflags
+    };
+
+    put_fault(page, number, info, c);
+    __atomic_store_n(&page->stopped, 1, __ATOMIC_RELEASE);
+    (void)call3(SYS_WRITE, FD_CALL, GATE_COPY + GATE_ONE, 8);
+    (void)call3(SYS_READ, FD_DEBUG, CALL_PAGE + CALL_TAKEN, 8);
+    for (int i = 0; i < 18; i++)
+        *registers[i] = page->registers[i];
 }
 
 struct kernel_sigaction {
@@ -114,7 +148,7 @@ struct kernel_sigaction {
 };
 
 static void
-catch_faults(void)
+catch_faults(bool debug)
 {
     /* SIGILL SIGTRAP SIGBUS SIGFPE SIGSEGV SIGSYS */
     static const int numbers[] = { 4, 5, 7, 8, 11, 31 };
@@ -135,6 +169,16 @@ catch_faults(void)
                                 0, 0 };
 
         check(call6(SYS_RT_SIGACTION, a), (uint64_t)numbers[i]);
+    }
+    if (debug) {
+        /* SA_RESTART too: the call that it stops is made again */
+        const struct kernel_sigaction trap = {
+            launcher_trap, action.flags | 0x10000000, launcher_return,
+            ~UINT64_C(0)
+        };
+        const uint64_t a[6] = { 5, address_of(&trap), 0, 8, 0, 0 };
+
+        check(call6(SYS_RT_SIGACTION, a), 5);
     }
 }
 
@@ -221,22 +265,26 @@ confine(struct table *table)
     check_parent();
     table->step = STEP_CLOSE;
     check(call3(SYS_CLOSE_RANGE, 0, FD_TABLE, 0), 0);
-    check(call3(SYS_CLOSE_RANGE, FD_PAGES, UINT32_MAX, 0), 0);
+    check(call3(SYS_CLOSE_RANGE, table->debug != 0 ? FD_PAGES : FD_DEBUG,
+                UINT32_MAX, 0),
+          0);
     table->step = STEP_LIMITS;
     check(launcher_give_up_limits(), 0);
     table->step = STEP_SIGNALS;
-    catch_faults();
+    catch_faults(table->debug != 0);
 }
 
 _Noreturn void launcher_main(void);
+/* flags: TF, and it traps before the guest's first instruction */
 _Noreturn void launcher_enter(uint64_t entry, uint64_t stack,
-                              uint64_t argument);
+                              uint64_t argument, uint64_t flags);
 
 _Noreturn void
 launcher_main(void)
 {
     struct table *table = table_at();
     uint64_t entry, stack, argument;
+    bool debug;
     long result = map_at(TABLE_PLACE, TABLE_BYTES, PROT_RW, FD_TABLE, 0);
 
     while (result < 0)
@@ -253,15 +301,16 @@ launcher_main(void)
     entry = table->entry;
     stack = table->stack;
     argument = table->argument;
+    debug = table->debug != 0;
     table->step = STEP_SECCOMP;
     result = call3(SYS_MUNMAP, TABLE_PLACE, TABLE_BYTES, 0);
     if (result == 0)
-        result = launcher_filter();
+        result = launcher_filter(debug);
     while (result < 0)
         (void)call3(SYS_EXIT_GROUP, (uint64_t)-result, 0, 0);
     (void)call3(SYS_WRITE, FD_CALL, GATE_COPY + GATE_ONE, 8);
     (void)call3(SYS_READ, FD_ANSWER, CALL_PAGE + CALL_TAKEN, 8);
-    launcher_enter(entry, stack, argument);
+    launcher_enter(entry, stack, argument, debug ? 0x102 : 2);
 }
 
 __asm__(".globl _start\n"
@@ -276,10 +325,20 @@ __asm__(".globl _start\n"
         "    push $2\n"
         "    popf\n"
         "    jmp launcher_on_fault\n"
+        ".globl launcher_trap\n"
+        "launcher_trap:\n"
+        "    push $2\n"
+        "    popf\n"
+        "    jmp launcher_on_trap\n"
+        ".globl launcher_return\n"
+        "launcher_return:\n"
+        "    mov $15, %eax\n" /* SYS_RT_SIGRETURN */
+        "    syscall\n"
+        "    ud2\n"
         ".globl launcher_restorer\n"
         "launcher_restorer:\n"
         "    ud2\n"
-        /* rdi entry, rsi stack, rdx argument */
+        /* rdi entry, rsi stack, rdx argument, rcx flags */
         ".globl launcher_enter\n"
         "launcher_enter:\n"
         "    lea -8(%rsi), %rsp\n"
@@ -287,6 +346,7 @@ __asm__(".globl _start\n"
         "    mov %rdi, %rax\n"
         "    mov %rdx, %rdi\n"
         "    push %rax\n"
+        "    push %rcx\n"
         "    xor %eax, %eax\n"
         "    xor %ebx, %ebx\n"
         "    xor %ecx, %ecx\n"
@@ -301,6 +361,7 @@ __asm__(".globl _start\n"
         "    xor %r13d, %r13d\n"
         "    xor %r14d, %r14d\n"
         "    xor %r15d, %r15d\n"
+        "    popf\n"
         "    ret\n"
         ".bss\n"
         ".balign 16\n"

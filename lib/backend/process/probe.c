@@ -111,6 +111,9 @@ ulv_process_probe(const struct ulv_host *host,
     ret_caps->vcpus_max = 1;
     ret_caps->guest_address_max = ULV_PROCESS_ADDRESS_MAX;
     ret_caps->regions_max = REGIONS_MAX;
+    ret_caps->debug = ULV_DEBUG_CAN_READ | ULV_DEBUG_CAN_SET |
+                      ULV_DEBUG_CAN_BREAK | ULV_DEBUG_CAN_STEP |
+                      ULV_DEBUG_FROM_START;
     if (syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0,
                 &(uint32_t){ SECCOMP_RET_TRAP }) != 0)
         return lacks(diag, "seccomp filters");

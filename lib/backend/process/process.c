@@ -105,7 +105,7 @@ process_machine_init(void *machine, const struct ulv_machine_cfg *cfg,
     ulv_status status;
 
     m->made = true;
-    m->pages_fd = m->call_fd = m->answer_fd = -1;
+    m->pages_fd = m->call_fd = m->answer_fd = m->debug_fd = -1;
     m->cfg = *cfg;
     ulv_regions_init(&m->regions, ULV_GUEST_RAM_BASE, ULV_PROCESS_ADDRESS_MAX,
                      REGIONS_MAX);
@@ -134,7 +134,10 @@ process_machine_init(void *machine, const struct ulv_machine_cfg *cfg,
         return status;
     m->call_fd = eventfd(0, EFD_CLOEXEC);
     m->answer_fd = eventfd(0, EFD_CLOEXEC);
-    if (m->call_fd < 0 || m->answer_fd < 0)
+    if (cfg->debug != 0)
+        m->debug_fd = eventfd(0, EFD_CLOEXEC);
+    if (m->call_fd < 0 || m->answer_fd < 0 ||
+        (cfg->debug != 0 && m->debug_fd < 0))
         return ulv_process_error(diag, "eventfd");
     return ULV_OK;
 }
@@ -167,6 +170,7 @@ process_machine_fini(void *machine)
     ulv_process_close(&m->pages_fd);
     ulv_process_close(&m->call_fd);
     ulv_process_close(&m->answer_fd);
+    ulv_process_close(&m->debug_fd);
     m->made = false;
 }
 
@@ -242,7 +246,11 @@ process_vcpu_init(void *vcpu, void *machine, uint32_t idx, ulv_gpa entry,
     close_regions(v->machine);
     ulv_process_close(&v->machine->pages_fd);
     v->answered = true; /* the first run lets it in */
-    return watch_both(v, diag);
+    if (v->machine->debug_fd >= 0) {
+        v->answered = false;
+        status = ulv_process_await_entry(v, diag);
+    }
+    return status == ULV_OK ? watch_both(v, diag) : status;
 }
 
 static void
@@ -270,9 +278,8 @@ take_instruction(const struct machine *m, struct ulv_exit_fault *fault)
         ulv_process_gate);
 }
 
-/* The guest can write the page at any time: each word is read once. */
-static void
-copy_page(const struct call_page *from, struct call_page *to)
+void
+ulv_process_copy_page(const struct call_page *from, struct call_page *to)
 {
     const uint64_t *shared = (const void *)from;
     uint64_t words[sizeof(*to) / 8];
@@ -359,22 +366,30 @@ take_end(struct vcpu *v, struct ulv_exit *out)
     }
 }
 
+void
+ulv_process_take_fault(struct vcpu *v, const struct call_page *page,
+                       struct ulv_exit *out)
+{
+    v->ended = true;
+    ulv_process_kill(v); /* what says so need not have stopped */
+    out->reason = ULV_EXIT_FAULT;
+    take_fault(v->machine, page, &out->u.fault);
+}
+
 static void
 take_exit(struct vcpu *v, struct ulv_exit *out)
 {
     struct call_page page;
 
-    copy_page(v->machine->page, &page);
+    v->call_waits = false;
+    ulv_process_copy_page(v->machine->page, &page);
     if (page.kind != CALL_KIND_FAULT) {
         out->reason = ULV_EXIT_CALL;
         out->u.call.number = page.number;
         memcpy(out->u.call.argument, page.argument, sizeof(page.argument));
         return;
     }
-    v->ended = true;
-    ulv_process_kill(v); /* what says so need not have stopped */
-    out->reason = ULV_EXIT_FAULT;
-    take_fault(v->machine, &page, &out->u.fault);
+    ulv_process_take_fault(v, &page, out);
 }
 
 static ulv_status
@@ -394,6 +409,8 @@ process_vcpu_run(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *out)
         out->u.fault.kind = ULV_FAULT_KILLED;
         return ULV_OK;
     }
+    if (v->stopped && !v->held)
+        ulv_process_go_on(v);
     if (v->answered && write(v->machine->answer_fd, &one, 8) != 8)
         return ULV_E_HOST;
     v->answered = false;
@@ -404,6 +421,9 @@ process_vcpu_run(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *out)
     if ((fds[0].revents & POLLIN) != 0) {
         if (read(v->machine->call_fd, &one, 8) != 8)
             return ULV_E_HOST;
+        if (v->machine->debug_fd < 0 || !ulv_process_stopped(v, one, out))
+            take_exit(v, out);
+    } else if (v->call_waits) {
         take_exit(v, out);
     } else if ((fds[2].revents & POLLIN) != 0) {
         take_end(v, out);
@@ -431,10 +451,9 @@ process_vcpu_kick(void *vcpu)
 }
 
 /* Nothing that the guest can do keeps a SIGSTOP from it. */
-static void
-process_vcpu_hold(void *vcpu, bool hold)
+void
+ulv_process_hold(const struct vcpu *v, bool hold)
 {
-    struct vcpu *v = vcpu;
     siginfo_t info;
 
     (void)syscall(SYS_pidfd_send_signal, v->pidfd, hold ? SIGSTOP : SIGCONT,
@@ -444,6 +463,17 @@ process_vcpu_hold(void *vcpu, bool hold)
                   WSTOPPED | WEXITED | WNOWAIT) != 0 &&
            errno == EINTR)
         continue;
+}
+
+static void
+process_vcpu_hold(void *vcpu, bool hold)
+{
+    struct vcpu *v = vcpu;
+
+    v->held = hold;
+    if (!hold && v->stopped)
+        ulv_process_go_on(v);
+    ulv_process_hold(v, hold);
 }
 
 /* clock_getcpuclockid(3) makes one more call to see whether the process is
@@ -486,4 +516,7 @@ const struct ulv_backend_ops ulv_backend_process = {
     .vcpu_hold = process_vcpu_hold,
     .vcpu_event = process_vcpu_event,
     .vcpu_time = process_vcpu_time,
+    .vcpu_registers = ulv_process_registers,
+    .vcpu_set_registers = ulv_process_set_registers,
+    .vcpu_debug = ulv_process_debug,
 };

@@ -38,6 +38,7 @@ fill_table(const struct machine *m, struct table *t, const uint64_t start[3])
     t->stack = start[1];
     t->argument = start[2];
     t->other_user = may_kill_anybody();
+    t->debug = m->cfg.debug;
     t->region_count = m->regions.count;
     for (uint32_t i = 0; i < m->regions.count; i++) {
         const struct ulv_region *r = &m->regions.region[i];
@@ -57,7 +58,7 @@ fill_table(const struct machine *m, struct table *t, const uint64_t start[3])
  * They are copied above all of these first, so that none is overwritten before
  * it was moved.
  */
-#define FIXED      5
+#define FIXED      6
 #define PLACES_MAX (FIXED + REGIONS_MAX)
 
 static int
@@ -146,7 +147,12 @@ launch(struct vcpu *v, int table_fd, struct ulv_diag *diag)
 {
     struct machine *m = v->machine;
     int parent = (int)syscall(SYS_pidfd_open, getpid(), 0);
-    const int fixed[FIXED] = { table_fd, m->call_fd, m->answer_fd, m->pages_fd,
+    /* one that is not debugged closes whatever lies at FD_DEBUG */
+    const int fixed[FIXED] = { table_fd,
+                               m->call_fd,
+                               m->answer_fd,
+                               m->cfg.debug != 0 ? m->debug_fd : m->pages_fd,
+                               m->pages_fd,
                                parent };
     int copies[PLACES_MAX];
     int error = parent < 0 ? errno : 0;

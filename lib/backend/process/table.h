@@ -14,9 +14,10 @@
 #define FD_TABLE  3  /* struct table, read-write */
 #define FD_CALL   4  /* eventfd: the guest calls */
 #define FD_ANSWER 5  /* eventfd: it is answered */
-#define FD_PAGES  6  /* call page, then gate page */
-#define FD_PARENT 7  /* pidfd of the backend's process */
-#define FD_MEMORY 8  /* first memory object */
+#define FD_DEBUG  6  /* eventfd: a guest that was stopped goes on */
+#define FD_PAGES  7  /* call page, then gate page */
+#define FD_PARENT 8  /* pidfd of the backend's process */
+#define FD_MEMORY 9  /* first memory object */
 
 #define REGIONS_MAX 128u
 
@@ -59,6 +60,9 @@ struct table {
     uint64_t gate, entry, stack, argument;
     uint32_t region_count;
     uint32_t other_user; /* may become another user: it can still be killed */
+    uint32_t debug; /* SIGTRAP stops it, and it comes back from that; otherwise
+                       it has no FD_DEBUG */
+    uint32_t rsvd_;
     /* the launcher's report */
     uint32_t step;
     int32_t guest; /* process that goes on as the guest; 0: the launcher's */
@@ -79,6 +83,8 @@ struct call_page {
     int64_t code;                 /* 80: si_code */
     uint64_t error_code, address; /* 88 */
     uint64_t registers[18];       /* 104: order of struct ulv_registers */
+    uint64_t stopped; /* 248: 1: by SIGTRAP, with these registers, and with
+                         those that lie there then it goes on */
 };
 
 #define CALL_TAKEN 64

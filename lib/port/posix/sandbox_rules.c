@@ -120,6 +120,7 @@ static const struct ulv_sandbox_rule rules[] = {
     EQUAL(PROCESS, pidfd_send_signal, 1, SIGKILL),
     EQUAL(PROCESS, pidfd_send_signal, 1, SIGSTOP),
     EQUAL(PROCESS, pidfd_send_signal, 1, SIGCONT),
+    EQUAL(PROCESS, pidfd_send_signal, 1, SIGTRAP), /* of one that is debugged */
     EQUAL(PROCESS, waitid, 0, P_PIDFD),
 #ifdef ULV_SANITIZED
 #define LIBRARY (EVERY | ULV_SANDBOX_SANITIZERS)
