@@ -105,6 +105,46 @@ ULV_API ulv_status ulv_posix_save(ulv_system *system, ulv_id partition,
                                   const char *path, uint32_t rounds,
                                   struct ulv_diag *diag);
 
+/**
+ * Start a stub for gdb, as ulv_debug_start(), on a Unix socket that is made
+ * under a path, for its owner only (mode 0600), and removed when the stub is
+ * stopped: "target remote PATH" in gdb.
+ *
+ * @param system     a system made with this host
+ * @param partition  a guest partition
+ * @param path       nothing may be there; at most 107 bytes
+ * @param flags      as of ulv_debug_start()
+ * @param diag       NULL or where the failure is explained
+ *
+ * Errors:  those of ulv_debug_start()
+ *          ULV_E_EXISTS  something is there
+ *          ULV_E_LIMIT, ULV_E_ARG, ULV_E_NOT_FOUND, ULV_E_DENIED  the path
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API ulv_status ulv_posix_debug(ulv_system *system, ulv_id partition,
+                                   const char *path, uint32_t flags,
+                                   struct ulv_diag *diag);
+
+/**
+ * The same on a socket that listens already, of any family: whoever made it
+ * has seen to who may connect.
+ *
+ * @param system     a system made with this host
+ * @param partition  a guest partition
+ * @param fd         stays the caller's
+ * @param flags      as of ulv_debug_start()
+ * @param diag       NULL or where the failure is explained
+ *
+ * Errors:  those of ulv_debug_start();  ULV_E_ARG  it does not listen
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API ulv_status ulv_posix_debug_listening(ulv_system *system,
+                                             ulv_id partition, int fd,
+                                             uint32_t flags,
+                                             struct ulv_diag *diag);
+
 #ifdef __cplusplus
 }
 #endif

@@ -16,6 +16,7 @@
 #define ULTRAVISOR_ULTRAVISOR_H
 
 #include <ultravisor/channel.h>
+#include <ultravisor/debug.h>
 #include <ultravisor/event.h>
 #include <ultravisor/fault.h>
 #include <ultravisor/partition.h>

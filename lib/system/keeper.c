@@ -263,6 +263,7 @@ static const struct {
     { SAY_ENDED, ULV_PARTITION_GUEST },
     { SAY_NOT_STARTED, ULV_PARTITION_GUEST },
     { SAY_SAVED, ULV_PARTITION_GUEST },
+    { SAY_STOPPED, ULV_PARTITION_GUEST },
     { SAY_CONSOLE, ULV_PARTITION_IO },
     { SAY_FLUSHED, ULV_PARTITION_IO },
     { SAY_HELD, ULV_PARTITION_IO },
@@ -516,6 +517,10 @@ hear_one(struct keeper *k, struct keeper_partition *from,
         break;
     case SAY_SAVED:
         hear_saved(from, &say->u.order_done);
+        break;
+    case SAY_STOPPED:
+        if (k->stopped != NULL)
+            k->stopped(k->self, from->id, heard);
         break;
     case SAY_HELD:
         hear_held(k, from, say->u.object);

@@ -69,6 +69,8 @@ struct keeper_partition {
     uint32_t state; /* ULV_STATE_* */
     ulv_id image;   /* number it is started from */
     uint32_t restarts; /* that it may have: its image is kept while it runs */
+    uint32_t debug; /* DEBUG_READY or DEBUG_HOLD: what its runs begin with */
+    bool debug_made; /* this run did */
     struct keeper_save *save; /* borrowed: who waits for what it is saved as */
     struct ulv_end end;
     uint32_t ending; /* ENDING_* */
@@ -153,6 +155,9 @@ struct keeper {
     bool can_remap;        /* the backend: beside a guest that runs */
     /* for role.hear_state of monitors in process; NULL until one is saved */
     ulv_status (*hear_state)(struct role *role, struct heard *heard);
+    /* the same: role.debug; and what a guest's monitor says of a halt */
+    const struct role_debug *debug;
+    void (*stopped)(void *self, ulv_id partition, const struct heard *heard);
     uint32_t threads_from; /* as in struct ulv_system_opts, 0 resolved */
     ulv_nsec settle_limit; /* how long a role may take to follow */
     uint64_t settled;      /* revision up to which everybody has followed */

@@ -129,6 +129,7 @@ start_somewhere(struct keeper *k, struct keeper_partition *p,
         return ulv_fail(diag, status, p->id, 0, 0, "%s: no memory for its role",
                         p->name);
     p->role->hear_state = k->hear_state;
+    p->role->debug = k->debug;
     return ULV_OK;
 }
 

@@ -11,6 +11,7 @@
 
 #include <ultravisor/abi/command.h>
 #include <ultravisor/partition.h>
+#include <ultravisor/sys/backend.h>
 #include <ultravisor/sys/host.h>
 
 #include "database/database.h"
@@ -46,6 +47,7 @@
 #define SAY_RESTORE        23u /* in place of START; handle: what it wrote */
 #define SAY_HOLD           24u /* to I/O: serve this channel no more, say so */
 #define SAY_LET            25u /* to I/O: take it up where its rings stand */
+#define SAY_DEBUG          26u /* to a monitor; tail: say_registers */
 #define SAY_RETURNED       18u /* to the ultravisor: a guest gave memory back */
 
 /* ---- role to keeper ------------------------------------------------------ */
@@ -71,7 +73,18 @@
 #define SAY_SAVED       48u /* a monitor: it wrote ticket bytes, or could not */
 #define SAY_HELD        49u /* an I/O partition: it does not serve it */
 
+#define SAY_STOPPED     50u /* a monitor: a debugger's guest stands; tail:
+                               registers of the processors that are known */
+
 #define SAY_TAIL_MAX 40960u
+
+/* SAY_DEBUG. Before SAY_START: the guest can be debugged, and is held before
+ * its first instruction; later: halt it, let it go on as said, let it be. */
+#define DEBUG_READY 1u
+#define DEBUG_HOLD  2u
+#define DEBUG_HALT  3u
+#define DEBUG_GO    4u
+#define DEBUG_LET   5u
 
 /* SAY_SAVE: write what the monitor knows; keep account of the pages that are
  * written, or no more; write which were, a bit each, in ascending order. */
@@ -160,6 +173,22 @@ struct say_event {
     char text[192];
 };
 
+struct say_debug {
+    uint32_t action; /* DEBUG_* */
+    uint32_t rsvd_;
+    uint64_t run, step; /* processors, a bit each */
+    struct ulv_debug debug;
+};
+struct say_registers {
+    uint32_t processor, rsvd_;
+    struct ulv_registers registers;
+};
+struct say_stopped {
+    uint32_t processor, cause; /* ULV_DEBUG_*; 0: asked to */
+    uint64_t address;
+    uint64_t there, known; /* processors, a bit each */
+};
+
 struct say {
     uint32_t kind;
     uint32_t tail_bytes; /* after this struct */
@@ -179,6 +208,8 @@ struct say {
         struct say_ready ready;
         struct say_console console;
         struct say_event event;
+        struct say_debug debug;
+        struct say_stopped stopped;
         struct ulv_end end;
     } u;
 };

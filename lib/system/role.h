@@ -47,6 +47,13 @@ struct role {
     ulv_status (*confine_thread)(const struct role *role, const char *backend);
     /* NULL, or ulv_role_state_hear(): of a monitor whose guest can be saved. */
     ulv_status (*hear_state)(struct role *role, struct heard *heard);
+    /* NULL, or &ulv_role_debug: of a monitor whose guest can be debugged. */
+    const struct role_debug *debug;
+};
+
+struct role_debug {
+    ulv_status (*hear)(struct role *role, const struct heard *heard);
+    void (*step)(struct role *role); /* after each step of the monitor */
 };
 
 extern const struct role_ops ulv_role_ultravisor, ulv_role_operations,

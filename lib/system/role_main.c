@@ -79,6 +79,7 @@ main(void)
         role->confine = confine;
         role->confine_thread = confine_thread;
         role->hear_state = ulv_role_state_hear;
+        role->debug = &ulv_role_debug;
         status = work(host, waits, &role);
     }
     ulv_role_destroy(role);

@@ -161,6 +161,9 @@ monitor_hear(struct role *role, struct heard *heard)
     case SAY_STOP:
         ulv_monitor_kill(r->monitor);
         return ULV_OK;
+    case SAY_DEBUG:
+        return role->debug == NULL ? ULV_E_PEER_PROTOCOL
+                                   : role->debug->hear(role, heard);
     default:
         if (role->hear_state != NULL)
             return role->hear_state(role, heard);
@@ -221,6 +224,8 @@ monitor_step(struct role *role, struct role_need *need)
     if (!r->started || r->reported)
         return;
     state = ulv_monitor_step(r->monitor, budget, &deadline);
+    if (role->debug != NULL)
+        role->debug->step(role);
     if (r->beside)
         tell_used(r, need, state == ULV_MONITOR_ENDED);
     switch (state) {

@@ -28,4 +28,7 @@ void ulv_role_monitor_started(struct monitor_role *r, ulv_status status,
 /* For role.hear_state: SAY_SAVE and SAY_RESTORE. */
 ulv_status ulv_role_state_hear(struct role *role, struct heard *heard);
 
+/* For role.debug: SAY_DEBUG and SAY_STOPPED (role_debug.c). */
+extern const struct role_debug ulv_role_debug;
+
 #endif

@@ -325,6 +325,8 @@ ulv_system_destroy(ulv_system *system)
     if (system == NULL)
         return;
     host = system->host;
+    if (system->debug_fini != NULL)
+        system->debug_fini(system);
     while (system->channels != NULL)
         ulv_channel_close(system->channels);
     ulv_command_client_fini(&system->client);
@@ -356,6 +358,8 @@ turn(ulv_system *system, struct role_need *need)
     for (struct ulv_channel *c = system->channels; c != NULL; c = c->next)
         need->again |= c->wire.host != NULL && ulv_wire_take(&c->wire);
     ulv_keeper_step(&system->keeper, need);
+    if (system->debug_step != NULL)
+        system->debug_step(system, need);
 }
 
 /* The wait set is ready at the latest then; 0: now, by an event, which costs

@@ -58,6 +58,11 @@ struct ulv_system {
     struct ulv_fault_record *faults[ULV_FAULTS_KEPT]; /* or NULL */
     uint64_t fault_sequence; /* of the last one */
     struct ulv_channel *channels;
+    /* stubs for debuggers, and what is done with them: debug.c, where one was
+     * started */
+    struct debugger *debuggers;
+    void (*debug_step)(ulv_system *system, struct role_need *need);
+    void (*debug_fini)(ulv_system *system);
 };
 
 /* Step until done returns true. PEER_GONE: the role it hangs on is dead. */

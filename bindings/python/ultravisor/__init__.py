@@ -73,6 +73,20 @@ class Partition:
         checked(lib.ulv_posix_save, self.host._system, self.id,
                 ffi.new("char[]", os.fsencode(path)), rounds)
 
+    def debug(self, path, hold=False):
+        """Start a stub for gdb on a Unix socket: "target remote PATH". hold:
+        the guest waits before its first instruction until a debugger lets it
+        go on."""
+        checked(lib.ulv_posix_debug, self.host._system, self.id,
+                ffi.new("char[]", os.fsencode(path)),
+                C.ULV_DEBUG_HOLD if hold else 0)
+
+    def debug_stop(self):
+        """End the stub; a debugger is disconnected, the guest goes on."""
+        status = lib.ulv_debug_stop(self.host._system, self.id)
+        if status != 0:
+            raise Error(status, ffi.new("struct ulv_diag *"))
+
     def restore(self, path):
         """In place of a start: go on where a partition was saved."""
         source, _keep = _source(path)

@@ -31,6 +31,8 @@ def parse(command, arguments):
     if command == "run":
         parser.add_argument("--memory", default="64M")
         parser.add_argument("--processors", type=int, default=1)
+        parser.add_argument("--gdb", metavar="PATH", help="wait there for gdb "
+                            "(target remote PATH) before the first instruction")
     return parser.parse_args(arguments)
 
 
@@ -98,6 +100,8 @@ def run(arguments):
     def work(host):
         guest = make(host, "guest", options.memory, options.processors,
                      options)
+        if options.gdb is not None:
+            guest.debug(options.gdb, hold=True)
         guest.start(options.file)
         return attend(host, guest, options)
     return with_host(options, 0, work)

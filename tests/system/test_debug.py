@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""Guests under Debian's gdb, by the socket of a stub."""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import stat
+import subprocess
+import tempfile
+import time
+
+from common import IMAGES, PATIENCE, SystemTest, each_kind
+
+import ultravisor
+from ultravisor import C
+
+GDB = shutil.which("gdb")
+
+
+class Debug(SystemTest):
+    def setUp(self):
+        super().setUp()
+        if GDB is None:
+            self.skipTest("there is no gdb")
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = pathlib.Path(folder.name) / "gdb.socket"
+
+    @contextlib.contextmanager
+    def host(self, backend, in_process):
+        with ultravisor.open(backend=backend, in_process=in_process,
+                             memory="64M") as host:
+            yield host
+
+    def gdb(self, host, image, *commands):
+        """What gdb says in a session of these commands, while the system is
+        stepped."""
+        words = [GDB, "--batch", "-nx", "-ex", "set confirm off",
+                 "-ex", f"set remotetimeout {PATIENCE}",
+                 "-ex", f"target remote {self.path}"]
+        for command in commands:
+            words += ["-ex", command]
+        words.append(str(IMAGES / image))
+        with tempfile.TemporaryFile("w+") as said:
+            process = subprocess.Popen(words, stdin=subprocess.DEVNULL,
+                                       stdout=said, stderr=subprocess.STDOUT)
+            until = time.monotonic() + PATIENCE
+            while process.poll() is None and time.monotonic() < until:
+                host.step(0.02)
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+                said.seek(0)
+                self.fail("gdb did not end: " + said.read())
+            for _ in range(3):
+                host.step(0.01)
+            said.seek(0)
+            return said.read()
+
+    @each_kind
+    def test_a_running_guest(self, backend, in_process):
+        """Attached to while it runs: registers, memory; it goes on after."""
+        with self.host(backend, in_process) as host:
+            guest = self.guest(host, "web")
+            guest.debug(self.path)
+            self.assertEqual(stat.S_IMODE(os.stat(self.path).st_mode), 0o600)
+            guest.start(IMAGES / "counter.elf")
+            for _ in range(3):
+                host.step(0.02)
+            said = self.gdb(host, "counter.elf", "info registers rip rsp",
+                            "print/x *(unsigned long *)0x500000 != 0",
+                            "info threads")
+            self.assertRegex(said, r"rip +0x[0-9a-f]+", said)
+            self.assertRegex(said, r"rsp +0x[0-9a-f]+", said)
+            self.assertIn("$1 = 0x1", said)
+            before = int.from_bytes(guest.read(0x500000, 8), "little")
+            for _ in range(5):
+                host.step(0.02)
+            self.assertGreater(
+                int.from_bytes(guest.read(0x500000, 8), "little"), before)
+            guest.debug_stop()
+            self.assertFalse(self.path.exists())
+            guest.stop()
+
+    @each_kind
+    def test_held_from_the_start(self, backend, in_process):
+        """Nothing was carried out before the debugger says so; breakpoints,
+        steps, registers and memory that are set."""
+        with self.host(backend, in_process) as host:
+            guest = self.guest(host, "web")
+            guest.debug(self.path, hold=True)
+            guest.start(IMAGES / "hello.elf")
+            for _ in range(3):
+                host.step(0.02)
+            said = self.gdb(
+                host, "hello.elf", "print/x $rip == (unsigned long)&_start",
+                "print $rdi != 0", "break guest_main", "continue",
+                "print $rip == (unsigned long)&guest_main",
+                "x/1xb &guest_main", "set $before = $rip", "stepi",
+                "print $rip > $before && $rip - $before < 16",
+                "set $rax = 0x1234567890abcdef", "print/x $rax", "stepi",
+                "delete", "detach")
+            self.assertIn("Breakpoint 1, ", said)
+            for number, value in ((1, "0x1"), (2, "1"), (3, "1"), (4, "1"),
+                                  (5, "0x1234567890abcdef")):
+                self.assertIn(f"${number} = {value}\n", said)
+            self.assertNotRegex(said, r"guest_main>:\s+0xcc", said)
+            self.assertEqual(self.wait(host, guest).code, 42)
+
+    @each_kind
+    def test_a_faulted_guest(self, backend, in_process):
+        """Registers and memory are there after the end; nothing goes on."""
+        with self.host(backend, in_process) as host:
+            guest = self.guest(host, "web")
+            guest.debug(self.path)
+            guest.start(IMAGES / "undefined.elf")
+            self.wait(host, guest)
+            said = self.gdb(host, "undefined.elf", "x/1xh $rip",
+                            "monitor fault", "stepi", "continue",
+                            "set $rax = 1")
+            self.assertRegex(said, r":\s+0x0b0f", said)
+            self.assertIn("not allowed at", said)
+            self.assertIn("rflags", said)
+            self.assertIn("the guest has ended", said)
+
+    @each_kind
+    def test_it_faults_under_the_debugger(self, backend, in_process):
+        with self.host(backend, in_process) as host:
+            guest = self.guest(host, "web")
+            guest.debug(self.path, hold=True)
+            guest.start(IMAGES / "divide.elf")
+            said = self.gdb(host, "divide.elf", "continue", "x/i $rip")
+            self.assertIn("SIGFPE", said)
+            self.assertRegex(said, r"\s(i?div)", said)
+
+    @each_kind
+    def test_it_ends_under_the_debugger(self, backend, in_process):
+        with self.host(backend, in_process) as host:
+            guest = self.guest(host, "web")
+            guest.debug(self.path, hold=True)
+            guest.start(IMAGES / "hello.elf")
+            said = self.gdb(host, "hello.elf", "continue")
+            self.assertIn("exited with code 052", said)
+            guest.start(IMAGES / "hello.elf")
+            said = self.gdb(host, "hello.elf", "kill")
+            self.assertIn("killed", said)
+            self.assertEqual(self.wait(host, guest).reason,
+                             C.ULV_END_REASON_KILLED)
