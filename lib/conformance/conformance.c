@@ -10,7 +10,7 @@ static const char *const groups[] = {
     "lifecycle", "memory",    "calls", "faults",    "budget",
     "kicks",     "pause",     "registers", "hold",  "doorbells",
     "processors", "exhaustion", "churn", "save",    "track",
-    "interrupts",
+    "interrupts", "debug",
 };
 
 /* In the order in which they are run: what others build on first. */
@@ -28,6 +28,7 @@ static const struct case_list *const lists[] = {
     &ulv_kit_doorbells,
     &ulv_kit_save,
     &ulv_kit_track,
+    &ulv_kit_debug,
     &ulv_kit_processors,
     &ulv_kit_interrupt_cases,
     &ulv_kit_bells,
@@ -111,6 +112,16 @@ missing(const struct kit *k, uint32_t needs)
         { NEEDS_THREADED, k->caps.can_thread != 0, "caps.can_thread is 0" },
         { NEEDS_SAVE, k->caps.can_save != 0, "caps.can_save is 0" },
         { NEEDS_TRACK, k->caps.can_track != 0, "caps.can_track is 0" },
+        { NEEDS_LOOK, (k->caps.debug & ULV_DEBUG_CAN_READ) != 0,
+          "caps.debug has no ULV_DEBUG_CAN_READ" },
+        { NEEDS_SET, (k->caps.debug & ULV_DEBUG_CAN_SET) != 0,
+          "caps.debug has no ULV_DEBUG_CAN_SET" },
+        { NEEDS_BREAK, (k->caps.debug & ULV_DEBUG_CAN_BREAK) != 0,
+          "caps.debug has no ULV_DEBUG_CAN_BREAK" },
+        { NEEDS_STEP, (k->caps.debug & ULV_DEBUG_CAN_STEP) != 0,
+          "caps.debug has no ULV_DEBUG_CAN_STEP" },
+        { NEEDS_WATCH, (k->caps.debug & ULV_DEBUG_CAN_WATCH) != 0,
+          "caps.debug has no ULV_DEBUG_CAN_WATCH" },
         { NEEDS_TIME, k->ops->vcpu_time != NULL, "it has no vcpu_time" },
         { NEEDS_INTERRUPT, k->caps.can_interrupt != 0,
           "caps.can_interrupt is 0" },

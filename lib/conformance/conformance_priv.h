@@ -161,6 +161,11 @@ struct kit {
 #define NEEDS_INTERRUPT UINT32_C(8192)
 #define NEEDS_BIND      UINT32_C(16384)
 #define NEEDS_SLEEP     UINT32_C(32768)
+#define NEEDS_LOOK      UINT32_C(65536)
+#define NEEDS_SET       UINT32_C(131072)
+#define NEEDS_BREAK     UINT32_C(262144)
+#define NEEDS_STEP      UINT32_C(524288)
+#define NEEDS_WATCH     UINT32_C(1048576)
 
 struct test_case {
     const char *name;
@@ -177,9 +182,9 @@ struct case_list {
 extern const struct case_list ulv_kit_lifecycle, ulv_kit_memory,
     ulv_kit_remapping, ulv_kit_call_cases, ulv_kit_faults, ulv_kit_budget,
     ulv_kit_kicks, ulv_kit_pause, ulv_kit_register_cases, ulv_kit_hold,
-    ulv_kit_doorbells, ulv_kit_save, ulv_kit_track, ulv_kit_processors,
-    ulv_kit_exhaustion, ulv_kit_churn, ulv_kit_interrupt_cases,
-    ulv_kit_bells;
+    ulv_kit_doorbells, ulv_kit_save, ulv_kit_track, ulv_kit_debug,
+    ulv_kit_processors, ulv_kit_exhaustion, ulv_kit_churn,
+    ulv_kit_interrupt_cases, ulv_kit_bells;
 
 /* ---- conformance.c ------------------------------------------------------- */
 
@@ -219,6 +224,7 @@ struct setup {
     uint32_t threads;
     uint32_t interrupts;
     uint64_t gate; /* 0: ULV_GUEST_GATE */
+    uint32_t debug;
     bool (*call)(void *self, const struct ulv_exit_call *call,
                  int64_t *ret_status, uint64_t *ret_value);
     void *self;

@@ -130,6 +130,7 @@ ulv_kit_try_machine(struct stage *s, const struct guest *guest,
         .gate = setup->gate != 0 ? setup->gate : ULV_GUEST_GATE,
         .launcher = k->opts->launcher,
         .call = setup->call,
+        .debug = setup->debug,
         .self = setup->self,
     };
     ulv_status status;
@@ -252,7 +253,7 @@ ulv_kit_run_once(struct stage *s, uint32_t idx, ulv_nsec budget_ns,
     if (status != ULV_OK)
         return ulv_kit_fail(s->kit, "vcpu_run said %s",
                             ulv_status_name(status));
-    if (ret->reason > ULV_EXIT_ENDED)
+    if (ret->reason > ULV_EXIT_DEBUG)
         return ulv_kit_fail(s->kit, "exit reason %u, which there is not",
                             (uint64_t)ret->reason);
     return true;

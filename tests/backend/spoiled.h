@@ -25,7 +25,7 @@ struct spoil_list {
 };
 
 extern const struct spoil_list machine_spoils, run_spoils, state_spoils,
-    interrupt_spoils;
+    interrupt_spoils, debug_spoils;
 
 /* The backend with that done to it; good until the next call. */
 const struct ulv_backend_ops *spoil(const struct ulv_backend_ops *real,

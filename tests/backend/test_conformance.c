@@ -248,7 +248,8 @@ test_conformance__groups_have_names_and_cases(void **state)
 
 static const struct spoil_list *const lists[] = { &machine_spoils, &run_spoils,
                                                   &state_spoils,
-                                                  &interrupt_spoils };
+                                                  &interrupt_spoils,
+                                                  &debug_spoils };
 
 static void
 report_untried(void *self, const struct ulv_conformance_result *result)

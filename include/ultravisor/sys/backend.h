@@ -340,9 +340,11 @@ struct ulv_backend_ops {
     ulv_status (*vcpu_set_registers)(void *vcpu,
                                      const struct ulv_registers *registers);
     /* In place of what was asked for before; borrowed for the call. After an
-     * exit DEBUG it stands there, and goes on when it runs again; a step is
-     * asked for anew each time. UNSUPPORTED: caps.debug lacks that; LIMIT: more
-     * points than the processor has; ARG: it has none of that shape. */
+     * exit DEBUG it stands there, and goes on when it runs again: an int3 or a
+     * point EXECUTE that is still there is met again. A step is asked for anew
+     * each time; one that calls is over when the call is answered. UNSUPPORTED:
+     * caps.debug lacks that; LIMIT: more points than the processor has; ARG: it
+     * has none of that shape. */
     ulv_status (*vcpu_debug)(void *vcpu, const struct ulv_debug *debug);
 };
 

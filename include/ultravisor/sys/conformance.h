@@ -49,7 +49,8 @@ extern "C" {
 #define ULV_CONFORMANCE_SAVE       UINT32_C(0x2000) /* and restore elsewhere */
 #define ULV_CONFORMANCE_TRACK      UINT32_C(0x4000) /* pages written */
 #define ULV_CONFORMANCE_INTERRUPTS UINT32_C(0x8000) /* and their handlers */
-#define ULV_CONFORMANCE_ALL        UINT32_C(0xffff)
+#define ULV_CONFORMANCE_DEBUG      UINT32_C(0x10000) /* vcpu_debug */
+#define ULV_CONFORMANCE_ALL        UINT32_C(0x1ffff)
 
 /* What a guest of the backend is made of. */
 #define ULV_CONFORMANCE_X86   UINT32_C(0) /* 64-bit code, run at CPL3 */

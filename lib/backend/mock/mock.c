@@ -50,6 +50,9 @@ struct vcpu {
     bool handles;     /* vector, and goes on where it was */
     uint32_t vector;
     struct place before;
+    struct ulv_debug debug;
+    uint32_t due; /* ULV_DEBUG_*: to be told when it is run again; 0: nothing */
+    uint64_t due_address;
 };
 
 /* Time that the host's clock would not know of. */
@@ -93,6 +96,9 @@ mock_probe(const struct ulv_host *host, struct ulv_backend_caps *ret_caps,
     ret_caps->can_save = 1;
     ret_caps->state_bytes_max = sizeof(struct state);
     ret_caps->can_interrupt = 1;
+    ret_caps->debug = ULV_DEBUG_CAN_READ | ULV_DEBUG_CAN_SET |
+                      ULV_DEBUG_CAN_BREAK | ULV_DEBUG_CAN_STEP |
+                      ULV_DEBUG_CAN_WATCH;
     ulv_string_copy(ret_caps->version, sizeof(ret_caps->version), "script");
     return ULV_OK;
 }
@@ -345,20 +351,135 @@ call(struct vcpu *v, const struct ulv_mock_step *step, struct ulv_exit *out)
     v->now.at += sizeof(*step);
 }
 
+/* ---- a debugger ---------------------------------------------------------- */
+
+#define INT3 0xccu /* as the first byte of a step */
+
+static bool
+stand(struct vcpu *v, struct ulv_exit *out, uint32_t cause, uint64_t address)
+{
+    memset(out, 0, sizeof(*out));
+    out->reason = ULV_EXIT_DEBUG;
+    out->u.debug.cause = cause;
+    out->u.debug.address = address;
+    v->due = 0;
+    v->debug.step = 0;
+    return true;
+}
+
+static const struct ulv_debug_point *
+point_at(const struct vcpu *v, bool execute, uint64_t address, uint64_t bytes)
+{
+    for (uint32_t i = 0; i < v->debug.point_count; i++) {
+        const struct ulv_debug_point *p = &v->debug.point[i];
+
+        if ((p->type == ULV_DEBUG_EXECUTE) == execute &&
+            ulv_ranges_overlap(p->address, p->bytes, address, bytes))
+            return p;
+    }
+    return NULL;
+}
+
+/* Whether it stands before this step. */
+static bool
+stands_before(struct vcpu *v, const struct ulv_mock_step *step,
+              struct ulv_exit *out)
+{
+    const struct ulv_debug_point *p;
+
+    if (v->debug.on == 0)
+        return false;
+    if ((step->kind & 0xff) == INT3)
+        return stand(v, out, ULV_DEBUG_INT3, 0);
+    p = point_at(v, true, v->now.at, 1);
+    return p != NULL && stand(v, out, p->type, p->address);
+}
+
+/* What the debugger is to hear of a step that was just carried out. */
+static void
+note_step(struct vcpu *v, const struct ulv_mock_step *step)
+{
+    const struct ulv_debug_point *p = NULL;
+
+    if (v->debug.on == 0)
+        return;
+    if (step->kind == ULV_MOCK_STORE)
+        p = point_at(v, false, step->argument[0], 8);
+    if (p != NULL) {
+        v->due = p->type;
+        v->due_address = p->address;
+    } else if (v->debug.step != 0) {
+        v->due = ULV_DEBUG_STEP;
+        v->due_address = 0;
+    }
+}
+
+static ulv_status
+mock_vcpu_registers(void *vcpu, struct ulv_registers *ret)
+{
+    memset(ret, 0, sizeof(*ret));
+    ret->rip = ((const struct vcpu *)vcpu)->now.at;
+    return ULV_OK;
+}
+
+static ulv_status
+mock_vcpu_set_registers(void *vcpu, const struct ulv_registers *registers)
+{
+    struct vcpu *v = vcpu;
+
+    v->now.at = registers->rip;
+    v->now.loop_at = 0;
+    v->now.run_until = 0;
+    return ULV_OK;
+}
+
+static ulv_status
+mock_vcpu_debug(void *vcpu, const struct ulv_debug *debug)
+{
+    struct vcpu *v = vcpu;
+
+    if (debug->point_count > ULV_DEBUG_POINTS_MAX)
+        return ULV_E_LIMIT;
+    for (uint32_t i = 0; i < debug->point_count; i++) {
+        const struct ulv_debug_point *p = &debug->point[i];
+
+        if (p->type < ULV_DEBUG_EXECUTE || p->type > ULV_DEBUG_ACCESS ||
+            p->bytes > 8 || !ulv_is_power_of_two(p->bytes) ||
+            p->address % p->bytes != 0 ||
+            (p->type == ULV_DEBUG_EXECUTE && p->bytes != 1))
+            return ULV_E_ARG;
+    }
+    v->debug = *debug;
+    v->due = 0;
+    return ULV_OK;
+}
+
+/* ---- steps --------------------------------------------------------------- */
+
+/* false: there is none, which is a fault. */
+static bool
+fetch(struct vcpu *v, struct ulv_mock_step *ret, struct ulv_exit *out)
+{
+    const uint8_t *at = ulv_regions_at(&v->machine->regions, v->now.at,
+                                       sizeof(*ret), ULV_GUEST_EXECUTE);
+
+    if (at == NULL)
+        fault(v, out, ULV_FAULT_EXECUTE, v->now.at);
+    else
+        memcpy(ret, at, sizeof(*ret));
+    return at != NULL;
+}
+
 /* Carry out one step. Returns whether the vcpu comes back. */
 static bool
 one_step(struct vcpu *v, ulv_nsec budget, struct ulv_exit *out)
 {
     struct ulv_mock_step step;
     const struct ulv_regions *r = &v->machine->regions;
-    const uint8_t *at =
-        ulv_regions_at(r, v->now.at, sizeof(step), ULV_GUEST_EXECUTE);
 
-    if (at == NULL) {
-        fault(v, out, ULV_FAULT_EXECUTE, v->now.at);
+    if (!fetch(v, &step, out) || stands_before(v, &step, out))
         return true;
-    }
-    memcpy(&step, at, sizeof(step));
+    note_step(v, &step);
     switch (step.kind) {
     case ULV_MOCK_CALL:
     case ULV_MOCK_VECTOR:
@@ -421,6 +542,8 @@ mock_vcpu_run(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *out)
         return ULV_OK;
     }
     for (uint32_t i = 0; i < STEPS_A_RUN && budget_ns != 0; i++) {
+        if (v->due != 0)
+            return (void)stand(v, out, v->due, v->due_address), ULV_OK;
         interrupt(v);
         if (one_step(v, budget_ns, out))
             return ULV_OK;
@@ -513,6 +636,9 @@ const struct ulv_backend_ops ulv_backend_mock = {
     .vcpu_run = mock_vcpu_run,
     .vcpu_answer = mock_vcpu_answer,
     .vcpu_kick = mock_vcpu_kick,
+    .vcpu_registers = mock_vcpu_registers,
+    .vcpu_set_registers = mock_vcpu_set_registers,
+    .vcpu_debug = mock_vcpu_debug,
     .vcpu_save = mock_vcpu_save,
     .vcpu_restore = mock_vcpu_restore,
     .state_check = mock_state_check,
