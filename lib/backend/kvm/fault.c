@@ -54,11 +54,13 @@ ulv_kvm_exception(struct vcpu *v, struct ulv_exit *out)
     uint64_t frame[6]; /* error, rip, cs, rflags, rsp, ss */
     struct kvm_sregs sregs;
 
-    v->ended = true;
-    out->reason = ULV_EXIT_FAULT;
     memcpy(frame, m->low + STACK + (v->idx + 1) * STACK_ROOM - sizeof(frame),
            sizeof(frame));
     fault->vector = (uint32_t)((regs->rip - STUBS) / STUB_BYTES) & 255;
+    if (ulv_kvm_debug_exception(v, fault->vector, frame, out))
+        return;
+    v->ended = true;
+    out->reason = ULV_EXIT_FAULT;
     fault->error_code = pushes_error(fault->vector) ? frame[0] : 0;
     ulv_kvm_take_registers(regs, &fault->registers);
     fault->registers.rip = frame[1];

@@ -111,6 +111,8 @@ kvm_probe(const struct ulv_host *host, struct ulv_backend_caps *ret_caps,
     ret_caps->state_bytes_max = STATE_BYTES_MAX;
     ret_caps->can_track = 1;
     ret_caps->can_interrupt = ulv_kvm_interrupts_can(fd);
+    if (ulv_kvm_has_all(fd, &(const long){ KVM_CAP_SET_GUEST_DEBUG }, 1))
+        ret_caps->debug = ulv_kvm_debug_caps();
     ulv_string_copy(ret_caps->version, sizeof(ret_caps->version),
                     "KVM API 12");
     (void)close(fd);
@@ -509,6 +511,8 @@ const struct ulv_backend_ops ulv_backend_kvm = {
     .vcpu_save = ulv_kvm_vcpu_save,
     .vcpu_restore = ulv_kvm_vcpu_restore,
     .state_check = ulv_kvm_state_check,
+    .vcpu_set_registers = ulv_kvm_vcpu_set_registers,
+    .vcpu_debug = ulv_kvm_vcpu_debug,
     .track = kvm_track,
     .collect = kvm_collect,
     .vcpu_handler = ulv_kvm_vcpu_handler,

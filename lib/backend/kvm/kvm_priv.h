@@ -119,6 +119,7 @@ struct vcpu {
     bool ended;
     bool sleeps;       /* since it had so many interrupts */
     uint64_t slept_at;
+    struct ulv_debug debug; /* what KVM was asked for */
 };
 
 /* kvm.c: before the first run */
@@ -172,6 +173,8 @@ ulv_status ulv_kvm_stay(struct vcpu *v, ulv_nsec budget_ns);
 ulv_status ulv_kvm_vcpu_init(void *vcpu, void *machine, uint32_t idx,
                              ulv_gpa entry, ulv_gpa stack, uint64_t argument,
                              struct ulv_diag *diag);
+/* By QEMU: it lacks some of what a processor does for its guests. */
+bool ulv_kvm_is_emulated(void);
 /* Of the task in TR, which has a guest's permissions for ports. */
 uint8_t ulv_kvm_task_type(void);
 void ulv_kvm_vcpu_fini(void *vcpu);
@@ -209,6 +212,17 @@ ulv_status ulv_kvm_vcpu_restore(void *vcpu, const void *state, size_t bytes,
                                 struct ulv_diag *diag);
 ulv_status ulv_kvm_state_check(const struct ulv_host *host, const void *state,
                                size_t bytes, struct ulv_diag *diag);
+
+/* debug.c */
+uint32_t ulv_kvm_debug_caps(void);
+ulv_status ulv_kvm_vcpu_set_registers(void *vcpu,
+                                      const struct ulv_registers *from);
+ulv_status ulv_kvm_vcpu_debug(void *vcpu, const struct ulv_debug *debug);
+void ulv_kvm_debug_exit(struct vcpu *v, struct ulv_exit *out);
+/* An exception that came to the guest, with its frame: whether it is what a
+ * debugger asked for. */
+bool ulv_kvm_debug_exception(struct vcpu *v, uint32_t vector,
+                             const uint64_t frame[6], struct ulv_exit *out);
 
 /* fault.c: what a HLT in a stub, or another exit, means */
 bool ulv_kvm_is_exception(const struct kvm_run *run);

@@ -54,6 +54,22 @@ segment(uint16_t selector, uint8_t type, uint8_t dpl, bool code)
     return s;
 }
 
+bool
+ulv_kvm_is_emulated(void)
+{
+    uint32_t a, b, c, d;
+    char name[12];
+
+    __cpuid(1, a, b, c, d);
+    if ((c & UINT32_C(1) << 31) == 0) /* no hypervisor */
+        return false;
+    __cpuid(0x40000000, a, b, c, d);
+    memcpy(name, &b, 4);
+    memcpy(name + 4, &c, 4);
+    memcpy(name + 8, &d, 4);
+    return memcmp(name, "TCGTCGTCGTCG", 12) == 0;
+}
+
 /*
  * SDM vol. 3C 26.3.1.2: the task that VM entry loads is busy. The processor
  * that QEMU emulates gives a guest no port by a permission bit map unless the
@@ -62,17 +78,7 @@ segment(uint16_t selector, uint8_t type, uint8_t dpl, bool code)
 uint8_t
 ulv_kvm_task_type(void)
 {
-    uint32_t a, b, c, d;
-    char name[12];
-
-    __cpuid(1, a, b, c, d);
-    if ((c & UINT32_C(1) << 31) == 0) /* no hypervisor */
-        return TASK_BUSY;
-    __cpuid(0x40000000, a, b, c, d);
-    memcpy(name, &b, 4);
-    memcpy(name + 4, &c, 4);
-    memcpy(name + 8, &d, 4);
-    return memcmp(name, "TCGTCGTCGTCG", 12) == 0 ? TASK_AVAILABLE : TASK_BUSY;
+    return ulv_kvm_is_emulated() ? TASK_AVAILABLE : TASK_BUSY;
 }
 
 ulv_status
@@ -403,6 +409,8 @@ ulv_kvm_vcpu_run(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *out)
         out->reason = ULV_EXIT_CALL;
     } else if (ulv_kvm_is_exception(run)) {
         ulv_kvm_exception(v, out);
+    } else if (run->exit_reason == KVM_EXIT_DEBUG) {
+        ulv_kvm_debug_exit(v, out);
     } else {
         ulv_kvm_other_exit(v, out);
     }

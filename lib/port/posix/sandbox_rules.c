@@ -106,6 +106,7 @@ static const struct ulv_sandbox_rule rules[] = {
     EQUAL(KVM, ioctl, 1, KVM_SET_TSC_KHZ),
     EQUAL(KVM, ioctl, 1, KVM_GET_DIRTY_LOG),
     EQUAL(KVM, ioctl, 1, KVM_CLEAR_DIRTY_LOG),
+    EQUAL(KVM, ioctl, 1, KVM_SET_GUEST_DEBUG),
     CALL(KVM, timer_create),
     CALL(KVM, timer_settime),
     CALL(KVM, timer_delete),
