@@ -111,7 +111,7 @@ ulv_stub_put_bytes(struct ulv_stub *s, const void *bytes, size_t len)
     const uint8_t *p = bytes;
 
     for (size_t i = 0; i < len; i++) {
-        const char pair[2] = {digits[p[i] >> 4], digits[p[i] & 15]};
+        const char pair[2] = { digits[p[i] >> 4], digits[p[i] & 15] };
 
         ulv_stub_put(s, pair, 2);
     }
@@ -136,7 +136,7 @@ ulv_stub_put_binary(struct ulv_stub *s, const void *bytes, size_t len)
     const uint8_t *p = bytes;
 
     for (size_t i = 0; i < len; i++) {
-        const uint8_t pair[2] = {'}', p[i] ^ 0x20};
+        const uint8_t pair[2] = { '}', p[i] ^ 0x20 };
 
         if (p[i] == '#' || p[i] == '$' || p[i] == '}' || p[i] == '*')
             ulv_stub_put(s, pair, 2);

@@ -23,7 +23,7 @@ static void
 on_debug(struct ulv_monitor *m, struct processor *p,
          const struct ulv_exit_debug *exit)
 {
-    const struct ulv_monitor_stop why = {.processor =
+    const struct ulv_monitor_stop why = { .processor =
                                              (uint32_t)(p - m->processor),
                                          .cause = exit->cause,
                                          .address = exit->address};
@@ -43,10 +43,11 @@ ulv_monitor_debug(struct ulv_monitor *m, bool hold)
 void
 ulv_monitor_halt(struct ulv_monitor *m)
 {
-    const struct ulv_monitor_stop asked = {.cause = 0};
+    const struct ulv_monitor_stop asked = { .cause = 0 };
 
     m->on_debug = on_debug;
     halt(m, &asked);
+    m->told = false; /* also of one that stood already */
 }
 
 bool

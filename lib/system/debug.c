@@ -23,7 +23,7 @@ ulv_status
 ulv_debug_tell(struct debugger *d, uint32_t action, uint64_t run, uint64_t step)
 {
     struct keeper_partition *p = ulv_debug_partition(d);
-    struct say say = {.kind = SAY_DEBUG};
+    struct say say = { .kind = SAY_DEBUG };
     struct say_registers changed[ULV_STUB_PROCESSORS_MAX];
     uint32_t count = 0;
 
@@ -39,6 +39,9 @@ ulv_debug_tell(struct debugger *d, uint32_t action, uint64_t run, uint64_t step)
     d->changed = 0;
     say.tail_bytes = count * (uint32_t)sizeof(changed[0]);
     say.u.debug.action = action;
+    say.u.debug.number = ++p->debug_number;
+    if (action != DEBUG_HALT)
+        p->debug_let = p->debug_number;
     say.u.debug.run = run;
     say.u.debug.step = step;
     say.u.debug.debug = d->points;
@@ -55,20 +58,23 @@ stopped(void *self, ulv_id partition, const struct heard *heard)
     ulv_system *system = self;
     const struct say_stopped *say = &heard->say.u.stopped;
     struct debugger *d = find(system, partition);
+    const struct keeper_partition *p =
+        ulv_keeper_partition(&system->keeper, partition);
     struct say_registers from;
     static const struct {
         uint32_t said, cause;
     } causes[] = {
-        {ULV_DEBUG_INT3, ULV_STUB_CAUSE_INT3},
-        {ULV_DEBUG_EXECUTE, ULV_STUB_CAUSE_DEBUG},
-        {ULV_DEBUG_WRITE, ULV_STUB_CAUSE_WRITE},
-        {ULV_DEBUG_ACCESS, ULV_STUB_CAUSE_ACCESS},
+        { ULV_DEBUG_INT3, ULV_STUB_CAUSE_INT3 },
+        { ULV_DEBUG_EXECUTE, ULV_STUB_CAUSE_DEBUG },
+        { ULV_DEBUG_WRITE, ULV_STUB_CAUSE_WRITE },
+        { ULV_DEBUG_ACCESS, ULV_STUB_CAUSE_ACCESS },
     };
 
-    if (d == NULL || d->stands)
+    /* of a halt that it was let go from meanwhile */
+    if (d == NULL || (d->stands && !d->ended) || say->number < p->debug_let)
         return;
     d->stands = true;
-    d->asked = false;
+    d->ended = d->asked = false;
     d->there = say->there;
     d->known = d->changed = 0;
     for (uint32_t at = 0; at + sizeof(from) <= heard->say.tail_bytes;
@@ -159,6 +165,8 @@ follow_guest(struct debugger *d, const struct keeper_partition *p)
 {
     if (d->ended && !has_ended(p)) /* started again */
         d->ended = d->stands = d->asked = false;
+    if (has_ended(p) && !d->ended && d->connection == ULV_NO_HANDLE)
+        d->stands = false;
     if (d->connection == ULV_NO_HANDLE)
         return;
     if (has_ended(p) && !d->ended)
@@ -263,13 +271,15 @@ step_one(struct debugger *d, struct role_need *need)
     const struct keeper_partition *p = ulv_debug_partition(d);
     ulv_handle connection;
 
-    while (d->port.accept(d->port.self, &connection) == ULV_OK) {
+    follow_guest(d, p);
+    for (;;) { /* who has left makes room for who comes next */
+        if (d->connection != ULV_NO_HANDLE && !talk(d, need))
+            disconnect(d);
+        if (d->port.accept(d->port.self, &connection) != ULV_OK)
+            return;
         connect(d, connection);
         need->again = true;
     }
-    follow_guest(d, p);
-    if (d->connection != ULV_NO_HANDLE && !talk(d, need))
-        disconnect(d);
 }
 
 /* ---- a stub's life ------------------------------------------------------- */

@@ -21,10 +21,10 @@ abilities(void *self)
 {
     const struct debugger *d = self;
     static const uint32_t of[][2] = {
-        {ULV_DEBUG_CAN_SET, ULV_STUB_CAN_SET},
-        {ULV_DEBUG_CAN_BREAK, ULV_STUB_CAN_BREAK},
-        {ULV_DEBUG_CAN_STEP, ULV_STUB_CAN_STEP},
-        {ULV_DEBUG_CAN_WATCH, ULV_STUB_CAN_WATCH},
+        { ULV_DEBUG_CAN_SET, ULV_STUB_CAN_SET },
+        { ULV_DEBUG_CAN_BREAK, ULV_STUB_CAN_BREAK },
+        { ULV_DEBUG_CAN_STEP, ULV_STUB_CAN_STEP },
+        { ULV_DEBUG_CAN_WATCH, ULV_STUB_CAN_WATCH },
     };
     uint32_t can = 0;
 
@@ -129,7 +129,7 @@ watch(void *self, uint32_t type, uint64_t address, uint32_t bytes, bool set)
 {
     struct debugger *d = self;
     struct ulv_debug *points = &d->points;
-    const struct ulv_debug_point point = {.address = address,
+    const struct ulv_debug_point point = { .address = address,
                                           .type = type == 1 ? ULV_DEBUG_EXECUTE
                                                   : type == 2
                                                       ? ULV_DEBUG_WRITE
@@ -181,7 +181,7 @@ kill_guest(void *self)
 {
     const struct debugger *d = self;
     struct keeper_partition *p = ulv_debug_partition(d);
-    struct say say = {.kind = SAY_STOP};
+    struct say say = { .kind = SAY_STOP };
 
     if (p != NULL && p->alive)
         ulv_post_tell(&p->post, &say, NULL, NULL, 0);

@@ -71,6 +71,8 @@ struct keeper_partition {
     uint32_t restarts; /* that it may have: its image is kept while it runs */
     uint32_t debug; /* DEBUG_READY or DEBUG_HOLD: what its runs begin with */
     bool debug_made; /* this run did */
+    /* SAY_DEBUG that were sent in it, and the last that let it go on */
+    uint64_t debug_number, debug_let;
     struct keeper_save *save; /* borrowed: who waits for what it is saved as */
     struct ulv_end end;
     uint32_t ending; /* ENDING_* */

@@ -218,6 +218,7 @@ ulv_keeper_hand_guest(struct keeper *k, struct keeper_partition *p)
             hand_end(k, c, p->id, ULV_END_SERVER);
     }
     p->debug_made = p->debug != 0;
+    p->debug_number = p->debug_let = 0;
     if (p->alive && p->debug_made) {
         struct say debug = { .kind = SAY_DEBUG };
 

@@ -176,6 +176,7 @@ struct say_event {
 struct say_debug {
     uint32_t action; /* DEBUG_* */
     uint32_t rsvd_;
+    uint64_t number; /* of these messages in a run; SAY_STOPPED says the last */
     uint64_t run, step; /* processors, a bit each */
     struct ulv_debug debug;
 };
@@ -185,6 +186,7 @@ struct say_registers {
 };
 struct say_stopped {
     uint32_t processor, cause; /* ULV_DEBUG_*; 0: asked to */
+    uint64_t number;
     uint64_t address;
     uint64_t there, known; /* processors, a bit each */
 };

@@ -31,6 +31,7 @@ debug_hear(struct role *role, const struct heard *heard)
 {
     struct monitor_role *r = self_of(role);
 
+    r->debug_number = heard->say.u.debug.number;
     switch (heard->say.u.debug.action) {
     case DEBUG_READY:
         ulv_monitor_debug(r->monitor, false);
@@ -57,7 +58,7 @@ static void
 debug_step(struct role *role)
 {
     struct monitor_role *r = self_of(role);
-    struct say say = {.kind = SAY_STOPPED};
+    struct say say = { .kind = SAY_STOPPED };
     struct say_stopped *stopped = &say.u.stopped;
     struct say_registers known[PROCESSORS_MAX];
     struct ulv_monitor_stop why;
@@ -68,6 +69,7 @@ debug_step(struct role *role)
     stopped->processor = why.processor;
     stopped->cause = why.cause;
     stopped->address = why.address;
+    stopped->number = r->debug_number;
     stopped->there = ulv_monitor_processors(r->monitor);
     memset(known, 0, sizeof(known));
     for (uint32_t i = 0; i < PROCESSORS_MAX; i++) {

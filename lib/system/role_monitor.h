@@ -19,6 +19,7 @@ struct monitor_role {
     const char *backend; /* its name */
     bool beside;         /* its guests use time that is not ours */
     ulv_nsec used, used_at;
+    uint64_t debug_number; /* of the last SAY_DEBUG */
 };
 
 /* How a start, or a restore, came out. */

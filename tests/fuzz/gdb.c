@@ -32,7 +32,7 @@ drain(struct target *t)
 static void
 event(struct target *t, uint8_t byte)
 {
-    const struct ulv_stub_stop why = {.processor = byte & 1,
+    const struct ulv_stub_stop why = { .processor = byte & 1,
                                       .signal = ULV_STUB_SIGTRAP,
                                       .cause = (byte >> 1) & 7,
                                       .address = byte};

@@ -7,10 +7,11 @@ import pathlib
 import shutil
 import stat
 import subprocess
+import sys
 import tempfile
 import time
 
-from common import IMAGES, PATIENCE, SystemTest, each_kind
+from common import BACKENDS, IMAGES, PATIENCE, SystemTest, each_kind
 
 import ultravisor
 from ultravisor import C
@@ -147,3 +148,44 @@ class Debug(SystemTest):
             self.assertIn("killed", said)
             self.assertEqual(self.wait(host, guest).reason,
                              C.ULV_END_REASON_KILLED)
+
+    @each_kind
+    def test_a_stub_that_comes_late(self, backend, in_process):
+        """After the start: where the backend cannot, that is said in words."""
+        with self.host(backend, in_process) as host:
+            guest = self.guest(host, "web")
+            guest.start(IMAGES / "counter.elf")
+            if backend == "process":
+                with self.assertRaises(ultravisor.Error) as caught:
+                    guest.debug(self.path)
+                self.assertEqual(caught.exception.status, C.ULV_E_STATE)
+                self.assertIn("only a guest that is started after its stub",
+                              str(caught.exception))
+                self.assertFalse(self.path.exists())
+            else:
+                guest.debug(self.path)
+                self.assertIn("rip", self.gdb(host, "counter.elf",
+                                              "info registers rip"))
+            guest.stop()
+
+    def test_from_the_command_line(self):
+        for options in ([], ["--processes"]):
+            with subprocess.Popen(
+                    [sys.executable, "-m", "ultravisor", "run", "--backend",
+                     BACKENDS[0], "--gdb", str(self.path), *options,
+                     str(IMAGES / "hello.elf")], stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE) as process:
+                until = time.monotonic() + PATIENCE
+                while not self.path.exists() and time.monotonic() < until:
+                    time.sleep(0.01)
+                said = subprocess.run(
+                    [GDB, "--batch", "-nx", "-ex",
+                     f"set remotetimeout {PATIENCE}", "-ex",
+                     f"target remote {self.path}", "-ex", "break guest_main",
+                     "-ex", "continue", "-ex", "continue",
+                     str(IMAGES / "hello.elf")], capture_output=True,
+                    text=True, check=False, timeout=2 * PATIENCE).stdout
+                process.communicate(timeout=PATIENCE)
+                self.assertIn("Breakpoint 1, ", said)
+                self.assertIn("exited with code 052", said)
+                self.assertEqual(process.returncode, 42)

@@ -61,15 +61,15 @@ take_stop(struct vcpu *v, uint64_t count, struct call_page *page)
 static bool
 await_stop(struct vcpu *v, ulv_nsec limit)
 {
-    struct pollfd fds[2] = {{.fd = v->machine->call_fd, .events = POLLIN},
-                            {.fd = v->pidfd, .events = POLLIN}};
+    struct pollfd fds[2] = { { .fd = v->machine->call_fd, .events = POLLIN },
+                            { .fd = v->pidfd, .events = POLLIN } };
     const ulv_nsec end = now() + limit;
     struct call_page page;
     uint64_t count;
 
     while (!v->stopped) {
         ulv_nsec at = now(), left = at < end ? end - at : 0;
-        const struct timespec wait = {(time_t)(left / 1000000000),
+        const struct timespec wait = { (time_t)(left / 1000000000),
                                       (long)(left % 1000000000)};
         int n = ppoll(fds, 2, &wait, NULL);
 

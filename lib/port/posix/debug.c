@@ -127,7 +127,7 @@ start(ulv_system *system, ulv_id partition, const char *path, int fd,
       uint32_t flags, struct ulv_diag *diag)
 {
     struct listener *l = calloc(1, sizeof(*l));
-    struct ulv_debug_port port = {.size = sizeof(port),
+    struct ulv_debug_port port = { .size = sizeof(port),
                                   .self = l,
                                   .accept = accept_one,
                                   .receive = receive,

@@ -8,7 +8,7 @@
 
 static struct target target;
 
-static const struct ulv_stub_stop asked = {.signal = ULV_STUB_SIGINT};
+static const struct ulv_stub_stop asked = { .signal = ULV_STUB_SIGINT };
 
 static void
 begin(void)
@@ -195,7 +195,7 @@ test_debug_stub__reads_and_writes_memory(void **state)
 static void
 test_debug_stub__goes_and_stops(void **state)
 {
-    struct ulv_stub_stop hit = {.processor = 1,
+    struct ulv_stub_stop hit = { .processor = 1,
                                 .signal = ULV_STUB_SIGTRAP,
                                 .cause = ULV_STUB_CAUSE_DEBUG};
 
@@ -258,7 +258,7 @@ test_debug_stub__tells_the_end(void **state)
 static void
 test_debug_stub__sets_breakpoints(void **state)
 {
-    const struct ulv_stub_stop hit = {.signal = ULV_STUB_SIGTRAP,
+    const struct ulv_stub_stop hit = { .signal = ULV_STUB_SIGTRAP,
                                       .cause = ULV_STUB_CAUSE_INT3};
 
     (void)state;

@@ -274,6 +274,8 @@ halted_while_it_runs(struct fixture *f)
 static void
 interrupted(struct fixture *f)
 {
+    uint64_t before;
+
     debug_and_start(f, 0);
     f->fd = connect_to(f);
     assert_string_equal(ask(f, "?"), "T02thread:1;");
@@ -285,8 +287,18 @@ interrupted(struct fixture *f)
     (void)close(f->fd); /* without a word: it goes on */
     f->fd = -1;
     expect_running(f);
+    for (int i = 0; i < 30; i++) { /* who does not wait until it stands */
+        f->fd = connect_to(f);
+        for (int n = 0; n < i % 3; n++)
+            step(f);
+        (void)close(f->fd);
+    }
     f->fd = connect_to(f); /* and another one can come */
     assert_string_equal(ask(f, "?"), "T02thread:1;");
+    before = count(f);
+    for (int n = 0; n < 5; n++)
+        step(f);
+    assert_int_equal(count(f), before);
     assert_null(ask(f, "k"));
     while (ulv_partition_wait(f->system, f->web, &(struct ulv_end){ 0 }, 0,
                               NULL) == ULV_E_TIMEOUT)
