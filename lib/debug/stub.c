@@ -158,12 +158,11 @@ go_plain(struct ulv_stub *s, bool step)
 {
     uint64_t there = s->target->processors(s->target->self);
     uint64_t who = s->mover == ALL ? there : bit(s->mover) & there;
+    uint64_t one = 0;
 
-    if (!step)
-        go(s, who, 0);
-    else
-        go(s, s->mover == ALL ? there : 0,
-           bit(s->mover == ALL ? s->stop.processor : s->mover) & there);
+    if (step)
+        one = bit(s->mover == ALL ? s->stop.processor : s->mover) & there;
+    go(s, who & ~one, one);
 }
 
 /* A thread: "-1" all, "0" any, or a number. */

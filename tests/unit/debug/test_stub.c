@@ -216,6 +216,11 @@ test_debug_stub__goes_and_stops(void **state)
     assert_int_equal(target.run, 3);
     target_stand(&target, &hit);
     assert_string_equal(strchr(heard(), '$'), "$T05thread:2;watch:1234;#2e");
+    say_packet("s", 1); /* who stands, and the others run */
+    assert_int_equal(target.run, 1);
+    assert_int_equal(target.step, 2);
+    target_stand(&target, &asked);
+    (void)heard();
     assert_string_equal(ask("Hc2"), "OK");
     say_packet("s", 1);
     assert_int_equal(target.run, 0);
