@@ -334,6 +334,20 @@ fini(ulv_system *system)
     }
 }
 
+/* Before a run: whether it is to be debugged. What cannot be said is lost with
+ * the link, and the monitor with it. */
+static void
+hand_debug(struct keeper_partition *p)
+{
+    struct say say = { .kind = SAY_DEBUG };
+
+    p->debug_made = p->debug != 0;
+    p->debug_number = p->debug_let = 0;
+    say.u.debug.action = p->debug;
+    if (p->debug_made)
+        ulv_post_tell(&p->post, &say, NULL, NULL, 0);
+}
+
 /* What the backend can; 0: nothing, or it is not there. */
 static uint32_t
 caps_of(const ulv_system *system)
@@ -376,6 +390,7 @@ hook(ulv_system *system, const struct keeper_partition *p)
     system->debug_fini = fini;
     system->keeper.debug = &ulv_role_debug;
     system->keeper.stopped = stopped;
+    system->keeper.hand_debug = hand_debug;
     if (p->role != NULL)
         p->role->debug = &ulv_role_debug;
 }

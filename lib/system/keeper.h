@@ -157,8 +157,10 @@ struct keeper {
     bool can_remap;        /* the backend: beside a guest that runs */
     /* for role.hear_state of monitors in process; NULL until one is saved */
     ulv_status (*hear_state)(struct role *role, struct heard *heard);
-    /* the same: role.debug; and what a guest's monitor says of a halt */
+    /* the same: role.debug; what a guest that starts is handed for it; and what
+     * its monitor says of a halt */
     const struct role_debug *debug;
+    void (*hand_debug)(struct keeper_partition *p);
     void (*stopped)(void *self, ulv_id partition, const struct heard *heard);
     uint32_t threads_from; /* as in struct ulv_system_opts, 0 resolved */
     ulv_nsec settle_limit; /* how long a role may take to follow */

@@ -217,16 +217,10 @@ ulv_keeper_hand_guest(struct keeper *k, struct keeper_partition *p)
         else if (c->server == p->id)
             hand_end(k, c, p->id, ULV_END_SERVER);
     }
-    p->debug_made = p->debug != 0;
-    p->debug_number = p->debug_let = 0;
-    if (p->alive && p->debug_made) {
-        struct say debug = { .kind = SAY_DEBUG };
-
-        debug.u.debug.action = p->debug;
-        hand(k, p, &debug, NULL, 0);
-    }
     if (!p->alive)
         return;
+    if (k->hand_debug != NULL)
+        k->hand_debug(p);
     if (image->restore)
         say.kind = SAY_RESTORE;
     say.u.view.bytes = image->bytes;
