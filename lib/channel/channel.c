@@ -180,7 +180,8 @@ ulv_channel_give_up(struct ulv_channel_end *ch)
 {
     if (ch->header != NULL)
         (void)become(ch, ULV_END_FAILED);
-    ch->tx.closed = ch->rx.closed = ULV_E_PEER_PROTOCOL;
+    ulv_ring_tx_close(&ch->tx, ULV_E_PEER_PROTOCOL);
+    ulv_ring_rx_close(&ch->rx, ULV_E_PEER_PROTOCOL);
 }
 
 uint32_t

@@ -9,31 +9,50 @@
  * is done with a record, then stores head (W2, release); the producer loads
  * head (R2, acquire), then writes over it.
  *
- * Doorbells. A side that sleeps first says so, then looks once more; a side
- * that publishes first publishes, then looks whether the other sleeps. Each
- * puts a full fence (F) between its store and its load, so that of the two
- * loads at least one sees the other's store:
+ * Doorbells. A side that sleeps first says at which value of the other's index
+ * it wants to be rung (A), then looks once more; a side that moves its index
+ * first stores it, then looks whether that reached what the other asked for.
+ * Each puts a full fence (F) between its store and its load, so that of the two
+ * loads at least one sees the other's store. P has looked up to tail 8, and C
+ * has read all of it; at is data_at:
  *
- *   P: tail=8  F  want?0             -- C had not asked: no doorbell
- *   C:                want=1 F tail?8 -- sees the record: does not sleep
+ *   P: tail=24  F  at?0            -- C had not asked: no doorbell
+ *   C:             at=16 F tail?24 -- sees the record: does not sleep
  *
- *   P:            tail=8 F want?1    -- rings
- *   C: want=1 F tail?0               -- sleeps, is woken
+ *   P:              tail=24 F at?16 -- 8 < 16 <= 24: rings
+ *   C: at=16 F tail?8               -- sleeps, is woken
  *
- *   P: tail=8 F want?1               -- rings needlessly: allowed
- *   C: want=1 F tail?8               -- stays awake, takes want back
+ *   P: tail=24 F at?16               -- rings needlessly: allowed
+ *   C: at=16   F tail?24             -- stays awake, takes its word back: at=0
  *
  * What must not be, and would be without the fences, because a load may pass an
  * earlier store to another address:
- *   P: want?0 (early)        tail=8  -- no doorbell
- *   C: tail?0 (early) want=1         -- sleeps for ever
+ *   P: at?0 (early)          tail=24  -- no doorbell
+ *   C: tail?8 (early)  at=16          -- sleeps for ever
  *
- * want is cleared by the one who rings (exchange), so a busy pair rings once a
- * sleep, not once a record.
+ * Each index that was looked at behind a fence is looked at once: P goes on
+ * from looked = tail, so one sleep is rung for once. That is sound because who
+ * asks for 16 has seen tail 8 and no more: had P looked at 24 already, C would
+ * have seen 24.
+ *
+ * The fast forms store the index and look without a fence. What they overlook
+ * is not lost, for looked stays behind until somebody looks with one:
+ *
+ *   P: tail=24 at?0 (early)      tail=40 at?16 -- rings now
+ *   C:             at=16 F tail?8              -- slept in between
+ *   P: tail=24 at?0 (early)      F at?16       -- or submit rings: 8 < 16 <= 24
+ *
+ * And what they see they look at again behind a fence before anybody is rung:
+ * without, C might wake before it sees the tail that it is woken for, and ask
+ * for the same again, which would have been looked at.
+ *
+ * Who died between store and doorbell has a successor that takes over the index
+ * and rings once, for whatever was asked.
  */
 #include "channel/ring.h"
 
 #include "base/libc.h"
+#include "channel/ring_fast.h"
 
 #define RECORD_HEADER sizeof(struct ulv_record)
 
@@ -43,23 +62,36 @@ load(const uint64_t *p)
     return __atomic_load_n(p, __ATOMIC_ACQUIRE); /* R1, R2 */
 }
 
+/* A: what the owner of the line asks for, and its taking back. */
 static void
-store(uint64_t *p, uint64_t value)
+ask(uint64_t *p, uint64_t at)
 {
-    __atomic_store_n(p, value, __ATOMIC_RELEASE); /* W1, W2 */
+    __atomic_store_n(p, at, __ATOMIC_RELAXED);
 }
 
+/* F: its partner is the other side's. */
 static void
 fence(void)
 {
-    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* F */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
-/* Bytes a record of len occupies. */
 static uint64_t
-record_bytes(uint32_t len)
+smaller(uint64_t a, uint64_t b)
 {
-    return (RECORD_HEADER + (uint64_t)len + 7) & ~UINT64_C(7);
+    return a < b ? a : b;
+}
+
+/* Behind a fence, whether an index that moved reached what was asked for. */
+static bool
+look(const uint64_t *asked, uint64_t *looked, uint64_t index)
+{
+    uint64_t from = *looked;
+
+    fence();
+    *looked = index;
+    return ulv_ring_reached(__atomic_load_n(asked, __ATOMIC_RELAXED), from,
+                            index); /* A */
 }
 
 uint64_t
@@ -82,11 +114,12 @@ ulv_ring_tx_init(struct ulv_ring_tx *tx, struct ulv_ring_control *control,
     memset(tx, 0, sizeof(*tx));
     tx->control = control;
     tx->data = data;
-    tx->data_bytes = data_bytes;
-    tx->tail = tx->reserved = load(&control->tail);
+    tx->mask = data_bytes - 1;
+    tx->tail = tx->reserved = tx->limit = load(&control->tail);
+    tx->looked = tx->tail;
     tx->head_seen = load(&control->head);
     if (!indices_can_be(tx->head_seen, tx->tail, data_bytes))
-        tx->closed = ULV_E_PEER_INDEX;
+        ulv_ring_tx_close(tx, ULV_E_PEER_INDEX);
     return tx->closed;
 }
 
@@ -97,15 +130,22 @@ ulv_ring_rx_init(struct ulv_ring_rx *rx, struct ulv_ring_control *control,
     memset(rx, 0, sizeof(*rx));
     rx->control = control;
     rx->data = data;
-    rx->data_bytes = data_bytes;
-    rx->head = load(&control->head);
+    rx->mask = data_bytes - 1;
+    rx->head = rx->looked = rx->cursor = rx->limit = load(&control->head);
     rx->tail_seen = load(&control->tail);
     if (!indices_can_be(rx->head, rx->tail_seen, data_bytes))
-        rx->closed = ULV_E_PEER_INDEX;
+        ulv_ring_rx_close(rx, ULV_E_PEER_INDEX);
     return rx->closed;
 }
 
 /* ---- producer ------------------------------------------------------------ */
+
+void
+ulv_ring_tx_close(struct ulv_ring_tx *tx, ulv_status why)
+{
+    tx->closed = why;
+    tx->looked = tx->reserved = tx->limit = tx->tail;
+}
 
 /* Whether need bytes are free; reads the peer's head only if it must. */
 static bool
@@ -113,129 +153,130 @@ has_room(struct ulv_ring_tx *tx, uint64_t need)
 {
     uint64_t head;
 
-    if (tx->reserved + need - tx->head_seen <= tx->data_bytes)
+    if (tx->reserved + need - tx->head_seen <= tx->mask + 1)
         return true;
     head = load(&tx->control->head);
     /* head moves from head_seen towards tail, and nowhere else */
     if (head - tx->head_seen > tx->tail - tx->head_seen || head % 8 != 0) {
-        tx->closed = ULV_E_PEER_INDEX;
+        ulv_ring_tx_close(tx, ULV_E_PEER_INDEX);
         return false;
     }
     tx->head_seen = head;
-    return tx->reserved + need - head <= tx->data_bytes;
+    return tx->reserved + need - head <= tx->mask + 1;
+}
+
+static uint64_t
+to_end(uint64_t index, uint64_t mask)
+{
+    return mask + 1 - (index & mask);
 }
 
 /* Padding before a record of these bytes, so that it does not wrap. */
 static uint64_t
 padding(const struct ulv_ring_tx *tx, uint64_t bytes)
 {
-    uint64_t to_end = tx->data_bytes - (tx->reserved & (tx->data_bytes - 1));
+    uint64_t left = to_end(tx->reserved, tx->mask);
 
-    return to_end < bytes ? to_end : 0;
-}
-
-static void
-write_header(struct ulv_ring_tx *tx, uint32_t type, uint32_t len)
-{
-    struct ulv_record header = { .length = len, .type = type };
-
-    memcpy(tx->data + (tx->reserved & (tx->data_bytes - 1)), &header,
-           sizeof(header));
+    return left < bytes ? left : 0;
 }
 
 ulv_status
 ulv_ring_tx_reserve(struct ulv_ring_tx *tx, uint32_t type, uint32_t len,
                     void **ret_slot)
 {
-    uint64_t bytes = record_bytes(len), pad;
+    uint64_t bytes = ulv_ring_record_bytes(len), pad;
 
     if (tx->closed != ULV_OK)
         return tx->closed;
-    if (len > ulv_ring_record_max(tx->data_bytes) || type == ULV_RECORD_PAD)
+    if (len > ulv_ring_record_max(tx->mask + 1) || type == ULV_RECORD_PAD)
         return ULV_E_LIMIT;
     pad = padding(tx, bytes);
     if (!has_room(tx, pad + bytes))
         return tx->closed != ULV_OK ? tx->closed : ULV_E_FULL;
-    if (pad != 0) {
-        write_header(tx, ULV_RECORD_PAD, (uint32_t)(pad - RECORD_HEADER));
-        tx->reserved += pad;
-    }
-    write_header(tx, type, len);
-    *ret_slot = tx->data + (tx->reserved & (tx->data_bytes - 1)) +
-                RECORD_HEADER;
-    tx->reserved += bytes;
+    if (pad != 0)
+        (void)ulv_ring_tx_put(tx, ULV_RECORD_PAD,
+                              (uint32_t)(pad - RECORD_HEADER), pad);
+    tx->limit = tx->reserved +
+                smaller(tx->mask + 1 - (tx->reserved - tx->head_seen),
+                        to_end(tx->reserved, tx->mask));
+    *ret_slot = ulv_ring_tx_put(tx, type, len, bytes);
     return ULV_OK;
 }
 
 bool
 ulv_ring_tx_submit(struct ulv_ring_tx *tx)
 {
-    if (tx->closed != ULV_OK || tx->reserved == tx->tail)
+    if (tx->reserved == tx->looked)
         return false;
     tx->tail = tx->reserved;
-    store(&tx->control->tail, tx->tail);
-    fence();
-    if (__atomic_load_n(&tx->control->want_data, __ATOMIC_RELAXED) == 0)
-        return false;
-    return __atomic_exchange_n(&tx->control->want_data, 0,
-                               __ATOMIC_RELAXED) != 0;
+    __atomic_store_n(&tx->control->tail, tx->tail, __ATOMIC_RELEASE); /* W1 */
+    return look(&tx->control->data_at, &tx->looked, tx->tail);
 }
 
 bool
 ulv_ring_tx_wait(struct ulv_ring_tx *tx, uint32_t len)
 {
-    uint64_t bytes = record_bytes(len), need = padding(tx, bytes) + bytes;
+    uint64_t bytes = ulv_ring_record_bytes(len);
+    uint64_t need = padding(tx, bytes) + bytes;
 
     if (tx->closed != ULV_OK || has_room(tx, need))
         return true;
-    __atomic_store_n(&tx->control->want_space, 1, __ATOMIC_RELAXED);
+    ask(&tx->control->space_at, tx->reserved + need - (tx->mask + 1));
     fence();
     if (!has_room(tx, need) && tx->closed == ULV_OK)
         return false;
-    __atomic_store_n(&tx->control->want_space, 0, __ATOMIC_RELAXED);
+    ask(&tx->control->space_at, 0);
     return true;
 }
 
 /* ---- consumer ------------------------------------------------------------ */
 
-/* Whether a byte is there beyond head; checks what the producer wrote. */
+void
+ulv_ring_rx_close(struct ulv_ring_rx *rx, ulv_status why)
+{
+    rx->closed = why;
+    rx->limit = rx->cursor;
+}
+
+/* Whether a byte is there beyond cursor; checks what the producer wrote. */
 static bool
 has_data(struct ulv_ring_rx *rx)
 {
     uint64_t tail;
 
-    if (rx->tail_seen != rx->head)
+    if (rx->tail_seen != rx->cursor)
         return true;
     tail = load(&rx->control->tail);
-    if (!indices_can_be(rx->head, tail, rx->data_bytes)) {
-        rx->closed = ULV_E_PEER_INDEX;
+    /* tail moves on from tail_seen, and never past what is given back */
+    if (!indices_can_be(rx->head, tail, rx->mask + 1) ||
+        tail - rx->head < rx->cursor - rx->head) {
+        ulv_ring_rx_close(rx, ULV_E_PEER_INDEX);
         return false;
     }
     rx->tail_seen = tail;
-    return tail != rx->head;
+    return tail != rx->cursor;
 }
 
-/* Read the header at head, once. */
+/* Read the header at cursor, once. */
 static ulv_status
 latch_header(struct ulv_ring_rx *rx)
 {
-    uint64_t at = rx->head & (rx->data_bytes - 1);
-    const uint32_t *shared = (const uint32_t *)(const void *)(rx->data + at);
-    uint32_t len = __atomic_load_n(&shared[0], __ATOMIC_RELAXED);
-    uint32_t type = __atomic_load_n(&shared[1], __ATOMIC_RELAXED);
-    uint64_t bytes = record_bytes(len);
+    uint64_t at = rx->cursor & rx->mask;
+    uint64_t header = __atomic_load_n(
+        (const uint64_t *)(const void *)(rx->data + at), __ATOMIC_RELAXED);
+    uint64_t bytes = ulv_ring_record_bytes((uint32_t)header);
 
     /* Padding ends at the end of the ring and never fills all of it, so two
      * of them never follow one another. */
-    if (bytes > rx->tail_seen - rx->head || bytes > rx->data_bytes - at ||
-        (type == ULV_RECORD_PAD &&
-         (at == 0 || at + bytes != rx->data_bytes))) {
-        rx->closed = ULV_E_PEER_LENGTH;
+    if (bytes > rx->limit - rx->cursor ||
+        (header >> 32 == ULV_RECORD_PAD &&
+         (at == 0 || bytes != to_end(at, rx->mask)))) {
+        ulv_ring_rx_close(rx, ULV_E_PEER_LENGTH);
         return rx->closed;
     }
     rx->peeked = bytes;
-    rx->peeked_len = len;
-    rx->peeked_type = type;
+    rx->peeked_len = (uint32_t)header;
+    rx->peeked_type = (uint32_t)(header >> 32);
     return ULV_OK;
 }
 
@@ -247,32 +288,28 @@ ulv_ring_rx_peek(struct ulv_ring_rx *rx, struct ulv_ring_record *ret)
             return rx->closed;
         if (!has_data(rx))
             return rx->closed != ULV_OK ? rx->closed : ULV_E_EMPTY;
+        rx->limit = rx->cursor + smaller(rx->tail_seen - rx->cursor,
+                                         to_end(rx->cursor, rx->mask));
         if (latch_header(rx) != ULV_OK)
             return rx->closed;
-        if (rx->peeked_type == ULV_RECORD_PAD) {
-            rx->head += rx->peeked; /* given back with the next release */
-            rx->peeked = 0;
-        }
+        if (rx->peeked_type == ULV_RECORD_PAD)
+            ulv_ring_rx_keep(rx); /* given back with what follows */
     }
     ret->type = rx->peeked_type;
     ret->len = rx->peeked_len;
-    ret->data = rx->data + (rx->head & (rx->data_bytes - 1)) + RECORD_HEADER;
+    ret->data = rx->data + (rx->cursor & rx->mask) + RECORD_HEADER;
     return ULV_OK;
 }
 
 bool
 ulv_ring_rx_release(struct ulv_ring_rx *rx)
 {
-    if (rx->peeked == 0)
+    ulv_ring_rx_keep(rx);
+    if (rx->cursor == rx->looked)
         return false;
-    rx->head += rx->peeked;
-    rx->peeked = 0;
-    store(&rx->control->head, rx->head);
-    fence();
-    if (__atomic_load_n(&rx->control->want_space, __ATOMIC_RELAXED) == 0)
-        return false;
-    return __atomic_exchange_n(&rx->control->want_space, 0,
-                               __ATOMIC_RELAXED) != 0;
+    rx->head = rx->cursor;
+    __atomic_store_n(&rx->control->head, rx->head, __ATOMIC_RELEASE); /* W2 */
+    return look(&rx->control->space_at, &rx->looked, rx->head);
 }
 
 bool
@@ -280,10 +317,10 @@ ulv_ring_rx_wait(struct ulv_ring_rx *rx)
 {
     if (rx->peeked != 0 || rx->closed != ULV_OK || has_data(rx))
         return true;
-    __atomic_store_n(&rx->control->want_data, 1, __ATOMIC_RELAXED);
+    ask(&rx->control->data_at, rx->tail_seen + 8);
     fence();
     if (!has_data(rx) && rx->closed == ULV_OK)
         return false;
-    __atomic_store_n(&rx->control->want_data, 0, __ATOMIC_RELAXED);
+    ask(&rx->control->data_at, 0);
     return true;
 }

@@ -6,6 +6,10 @@
  * For both ends in the library, and compiled into guests: freestanding, general
  * registers only. Geometry is latched at init; what the peer writes is read
  * once, checked, and an impossible value closes the end for good.
+ *
+ * submit and release look whether the peer sleeps, behind a full fence, and so
+ * lose no wake-up; ring.c explains why. channel/ring_fast.h has faster forms
+ * for who has many records and knows when it has no more.
  */
 #ifndef CHANNEL_RING_H
 #define CHANNEL_RING_H
@@ -17,9 +21,11 @@
 struct ulv_ring_tx {
     struct ulv_ring_control *control;
     uint8_t *data;
-    uint64_t data_bytes;
-    uint64_t tail;      /* submitted */
-    uint64_t reserved;  /* reserved, >= tail */
+    uint64_t mask;      /* bytes of data - 1 */
+    uint64_t reserved;  /* where the next record goes */
+    uint64_t limit;     /* up to here without looking: free, and in one piece */
+    uint64_t tail;      /* published, <= reserved */
+    uint64_t looked;    /* up to here, who asked was rung; <= tail */
     uint64_t head_seen; /* the consumer's, as last read */
     ulv_status closed;  /* ULV_OK, or why this end is closed for good */
 };
@@ -28,10 +34,13 @@ struct ulv_ring_tx {
 struct ulv_ring_rx {
     struct ulv_ring_control *control;
     const uint8_t *data;
-    uint64_t data_bytes;
-    uint64_t head;      /* released */
+    uint64_t mask;
+    uint64_t cursor;    /* the next record to look at */
+    uint64_t limit;     /* up to here without looking: there, in one piece */
+    uint64_t head;      /* given back, <= cursor */
+    uint64_t looked;    /* up to here, who asked was rung; <= head */
     uint64_t tail_seen; /* the producer's, as last read */
-    uint64_t peeked;    /* bytes of the record shown by peek, 0: none */
+    uint64_t peeked;    /* bytes of the record at cursor, 0: not looked at */
     uint32_t peeked_len, peeked_type;
     ulv_status closed;
 };
@@ -43,7 +52,8 @@ struct ulv_ring_record {
 };
 
 /**
- * Take up a ring where its indices stand (0, or where a predecessor died).
+ * Take up a ring where its indices stand (0, or where a predecessor died). A
+ * successor rings the peer's doorbell once, lest the predecessor could not.
  * @param control     shared memory
  * @param data        shared memory
  * @param data_bytes  a power of two
@@ -56,8 +66,13 @@ ulv_status ulv_ring_rx_init(struct ulv_ring_rx *rx,
                             struct ulv_ring_control *control,
                             const void *data, uint64_t data_bytes);
 
+/* Close an end for good, for this reason; what was reserved and not published
+ * is never seen. */
+void ulv_ring_tx_close(struct ulv_ring_tx *tx, ulv_status why);
+void ulv_ring_rx_close(struct ulv_ring_rx *rx, ulv_status why);
+
 /* Largest payload: a quarter of the ring, so that a record and the padding
- * before it always fit an empty one. */
+ * before it always fit one of which no more than a quarter is taken. */
 uint64_t ulv_ring_record_max(uint64_t data_bytes);
 
 /**
@@ -68,30 +83,34 @@ uint64_t ulv_ring_record_max(uint64_t data_bytes);
 ulv_status ulv_ring_tx_reserve(struct ulv_ring_tx *tx, uint32_t type,
                                uint32_t len, void **ret_slot);
 /**
- * Show the consumer all that was reserved.
+ * Show the consumer all that was reserved, and look whether it sleeps.
  * Returns whether its doorbell has to be rung.  Context: owner, exit
  */
 bool ulv_ring_tx_submit(struct ulv_ring_tx *tx);
 /**
- * Ask to be rung when space appears. Returns whether there is enough now, in
- * which case nothing was asked.  Context: owner
+ * Ask to be rung when there is room for a record; submit first. Returns whether
+ * there is room now, or none ever again, in which case nothing was asked.
+ * Context: owner
  */
 bool ulv_ring_tx_wait(struct ulv_ring_tx *tx, uint32_t len);
 
 /**
- * The next record, in place, until release.
+ * The next record, in place, until it is given back. A second peek shows the
+ * same, whatever the producer did meanwhile.
  * Errors: EMPTY, PEER_INDEX, PEER_LENGTH.  Context: owner, exit
  */
 ulv_status ulv_ring_rx_peek(struct ulv_ring_rx *rx,
                             struct ulv_ring_record *ret);
 /**
- * Give the peeked record's space back.
- * Returns whether the producer's doorbell has to be rung.
+ * Give back the peeked record and those before it, and look whether the
+ * producer sleeps. Returns whether its doorbell has to be rung.
+ * Context: owner, exit
  */
 bool ulv_ring_rx_release(struct ulv_ring_rx *rx);
 /**
- * Ask to be rung when data appears. Returns whether data is there now, in
- * which case nothing was asked.  Context: owner
+ * Ask to be rung when data appears; release first, but for what is kept.
+ * Returns whether data is there now, or none ever again, in which case nothing
+ * was asked.  Context: owner
  */
 bool ulv_ring_rx_wait(struct ulv_ring_rx *rx);
 

@@ -27,11 +27,13 @@ guest_channel_attach(struct guest_channel *channel,
     /* one that came while we run may not be there yet: the view says so
      * again when it is */
     status = guest_call(ULV_CALL_ATTACH, found->slot, 0, 0).status;
-    if (status != ULV_OK)
-        return (int32_t)status;
-    return ulv_channel_attach(&line->end,
-                              (void *)(uintptr_t)found->guest_address,
-                              found->bytes, found->end, found->type);
+    if (status == ULV_OK)
+        status = ulv_channel_attach(&line->end,
+                                    (void *)(uintptr_t)found->guest_address,
+                                    found->bytes, found->end, found->type);
+    if (status == ULV_OK)
+        guest_signal(line->slot); /* a predecessor may have died before it */
+    return (int32_t)status;
 }
 
 bool

@@ -56,7 +56,7 @@ ulv_block_server_start(struct ulv_block_server *server, void *p,
         return ULV_E_FORMAT;
     /* A ring full of answers has room again once the client reads them: what
      * MEDIUM has to come before is only what we send ourselves. */
-    server->found = (server->end.rx.tail_seen - server->end.rx.head) /
+    server->found = (server->end.rx.tail_seen - server->end.rx.cursor) /
                     REQUEST_RECORD_BYTES;
     status = say_medium(server);
     return status == ULV_E_FULL ? ULV_E_AGAIN : status;

@@ -524,7 +524,7 @@ command_hear(struct role *role, struct heard *heard)
             return r->has_policy ? ULV_OK : ULV_E_PEER_GONE;
         if (r->state != STATE_IDLE)
             fail_upstream(r, ULV_E_PEER_GONE);
-        r->client.end.tx.closed = ULV_E_PEER_GONE;
+        ulv_ring_tx_close(&r->client.end.tx, ULV_E_PEER_GONE);
         return ULV_OK;
     default:
         return ULV_E_PEER_PROTOCOL;

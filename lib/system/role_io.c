@@ -449,7 +449,9 @@ take_up(struct io_role *r, struct served *d, struct role_need *need)
         return;
     }
     d->serving = d->busy = status == ULV_OK;
-    if (!d->serving)
+    if (d->serving)
+        ulv_wire_ring(&d->wire); /* a predecessor may have died before it */
+    else
         give_up(r, d);
     ulv_role_tell(&r->role,
                   d->serving ? ULV_EVENT_SERVING : ULV_EVENT_FAULT,

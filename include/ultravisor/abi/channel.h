@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #define ULV_CHANNEL_MAGIC   UINT64_C(0x314e48435f564c55) /* "ULV_CHN1" */
-#define ULV_CHANNEL_VERSION 1u
+#define ULV_CHANNEL_VERSION 2u
 
 /* The two ends. The server end is the one that serves; for a channel of equals
  * it is the end named first. Ring n is written by end n. */
@@ -65,15 +65,19 @@ struct ulv_channel_header {
 
 /*
  * Ring indices are free-running byte counts; index & (data_bytes - 1) is the
- * place. Each line is written by one side only.
+ * place. Each line is written by one side only: the first two by the producer,
+ * the others by the consumer. What a side asks for has a line of its own, so
+ * that the other can look at it as often as it likes without a line moving.
  */
 struct ulv_ring_control {
-    uint64_t tail;          /* producer: bytes ever submitted */
-    uint32_t want_space;    /* producer: 1 = ring when space appears */
-    uint32_t rsvd0_[13];
-    uint64_t head;          /* consumer: bytes ever released */
-    uint32_t want_data;     /* consumer: 1 = ring when data appears */
-    uint32_t rsvd1_[13];
+    uint64_t tail;     /* producer: bytes ever submitted */
+    uint64_t rsvd0_[7];
+    uint64_t space_at; /* producer: ring when head gets here; 0 = do not */
+    uint64_t rsvd1_[7];
+    uint64_t head;     /* consumer: bytes ever released */
+    uint64_t rsvd2_[7];
+    uint64_t data_at;  /* consumer: ring when tail gets here; 0 = do not */
+    uint64_t rsvd3_[7];
 };
 
 /*
@@ -107,8 +111,10 @@ _Static_assert(offsetof(struct ulv_channel_header, ring) == 72, "abi");
 _Static_assert(offsetof(struct ulv_channel_header, bulk_offset) == 120, "abi");
 _Static_assert(offsetof(struct ulv_channel_header, end) == 256, "abi");
 _Static_assert(sizeof(struct ulv_channel_header) == 4096, "abi");
-_Static_assert(sizeof(struct ulv_ring_control) == 128, "abi");
-_Static_assert(offsetof(struct ulv_ring_control, head) == 64, "abi");
+_Static_assert(sizeof(struct ulv_ring_control) == 256, "abi");
+_Static_assert(offsetof(struct ulv_ring_control, space_at) == 64, "abi");
+_Static_assert(offsetof(struct ulv_ring_control, head) == 128, "abi");
+_Static_assert(offsetof(struct ulv_ring_control, data_at) == 192, "abi");
 _Static_assert(sizeof(struct ulv_record) == 8, "abi");
 #endif
 
