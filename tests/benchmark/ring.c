@@ -3,7 +3,8 @@
  * Messages between two processes on two processors: the library's ring beside
  * its peers, in turns. How long a cache line takes there and back is measured
  * around each sample, because where the processors lie decides the rest: only
- * samples taken at the same distance are compared. Argument: rounds (30).
+ * samples taken at the same distance are compared. Arguments: rounds (30), and
+ * the number of the one case to measure (all).
  */
 #include "ring.h"
 
@@ -332,6 +333,8 @@ main(int argc, char **argv)
     }
     bind_to(cpus[0]);
     for (size_t i = 0; i < RUNS; i++) {
+        if (argc > 2 && (size_t)atoi(argv[2]) != i)
+            continue;
         for (size_t c = 0; c < CONTENDERS; c++) { /* everything is touched */
             if (contenders[c]->send[runs[i].what] != NULL)
                 (void)take_sample(c, &runs[i]);

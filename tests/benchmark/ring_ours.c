@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "channel/ring.h"
+#include "channel/ring_fast.h"
 
 #define SMALL      (SLOT - (uint32_t)sizeof(struct ulv_record))
 #define DATA_AT    4096u /* behind the control */
@@ -54,7 +54,7 @@ await_room(struct ulv_ring_tx *tx, uint32_t bytes)
     ulv_status status;
     void *slot;
 
-    while ((status = ulv_ring_tx_reserve(tx, 1, bytes, &slot)) != ULV_OK) {
+    while ((status = ulv_ring_tx_reserve_fast(tx, 1, bytes, &slot)) != ULV_OK) {
         CHECK(status == ULV_E_FULL);
         relax();
     }
@@ -66,7 +66,7 @@ await_record(struct ulv_ring_rx *rx, struct ulv_ring_record *record)
 {
     ulv_status status;
 
-    while ((status = ulv_ring_rx_peek(rx, record)) != ULV_OK) {
+    while ((status = ulv_ring_rx_peek_fast(rx, record)) != ULV_OK) {
         CHECK(status == ULV_E_EMPTY);
         relax();
     }
@@ -82,9 +82,11 @@ send_each(struct place *place, uint64_t count, uint32_t bytes,
 
     for (uint64_t n = 0; n < count; n++) {
         fill(await_room(&tx, bytes), n, bytes);
-        if (ulv_ring_tx_submit(&tx))
+        if (ulv_ring_tx_publish(&tx))
             ring(place, 0);
     }
+    if (ulv_ring_tx_submit(&tx))
+        ring(place, 0);
 }
 
 static inline __attribute__((always_inline)) void
@@ -98,9 +100,11 @@ receive_each(struct place *place, uint64_t count, uint32_t bytes,
         await_record(&rx, &record);
         CHECK(record.len == bytes);
         must_agree(differs(record.data, n, bytes));
-        if (ulv_ring_rx_release(&rx))
+        if (ulv_ring_rx_pass(&rx))
             ring(place, 1);
     }
+    if (ulv_ring_rx_release(&rx))
+        ring(place, 1);
 }
 
 static void
@@ -135,7 +139,7 @@ send_bursts(struct place *place, uint64_t count)
     for (uint64_t n = 0; n < count; n += BURST) {
         for (uint32_t i = 0; i < BURST; i++)
             fill(await_room(&tx, SMALL), n + i, SMALL);
-        if (ulv_ring_tx_submit(&tx))
+        if (ulv_ring_tx_publish(&tx))
             ring(place, 0);
     }
 }
@@ -155,7 +159,7 @@ send_round(struct place *place, uint64_t count)
             ring(place, 0);
         await_record(&rx, &record);
         must_agree(differs(record.data, n, SMALL));
-        if (ulv_ring_rx_release(&rx))
+        if (ulv_ring_rx_pass(&rx))
             ring(place, 0);
     }
 }
@@ -170,7 +174,7 @@ receive_round(struct place *place, uint64_t count)
     for (uint64_t n = 0; n < count; n++) {
         await_record(&rx, &record);
         must_agree(differs(record.data, n, SMALL));
-        if (ulv_ring_rx_release(&rx))
+        if (ulv_ring_rx_pass(&rx))
             ring(place, 1);
         fill(await_room(&tx, SMALL), n, SMALL);
         if (ulv_ring_tx_submit(&tx))
@@ -185,7 +189,7 @@ sleep_for_record(struct place *place, struct ulv_ring_rx *rx, int bell,
     uint64_t value;
     ulv_status status;
 
-    while ((status = ulv_ring_rx_peek(rx, record)) != ULV_OK) {
+    while ((status = ulv_ring_rx_peek_fast(rx, record)) != ULV_OK) {
         CHECK(status == ULV_E_EMPTY);
         if (!ulv_ring_rx_wait(rx))
             CHECK(read(place->bell[bell], &value, sizeof(value)) ==
