@@ -45,36 +45,30 @@ is_right(uint32_t n, uint32_t type, const struct ulv_bytes *data)
 
 /* Send and receive them all; returns how many came back right. */
 static uint32_t
-exchange(ulv_system *system, ulv_id echo, ulv_channel *channel)
+exchange(ulv_channel *channel)
 {
-    uint32_t sent = 0, received = 0, type;
-    ulv_status status;
+    uint32_t sent = 0, received = 0, type, wanted;
+    ulv_status status = ULV_OK;
     struct ulv_bytes data;
-    struct ulv_end end;
     uint8_t bytes[2048];
 
-    while (received < RECORDS) {
-        status = ULV_E_FULL;
-        if (sent < RECORDS)
-            status = ulv_channel_send(channel, sent + 1, bytes,
-                                      make_record(sent, bytes));
-        if (status == ULV_OK) {
+    while (received < RECORDS && status == ULV_OK) {
+        while (sent < RECORDS &&
+               ulv_channel_send(channel, sent + 1, bytes,
+                                make_record(sent, bytes)) == ULV_OK)
             sent++;
-            continue;
-        }
-        if (status == ULV_E_FULL)
-            status = ulv_channel_peek(channel, &type, &data);
-        if (status == ULV_OK && is_right(received, type, &data)) {
+        while (ulv_channel_peek(channel, &type, &data) == ULV_OK) {
+            if (!is_right(received, type, &data))
+                return received;
             ulv_channel_release(channel);
             received++;
-            continue;
         }
-        if (status != ULV_E_EMPTY)
-            break;
-        /* neither room nor data: let the guest run, unless it has ended */
-        (void)ulv_system_step(system, ulv_system_now(system) + 100000000);
-        if (ulv_partition_wait(system, echo, &end, 0, NULL) != ULV_E_TIMEOUT)
-            break;
+        /* the guest runs meanwhile; PEER_GONE, if it has ended */
+        wanted = sent < RECORDS ? ULV_CHANNEL_DATA | ULV_CHANNEL_ROOM
+                                : ULV_CHANNEL_DATA;
+        if (received < RECORDS)
+            status = ulv_channel_wait(channel, wanted, sizeof(bytes),
+                                      ULV_FOREVER);
     }
     return received;
 }
@@ -107,7 +101,7 @@ main(int argc, char **argv)
     if (ulv_partition_start(system, echo, &image, &diag) != ULV_OK ||
         ulv_channel_open(system, line, &channel, &diag) != ULV_OK)
         die("start", &diag);
-    right = exchange(system, echo, channel);
+    right = exchange(channel);
     printf("%u of %u records came back as they were sent\n", right, RECORDS);
     (void)ulv_channel_send(channel, 0, "", 0);
     if (right != RECORDS) /* who knows what it is doing, if it runs at all */

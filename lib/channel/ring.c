@@ -214,6 +214,14 @@ ulv_ring_tx_submit(struct ulv_ring_tx *tx)
 }
 
 bool
+ulv_ring_tx_has_room(struct ulv_ring_tx *tx, uint32_t len)
+{
+    uint64_t bytes = ulv_ring_record_bytes(len);
+
+    return tx->closed == ULV_OK && has_room(tx, padding(tx, bytes) + bytes);
+}
+
+bool
 ulv_ring_tx_wait(struct ulv_ring_tx *tx, uint32_t len)
 {
     uint64_t bytes = ulv_ring_record_bytes(len);

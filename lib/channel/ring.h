@@ -87,6 +87,8 @@ ulv_status ulv_ring_tx_reserve(struct ulv_ring_tx *tx, uint32_t type,
  * Returns whether its doorbell has to be rung.  Context: owner, exit
  */
 bool ulv_ring_tx_submit(struct ulv_ring_tx *tx);
+/* Whether there is room for a record now. Context: owner, exit */
+bool ulv_ring_tx_has_room(struct ulv_ring_tx *tx, uint32_t len);
 /**
  * Ask to be rung when there is room for a record; submit first. Returns whether
  * there is room now, or none ever again, in which case nothing was asked.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* The caller's own ends of channels. */
 #include "base/base.h"
+#include "channel/ring_fast.h"
 #include "system/system_priv.h"
 
 ulv_status
@@ -36,6 +37,8 @@ ulv_channel_open(ulv_system *system, ulv_id id, ulv_channel **ret_channel,
                         ulv_status_text(status));
     }
     c->open = true;
+    /* a predecessor may have been closed before it rang */
+    ulv_wire_ring(&channel->wire);
     channel->system = system;
     channel->next = system->channels;
     system->channels = channel;
@@ -56,10 +59,21 @@ ulv_system_channel_gone(void *self, ulv_id id)
     }
 }
 
-static bool
-is_gone(const ulv_channel *channel)
+bool
+ulv_system_channel_is_gone(const ulv_channel *channel)
 {
     return channel->wire.host == NULL;
+}
+
+void
+ulv_system_channel_ring(ulv_channel *channel, bool ring)
+{
+    if (ring) {
+        channel->count.doorbells_rung++;
+        ulv_wire_ring(&channel->wire);
+    } else {
+        channel->count.doorbells_spared++;
+    }
 }
 
 void
@@ -84,42 +98,77 @@ ulv_channel_close(ulv_channel *channel)
     system->host->free(system->host->self, channel, sizeof(*channel));
 }
 
+/* ---- sending ------------------------------------------------------------- */
+
+ulv_status
+ulv_channel_reserve(ulv_channel *channel, uint32_t type, size_t len,
+                    void **ret_slot)
+{
+    struct ulv_ring_tx *tx = &channel->end.tx;
+    ulv_status status;
+
+    if (ulv_system_channel_is_gone(channel))
+        return ULV_E_PEER_GONE;
+    if (len > UINT32_MAX)
+        return ULV_E_LIMIT;
+    status = ulv_ring_tx_reserve_fast(tx, type, (uint32_t)len, ret_slot);
+    if (status == ULV_E_FULL) {
+        /* the peer has to see it all, or it never makes room */
+        ulv_channel_submit(channel);
+        if (ulv_ring_tx_wait(tx, (uint32_t)len))
+            status = ulv_ring_tx_reserve(tx, type, (uint32_t)len, ret_slot);
+    }
+    if (status != ULV_OK)
+        return status;
+    channel->count.records_sent++;
+    channel->count.bytes_sent += len;
+    return ULV_OK;
+}
+
+void
+ulv_channel_submit(ulv_channel *channel)
+{
+    struct ulv_ring_tx *tx = &channel->end.tx;
+
+    if (tx->reserved != tx->looked) /* zeroes, if it is gone */
+        ulv_system_channel_ring(channel, ulv_ring_tx_submit(tx));
+}
+
+void
+ulv_channel_publish(ulv_channel *channel)
+{
+    if (!ulv_system_channel_is_gone(channel) &&
+        ulv_ring_tx_publish(&channel->end.tx))
+        ulv_system_channel_ring(channel, true);
+}
+
 ulv_status
 ulv_channel_send(ulv_channel *channel, uint32_t type, const void *data,
                  size_t len)
 {
     void *slot;
-    ulv_status status;
+    ulv_status status = ulv_channel_reserve(channel, type, len, &slot);
 
-    if (is_gone(channel))
-        return ULV_E_PEER_GONE;
-    if (len > UINT32_MAX)
-        return ULV_E_LIMIT;
-    status = ulv_ring_tx_reserve(&channel->end.tx, type, (uint32_t)len, &slot);
-    if (status == ULV_E_FULL && ulv_ring_tx_wait(&channel->end.tx,
-                                                 (uint32_t)len))
-        status = ulv_ring_tx_reserve(&channel->end.tx, type, (uint32_t)len,
-                                     &slot);
     if (status != ULV_OK)
         return status;
-    memcpy(slot, data, len);
-    if (ulv_ring_tx_submit(&channel->end.tx))
-        ulv_wire_ring(&channel->wire);
+    if (len != 0)
+        memcpy(slot, data, len);
+    ulv_channel_submit(channel);
     return ULV_OK;
 }
 
+/* ---- receiving ----------------------------------------------------------- */
+
 ulv_status
-ulv_channel_peek(ulv_channel *channel, uint32_t *ret_type,
+ulv_channel_look(ulv_channel *channel, uint32_t *ret_type,
                  struct ulv_bytes *ret_data)
 {
     struct ulv_ring_record record;
     ulv_status status;
 
-    if (is_gone(channel))
+    if (ulv_system_channel_is_gone(channel))
         return ULV_E_PEER_GONE;
-    status = ulv_ring_rx_peek(&channel->end.rx, &record);
-    if (status == ULV_E_EMPTY && ulv_ring_rx_wait(&channel->end.rx))
-        status = ulv_ring_rx_peek(&channel->end.rx, &record);
+    status = ulv_ring_rx_peek_fast(&channel->end.rx, &record);
     if (status != ULV_OK)
         return status;
     *ret_type = record.type;
@@ -128,9 +177,56 @@ ulv_channel_peek(ulv_channel *channel, uint32_t *ret_type,
     return ULV_OK;
 }
 
+ulv_status
+ulv_channel_peek(ulv_channel *channel, uint32_t *ret_type,
+                 struct ulv_bytes *ret_data)
+{
+    ulv_status status = ulv_channel_look(channel, ret_type, ret_data);
+    struct ulv_ring_rx *rx = &channel->end.rx;
+
+    if (status != ULV_E_EMPTY)
+        return status;
+    ulv_channel_release(channel); /* what was passed, before anybody sleeps */
+    return ulv_ring_rx_wait(rx) ? ulv_channel_look(channel, ret_type, ret_data)
+                                : ULV_E_EMPTY;
+}
+
+static void
+count_received(ulv_channel *channel)
+{
+    if (channel->end.rx.peeked == 0)
+        return;
+    channel->count.records_received++;
+    channel->count.bytes_received += channel->end.rx.peeked_len;
+}
+
 void
 ulv_channel_release(ulv_channel *channel)
 {
-    if (!is_gone(channel) && ulv_ring_rx_release(&channel->end.rx))
-        ulv_wire_ring(&channel->wire);
+    struct ulv_ring_rx *rx = &channel->end.rx;
+
+    count_received(channel);
+    if (rx->cursor + rx->peeked != rx->looked) /* zeroes, if it is gone */
+        ulv_system_channel_ring(channel, ulv_ring_rx_release(rx));
+}
+
+void
+ulv_channel_pass(ulv_channel *channel)
+{
+    if (ulv_system_channel_is_gone(channel))
+        return;
+    count_received(channel);
+    if (ulv_ring_rx_pass(&channel->end.rx))
+        ulv_system_channel_ring(channel, true);
+}
+
+ulv_status
+ulv_channel_counters(const ulv_channel *channel,
+                     struct ulv_channel_counters *ret)
+{
+    if (ret->size != sizeof(*ret))
+        return ULV_E_ARG;
+    *ret = channel->count;
+    ret->size = sizeof(*ret);
+    return ULV_OK;
 }

@@ -9,6 +9,7 @@
 #include <ultravisor/system.h>
 #include <ultravisor/transaction.h>
 
+#include "channel/spin.h"
 #include "command/client.h"
 #include "policy/policy.h"
 #include "system/keeper.h"
@@ -32,6 +33,7 @@ struct ulv_channel {
     ulv_system *system;
     struct wire wire; /* host NULL: the channel was destroyed */
     struct ulv_channel_end end;
+    struct ulv_channel_counters count;
 };
 
 struct ulv_system {
@@ -58,6 +60,7 @@ struct ulv_system {
     struct ulv_fault_record *faults[ULV_FAULTS_KEPT]; /* or NULL */
     uint64_t fault_sequence; /* of the last one */
     struct ulv_channel *channels;
+    struct ulv_spin spin; /* of waiting for them */
     /* stubs for debuggers, and what is done with them: debug.c, where one was
      * started */
     struct debugger *debuggers;
@@ -84,6 +87,10 @@ ulv_status ulv_system_ask(ulv_system *system, uint32_t options,
                           uint32_t count, struct ulv_diag *diag);
 /* A new id; asks for a lease when the last one is used up. 0: none. */
 ulv_id ulv_system_new_id(ulv_system *system, struct ulv_diag *diag);
+/* Whether the caller's end has lost its channel to a transaction. */
+bool ulv_system_channel_is_gone(const struct ulv_channel *channel);
+/* Ring, or count that it was not needed. */
+void ulv_system_channel_ring(struct ulv_channel *channel, bool ring);
 /* Of the keeper: self is the system. */
 void ulv_system_channel_gone(void *self, ulv_id channel);
 struct keeper_partition *ulv_system_guest(ulv_system *system, ulv_id id,
