@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "channel/channel.h"
+#include "port/template/template.h"
 
 #define RING UINT64_C(4096)
 
@@ -140,6 +141,71 @@ test_channel_ring__doorbells_only_for_who_sleeps(void **state)
     assert_true(ulv_ring_tx_submit(&f.server.tx));
     assert_int_equal(ulv_ring_tx_reserve(&f.server.tx, 3, 8, &slot), ULV_OK);
     assert_false(ulv_ring_tx_submit(&f.server.tx)); /* rung once */
+    end(&f);
+}
+
+/* ---- a doorbell that is a function, as firmware has it ------------------- */
+
+static ulv_nsec
+no_clock(void)
+{
+    return 0;
+}
+
+/* The consumer's interrupt: it takes what is there and sleeps again. */
+static struct {
+    struct ulv_ring_rx *rx;
+    ulv_handle bell;
+    uint32_t rung, taken;
+} firmware;
+
+static void
+interrupt(void *self, ulv_handle bell)
+{
+    struct ulv_ring_record record;
+
+    (void)self;
+    assert_int_equal(bell, firmware.bell);
+    firmware.rung++;
+    do {
+        while (ulv_ring_rx_peek(firmware.rx, &record) == ULV_OK) {
+            assert_int_equal(record.type, firmware.taken);
+            firmware.taken++;
+            (void)ulv_ring_rx_release(firmware.rx);
+        }
+    } while (ulv_ring_rx_wait(firmware.rx));
+}
+
+static void
+test_channel_ring__a_doorbell_may_be_a_function(void **state)
+{
+    static uint8_t buf[1024];
+    struct ulv_template port;
+    const struct ulv_host *host = &port.host;
+    struct fixture f;
+    void *slot;
+
+    (void)state;
+    begin(&f);
+    ulv_template_init(&port, buf, sizeof(buf), no_clock);
+    /* the port's own is a word that is looked at */
+    assert_int_equal(host->event_create(host->self, &firmware.bell), ULV_OK);
+    assert_false(host->event_take(host->self, firmware.bell));
+    host->event_signal(host->self, firmware.bell);
+    assert_true(host->event_take(host->self, firmware.bell));
+    assert_false(host->event_take(host->self, firmware.bell));
+    port.host.event_signal = interrupt;
+    firmware.rx = &f.client.rx;
+    assert_false(ulv_ring_rx_wait(firmware.rx));
+    for (uint32_t n = 0; n < 300; n++) {
+        assert_int_equal(ulv_ring_tx_reserve(&f.server.tx, n, 24, &slot),
+                         ULV_OK);
+        memset(slot, 0, 24);
+        if (n % 3 == 2 && ulv_ring_tx_submit(&f.server.tx))
+            host->event_signal(host->self, firmware.bell);
+    }
+    assert_int_equal(firmware.rung, 100); /* one a submit: it slept each time */
+    assert_int_equal(firmware.taken, 300);
     end(&f);
 }
 
@@ -279,6 +345,7 @@ main(void)
         cmocka_unit_test(test_channel_ring__wraps_at_every_place),
         cmocka_unit_test(test_channel_ring__full_and_too_long),
         cmocka_unit_test(test_channel_ring__doorbells_only_for_who_sleeps),
+        cmocka_unit_test(test_channel_ring__a_doorbell_may_be_a_function),
         cmocka_unit_test(test_channel__a_successor_goes_on),
         cmocka_unit_test(test_channel__states_follow_the_table),
         cmocka_unit_test(test_channel__impossible_geometry_is_refused),
