@@ -152,7 +152,7 @@ ulv_channel_send(ulv_channel *channel, uint32_t type, const void *data,
     if (status != ULV_OK)
         return status;
     if (len != 0)
-        memcpy(slot, data, len);
+        ulv_ring_copy(slot, data, len);
     ulv_channel_submit(channel);
     return ULV_OK;
 }

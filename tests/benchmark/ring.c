@@ -27,7 +27,7 @@
 #define WAYS_AT        4096u
 
 static const struct contender *const contenders[] = {
-    &contender_ours,
+    &contender_ours,   &contender_copied,
 #ifdef HAVE_DPDK
     &contender_dpdk,
 #endif

@@ -60,6 +60,7 @@ struct contender {
 };
 
 extern const struct contender contender_ours;
+extern const struct contender contender_copied;
 extern const struct contender contender_floor;
 extern const struct contender contender_pipe;
 extern const struct contender contender_packets;

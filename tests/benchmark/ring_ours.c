@@ -126,6 +126,22 @@ send_pages(struct place *place, uint64_t count)
 }
 
 static void
+send_pages_copied(struct place *place, uint64_t count)
+{
+    struct ulv_ring_tx tx = tx_of(place->way[0], PAGES_RING);
+    uint64_t message[PAGE_BYTES / 8];
+
+    for (uint64_t n = 0; n < count; n++) {
+        fill(message, n, PAGE_BYTES);
+        ulv_ring_copy(await_room(&tx, PAGE_BYTES), message, PAGE_BYTES);
+        if (ulv_ring_tx_publish(&tx))
+            ring(place, 0);
+    }
+    if (ulv_ring_tx_submit(&tx))
+        ring(place, 0);
+}
+
+static void
 receive_pages(struct place *place, uint64_t count)
 {
     receive_each(place, count, PAGE_BYTES, PAGES_RING);
@@ -246,4 +262,12 @@ const struct contender contender_ours = {
                 [PAGES] = receive_pages,
                 [ROUND] = receive_round,
                 [BLOCKING] = receive_blocking},
+};
+
+/* As a sender has it whose bytes lie somewhere else already. */
+const struct contender contender_copied = {
+    .name = "ours, copied in",
+    .begin = begin,
+    .send = {[PAGES] = send_pages_copied},
+    .receive = {[PAGES] = receive_pages},
 };
