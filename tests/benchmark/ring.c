@@ -42,6 +42,7 @@ struct meeting {
     _Alignas(64) uint64_t asked; /* by the receiver: samples begun */
     uint64_t contender, what, count, one_cpu;
     _Alignas(64) uint64_t ready; /* the sender: samples it began */
+    _Alignas(64) uint64_t done;  /* and those it left off */
     _Alignas(64) uint64_t doorbells;
 };
 
@@ -125,10 +126,23 @@ be_sender(void)
         __atomic_store_n(&meeting->ready, sample, __ATOMIC_RELEASE);
         if (meeting->contender == CONTENDERS) {
             pass_line(1);
-            continue;
+        } else {
+            c = contenders[meeting->contender];
+            c->send[meeting->what](&place, meeting->count);
         }
-        c = contenders[meeting->contender];
-        c->send[meeting->what](&place, meeting->count);
+        __atomic_store_n(&meeting->done, sample, __ATOMIC_RELEASE);
+    }
+}
+
+/* Until the sender has come as far with this sample. */
+static void
+await_sender(const uint64_t *where)
+{
+    const double far_too_long = nanoseconds() + 60e9;
+
+    while (__atomic_load_n(where, __ATOMIC_ACQUIRE) != meeting->asked) {
+        CHECK(nanoseconds() < far_too_long);
+        sched_yield();
     }
 }
 
@@ -136,8 +150,7 @@ be_sender(void)
 static double
 take_sample(size_t contender, const struct run *run)
 {
-    const double far_too_long = nanoseconds() + 60e9;
-    double begin;
+    double begin, took;
 
     meeting->contender = contender;
     meeting->one_cpu = run != NULL && run->one_cpu;
@@ -148,17 +161,15 @@ take_sample(size_t contender, const struct run *run)
     }
     meeting->line = 0;
     __atomic_store_n(&meeting->asked, meeting->asked + 1, __ATOMIC_RELEASE);
-    while (__atomic_load_n(&meeting->ready, __ATOMIC_ACQUIRE) !=
-           meeting->asked) {
-        CHECK(nanoseconds() < far_too_long);
-        sched_yield();
-    }
+    await_sender(&meeting->ready);
     begin = nanoseconds();
     if (run == NULL)
         pass_line(0);
     else
         contenders[contender]->receive[run->what](&place, run->count);
-    return nanoseconds() - begin;
+    took = nanoseconds() - begin;
+    await_sender(&meeting->done);
+    return took;
 }
 
 static double

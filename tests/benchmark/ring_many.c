@@ -30,6 +30,7 @@ static const uint32_t counts[] = {1, 10, 1000, MANY};
 struct meeting {
     _Alignas(64) uint64_t asked; /* samples begun */
     uint64_t channels, turn;
+    _Alignas(64) uint64_t done; /* samples the producer has left off */
     _Alignas(64) uint64_t seen; /* records the consumer has taken */
 };
 
@@ -92,20 +93,24 @@ be_producer(void)
         while (__atomic_load_n(&meeting->asked, __ATOMIC_ACQUIRE) != sample)
             sched_yield();
         produce(meeting->channels, meeting->turn);
+        __atomic_store_n(&meeting->done, sample, __ATOMIC_RELEASE);
     }
 }
 
 static double
 take_sample(uint64_t channels, uint64_t turn)
 {
-    double begin = nanoseconds();
+    double begin = nanoseconds(), took;
 
     meeting->channels = channels;
     meeting->turn = turn;
     meeting->seen = 0;
     __atomic_store_n(&meeting->asked, meeting->asked + 1, __ATOMIC_RELEASE);
     consume(channels, turn);
-    return (nanoseconds() - begin) / RECORDS;
+    took = nanoseconds() - begin;
+    while (__atomic_load_n(&meeting->done, __ATOMIC_ACQUIRE) != meeting->asked)
+        sched_yield();
+    return took / RECORDS;
 }
 
 static int
