@@ -85,11 +85,13 @@ static bool
 become(struct ulv_channel_end *ch, uint32_t to)
 {
     uint32_t *state = &ch->header->end[ch->end].state;
+    uint32_t from = __atomic_load_n(state, __ATOMIC_ACQUIRE);
 
-    if (!ulv_end_may_become(__atomic_load_n(state, __ATOMIC_ACQUIRE), to))
-        return false;
-    __atomic_store_n(state, to, __ATOMIC_RELEASE);
-    return true;
+    /* Once: if somebody else writes it meanwhile, it is revoked, or our peer
+     * writes what is ours and would keep us here. */
+    return ulv_end_may_become(from, to) &&
+           __atomic_compare_exchange_n(state, &from, to, false,
+                                       __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
 /* [offset, offset + len) lies in the channel, behind its header page. */
