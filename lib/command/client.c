@@ -37,6 +37,17 @@ ulv_command_client_fini(struct ulv_command_client *client)
     memset(client, 0, sizeof(*client));
 }
 
+#define ANSWERED 0x8000u /* beside a kind in asked */
+
+/* Where the kind of a request is kept; NULL: it is none of the latest. */
+static uint16_t *
+asked_at(struct ulv_command_client *client, uint64_t number)
+{
+    if (client->next_request - number - 1 >= ULV_COMMAND_UNDER_WAY_MAX)
+        return NULL;
+    return &client->asked[number % ULV_COMMAND_UNDER_WAY_MAX];
+}
+
 /* Room for a message with its header filled in. */
 static ulv_status
 begin(struct ulv_command_client *client, uint16_t kind, size_t len,
@@ -46,15 +57,20 @@ begin(struct ulv_command_client *client, uint16_t kind, size_t len,
                                   .kind = kind,
                                   .version = ULV_COMMAND_VERSION,
                                   .request = client->next_request };
-    ulv_status status = ulv_ring_tx_reserve(&client->end.tx, kind,
-                                            (uint32_t)len, ret_slot);
+    uint16_t *asked =
+        &client->asked[client->next_request % ULV_COMMAND_UNDER_WAY_MAX];
+    ulv_status status;
 
+    if (*asked != 0 && (*asked & ANSWERED) == 0)
+        return ULV_E_FULL;
+    status = ulv_ring_tx_reserve(&client->end.tx, kind, (uint32_t)len,
+                                 ret_slot);
     if (status != ULV_OK)
         return status;
     memset(*ret_slot, 0, len);
     memcpy(*ret_slot, &header, sizeof(header));
     client->next_request++;
-    client->asked = kind;
+    *asked = kind;
     return ULV_OK;
 }
 
@@ -82,31 +98,29 @@ ulv_command_send_hello(struct ulv_command_client *client, bool *ret_ring)
 
 ulv_status
 ulv_command_send_transaction(struct ulv_command_client *client,
-                             uint32_t options,
-                             const struct ulv_precondition *preconditions,
-                             uint32_t precondition_count,
-                             const struct ulv_operation *operations,
-                             uint32_t operation_count, bool *ret_ring)
+                             const struct ulv_command_transaction *from,
+                             bool *ret_ring)
 {
-    size_t before = precondition_count * sizeof(*preconditions);
-    size_t bytes = operation_count * sizeof(*operations);
+    size_t before = from->precondition_count * sizeof(*from->preconditions);
+    size_t bytes = from->operation_count * sizeof(*from->operations);
     struct ulv_message_transaction *t;
     void *slot;
     ulv_status status;
 
-    if (operation_count > ULV_OPERATION_COUNT_MAX ||
-        precondition_count > ULV_PRECONDITION_COUNT_MAX)
+    if (from->operation_count > ULV_OPERATION_COUNT_MAX ||
+        from->precondition_count > ULV_PRECONDITION_COUNT_MAX)
         return ULV_E_LIMIT;
     status = begin(client, ULV_MESSAGE_TRANSACTION,
                    sizeof(*t) + before + bytes, &slot);
     if (status != ULV_OK)
         return status;
     t = slot;
-    t->options = options;
-    t->precondition_count = precondition_count;
-    t->operation_count = operation_count;
-    memcpy(t + 1, preconditions, before);
-    memcpy((uint8_t *)(t + 1) + before, operations, bytes);
+    t->options = from->options;
+    t->precondition_count = from->precondition_count;
+    t->operation_count = from->operation_count;
+    t->deadline = from->deadline;
+    memcpy(t + 1, from->preconditions, before);
+    memcpy((uint8_t *)(t + 1) + before, from->operations, bytes);
     finish(client, ret_ring);
     return ULV_OK;
 }
@@ -128,21 +142,62 @@ ulv_command_send_query(struct ulv_command_client *client, uint32_t kind,
     return ULV_OK;
 }
 
-static ulv_status
-check_query_answer(const struct ulv_message_query_answer *answer)
+ulv_status
+ulv_command_send_cancel(struct ulv_command_client *client, uint64_t target,
+                        bool *ret_ring)
 {
-    size_t bytes = (size_t)answer->record_count * answer->record_bytes;
+    struct ulv_message_cancel *cancel;
+    void *slot;
+    ulv_status status =
+        begin(client, ULV_MESSAGE_CANCEL, sizeof(*cancel), &slot);
 
-    return answer->m.bytes == sizeof(*answer) + bytes ? ULV_OK
-                                                      : ULV_E_PEER_LENGTH;
+    if (status != ULV_OK)
+        return status;
+    cancel = slot;
+    cancel->target = target;
+    finish(client, ret_ring);
+    return ULV_OK;
+}
+
+/* ---- answers ------------------------------------------------------------- */
+
+static void
+take_lease(struct ulv_command_client *client)
+{
+    const struct ulv_message_hello_answer *hello = client->answer;
+
+    if (hello->status != ULV_OK)
+        return;
+    client->lease_next = hello->lease_first;
+    client->lease_end = hello->lease_first + ULV_ID_LEASE_COUNT;
+}
+
+/* Take what a decoded message means for us. */
+static ulv_status
+take(struct ulv_command_client *client, const struct ulv_message *m)
+{
+    uint16_t *asked = asked_at(client, m->request);
+
+    if (client->heed != NULL && client->heed(client, m) != ULV_OK)
+        return ULV_E_PEER_PROTOCOL;
+    if (m->kind == ULV_MESSAGE_EVENT)
+        return ULV_OK;
+    if (asked != NULL && *asked != 0) {
+        if (m->kind != ((*asked & ~ANSWERED) | ULV_MESSAGE_ANSWER))
+            return ULV_E_PEER_PROTOCOL;
+        *asked |= ANSWERED;
+    }
+    if (m->kind == (ULV_MESSAGE_HELLO | ULV_MESSAGE_ANSWER))
+        take_lease(client);
+    return ULV_OK;
 }
 
 ulv_status
 ulv_command_receive(struct ulv_command_client *client,
                     const struct ulv_message **ret, bool *ret_ring)
 {
+    const struct ulv_message *m = client->answer;
     struct ulv_ring_record record;
-    struct ulv_message m;
     ulv_status status = ulv_ring_rx_peek(&client->end.rx, &record);
 
     if (status == ULV_E_EMPTY && ulv_ring_rx_wait(&client->end.rx))
@@ -157,27 +212,14 @@ ulv_command_receive(struct ulv_command_client *client,
     memcpy(client->answer, record.data, record.len);
     if (ulv_ring_rx_release(&client->end.rx))
         *ret_ring = true;
-    status = ulv_command_decode_answer(client->answer, record.len, &m);
-    if (status == ULV_OK && m.kind != record.type)
+    status = ulv_command_decode_answer(client->answer, record.len);
+    if (status == ULV_OK && m->kind != record.type)
         status = ULV_E_PEER_PROTOCOL;
-    if (status == ULV_OK &&
-        m.kind == (ULV_MESSAGE_QUERY | ULV_MESSAGE_ANSWER))
-        status = check_query_answer(client->answer);
-    if (status == ULV_OK && m.request == client->next_request - 1 &&
-        m.kind != (client->asked | ULV_MESSAGE_ANSWER))
-        status = ULV_E_PEER_PROTOCOL;
-    if (status != ULV_OK)
-        return status;
-    if (m.kind == (ULV_MESSAGE_HELLO | ULV_MESSAGE_ANSWER)) {
-        const struct ulv_message_hello_answer *hello = client->answer;
-
-        if (hello->status == ULV_OK) {
-            client->lease_next = hello->lease_first;
-            client->lease_end = hello->lease_first + ULV_ID_LEASE_COUNT;
-        }
-    }
-    *ret = client->answer;
-    return ULV_OK;
+    if (status == ULV_OK)
+        status = take(client, m);
+    if (status == ULV_OK)
+        *ret = m;
+    return status;
 }
 
 uint64_t
@@ -186,4 +228,54 @@ ulv_command_client_id(struct ulv_command_client *client)
     if (client->lease_next == client->lease_end)
         return 0;
     return client->lease_next++;
+}
+
+/* ---- watching ------------------------------------------------------------ */
+
+/* An event of our WATCH is the next one, or says what is lost. */
+static ulv_status
+check_event(struct ulv_command_client *client,
+            const struct ulv_message_event *event)
+{
+    bool next = event->sequence == client->watched + 1;
+
+    if (event->m.request != client->watch)
+        return ULV_OK;
+    if (event->sequence <= client->watched ||
+        (event->kind == ULV_WATCH_COMMITTED && !next))
+        return ULV_E_PEER_PROTOCOL;
+    client->watched = event->sequence;
+    return ULV_OK;
+}
+
+static ulv_status
+heed(struct ulv_command_client *client, const struct ulv_message *m)
+{
+    const struct ulv_message_watch_answer *answer = (const void *)m;
+
+    if (m->kind == ULV_MESSAGE_EVENT)
+        return check_event(client, (const void *)m);
+    if (m->kind != (ULV_MESSAGE_WATCH | ULV_MESSAGE_ANSWER) ||
+        answer->status != ULV_OK)
+        return ULV_OK;
+    client->watch = m->request;
+    client->watched = answer->after;
+    return ULV_OK;
+}
+
+ulv_status
+ulv_command_send_watch(struct ulv_command_client *client, uint64_t after,
+                       bool *ret_ring)
+{
+    struct ulv_message_watch *watch;
+    void *slot;
+    ulv_status status = begin(client, ULV_MESSAGE_WATCH, sizeof(*watch), &slot);
+
+    if (status != ULV_OK)
+        return status;
+    watch = slot;
+    watch->after = after;
+    client->heed = heed;
+    finish(client, ret_ring);
+    return ULV_OK;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * The client's end of a command channel: send a request, take its answer.
- * Nothing blocks; the caller waits for the doorbell.
+ * The client's end of a command channel: send requests, take their answers.
+ * Many may be under way; an answer is known by its number. Nothing blocks; the
+ * caller waits for the doorbell.
  *
  * For the command role (client of the ultravisor) and for the boot process
  * (client of the command role).
@@ -14,11 +15,27 @@
 #include "channel/channel.h"
 #include "command/codec.h"
 
+/* Requests that await their answer, at most. */
+#define ULV_COMMAND_UNDER_WAY_MAX 256u
+
+struct ulv_command_transaction {
+    uint32_t options, precondition_count, operation_count;
+    uint64_t deadline; /* [ns] from when the server reads it; 0: none */
+    const struct ulv_precondition *preconditions;
+    const struct ulv_operation *operations;
+};
+
 struct ulv_command_client {
     const struct ulv_host *host;
     struct ulv_channel_end end;
     uint64_t next_request;
-    uint16_t asked; /* kind of the latest request */
+    /* Kinds of the latest requests, by their numbers; and whether answered. */
+    uint16_t asked[ULV_COMMAND_UNDER_WAY_MAX];
+    /* Number of our WATCH; the event we have seen; who looks at both: NULL
+     * until something is watched. */
+    uint64_t watch, watched;
+    ulv_status (*heed)(struct ulv_command_client *client,
+                       const struct ulv_message *m);
     uint8_t session[16]; /* our GUID, the same in every HELLO */
     uint64_t lease_next, lease_end; /* ids that are ours */
     void *answer; /* ULV_COMMAND_MESSAGE_MAX, private */
@@ -32,25 +49,30 @@ ulv_status ulv_command_client_init(struct ulv_command_client *client,
 void ulv_command_client_fini(struct ulv_command_client *client);
 
 /*
- * Send a request; *ret_ring: ring the server's doorbell.
- * Errors: FULL, LIMIT (too many operations or preconditions), PEER_*.
+ * Send a request; *ret_ring: ring the server's doorbell. Its number is
+ * next_request - 1 afterwards.
+ * Errors: FULL (take answers, or wait for the doorbell), LIMIT (too many
+ * operations or preconditions), PEER_*.
  */
 ulv_status ulv_command_send_hello(struct ulv_command_client *client,
                                   bool *ret_ring);
-ulv_status
-ulv_command_send_transaction(struct ulv_command_client *client,
-                             uint32_t options,
-                             const struct ulv_precondition *preconditions,
-                             uint32_t precondition_count,
-                             const struct ulv_operation *operations,
-                             uint32_t operation_count, bool *ret_ring);
+ulv_status ulv_command_send_transaction(
+    struct ulv_command_client *client,
+    const struct ulv_command_transaction *transaction, bool *ret_ring);
 ulv_status ulv_command_send_query(struct ulv_command_client *client,
                                   uint32_t kind, uint64_t after,
                                   bool *ret_ring);
+/* Take that one back, or end a WATCH. */
+ulv_status ulv_command_send_cancel(struct ulv_command_client *client,
+                                   uint64_t target, bool *ret_ring);
+/* after: a revision, or ULV_WATCH_FROM_NOW. */
+ulv_status ulv_command_send_watch(struct ulv_command_client *client,
+                                  uint64_t after, bool *ret_ring);
 
 /**
- * The next answer, copied out and checked; the lease of a HELLO is taken. An
- * answer to the latest request is of its kind; compare the number.
+ * The next answer or event, copied out and checked; the lease of a HELLO is
+ * taken. An answer to one of the latest requests is of its kind; compare the
+ * number. Events leave none out but by ULV_WATCH_LOST.
  * @param ret  borrowed until the next call
  * Errors: EMPTY (the doorbell was asked for), PEER_*; PEER_PROTOCOL also when
  * the server has disconnected this client.

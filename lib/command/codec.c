@@ -3,33 +3,74 @@
 
 #include "base/base.h"
 
-static ulv_status
-decode_transaction(const void *bytes, size_t len,
-                   struct ulv_command_request *ret)
-{
-    const struct ulv_message_transaction *t = bytes;
-    const uint8_t *at = (const uint8_t *)bytes + sizeof(*t);
+/* A word in which these bits have to be zero: all, where a field is reserved;
+ * those of the last byte, where a text ends. Places are in words. */
+struct message_bits {
+    uint32_t zero, at;
+};
 
-    if (len < sizeof(*t))
+/* Elements behind the message, and the word that counts them. */
+struct message_tail {
+    uint16_t count_max;
+    uint8_t count_at; /* 0: there are none */
+    uint8_t bytes;    /* of each; 0: as the word bytes_at says */
+    uint8_t bytes_at;
+    uint8_t zero_at; /* a word of each; 0: nothing is reserved */
+};
+
+struct message_shape {
+    uint16_t kind, bytes;
+    struct message_bits bits[2];
+    struct message_tail tail[2];
+};
+
+#include "command_table.h"
+
+static ulv_status
+check_shape(const struct message_shape *shape, const uint32_t *words,
+            uint64_t len)
+{
+    uint64_t at = shape->bytes;
+
+    if (len < at)
         return ULV_E_PEER_LENGTH;
-    if (t->precondition_count > ULV_PRECONDITION_COUNT_MAX ||
-        t->operation_count > ULV_OPERATION_COUNT_MAX ||
-        len != sizeof(*t) +
-                   t->precondition_count * sizeof(struct ulv_precondition) +
-                   t->operation_count * sizeof(struct ulv_operation))
+    for (const struct message_tail *t = shape->tail;
+         t < shape->tail + 2 && t->count_at != 0; t++) {
+        uint64_t count = words[t->count_at], each = t->bytes;
+
+        if (each == 0)
+            each = words[t->bytes_at];
+        if (count > t->count_max || count * each > len - at)
+            return ULV_E_PEER_LENGTH;
+        for (; count > 0; count--, at += each) {
+            if (t->zero_at != 0 && words[at / 4 + t->zero_at] != 0)
+                return ULV_E_PEER_PROTOCOL;
+        }
+    }
+    if (at != len)
         return ULV_E_PEER_LENGTH;
-    if (t->rsvd_ != 0 || (t->options & ~ULV_TRANSACTION_DRY_RUN) != 0)
-        return ULV_E_PEER_PROTOCOL;
-    ret->u.transaction = t;
-    ret->preconditions = (const void *)at;
-    ret->operations =
-        (const void *)(at + t->precondition_count *
-                                sizeof(struct ulv_precondition));
-    for (uint32_t i = 0; i < t->operation_count; i++) {
-        if (ret->operations[i].rsvd_ != 0)
+    for (uint32_t i = 0; i < 2; i++) {
+        if ((words[shape->bits[i].at] & shape->bits[i].zero) != 0)
             return ULV_E_PEER_PROTOCOL;
     }
     return ULV_OK;
+}
+
+static ulv_status
+check(const void *bytes, size_t len, bool from_server)
+{
+    const struct ulv_message *m = bytes;
+
+    if (len < sizeof(*m) || m->bytes != len)
+        return ULV_E_PEER_LENGTH;
+    if (m->version != ULV_COMMAND_VERSION ||
+        (m->kind >= ULV_MESSAGE_ANSWER) != from_server)
+        return ULV_E_PEER_PROTOCOL;
+    for (size_t i = 0; i < ULV_COUNT_OF(message_shapes); i++) {
+        if (message_shapes[i].kind == m->kind)
+            return check_shape(&message_shapes[i], bytes, len);
+    }
+    return ULV_E_PEER_PROTOCOL;
 }
 
 ulv_status
@@ -37,64 +78,25 @@ ulv_command_decode(const void *bytes, size_t len,
                    struct ulv_command_request *ret)
 {
     const struct ulv_message *m = bytes;
+    ulv_status status = check(bytes, len, false);
 
     memset(ret, 0, sizeof(*ret));
-    if (len < sizeof(*m) || m->bytes != len)
-        return ULV_E_PEER_LENGTH;
-    if (m->version != ULV_COMMAND_VERSION)
-        return ULV_E_PEER_PROTOCOL;
+    if (status != ULV_OK)
+        return status;
     ret->kind = m->kind;
     ret->request = m->request;
-    switch (m->kind) {
-    case ULV_MESSAGE_HELLO:
-        ret->u.hello = bytes;
-        return len == sizeof(*ret->u.hello) ? ULV_OK : ULV_E_PEER_LENGTH;
-    case ULV_MESSAGE_QUERY:
-        ret->u.query = bytes;
-        if (len != sizeof(*ret->u.query))
-            return ULV_E_PEER_LENGTH;
-        return ret->u.query->rsvd_ == 0 ? ULV_OK : ULV_E_PEER_PROTOCOL;
-    case ULV_MESSAGE_TRANSACTION:
-        return decode_transaction(bytes, len, ret);
-    default:
-        return ULV_E_PEER_PROTOCOL;
+    ret->u.message = m;
+    if (m->kind == ULV_MESSAGE_TRANSACTION) {
+        ret->preconditions = (const void *)(ret->u.transaction + 1);
+        ret->operations =
+            (const void *)(ret->preconditions +
+                           ret->u.transaction->precondition_count);
     }
+    return ULV_OK;
 }
 
 ulv_status
-ulv_command_decode_answer(const void *bytes, size_t len,
-                          struct ulv_message *ret)
+ulv_command_decode_answer(const void *bytes, size_t len)
 {
-    size_t least;
-
-    if (len < sizeof(*ret))
-        return ULV_E_PEER_LENGTH;
-    memcpy(ret, bytes, sizeof(*ret));
-    if (ret->bytes != len)
-        return ULV_E_PEER_LENGTH;
-    if (ret->version != ULV_COMMAND_VERSION)
-        return ULV_E_PEER_PROTOCOL;
-    switch (ret->kind) {
-    case ULV_MESSAGE_HELLO | ULV_MESSAGE_ANSWER:
-        least = sizeof(struct ulv_message_hello_answer);
-        break;
-    case ULV_MESSAGE_TRANSACTION | ULV_MESSAGE_ANSWER:
-        least = sizeof(struct ulv_message_transaction_answer);
-        break;
-    case ULV_MESSAGE_QUERY | ULV_MESSAGE_ANSWER:
-        least = sizeof(struct ulv_message_query_answer);
-        break;
-    default:
-        return ULV_E_PEER_PROTOCOL;
-    }
-    if (len < least)
-        return ULV_E_PEER_LENGTH;
-    if (ret->kind == (ULV_MESSAGE_TRANSACTION | ULV_MESSAGE_ANSWER)) {
-        const struct ulv_message_transaction_answer *answer = bytes;
-
-        if (ulv_string_length(answer->text, sizeof(answer->text)) ==
-            sizeof(answer->text))
-            return ULV_E_PEER_PROTOCOL;
-    }
-    return ULV_OK;
+    return check(bytes, len, true);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
  * The command protocol's messages: decoded from bytes that were copied out of
- * shared memory once, everything structural checked. abi/command.h is the
- * format, doc/formats/command.md the document.
+ * shared memory once, everything structural checked by a table that is made of
+ * command.toml, as abi/command.h and the tables of doc/formats/command.md are.
  *
  * For the server and the client; total on any bytes.
  */
@@ -24,6 +24,9 @@ struct ulv_command_request {
     uint32_t kind; /* ULV_MESSAGE_* */
     uint64_t request;
     union {
+        const struct ulv_message *message;
+        const struct ulv_message_cancel *cancel;
+        const struct ulv_message_watch *watch;
         const struct ulv_message_hello *hello;
         const struct ulv_message_query *query;
         const struct ulv_message_transaction *transaction;
@@ -41,9 +44,7 @@ struct ulv_command_request {
  */
 ulv_status ulv_command_decode(const void *bytes, size_t len,
                               struct ulv_command_request *ret);
-/* Decode an answer's common part: bytes agree with len, the version is ours,
- * kind is an answer that long, a text ends. Errors as above. */
-ulv_status ulv_command_decode_answer(const void *bytes, size_t len,
-                                     struct ulv_message *ret);
+/* The same for an answer or an event. */
+ulv_status ulv_command_decode_answer(const void *bytes, size_t len);
 
 #endif

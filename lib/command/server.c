@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
  * Invariant: of one session at most one request is being carried out; its
- * record was released, its answer is neither sent nor remembered. An answer is
- * remembered before it is sent, and a number that is remembered is never
- * handed to the handlers.
+ * record was released, its answer is neither sent nor remembered, and there is
+ * room in the ring for it. An answer is remembered before it is sent, and a
+ * number that is remembered is never handed to the handlers.
  *
  * R7 = transaction number 7 arrives, A7 = its answer is sent, ! = the client
  * dies or times out and asks again.
  *
  * 1. R7 A7 R8 A8: the common case; a slow handler delays this session only.
- * 2. R7 ! R7: the second R7 waits in the ring while the first is carried out,
- *    then finds its answer remembered: carried out once, answered twice.
+ * 2. R7 ! R7: the second R7 waits while the first is carried out, then finds
+ *    its answer remembered: carried out once, answered twice.
  * 3. R7 A7 ... 1024 others ... R7: forgotten, so EXPIRED; it might have been
  *    carried out, and it is not carried out again.
  * 4. What must fail: R9 A9 R7 (never seen) with 7 < newest - 1024: EXPIRED
@@ -18,101 +18,158 @@
  *
  * All numbers are of one client, known by the GUID of its HELLO. With another
  * GUID another client goes on in its place, and all is forgotten.
+ *
+ * Nothing is begun for a client that does not take its answers: its requests
+ * stay in its ring until that is full, and then its own send fails with FULL.
  */
 #include "command/server.h"
 
 #include "base/base.h"
+#include "command/ahead.h"
 
 static const uint8_t type_command[16] = ULV_CHANNEL_TYPE_COMMAND;
 
-#define REMEMBERED_BYTES                                                       \
-    (ULV_COMMAND_REMEMBERED * sizeof(struct ulv_message_transaction_answer))
+/* ---- servers and sessions ------------------------------------------------ */
 
 ulv_status
 ulv_command_session_init(struct ulv_command_session *session,
-                         const struct ulv_host *host,
-                         const struct ulv_command_handlers *handlers, void *p,
+                         struct ulv_command_server *server, void *p,
                          uint64_t bytes)
 {
-    ulv_status status = ULV_E_NO_MEMORY;
+    ulv_status status;
 
     memset(session, 0, sizeof(*session));
-    session->host = host;
-    session->handlers = handlers;
-    session->message = host->alloc(host->self, ULV_COMMAND_MESSAGE_MAX, 8);
-    session->answer = host->alloc(host->self, ULV_COMMAND_MESSAGE_MAX, 8);
-    session->remembered = host->alloc(host->self, REMEMBERED_BYTES, 8);
-    if (session->message != NULL && session->answer != NULL &&
-        session->remembered != NULL)
-        status = ulv_channel_attach(&session->end, p, bytes, ULV_END_SERVER,
-                                    type_command);
+    session->last = &session->first;
+    status = ulv_channel_attach(&session->end, p, bytes, ULV_END_SERVER,
+                                type_command);
     if (status != ULV_OK)
-        ulv_command_session_fini(session);
-    return status;
+        return status;
+    /* the longest answer, and an event before it */
+    if (ulv_ring_record_max(session->end.tx.mask + 1) <
+        ULV_COMMAND_MESSAGE_MAX + 2 * sizeof(struct ulv_message_event)) {
+        ulv_channel_detach(&session->end);
+        return ULV_E_LIMIT;
+    }
+    session->server = server;
+    session->next = session;
+    if (server->next != NULL) {
+        session->next = server->next->next;
+        server->next->next = session;
+    }
+    server->next = session;
+    server->session_count++;
+    return ULV_OK;
+}
+
+static void
+leave(struct ulv_command_server *server, struct ulv_command_session *session)
+{
+    struct ulv_command_session *before = session;
+
+    while (before->next != session)
+        before = before->next;
+    before->next = session->next;
+    server->next = before == session ? NULL : session->next;
+    server->session_count--;
 }
 
 void
 ulv_command_session_fini(struct ulv_command_session *session)
 {
-    const struct ulv_host *host = session->host;
+    struct ulv_command_server *server = session->server;
 
-    if (host == NULL)
+    if (server == NULL)
         return;
+    ulv_command_ahead_drop(session);
     ulv_channel_detach(&session->end);
-    host->free(host->self, session->message, ULV_COMMAND_MESSAGE_MAX);
-    host->free(host->self, session->answer, ULV_COMMAND_MESSAGE_MAX);
-    host->free(host->self, session->remembered, REMEMBERED_BYTES);
+    ulv_command_forget(session);
+    leave(server, session);
     memset(session, 0, sizeof(*session));
+}
+
+static void
+flush(struct ulv_command_session *session)
+{
+    if (session->unsent && ulv_ring_tx_submit(&session->end.tx))
+        session->server->handlers->ring(session);
+    session->unsent = false;
 }
 
 static void
 disconnect(struct ulv_command_session *session, ulv_status why)
 {
+    flush(session);
     session->failed = why;
     ulv_channel_give_up(&session->end);
+    ulv_command_ahead_drop(session);
+    session->server->handlers->broken(session);
 }
 
-/* Send the waiting answer; false: no room yet, and the client was asked to ring
- * when there is. */
-static bool
-send_answer(struct ulv_command_session *session, bool *ret_ring)
+/* ---- messages ------------------------------------------------------------ */
+
+ulv_status
+ulv_command_session_read(struct ulv_command_session *session,
+                         struct ulv_command_request *ret)
 {
-    const struct ulv_message *m = session->answer;
-    uint32_t len = (uint32_t)session->answer_len;
+    struct ulv_command_server *server = session->server;
+    struct ulv_ring_record record;
+    ulv_status status = ulv_ring_rx_peek(&session->end.rx, &record);
+
+    if (status == ULV_E_EMPTY)
+        return status;
+    if (status == ULV_OK && record.len > ULV_COMMAND_MESSAGE_MAX)
+        status = ULV_E_PEER_LENGTH;
+    if (status == ULV_OK) {
+        memcpy(server->message, record.data, record.len);
+        if (ulv_ring_rx_release(&session->end.rx))
+            server->handlers->ring(session);
+        status = ulv_command_decode(server->message, record.len, ret);
+        if (status == ULV_OK && ret->kind != record.type)
+            status = ULV_E_PEER_PROTOCOL;
+    }
+    if (status != ULV_OK)
+        disconnect(session, status);
+    return status;
+}
+
+bool
+ulv_command_session_has_room(struct ulv_command_session *session, size_t len)
+{
+    if (session->busy)
+        len += ULV_COMMAND_MESSAGE_MAX + sizeof(struct ulv_record);
+    return ulv_ring_tx_wait(&session->end.tx, (uint32_t)len);
+}
+
+void *
+ulv_command_session_put(struct ulv_command_session *session, uint32_t kind,
+                        uint64_t request, size_t len)
+{
+    struct ulv_message *m;
     void *slot;
     ulv_status status;
 
-    if (session->answer_len == 0)
-        return true;
-    status = ulv_ring_tx_reserve(&session->end.tx, m->kind, len, &slot);
-    if (status == ULV_E_FULL) {
-        if (!ulv_ring_tx_wait(&session->end.tx, len))
-            return false;
-        /* room appeared meanwhile, and nobody will ring for it */
-        status = ulv_ring_tx_reserve(&session->end.tx, m->kind, len, &slot);
-    }
+    if (session->failed != ULV_OK)
+        return NULL;
+    status = ulv_ring_tx_reserve(&session->end.tx, kind, (uint32_t)len, &slot);
     if (status != ULV_OK) {
         disconnect(session, status);
-        return false;
+        return NULL;
     }
-    memcpy(slot, session->answer, session->answer_len);
-    session->answer_len = 0;
-    if (ulv_ring_tx_submit(&session->end.tx))
-        *ret_ring = true;
-    return true;
+    m = slot;
+    m->bytes = (uint32_t)len;
+    m->kind = (uint16_t)kind;
+    m->version = ULV_COMMAND_VERSION;
+    m->request = request;
+    session->unsent = true;
+    return slot;
 }
 
-static void
-prepare_answer(struct ulv_command_session *session, uint16_t kind, size_t len)
+static void *
+put_answer(struct ulv_command_session *session, uint32_t kind, size_t len)
 {
-    struct ulv_message *m = session->answer;
-
-    m->bytes = (uint32_t)len;
-    m->kind = (uint16_t)(kind | ULV_MESSAGE_ANSWER);
-    m->version = ULV_COMMAND_VERSION;
-    m->request = session->request;
-    session->answer_len = len;
     session->busy = false;
+    return ulv_command_session_put(session, kind | ULV_MESSAGE_ANSWER,
+                                   session->request, len);
 }
 
 void
@@ -120,23 +177,15 @@ ulv_command_answer_hello(struct ulv_command_session *session,
                          ulv_status status, uint64_t lease_first,
                          uint64_t revision)
 {
-    struct ulv_message_hello_answer *answer = session->answer;
+    struct ulv_message_hello_answer *answer =
+        put_answer(session, ULV_MESSAGE_HELLO, sizeof(*answer));
 
-    memset(answer, 0, sizeof(*answer));
+    if (answer == NULL)
+        return;
     answer->status = status;
+    answer->rsvd_ = 0;
     answer->lease_first = lease_first;
     answer->revision = revision;
-    prepare_answer(session, ULV_MESSAGE_HELLO, sizeof(*answer));
-}
-
-void
-ulv_command_answer_transaction(struct ulv_command_session *session,
-                               struct ulv_message_transaction_answer *answer)
-{
-    answer->m.request = session->request;
-    session->remembered[session->request % ULV_COMMAND_REMEMBERED] = *answer;
-    memcpy(session->answer, answer, sizeof(*answer));
-    prepare_answer(session, ULV_MESSAGE_TRANSACTION, sizeof(*answer));
 }
 
 void
@@ -145,105 +194,155 @@ ulv_command_answer_query(struct ulv_command_session *session,
                          const void *records)
 {
     size_t bytes = (size_t)header->record_count * header->record_bytes;
-    struct ulv_message_query_answer *answer = session->answer;
+    struct ulv_message_query_answer *answer =
+        put_answer(session, ULV_MESSAGE_QUERY, sizeof(*answer) + bytes);
 
-    *answer = *header;
+    if (answer == NULL)
+        return;
+    memcpy((uint8_t *)answer + sizeof(answer->m),
+           (const uint8_t *)header + sizeof(header->m),
+           sizeof(*header) - sizeof(header->m));
     memcpy(answer + 1, records, bytes);
-    prepare_answer(session, ULV_MESSAGE_QUERY, sizeof(*answer) + bytes);
 }
 
-/* A transaction that was seen before, or is too old to know. */
-static bool
-answer_from_memory(struct ulv_command_session *session)
+void
+ulv_command_session_send(struct ulv_command_session *session,
+                         const struct ulv_message_transaction_answer *answer)
 {
-    uint64_t n = session->request;
-    struct ulv_message_transaction_answer old =
-        session->remembered[n % ULV_COMMAND_REMEMBERED];
+    struct ulv_message_transaction_answer *slot = ulv_command_session_put(
+        session, ULV_MESSAGE_TRANSACTION | ULV_MESSAGE_ANSWER,
+        answer->m.request, sizeof(*slot));
 
-    if (n > session->newest) {
-        session->newest = n;
-        return false;
-    }
-    if (old.m.request != n || n == 0) {
-        if (n != 0 && session->newest - n < ULV_COMMAND_REMEMBERED)
-            return false; /* a gap that is filled late */
-        memset(&old, 0, sizeof(old));
-        old.status = ULV_E_EXPIRED;
-        old.operation_idx = UINT32_MAX;
-        old.value = n;
-        old.bound = session->newest;
-        ulv_string_copy(old.text, sizeof(old.text),
-                        "the request is older than what is remembered");
-    }
-    memcpy(session->answer, &old, sizeof(old));
-    prepare_answer(session, ULV_MESSAGE_TRANSACTION, sizeof(old));
-    return true;
+    if (slot != NULL)
+        memcpy(&slot->status, &answer->status,
+               sizeof(*slot) - sizeof(slot->m));
 }
 
-static void
-greet(struct ulv_command_session *session,
-      const struct ulv_message_hello *hello)
+void
+ulv_command_answer_transaction(struct ulv_command_session *session,
+                               struct ulv_message_transaction_answer *answer)
 {
-    if (session->greeted && !ulv_guid_equal(session->client, hello->session)) {
-        /* a successor: it numbers from 1 again, and none of it is a retry */
-        session->newest = 0;
-        memset(session->remembered, 0, REMEMBERED_BYTES);
-    }
-    memcpy(session->client, hello->session, sizeof(session->client));
-    session->number = ulv_get_le64(hello->session);
-    session->greeted = true;
-    session->handlers->hello(session->handlers->self, session);
+    answer->m.request = session->request;
+    session->busy = false;
+    ulv_command_remember(session, answer);
+    ulv_command_session_send(session, answer);
 }
+
+/* ---- carrying out -------------------------------------------------------- */
 
 static void
 carry_out(struct ulv_command_session *session,
           const struct ulv_command_request *request)
 {
-    const struct ulv_command_handlers *h = session->handlers;
+    struct ulv_command_server *server = session->server;
+    const struct ulv_command_handlers *h = server->handlers;
 
+    if (request->kind == ULV_MESSAGE_HELLO) {
+        ulv_command_meet(session, request->u.hello->session);
+        session->number = ulv_get_le64(request->u.hello->session);
+        session->greeted = true;
+    }
+    if (!session->greeted) {
+        disconnect(session, ULV_E_PEER_PROTOCOL);
+        return;
+    }
+    if (request->kind > ULV_MESSAGE_QUERY) {
+        if (!ulv_command_ahead_serve(session, request))
+            disconnect(session, ULV_E_PEER_PROTOCOL);
+        return;
+    }
+    if (request->kind == ULV_MESSAGE_TRANSACTION &&
+        ulv_command_is_known(session, request->request))
+        return;
     session->request = request->request;
     session->busy = true;
-    if (request->kind == ULV_MESSAGE_HELLO)
-        greet(session, request->u.hello);
-    else if (!session->greeted)
-        disconnect(session, ULV_E_PEER_PROTOCOL);
+    if (request->kind == ULV_MESSAGE_TRANSACTION)
+        h->transaction(server->self, session, request);
     else if (request->kind == ULV_MESSAGE_QUERY)
-        h->query(h->self, session, request->u.query);
-    else if (!answer_from_memory(session))
-        h->transaction(h->self, session, request);
+        h->query(server->self, session, request->u.query);
+    else
+        h->hello(server->self, session);
+}
+
+/* ---- turns --------------------------------------------------------------- */
+
+/* A request can be begun, and answered whatever it is. */
+static bool
+may_begin(struct ulv_command_session *session)
+{
+    struct ulv_command_server *server = session->server;
+
+    return !session->busy && server->handlers->ready(server->self) &&
+           ulv_command_session_has_room(session, ULV_COMMAND_MESSAGE_MAX);
+}
+
+static bool
+begin_next(struct ulv_command_session *session)
+{
+    struct ulv_command_server *server = session->server;
+    struct ulv_command_request request;
+
+    if (session->first != NULL) {
+        if (!ulv_command_ahead_take(session, &request))
+            return true;
+    } else {
+        if (ulv_command_session_read(session, &request) != ULV_OK)
+            return false;
+        session->expires = ulv_command_ahead_expiry(session, &request);
+    }
+    server->next = session->next; /* it had its turn */
+    carry_out(session, &request);
+    return true;
+}
+
+static bool
+turn(struct ulv_command_session *session)
+{
+    bool more = true;
+
+    for (uint32_t n = 0; more && n < ULV_COMMAND_TURN; n++) {
+        if (session->failed != ULV_OK)
+            return false;
+        if (may_begin(session))
+            more = begin_next(session);
+        else
+            more = ulv_command_ahead_read(session);
+    }
+    if (session->failed == ULV_OK && ulv_command_ahead_turn(session))
+        more = true;
+    flush(session);
+    return more;
 }
 
 bool
-ulv_command_session_step(struct ulv_command_session *session, bool *ret_ring)
+ulv_command_server_step(struct ulv_command_server *server)
 {
-    struct ulv_ring_record record;
-    struct ulv_command_request request;
-    ulv_status status;
+    struct ulv_command_session *session = server->next;
+    bool more = false;
 
-    if (session->failed != ULV_OK || !send_answer(session, ret_ring) ||
-        session->busy)
-        return false;
-    status = ulv_ring_rx_peek(&session->end.rx, &record);
-    if (status == ULV_E_EMPTY)
-        return ulv_ring_rx_wait(&session->end.rx);
-    if (status == ULV_OK && record.len > ULV_COMMAND_MESSAGE_MAX)
-        status = ULV_E_PEER_LENGTH;
-    if (status == ULV_OK) {
-        uint32_t type = record.type;
-        size_t len = record.len;
+    server->deadline = ULV_FOREVER;
+    for (uint32_t n = server->session_count; n > 0; n--) {
+        struct ulv_command_session *next = session->next;
 
-        memcpy(session->message, record.data, len);
-        if (ulv_ring_rx_release(&session->end.rx))
-            *ret_ring = true;
-        status = ulv_command_decode(session->message, len, &request);
-        if (status == ULV_OK && request.kind != type)
-            status = ULV_E_PEER_PROTOCOL;
+        if (turn(session))
+            more = true;
+        session = next;
     }
-    if (status != ULV_OK) {
-        disconnect(session, status);
-        return false;
+    return more;
+}
+
+bool
+ulv_command_server_sleep(struct ulv_command_server *server)
+{
+    struct ulv_command_session *session = server->next;
+
+    for (uint32_t n = server->session_count; n > 0; n--) {
+        /* one that cannot be served now is looked at when it can */
+        if (session->failed == ULV_OK &&
+            (may_begin(session) ? ulv_ring_rx_wait(&session->end.rx)
+                                : !ulv_command_ahead_sleep(session)))
+            return false;
+        session = session->next;
     }
-    carry_out(session, &request);
-    (void)send_answer(session, ret_ring);
     return true;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * One session of a command server: the server's end of one command channel. A
- * request is handed to the handlers; its answer may come later. The next
- * request of the session waits in the ring until then.
+ * A command server: sessions, each the server's end of one command channel,
+ * served in turns. A request is handed to the handlers; its answer may come
+ * later. What a client sends meanwhile waits in its ring, or is read ahead.
  *
  * For the ultravisor role (handlers: the database) and the command role
- * (handlers: policy, then the ultravisor). One thread owns a session.
+ * (handlers: policy, then the ultravisor). One thread owns a server.
  */
 #ifndef COMMAND_SERVER_H
 #define COMMAND_SERVER_H
@@ -17,11 +17,14 @@
 
 /* Answers remembered, so that a request repeated is not carried out twice. */
 #define ULV_COMMAND_REMEMBERED 1024u
+/* Records of a session that are looked at before the next has its turn. */
+#define ULV_COMMAND_TURN 16u
 
 struct ulv_command_session;
+struct ulv_command_waiting; /* ahead.c */
 
+/* self is the server's. */
 struct ulv_command_handlers {
-    void *self;
     /* Each is answered by the function of the same name below, now or later;
      * what request points to is borrowed for the call. */
     void (*hello)(void *self, struct ulv_command_session *session);
@@ -29,40 +32,79 @@ struct ulv_command_handlers {
                         const struct ulv_command_request *request);
     void (*query)(void *self, struct ulv_command_session *session,
                   const struct ulv_message_query *query);
+    /* Whether a request can be begun now. */
+    bool (*ready)(void *self);
+    /* Ring the client's doorbell. */
+    void (*ring)(struct ulv_command_session *session);
+    /* The client was disconnected: session->failed says why, for the record.
+     * It may wait for an answer: ring it too. */
+    void (*broken)(struct ulv_command_session *session);
+    /* Both NULL: there is nothing to watch. The newest revision; the oldest
+     * entry above a revision that is kept, false: there is none. */
+    uint64_t (*revision)(void *self);
+    bool (*event)(void *self, uint64_t after, struct ulv_log_record *ret);
 };
 
-struct ulv_command_session {
+/* 16 remembered answers; there is memory for those that were needed. */
+#define ULV_COMMAND_ANSWERS 16u
+struct ulv_command_answers {
+    struct ulv_message_transaction_answer answer[ULV_COMMAND_ANSWERS];
+};
+
+/* Made of zeros, a host, handlers and self; has nothing when its sessions are
+ * gone. */
+struct ulv_command_server {
     const struct ulv_host *host;
     const struct ulv_command_handlers *handlers;
-    struct ulv_channel_end end;
-    uint64_t number;   /* of the session, for the log: from its GUID */
-    uint8_t client[16]; /* the GUID of its last HELLO */
-    bool greeted;
-    bool busy;         /* a request awaits its answer */
-    uint64_t request;  /* its number */
-    uint64_t newest;   /* highest transaction number seen */
+    void *self;
+    struct ulv_command_session *next; /* whose turn it is; a circle */
+    uint32_t session_count;
+    ulv_nsec deadline; /* step again then: a request expires */
+    uint64_t message[ULV_COMMAND_MESSAGE_MAX / 8]; /* private */
+};
+
+/* What is used most stands first. */
+struct ulv_command_session {
+    struct ulv_command_server *server;
+    struct ulv_command_session *next;
+    uint64_t request;  /* number of the one under way */
+    ulv_nsec expires;  /* and when that is too late, or ULV_FOREVER */
     ulv_status failed; /* ULV_OK, or why the client was disconnected */
-    void *message;     /* ULV_COMMAND_MESSAGE_MAX, private */
-    void *answer;      /* waiting for room in the ring */
-    size_t answer_len; /* 0: none */
-    struct ulv_message_transaction_answer *remembered;
+    bool greeted;
+    bool busy;     /* a request awaits its answer */
+    bool unsent;   /* answers lie in the ring that were not shown */
+    bool stuck;    /* no more can be read ahead */
+    bool watching;
+    uint64_t number; /* of the session, for the log: from its GUID */
+    struct ulv_command_waiting *first, **last; /* read ahead */
+    struct ulv_channel_end end;
+    uint32_t waiting_count;
+    uint64_t waiting_bytes;
+    uint64_t newest;         /* highest transaction number seen */
+    uint64_t watch, watched; /* number of the WATCH; revision last told */
+    uint8_t client[16];      /* the GUID of its last HELLO */
+    struct ulv_command_answers
+        *remembered[ULV_COMMAND_REMEMBERED / ULV_COMMAND_ANSWERS];
 };
 
 /* p, bytes: the channel as mapped. An error leaves nothing behind.
- * Errors: NO_MEMORY, PEER_PROTOCOL, PEER_INDEX, STATE. */
+ * Errors: PEER_PROTOCOL, PEER_INDEX, STATE, LIMIT (rings too small). */
 ulv_status ulv_command_session_init(struct ulv_command_session *session,
-                                    const struct ulv_host *host,
-                                    const struct ulv_command_handlers *handlers,
-                                    void *p, uint64_t bytes);
+                                    struct ulv_command_server *server, void *p,
+                                    uint64_t bytes);
 void ulv_command_session_fini(struct ulv_command_session *session);
 
 /**
- * A bounded turn: at most one request. *ret_ring: ring the client.
+ * One turn for each session, from where the last one that was served stands.
  * Returns whether there may be more to do at once. A client that sent garbage
- * is disconnected: session->failed says why, for the caller to record.
+ * is disconnected.
  */
-bool ulv_command_session_step(struct ulv_command_session *session,
-                              bool *ret_ring);
+bool ulv_command_server_step(struct ulv_command_server *server);
+/**
+ * Ask every client to ring. Returns false if one has sent something meanwhile,
+ * so that there is no sleep.
+ */
+bool ulv_command_server_sleep(struct ulv_command_server *server);
 
 void ulv_command_answer_hello(struct ulv_command_session *session,
                               ulv_status status, uint64_t lease_first,

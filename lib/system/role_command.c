@@ -9,11 +9,10 @@
  * passed on as they are.
  */
 #include "base/base.h"
+#include "command/ahead.h"
 #include "command/client.h"
-#include "command/server.h"
 #include "policy/policy.h"
-#include "system/role.h"
-#include "system/wire.h"
+#include "system/sessions.h"
 
 #define FACTS_MAX 16384u /* partitions, nodes, devices looked at, of each */
 
@@ -31,18 +30,19 @@ struct records {
 
 struct command_role {
     struct role role;
-    struct wire above, below, policy_wire; /* ultravisor; caller; operations */
+    struct wire above, policy_wire; /* to the ultravisor; to operations */
     struct ulv_command_client client;
-    struct ulv_command_session session;
-    struct ulv_command_handlers handlers;
+    struct sessions sessions; /* the callers */
     struct ulv_channel_end policy_end;
-    bool has_client, has_session, has_policy_end, asked_policy, has_policy;
-    bool failed_told, above_lost;
+    bool has_client, has_policy_end, asked_policy, has_policy;
+    bool above_lost;
     struct ulv_policy policy;
     struct ulv_diag no_policy; /* status: it was refused */
 
+    /* the request under way */
+    struct ulv_command_session *asking; /* NULL: its caller is gone */
     uint32_t state, facts_kind;
-    uint32_t options, precondition_count, operation_count;
+    struct ulv_command_transaction transaction; /* of the next two */
     uint64_t upstream; /* request number there */
     struct ulv_precondition preconditions[ULV_PRECONDITION_COUNT_MAX];
     struct ulv_operation operations[ULV_OPERATION_COUNT_MAX];
@@ -74,7 +74,7 @@ fail_request(struct command_role *r, const struct ulv_diag *diag)
 
     ulv_string_copy(answer.text, sizeof(answer.text), diag->text);
     r->state = STATE_IDLE;
-    ulv_command_answer_transaction(&r->session, &answer);
+    ulv_command_answer_transaction(r->asking, &answer);
 }
 
 static void
@@ -88,10 +88,10 @@ fail_upstream(struct command_role *r, ulv_status status)
                    ulv_status_text(status));
     switch (r->state) {
     case STATE_HELLO:
-        ulv_command_answer_hello(&r->session, status, 0, 0);
+        ulv_command_answer_hello(r->asking, status, 0, 0);
         break;
     case STATE_QUERY:
-        ulv_command_answer_query(&r->session, &query, NULL);
+        ulv_command_answer_query(r->asking, &query, NULL);
         break;
     default:
         fail_request(r, &diag);
@@ -142,14 +142,16 @@ decide(struct command_role *r)
     r->facts.nodes = r->nodes.all;
     r->facts.devices = r->devices.all;
     status = ulv_policy_decide(&r->policy, &r->facts, r->operations,
-                               r->operation_count, &reasons, &diag);
+                               r->transaction.operation_count, &reasons,
+                               &diag);
     if (status != ULV_OK) {
         fail_request(r, &diag);
         return;
     }
-    status = ulv_command_send_transaction(
-        &r->client, r->options, r->preconditions, r->precondition_count,
-        r->operations, r->operation_count, &ring);
+    status = ULV_E_TIMEOUT;
+    if (ulv_command_ahead_left(r->asking, &r->transaction.deadline))
+        status =
+            ulv_command_send_transaction(&r->client, &r->transaction, &ring);
     sent(r, status, ring, STATE_WAIT);
 }
 
@@ -279,12 +281,12 @@ hear_answer(struct command_role *r, const struct ulv_message *m)
     switch (r->state) {
     case STATE_HELLO:
         r->state = STATE_IDLE;
-        ulv_command_answer_hello(&r->session, hello->status,
+        ulv_command_answer_hello(r->asking, hello->status,
                                  hello->lease_first, hello->revision);
         break;
     case STATE_QUERY:
         r->state = STATE_IDLE;
-        ulv_command_answer_query(&r->session, query, query + 1);
+        ulv_command_answer_query(r->asking, query, query + 1);
         break;
     case STATE_FACTS:
         hear_facts(r, query);
@@ -292,7 +294,7 @@ hear_answer(struct command_role *r, const struct ulv_message *m)
     case STATE_WAIT:
         memcpy(&transaction, m, sizeof(transaction));
         r->state = STATE_IDLE;
-        ulv_command_answer_transaction(&r->session, &transaction);
+        ulv_command_answer_transaction(r->asking, &transaction);
         break;
     default:
         break;
@@ -308,6 +310,7 @@ on_hello(void *self, struct ulv_command_session *session)
     bool ring = false;
     ulv_status status;
 
+    r->asking = session;
     if (r->no_policy.status != ULV_OK) {
         ulv_command_answer_hello(session, r->no_policy.status, 0, 0);
         return;
@@ -325,7 +328,7 @@ on_query(void *self, struct ulv_command_session *session,
     ulv_status status = ulv_command_send_query(&r->client, query->kind,
                                                query->after, &ring);
 
-    (void)session;
+    r->asking = session;
     sent(r, status, ring, STATE_QUERY);
 }
 
@@ -334,7 +337,7 @@ on_query(void *self, struct ulv_command_session *session,
 static bool
 needs_facts(const struct command_role *r)
 {
-    for (uint32_t i = 0; i < r->operation_count; i++) {
+    for (uint32_t i = 0; i < r->transaction.operation_count; i++) {
         switch (r->operations[i].kind) {
         case ULV_OP_DESTROY_PARTITION:
         case ULV_OP_RELEASE_MEMORY:
@@ -353,25 +356,45 @@ on_transaction(void *self, struct ulv_command_session *session,
                const struct ulv_command_request *request)
 {
     struct command_role *r = self;
+    struct ulv_command_transaction *t = &r->transaction;
 
-    (void)session;
+    r->asking = session;
     if (r->no_policy.status != ULV_OK) {
         fail_request(r, &r->no_policy);
         return;
     }
-    r->options = request->u.transaction->options;
-    r->precondition_count = request->u.transaction->precondition_count;
+    t->options = request->u.transaction->options;
+    t->precondition_count = request->u.transaction->precondition_count;
+    t->operation_count = request->u.transaction->operation_count;
     memcpy(r->preconditions, request->preconditions,
-           r->precondition_count * sizeof(*r->preconditions));
-    r->operation_count = request->u.transaction->operation_count;
+           t->precondition_count * sizeof(*r->preconditions));
     memcpy(r->operations, request->operations,
-           r->operation_count * sizeof(*r->operations));
+           t->operation_count * sizeof(*r->operations));
     memset(&r->facts, 0, sizeof(r->facts));
     if (needs_facts(r))
         ask_fact(r, ULV_QUERY_PARTITIONS, 0);
     else
         decide(r);
 }
+
+/* One request at a time, and none before it is known what is allowed. */
+static bool
+on_ready(void *self)
+{
+    const struct command_role *r = self;
+
+    return r->state == STATE_IDLE && r->has_client &&
+           (r->has_policy || r->no_policy.status != ULV_OK);
+}
+
+static const struct ulv_command_handlers handlers = {
+    .hello = on_hello,
+    .transaction = on_transaction,
+    .query = on_query,
+    .ready = on_ready,
+    .ring = ulv_sessions_ring,
+    .broken = ulv_sessions_broken,
+};
 
 /* ---- policy -------------------------------------------------------------- */
 
@@ -451,10 +474,9 @@ command_init(struct role *role, const struct heard *configure)
 
     (void)configure;
     r->no_policy.size = sizeof(r->no_policy);
-    r->handlers.self = r;
-    r->handlers.hello = on_hello;
-    r->handlers.query = on_query;
-    r->handlers.transaction = on_transaction;
+    r->transaction.preconditions = r->preconditions;
+    r->transaction.operations = r->operations;
+    ulv_sessions_init(&r->sessions, role, &handlers, r);
     return ULV_OK;
 }
 
@@ -467,9 +489,8 @@ command_fini(struct role *role)
     drop_records(r, &r->nodes, sizeof(struct ulv_memory_record));
     drop_records(r, &r->devices, sizeof(struct ulv_device_record));
     ulv_command_client_fini(&r->client);
-    ulv_command_session_fini(&r->session);
+    ulv_sessions_fini(&r->sessions);
     ulv_wire_fini(&r->above);
-    ulv_wire_fini(&r->below);
     ulv_wire_fini(&r->policy_wire);
 }
 
@@ -478,33 +499,40 @@ take_channel(struct command_role *r, struct heard *heard)
 {
     const struct ulv_host *host = r->role.host;
     const struct say_channel *say = &heard->say.u.channel;
-    bool server = say->end == ULV_END_SERVER;
-    struct wire *wire = server ? &r->below : &r->above;
+    bool command = ulv_guid_equal(say->type, type_command);
+    struct wire *wire = command ? &r->above : &r->policy_wire;
     ulv_status status;
 
-    if (ulv_guid_equal(say->type, type_policy))
-        wire = &r->policy_wire;
-    else if (!ulv_guid_equal(say->type, type_command))
+    if (command && say->end == ULV_END_SERVER)
+        return ulv_sessions_add(&r->sessions, heard);
+    if (!command && !ulv_guid_equal(say->type, type_policy))
         return ULV_E_PEER_PROTOCOL;
     if (wire->host != NULL)
         return ULV_E_EXISTS;
     status = ulv_wire_init(wire, host, r->role.waits, heard);
     if (status != ULV_OK)
         return status;
-    if (wire == &r->policy_wire) {
-        status = ulv_channel_attach(&r->policy_end, wire->p, wire->bytes,
-                                    ULV_END_CLIENT, type_policy);
-        r->has_policy_end = status == ULV_OK;
-    } else if (server) {
-        status = ulv_command_session_init(&r->session, host, &r->handlers,
-                                          wire->p, wire->bytes);
-        r->has_session = status == ULV_OK;
-    } else {
+    if (command) {
         status = ulv_command_client_init(&r->client, host, wire->p,
                                          wire->bytes);
         r->has_client = status == ULV_OK;
+    } else {
+        status = ulv_channel_attach(&r->policy_end, wire->p, wire->bytes,
+                                    ULV_END_CLIENT, type_policy);
+        r->has_policy_end = status == ULV_OK;
     }
     return status;
+}
+
+/* What its client asked for goes on without it. */
+static void
+close_channel(struct command_role *r, ulv_id channel)
+{
+    struct ulv_command_session *asking = r->asking;
+
+    ulv_sessions_close(&r->sessions, channel, &r->asking);
+    if (r->asking != asking)
+        r->state = STATE_IDLE;
 }
 
 static ulv_status
@@ -515,7 +543,9 @@ command_hear(struct role *role, struct heard *heard)
     switch (heard->say.kind) {
     case SAY_VIEW:
     case SAY_BELL:
+        return ULV_OK;
     case SAY_CHANNEL_CLOSE:
+        close_channel(r, heard->say.u.channel.channel);
         return ULV_OK;
     case SAY_CHANNEL:
         return take_channel(r, heard);
@@ -563,7 +593,6 @@ static void
 command_step(struct role *role, struct role_need *need)
 {
     struct command_role *r = self_of(role);
-    bool ring = false;
 
     if (r->has_policy_end && !r->has_policy &&
         r->no_policy.status == ULV_OK) {
@@ -572,19 +601,7 @@ command_step(struct role *role, struct role_need *need)
     }
     if (r->has_client && !r->above_lost)
         hear_ultravisor(r);
-    if (r->has_session && r->has_client &&
-        (r->has_policy || r->no_policy.status != ULV_OK)) {
-        (void)ulv_wire_take(&r->below);
-        while (ulv_command_session_step(&r->session, &ring))
-            need->again = true;
-    }
-    if (r->session.failed != ULV_OK && !r->failed_told) {
-        r->failed_told = ring = true; /* it may wait for an answer */
-        ulv_role_tell_broken(role, r->below.channel, "the client",
-                             r->session.failed);
-    }
-    if (ring)
-        ulv_wire_ring(&r->below);
+    ulv_sessions_step(&r->sessions, need);
 }
 
 const struct role_ops ulv_role_command = {

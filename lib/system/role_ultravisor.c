@@ -140,7 +140,8 @@ finish(struct ultravisor_role *r, const struct ulv_diag *diag,
     r->errand = NULL;
     if (errand == NULL) {
         ulv_string_copy(answer.text, sizeof(answer.text), diag->text);
-        ulv_command_answer_transaction(&r->session, &answer);
+        if (r->asking != NULL)
+            ulv_command_answer_transaction(r->asking, &answer);
         return;
     }
     ulv_ultravisor_end_errand(r, errand, diag);
@@ -352,8 +353,8 @@ ultravisor_init(struct role *role, const struct heard *configure)
 
     (void)configure;
     r->errands_end = &r->errands;
-    ulv_ultravisor_handlers(r);
     r->settle.host = role->host;
+    ulv_sessions_init(&r->sessions, role, &ulv_ultravisor_handlers, r);
     status = ulv_views_init(&r->views, role->host);
     if (status == ULV_OK)
         status = ulv_database_create(role->host, &r->db);
@@ -370,30 +371,11 @@ ultravisor_fini(struct role *role)
     struct ultravisor_role *r = self_of(role);
 
     ulv_ultravisor_drop_errands(r);
-    ulv_command_session_fini(&r->session);
-    ulv_wire_fini(&r->wire);
+    ulv_sessions_fini(&r->sessions);
     ulv_views_fini(&r->views);
     ulv_settle_fini(&r->settle);
     drop_header(r, 0);
     ulv_database_destroy(r->db);
-}
-
-static ulv_status
-take_channel(struct ultravisor_role *r, struct heard *heard)
-{
-    ulv_status status;
-
-    if (heard->say.u.channel.format != 0)
-        return format_channel(r, heard);
-    if (r->wire.host != NULL)
-        return ULV_E_EXISTS;
-    status = ulv_wire_init(&r->wire, r->role.host, r->role.waits, heard);
-    if (status == ULV_OK)
-        status = ulv_command_session_init(&r->session, r->role.host,
-                                          &r->handlers, r->wire.p,
-                                          r->wire.bytes);
-    r->has_session = status == ULV_OK;
-    return status;
 }
 
 static ulv_status
@@ -407,8 +389,12 @@ ultravisor_hear(struct role *role, struct heard *heard)
     case SAY_BELL:
         return ulv_views_take_bell(&r->views, heard);
     case SAY_CHANNEL:
-        return take_channel(r, heard);
+        return heard->say.u.channel.format != 0
+                   ? format_channel(r, heard)
+                   : ulv_sessions_add(&r->sessions, heard);
     case SAY_CHANNEL_CLOSE:
+        ulv_sessions_close(&r->sessions, heard->say.u.channel.channel,
+                           &r->asking); /* what it asked for goes on */
         return ULV_OK;
     case SAY_BOOT:
         return ulv_ultravisor_boot(r, heard);
@@ -446,22 +432,10 @@ static void
 ultravisor_step(struct role *role, struct role_need *need)
 {
     struct ultravisor_role *r = self_of(role);
-    bool ring = false;
 
     while (r->plan == NULL && r->errands != NULL)
         ulv_ultravisor_run_errand(r);
-    if (!r->has_session)
-        return;
-    (void)ulv_wire_take(&r->wire);
-    while (r->plan == NULL && ulv_command_session_step(&r->session, &ring))
-        need->again = true;
-    if (r->session.failed != ULV_OK && !r->failed_told) {
-        r->failed_told = ring = true; /* it may wait for an answer */
-        ulv_role_tell_broken(role, r->wire.channel, "the client",
-                             r->session.failed);
-    }
-    if (ring)
-        ulv_wire_ring(&r->wire);
+    ulv_sessions_step(&r->sessions, need);
 }
 
 const struct role_ops ulv_role_ultravisor = {

@@ -99,9 +99,14 @@ ulv_system_ask(ulv_system *system, uint32_t options,
 {
     const struct ulv_message *m = NULL;
     const struct ulv_message_transaction_answer *answer;
+    const struct ulv_command_transaction transaction = {
+        .options = options,
+        .operation_count = count,
+        .operations = operations,
+    };
     bool ring = false;
-    ulv_status status = ulv_command_send_transaction(
-        &system->client, options, NULL, 0, operations, count, &ring);
+    ulv_status status =
+        ulv_command_send_transaction(&system->client, &transaction, &ring);
 
     status = ulv_system_await(system, status, ring, &m, diag);
     if (status != ULV_OK)

@@ -3,12 +3,10 @@
 #ifndef SYSTEM_ULTRAVISOR_H
 #define SYSTEM_ULTRAVISOR_H
 
-#include "command/server.h"
 #include "database/database.h"
-#include "system/role.h"
+#include "system/sessions.h"
 #include "system/settle.h"
 #include "system/views.h"
-#include "system/wire.h"
 
 /* A transaction of our own. */
 struct errand {
@@ -41,19 +39,17 @@ struct ultravisor_role {
     struct errand *errands, **errands_end;
     bool booted;
 
-    struct wire wire; /* the command channel */
-    struct ulv_command_session session;
-    struct ulv_command_handlers handlers;
-    bool has_session, failed_told;
-    uint32_t leases; /* that its client got */
+    struct sessions sessions; /* the command channels */
+    uint32_t leases; /* that the clients got */
 
     /* the transaction under way */
     struct ulv_plan *plan;
-    struct errand *errand; /* NULL: of the session */
+    struct errand *errand; /* NULL: of asking */
+    struct ulv_command_session *asking; /* NULL: it is gone */
     uint64_t ticket;
 };
 
-/* Begin a transaction: r->errand's, or the session's where that is NULL. */
+/* Begin a transaction: r->errand's, or r->asking's where that is NULL. */
 void ulv_ultravisor_begin(struct ultravisor_role *r,
                           const struct ulv_request *request);
 
@@ -77,7 +73,11 @@ ulv_status ulv_ultravisor_note_returned(struct ultravisor_role *r,
 ulv_status ulv_ultravisor_note_death(struct ultravisor_role *r, ulv_id dead);
 
 /* ---- the command channel (ultravisor_session.c) -------------------------- */
-void ulv_ultravisor_handlers(struct ultravisor_role *r);
+extern const struct ulv_command_handlers ulv_ultravisor_handlers;
+/* What there is to watch (ultravisor_watch.c); self is the role. */
+uint64_t ulv_ultravisor_revision(void *self);
+bool ulv_ultravisor_event(void *self, uint64_t after,
+                          struct ulv_log_record *ret);
 void ulv_ultravisor_look_at_channels(struct ultravisor_role *r);
 
 #endif

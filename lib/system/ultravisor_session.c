@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * What the client of the ultravisor's command channel asks. It is not believed:
+ * What clients of the ultravisor's command channels ask. They are not believed:
  * what the machine consists of, which role died and who serves in its place is
  * the ultravisor's own to say, and a client has guests only.
  */
@@ -45,56 +45,48 @@ on_query(void *self, struct ulv_command_session *session,
     ulv_command_answer_query(session, &header, records);
 }
 
-static ulv_status
-deny(const struct ulv_operation *o, ulv_id object, const char *what,
-     struct ulv_diag *diag)
-{
-    return ulv_fail(diag, ULV_E_DENIED, object, o->kind, 0,
-                    "operation %u is not a client's to ask: %s",
-                    (uint64_t)o->kind, what);
-}
+/* Why a client may not ask for it; an empty one: it may. */
+static const char *const denied[] = {
+    [ULV_OP_ADD_PROCESSOR] = "the machine is what it is",
+    [ULV_OP_ADD_MEMORY] = "the machine is what it is",
+    [ULV_OP_CREATE_PARTITION] = "",
+    [ULV_OP_DESTROY_PARTITION] = "",
+    [ULV_OP_ASSIGN_MEMORY] = "",
+    [ULV_OP_RELEASE_MEMORY] = "",
+    [ULV_OP_ASSIGN_PROCESSORS] = "",
+    [ULV_OP_OFFER] = "",
+    [ULV_OP_ATTACH] = "",
+    [ULV_OP_CONNECT] = "",
+    [ULV_OP_REHOME] = "a device moves when its server died",
+    [ULV_OP_REVOKE] = "",
+    [ULV_OP_SET_INTENT] = "",
+    [ULV_OP_SET_STATE] = "the keeper says what became of a partition",
+    [ULV_OP_MOVE_MEMORY] = "",
+    [ULV_OP_SETTLE] = "the keeper says what nobody has any more",
+    [ULV_OP_GRANT] = "the keeper says what nobody has any more",
+    [ULV_OP_SET_QUANTA] = "",
+};
 
 static ulv_status
 check_operation(const struct ulv_operation *o, struct ulv_diag *diag)
 {
     const struct ulv_op_create_partition *create = &o->u.create_partition;
+    const char *why = o->kind < ULV_COUNT_OF(denied) ? denied[o->kind] : NULL;
 
-    switch (o->kind) {
-    case ULV_OP_CREATE_PARTITION:
+    if (why == NULL)
+        why = "it is unknown";
+    if (o->kind == ULV_OP_CREATE_PARTITION) {
         if (create->kind != ULV_PARTITION_GUEST)
-            return deny(o, create->id, "it makes guests only", diag);
-        if ((create->capabilities & ~ULV_CAP_GUEST_MAX) != 0)
-            return deny(o, create->id, "a guest has no such capability",
-                        diag);
-        return ULV_OK;
-    case ULV_OP_DESTROY_PARTITION:
-    case ULV_OP_ASSIGN_MEMORY:
-    case ULV_OP_RELEASE_MEMORY:
-    case ULV_OP_MOVE_MEMORY:
-    case ULV_OP_ASSIGN_PROCESSORS:
-    case ULV_OP_SET_QUANTA:
-    case ULV_OP_OFFER:
-    case ULV_OP_ATTACH:
-    case ULV_OP_CONNECT:
-    case ULV_OP_REVOKE:
-    case ULV_OP_SET_INTENT:
-        return ULV_OK;
-    case ULV_OP_ADD_PROCESSOR:
-    case ULV_OP_ADD_MEMORY:
-        return deny(o, o->u.words[0], "the machine is what it is", diag);
-    case ULV_OP_REHOME:
-        return deny(o, o->u.rehome.device,
-                    "a device moves when its server died", diag);
-    case ULV_OP_SETTLE:
-    case ULV_OP_GRANT:
-        return deny(o, o->u.words[0],
-                    "the keeper says what nobody has any more", diag);
-    case ULV_OP_SET_STATE:
-        return deny(o, o->u.set_state.partition,
-                    "the keeper says what became of a partition", diag);
-    default:
-        return deny(o, 0, "it is unknown", diag);
+            why = "it makes guests only";
+        else if ((create->capabilities & ~ULV_CAP_GUEST_MAX) != 0)
+            why = "a guest has no such capability";
     }
+    if (why[0] == '\0')
+        return ULV_OK;
+    /* each names what it is about first */
+    return ulv_fail(diag, ULV_E_DENIED, o->u.words[0], o->kind, 0,
+                    "operation %u is not a client's to ask: %s",
+                    (uint64_t)o->kind, why);
 }
 
 /* Whether all of it may be asked; if not, it is answered. */
@@ -133,15 +125,28 @@ on_transaction(void *self, struct ulv_command_session *session,
         .operations = from->operations,
     };
 
-    if (may_ask(session, &request))
-        ulv_ultravisor_begin(r, &request);
+    if (!may_ask(session, &request))
+        return;
+    r->asking = session;
+    ulv_ultravisor_begin(r, &request);
 }
 
-void
-ulv_ultravisor_handlers(struct ultravisor_role *r)
+/* One transaction at a time, and our own come first. */
+static bool
+on_ready(void *self)
 {
-    r->handlers.self = r;
-    r->handlers.hello = on_hello;
-    r->handlers.query = on_query;
-    r->handlers.transaction = on_transaction;
+    const struct ultravisor_role *r = self;
+
+    return r->plan == NULL && r->errands == NULL;
 }
+
+const struct ulv_command_handlers ulv_ultravisor_handlers = {
+    .hello = on_hello,
+    .transaction = on_transaction,
+    .query = on_query,
+    .ready = on_ready,
+    .ring = ulv_sessions_ring,
+    .broken = ulv_sessions_broken,
+    .revision = ulv_ultravisor_revision,
+    .event = ulv_ultravisor_event,
+};

@@ -185,6 +185,8 @@ test_system_command__a_policy_that_is_refused(void **state)
 {
     struct ulv_policy policy;
     struct ulv_operation o = { .kind = ULV_OP_DESTROY_PARTITION };
+    const struct ulv_command_transaction asked = { .operations = &o,
+                                                   .operation_count = 1 };
     const struct ulv_message_transaction_answer *answer;
     const struct ulv_message *m;
     struct command c;
@@ -213,9 +215,8 @@ test_system_command__a_policy_that_is_refused(void **state)
         assert_true(
             ((const struct ulv_message_hello_answer *)(const void *)m)
                 ->status < 0);
-        assert_int_equal(ulv_command_send_transaction(&c.caller, 0, NULL, 0,
-                                                      &o, 1, &ring),
-                         ULV_OK);
+        assert_int_equal(
+            ulv_command_send_transaction(&c.caller, &asked, &ring), ULV_OK);
         alone_ring(&c.a, &c.below);
         alone_run(&c.a);
         assert_int_equal(ulv_command_receive(&c.caller, &m, &ring), ULV_OK);

@@ -108,12 +108,15 @@ static struct ulv_message_transaction_answer
 ask(struct alone *a, struct client *c, const struct ulv_operation *o,
     uint32_t count)
 {
+    const struct ulv_command_transaction transaction = {
+        .operations = o,
+        .operation_count = count,
+    };
     struct ulv_message_transaction_answer answer;
     bool ring = false;
 
     assert_int_equal(
-        ulv_command_send_transaction(&c->end, 0, NULL, 0, o, count, &ring),
-        ULV_OK);
+        ulv_command_send_transaction(&c->end, &transaction, &ring), ULV_OK);
     memcpy(&answer, hear_answer(a, c), sizeof(answer));
     return answer;
 }

@@ -131,9 +131,13 @@ ask_if(ulv_system *system, const struct ulv_precondition *preconditions,
 {
     const struct ulv_message_transaction_answer *answer;
     const struct ulv_message *m;
+    const struct ulv_command_transaction transaction = {
+        .preconditions = preconditions,
+        .precondition_count = count,
+    };
     bool ring = false;
-    ulv_status status = ulv_command_send_transaction(
-        &system->client, 0, preconditions, count, NULL, 0, &ring);
+    ulv_status status =
+        ulv_command_send_transaction(&system->client, &transaction, &ring);
 
     assert_int_equal(ulv_system_await(system, status, ring, &m, NULL), ULV_OK);
     answer = (const void *)m;

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * What a command server does beside the request under way: reads what waits
+ * behind it, so that it can be taken back or expire, and tells of commits.
+ *
+ * Only so much is read of a session; the rest stays in its ring. What was read
+ * is begun in the order in which it came. An event is never stored: the log of
+ * the database is what a watch is behind or not, and a client that is so slow
+ * that the log has forgotten is told LOST, with the last one it has missed.
+ */
+#include "command/ahead.h"
+
+#include "base/base.h"
+
+/* Read ahead of a session: requests, and bytes of them. */
+#define WAITING_COUNT_MAX 64u
+#define WAITING_BYTES_MAX (2 * ULV_COMMAND_MESSAGE_MAX)
+
+struct ulv_command_waiting {
+    struct ulv_command_waiting *next;
+    ulv_nsec expires;
+    struct ulv_message message; /* of message.bytes; the rest behind it */
+};
+
+static size_t
+bytes_of(const struct ulv_command_waiting *w)
+{
+    return sizeof(*w) - sizeof(w->message) + w->message.bytes;
+}
+
+/* Take *at out of what waits. */
+static void
+unlink_waiting(struct ulv_command_session *session,
+               struct ulv_command_waiting **at)
+{
+    const struct ulv_host *host = session->server->host;
+    struct ulv_command_waiting *w = *at;
+
+    *at = w->next;
+    if (w->next == NULL)
+        session->last = at;
+    session->waiting_count--;
+    session->waiting_bytes -= bytes_of(w);
+    session->stuck = false;
+    host->free(host->self, w, bytes_of(w));
+}
+
+ulv_nsec
+ulv_command_ahead_expiry(const struct ulv_command_session *session,
+                         const struct ulv_command_request *request)
+{
+    const struct ulv_host *host = session->server->host;
+    uint64_t expires;
+
+    if (request->kind != ULV_MESSAGE_TRANSACTION ||
+        request->u.transaction->deadline == 0 ||
+        !ulv_add_u64(host->now(host->self), request->u.transaction->deadline,
+                     &expires))
+        return ULV_FOREVER;
+    return expires;
+}
+
+bool
+ulv_command_ahead_left(const struct ulv_command_session *session,
+                       uint64_t *ret)
+{
+    const struct ulv_host *host = session->server->host;
+    ulv_nsec now;
+
+    *ret = 0;
+    if (session->expires == ULV_FOREVER)
+        return true;
+    now = host->now(host->self);
+    if (now >= session->expires)
+        return false;
+    *ret = session->expires - now;
+    return true;
+}
+
+static bool
+keep(struct ulv_command_session *session,
+     const struct ulv_command_request *request)
+{
+    const struct ulv_host *host = session->server->host;
+    const struct ulv_message *m = request->u.message;
+    struct ulv_command_waiting *w =
+        host->alloc(host->self, sizeof(*w) - sizeof(*m) + m->bytes, 8);
+
+    if (w == NULL)
+        return false;
+    w->expires = ulv_command_ahead_expiry(session, request);
+    memcpy(&w->message, m, m->bytes);
+    *session->last = w;
+    session->last = &w->next;
+    session->waiting_count++;
+    session->waiting_bytes += bytes_of(w);
+    return true;
+}
+
+/* ---- answers ------------------------------------------------------------- */
+
+/* Answer a request that is not carried out, whatever it is. */
+static void
+refuse(struct ulv_command_session *session, const struct ulv_message *m,
+       ulv_status status)
+{
+    static const uint8_t bytes[] = {
+        [ULV_MESSAGE_HELLO] = sizeof(struct ulv_message_hello_answer),
+        [ULV_MESSAGE_QUERY] = sizeof(struct ulv_message_query_answer),
+        [ULV_MESSAGE_CANCEL] = sizeof(struct ulv_message_cancel_answer),
+        [ULV_MESSAGE_WATCH] = sizeof(struct ulv_message_watch_answer),
+    };
+    struct ulv_message_cancel_answer *answer;
+
+    if (m->kind == ULV_MESSAGE_TRANSACTION) {
+        ulv_command_refuse(session, m->request, status,
+                           status != ULV_E_NO_MEMORY);
+        return;
+    }
+    answer = ulv_command_session_put(session, m->kind | ULV_MESSAGE_ANSWER,
+                                     m->request, bytes[m->kind]);
+    if (answer == NULL)
+        return;
+    memset(&answer->status, 0, bytes[m->kind] - sizeof(answer->m));
+    answer->status = status; /* all have it there */
+}
+
+/* ---- cancel -------------------------------------------------------------- */
+
+static bool
+is_known(struct ulv_command_session *session, uint64_t number)
+{
+    return ulv_command_find(session, number) != ULV_E_NOT_FOUND;
+}
+
+/* Take that one out of what waits, and answer it. */
+static bool
+take_back(struct ulv_command_session *session, uint64_t target)
+{
+    for (struct ulv_command_waiting **at = &session->first; *at != NULL;
+         at = &(*at)->next) {
+        const struct ulv_message *m = &(*at)->message;
+
+        if (m->request != target)
+            continue;
+        if (m->kind == ULV_MESSAGE_TRANSACTION && is_known(session, target))
+            continue; /* a repeat is answered as the one that was begun */
+        refuse(session, m, ULV_E_CANCELED);
+        if (session->failed == ULV_OK)
+            unlink_waiting(session, at);
+        return true;
+    }
+    return false;
+}
+
+static void
+cancel(struct ulv_command_session *session,
+       const struct ulv_command_request *request)
+{
+    const uint64_t target = request->u.cancel->target;
+    const struct ulv_message m = *request->u.message;
+    ulv_status status = ULV_E_NOT_FOUND;
+
+    if (take_back(session, target)) {
+        status = ULV_OK;
+    } else if (session->watching && session->watch == target) {
+        session->watching = false;
+        status = ULV_OK;
+    }
+    refuse(session, &m, status);
+}
+
+/* ---- reading ahead ------------------------------------------------------- */
+
+bool
+ulv_command_ahead_read(struct ulv_command_session *session)
+{
+    const size_t answers = sizeof(struct ulv_message_transaction_answer) +
+                           sizeof(struct ulv_message_cancel_answer) +
+                           sizeof(struct ulv_record);
+    struct ulv_command_request request;
+
+    /* what is read has to be kept, or answered at once */
+    session->stuck = session->waiting_count == WAITING_COUNT_MAX ||
+                     session->waiting_bytes > WAITING_BYTES_MAX ||
+                     !ulv_command_session_has_room(session, answers);
+    if (session->stuck ||
+        ulv_command_session_read(session, &request) != ULV_OK)
+        return false;
+    if (request.kind == ULV_MESSAGE_CANCEL && session->greeted)
+        cancel(session, &request);
+    else if (!keep(session, &request))
+        refuse(session, request.u.message, ULV_E_NO_MEMORY);
+    return session->failed == ULV_OK;
+}
+
+/* Whether its deadline has passed; now: 0, or the time. */
+static bool
+has_expired(struct ulv_command_session *session,
+            const struct ulv_command_waiting *w, ulv_nsec *now)
+{
+    const struct ulv_host *host = session->server->host;
+
+    if (w->expires == ULV_FOREVER)
+        return false;
+    if (*now == 0)
+        *now = host->now(host->self);
+    /* a repeat of one that was begun is answered as that is */
+    return w->expires <= *now &&
+           !is_known(session, w->message.request);
+}
+
+bool
+ulv_command_ahead_take(struct ulv_command_session *session,
+                       struct ulv_command_request *ret)
+{
+    struct ulv_command_server *server = session->server;
+    struct ulv_command_waiting *w = session->first;
+    ulv_nsec now = 0;
+    bool expired = has_expired(session, w, &now);
+
+    session->expires = w->expires;
+    memcpy(server->message, &w->message, w->message.bytes);
+    (void)ulv_command_decode(server->message, w->message.bytes, ret);
+    unlink_waiting(session, &session->first);
+    if (expired)
+        ulv_command_refuse(session, ret->request, ULV_E_TIMEOUT, true);
+    return !expired;
+}
+
+void
+ulv_command_ahead_drop(struct ulv_command_session *session)
+{
+    while (session->first != NULL)
+        unlink_waiting(session, &session->first);
+    session->watching = false;
+}
+
+bool
+ulv_command_ahead_sleep(struct ulv_command_session *session)
+{
+    return session->stuck || !ulv_ring_rx_wait(&session->end.rx);
+}
+
+/* ---- deadlines ----------------------------------------------------------- */
+
+/* Answer those behind the one under way whose deadline has passed, and note
+ * when the next does. */
+static void
+expire(struct ulv_command_session *session)
+{
+    const size_t bytes = sizeof(struct ulv_message_transaction_answer);
+    struct ulv_command_server *server = session->server;
+    struct ulv_command_waiting **at = &session->first;
+    ulv_nsec now = 0;
+
+    while (*at != NULL) {
+        if (!has_expired(session, *at, &now)) {
+            if ((*at)->expires > now)
+                server->deadline = ULV_MIN(server->deadline, (*at)->expires);
+            at = &(*at)->next;
+            continue;
+        }
+        if (!ulv_command_session_has_room(session, bytes))
+            return; /* the client rings when there is */
+        refuse(session, &(*at)->message, ULV_E_TIMEOUT);
+        if (session->failed != ULV_OK)
+            return;
+        unlink_waiting(session, at);
+    }
+}
+
+/* ---- events -------------------------------------------------------------- */
+
+static void
+watch(struct ulv_command_session *session,
+      const struct ulv_command_request *request)
+{
+    const struct ulv_command_handlers *h = session->server->handlers;
+    struct ulv_command_server *server = session->server;
+    uint64_t after = request->u.watch->after, newest = 0;
+    struct ulv_message_watch_answer *answer;
+    ulv_status status = ULV_OK;
+
+    if (h->revision == NULL)
+        status = ULV_E_UNSUPPORTED;
+    else
+        newest = h->revision(server->self);
+    if (after == ULV_WATCH_FROM_NOW)
+        after = newest;
+    if (status == ULV_OK && after > newest)
+        status = ULV_E_ARG;
+    answer = ulv_command_session_put(session,
+                                     ULV_MESSAGE_WATCH | ULV_MESSAGE_ANSWER,
+                                     request->request, sizeof(*answer));
+    if (answer == NULL)
+        return;
+    answer->status = status;
+    answer->rsvd_ = 0;
+    answer->after = after;
+    if (status != ULV_OK)
+        return;
+    session->watching = true;
+    session->watch = request->request;
+    session->watched = after;
+}
+
+static void
+put_event(struct ulv_command_session *session, uint32_t kind,
+          uint64_t sequence, const struct ulv_log_record *log)
+{
+    struct ulv_message_event *event = ulv_command_session_put(
+        session, ULV_MESSAGE_EVENT, session->watch, sizeof(*event));
+
+    if (event == NULL)
+        return;
+    memset(&event->sequence, 0, sizeof(*event) - sizeof(event->m));
+    event->kind = kind;
+    event->sequence = sequence;
+    if (log != NULL)
+        event->log = *log;
+    session->watched = sequence;
+}
+
+/* Tell a watch what it has not heard; true: there is more. */
+static bool
+tell(struct ulv_command_session *session)
+{
+    struct ulv_command_server *server = session->server;
+    const struct ulv_command_handlers *h = server->handlers;
+    /* LOST may come before it */
+    const size_t bytes = 2 * sizeof(struct ulv_message_event);
+    struct ulv_log_record log;
+
+    for (uint32_t n = 0; session->watching && n < ULV_COMMAND_TURN; n++) {
+        if (session->watched >= h->revision(server->self) ||
+            !ulv_command_session_has_room(session, bytes) ||
+            !h->event(server->self, session->watched, &log))
+            return false;
+        if (log.revision != session->watched + 1)
+            put_event(session, ULV_WATCH_LOST, log.revision - 1, NULL);
+        put_event(session, ULV_WATCH_COMMITTED, log.revision, &log);
+        if (session->failed != ULV_OK)
+            return false;
+    }
+    return session->watching;
+}
+
+bool
+ulv_command_ahead_turn(struct ulv_command_session *session)
+{
+    expire(session);
+    return session->failed == ULV_OK && tell(session);
+}
+
+bool
+ulv_command_ahead_serve(struct ulv_command_session *session,
+                        const struct ulv_command_request *request)
+{
+    if (request->kind == ULV_MESSAGE_CANCEL)
+        cancel(session, request);
+    else
+        watch(session, request);
+    return true;
+}
