@@ -13,6 +13,7 @@ sys.path.insert(0, os.path.join(TESTS, "style"))
 import sources  # noqa: E402
 import style_commits  # noqa: E402
 import style_docs  # noqa: E402
+import style_formats  # noqa: E402
 import style_layers  # noqa: E402
 import style_tokens  # noqa: E402
 
@@ -268,6 +269,20 @@ class Docs(unittest.TestCase):
                         "x\n" * 151):
                 self.assertEqual(
                     len(style_docs.check(folder, "doc/a.md", bad)), 1, bad)
+
+
+class Formats(unittest.TestCase):
+    def test_a_table_that_differs(self):
+        root = os.path.dirname(TESTS)
+        path = os.path.join(root, style_formats.DOCUMENT)
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        self.assertEqual(style_formats.check(root, text), [])
+        row = next(line for line in text.split("\n")
+                   if line.startswith("| QUERY, 3"))
+        for bad in (text.replace(row, row.replace("16", "20")),
+                    text.replace(row + "\n", "")):
+            self.assertNotEqual(style_formats.check(root, bad), [])
 
 
 class Commits(unittest.TestCase):

@@ -1,0 +1,641 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Many clients, each with many requests under way, on one server: what is taken
+ * back, what expires, what a watch hears, and that nobody is forgotten. Clients
+ * are the library's own; the handlers note what they are asked.
+ */
+#include "command_test.h"
+
+#include "command/client.h"
+#include "command/server.h"
+#include "port/test/test.h"
+
+#define RING ULV_COMMAND_RING_BYTES
+#define LOG  64u /* commits that the watched log remembers */
+
+struct peer {
+    struct ulv_command_session session;
+    struct ulv_command_client client;
+    uint8_t *p;
+    uint32_t answered; /* transactions */
+};
+
+struct service {
+    struct ulv_test_host t;
+    struct ulv_command_server server;
+    struct peer *peers;
+    uint32_t peer_count;
+    uint32_t transactions, queries, rings, broken;
+    uint32_t budget; /* transactions that may still be begun */
+    struct ulv_command_session *held; /* under way, if hold */
+    bool hold;
+    uint64_t deadline; /* of the last transaction begun */
+    uint64_t revision;
+};
+
+static void
+on_hello(void *self, struct ulv_command_session *session)
+{
+    (void)self;
+    ulv_command_answer_hello(session, ULV_OK, 4711, 12);
+}
+
+static void
+answer(struct service *s, struct ulv_command_session *session)
+{
+    struct ulv_message_transaction_answer done = { .revision = ++s->revision };
+
+    ulv_command_answer_transaction(session, &done);
+}
+
+static void
+on_transaction(void *self, struct ulv_command_session *session,
+               const struct ulv_command_request *request)
+{
+    struct service *s = self;
+
+    s->transactions++;
+    s->budget--;
+    s->deadline = request->u.transaction->deadline;
+    if (s->hold)
+        s->held = session;
+    else
+        answer(s, session);
+}
+
+static void
+on_query(void *self, struct ulv_command_session *session,
+         const struct ulv_message_query *query)
+{
+    struct ulv_message_query_answer header = { .kind = query->kind };
+    struct service *s = self;
+
+    s->queries++;
+    ulv_command_answer_query(session, &header, NULL);
+}
+
+static bool
+on_ready(void *self)
+{
+    const struct service *s = self;
+
+    return s->budget > 0 && s->held == NULL;
+}
+
+static void
+on_ring(struct ulv_command_session *session)
+{
+    struct service *s = session->server->self;
+
+    s->rings++;
+}
+
+static void
+on_broken(struct ulv_command_session *session)
+{
+    struct service *s = session->server->self;
+
+    s->broken++;
+}
+
+static uint64_t
+on_revision(void *self)
+{
+    return ((struct service *)self)->revision;
+}
+
+static bool
+on_event(void *self, uint64_t after, struct ulv_log_record *ret)
+{
+    const struct service *s = self;
+    uint64_t oldest = s->revision > LOG ? s->revision - LOG : 0;
+
+    memset(ret, 0, sizeof(*ret));
+    ret->revision = ULV_MAX(after, oldest) + 1;
+    ret->object = 7 * ret->revision;
+    return after < s->revision;
+}
+
+static const struct ulv_command_handlers handlers = {
+    .hello = on_hello,
+    .transaction = on_transaction,
+    .query = on_query,
+    .ready = on_ready,
+    .ring = on_ring,
+    .broken = on_broken,
+    .revision = on_revision,
+    .event = on_event,
+};
+
+static struct service *
+begin(uint32_t count)
+{
+    const uint64_t bytes = ulv_channel_bytes(RING, 0);
+    struct service *s = calloc(1, sizeof(*s));
+
+    assert_non_null(s);
+    ulv_test_host_init(&s->t);
+    s->server.host = &s->t.host;
+    s->server.handlers = &handlers;
+    s->server.self = s;
+    s->budget = UINT32_MAX;
+    s->peer_count = count;
+    s->peers = calloc(count, sizeof(*s->peers));
+    assert_non_null(s->peers);
+    for (uint32_t i = 0; i < count; i++) {
+        struct peer *peer = &s->peers[i];
+        bool ring;
+
+        peer->p = channel_make(RING);
+        assert_int_equal(ulv_command_session_init(&peer->session, &s->server,
+                                                  peer->p, bytes),
+                         ULV_OK);
+        assert_int_equal(ulv_command_client_init(&peer->client, &s->t.host,
+                                                 peer->p, bytes),
+                         ULV_OK);
+        assert_int_equal(ulv_command_send_hello(&peer->client, &ring), ULV_OK);
+    }
+    return s;
+}
+
+static void
+end(struct service *s)
+{
+    for (uint32_t i = 0; i < s->peer_count; i++) {
+        ulv_command_client_fini(&s->peers[i].client);
+        ulv_command_session_fini(&s->peers[i].session);
+        channel_drop(s->peers[i].p, RING);
+    }
+    assert_int_equal(ulv_test_host_fini(&s->t), 0);
+    free(s->peers);
+    free(s);
+}
+
+static void
+step(struct service *s)
+{
+    for (uint32_t n = 0; ulv_command_server_step(&s->server) ||
+                         !ulv_command_server_sleep(&s->server);
+         n++)
+        assert_true(n < 100000);
+}
+
+/* Its number. */
+static uint64_t
+ask(struct peer *peer, uint64_t deadline)
+{
+    const struct ulv_command_transaction t = { .deadline = deadline };
+    bool ring = false;
+
+    assert_int_equal(ulv_command_send_transaction(&peer->client, &t, &ring),
+                     ULV_OK);
+    return peer->client.next_request - 1;
+}
+
+static uint64_t
+cancel(struct peer *peer, uint64_t target)
+{
+    bool ring = false;
+
+    assert_int_equal(ulv_command_send_cancel(&peer->client, target, &ring),
+                     ULV_OK);
+    return peer->client.next_request - 1;
+}
+
+static const struct ulv_message *
+take(struct peer *peer, uint32_t kind, uint64_t request)
+{
+    const struct ulv_message *m = NULL;
+    bool ring = false;
+
+    assert_int_equal(ulv_command_receive(&peer->client, &m, &ring), ULV_OK);
+    assert_int_equal(m->kind, kind);
+    assert_int_equal(m->request, request);
+    return m;
+}
+
+static int32_t
+take_status(struct peer *peer, uint32_t kind, uint64_t request)
+{
+    /* all answers have it there */
+    return ((const struct ulv_message_hello_answer *)(const void *)take(
+                peer, kind | ULV_MESSAGE_ANSWER, request))
+        ->status;
+}
+
+static void
+take_nothing(struct peer *peer)
+{
+    const struct ulv_message *m;
+    bool ring = false;
+
+    assert_int_equal(ulv_command_receive(&peer->client, &m, &ring),
+                     ULV_E_EMPTY);
+}
+
+static struct service *
+begin_one(void)
+{
+    struct service *s = begin(1);
+
+    step(s);
+    assert_int_equal(take_status(&s->peers[0], ULV_MESSAGE_HELLO, 1), ULV_OK);
+    return s;
+}
+
+/* The one under way is done, and whatever follows. */
+static void
+let_go(struct service *s)
+{
+    struct ulv_command_session *held = s->held;
+
+    assert_non_null(held);
+    s->held = NULL;
+    answer(s, held);
+    step(s);
+}
+
+/* ---- pipelining ---------------------------------------------------------- */
+
+static void
+test_command_ahead__many_are_under_way(void **state)
+{
+    struct service *s = begin_one();
+    struct peer *peer = &s->peers[0];
+    uint64_t sent = 0;
+    bool ring = false;
+    const struct ulv_command_transaction t = { .deadline = 0 };
+
+    (void)state;
+    while (ulv_command_send_transaction(&peer->client, &t, &ring) == ULV_OK)
+        sent++;
+    /* the client has no room for more until answers come */
+    assert_int_equal(sent, ULV_COMMAND_UNDER_WAY_MAX);
+    step(s);
+    assert_int_equal(s->transactions, sent);
+    for (uint64_t n = 0; n < sent; n++) {
+        const struct ulv_message_transaction_answer *a = (const void *)take(
+            peer, ULV_MESSAGE_TRANSACTION | ULV_MESSAGE_ANSWER, 2 + n);
+
+        assert_int_equal(a->revision, 1 + n); /* in order, each once */
+    }
+    take_nothing(peer);
+    (void)ask(peer, 0);
+    end(s);
+}
+
+static void
+test_command_ahead__a_slow_server_loses_nothing(void **state)
+{
+    struct service *s = begin_one();
+    struct peer *peer = &s->peers[0];
+    uint64_t sent = 0;
+    bool ring = false;
+    const struct ulv_command_transaction t = { .deadline = 0 };
+
+    (void)state;
+    s->hold = true;
+    while (ulv_command_send_transaction(&peer->client, &t, &ring) == ULV_OK)
+        sent++;
+    step(s);
+    assert_int_equal(s->transactions, 1);
+    /* a bounded part of them was read, the others lie in the ring */
+    assert_int_equal(peer->session.waiting_count, 64);
+    for (uint64_t n = 0; n < sent; n++) {
+        let_go(s);
+        assert_int_equal(take_status(peer, ULV_MESSAGE_TRANSACTION, 2 + n),
+                         ULV_OK);
+    }
+    assert_int_equal(s->transactions, sent);
+    assert_null(s->held);
+    assert_int_equal(peer->session.waiting_count, 0);
+    end(s);
+}
+
+static void
+test_command_ahead__no_memory_to_read_ahead(void **state)
+{
+    struct service *s = begin_one();
+    struct peer *peer = &s->peers[0];
+    uint64_t first, second;
+
+    (void)state;
+    s->hold = true;
+    first = ask(peer, 0);
+    step(s);
+    second = ask(peer, 0);
+    ulv_test_host_fail_at(&s->t, 1);
+    step(s);
+    ulv_test_host_fail_at(&s->t, 0);
+    assert_int_equal(take_status(peer, ULV_MESSAGE_TRANSACTION, second),
+                     ULV_E_NO_MEMORY);
+    let_go(s);
+    assert_int_equal(take_status(peer, ULV_MESSAGE_TRANSACTION, first),
+                     ULV_OK);
+    assert_int_equal(s->transactions, 1);
+    end(s);
+}
+
+/* ---- cancel -------------------------------------------------------------- */
+
+static void
+test_command_ahead__takes_back_what_was_not_begun(void **state)
+{
+    struct service *s = begin_one();
+    struct peer *peer = &s->peers[0];
+    uint64_t n[3], c[4];
+    bool ring = false;
+
+    (void)state;
+    s->hold = true;
+    for (int i = 0; i < 3; i++)
+        n[i] = ask(peer, 0);
+    c[0] = cancel(peer, n[1]); /* waits */
+    c[1] = cancel(peer, n[0]); /* was begun */
+    c[2] = cancel(peer, n[1]); /* is answered already */
+    c[3] = cancel(peer, 9999); /* never was */
+    step(s);
+    assert_int_equal(take_status(peer, ULV_MESSAGE_TRANSACTION, n[1]),
+                     ULV_E_CANCELED);
+    assert_int_equal(take_status(peer, ULV_MESSAGE_CANCEL, c[0]), ULV_OK);
+    for (int i = 1; i < 4; i++)
+        assert_int_equal(take_status(peer, ULV_MESSAGE_CANCEL, c[i]),
+                         ULV_E_NOT_FOUND);
+    let_go(s);
+    assert_int_equal(take_status(peer, ULV_MESSAGE_TRANSACTION, n[0]), ULV_OK);
+    let_go(s);
+    assert_int_equal(take_status(peer, ULV_MESSAGE_TRANSACTION, n[2]), ULV_OK);
+    assert_int_equal(s->transactions, 2);
+    /* a repeat of what was taken back is not carried out either */
+    peer->client.next_request = n[1];
+    peer->client.asked[n[1] % ULV_COMMAND_UNDER_WAY_MAX] = 0;
+    (void)ask(peer, 0);
+    step(s);
+    assert_int_equal(take_status(peer, ULV_MESSAGE_TRANSACTION, n[1]),
+                     ULV_E_CANCELED);
+    assert_int_equal(s->transactions, 2);
+    peer->client.next_request = c[3] + 1;
+    assert_int_equal(ulv_command_send_query(&peer->client, 1, 0, &ring),
+                     ULV_OK);
+    step(s);
+    assert_int_equal(s->queries, 1);
+    end(s);
+}
+
+/* ---- deadlines ----------------------------------------------------------- */
+
+static void
+test_command_ahead__does_not_begin_what_expired(void **state)
+{
+    struct service *s = begin_one();
+    struct peer *peer = &s->peers[0];
+    uint64_t n[4], now = s->t.host.now(s->t.host.self);
+
+    (void)state;
+    s->hold = true;
+    n[0] = ask(peer, 10); /* begun at once: it goes on */
+    n[1] = ask(peer, 1000);
+    n[2] = ask(peer, 100000);
+    n[3] = ask(peer, 0);
+    step(s);
+    assert_int_equal(s->server.deadline, now + 1000);
+    s->t.now = now + 999;
+    step(s);
+    take_nothing(peer);
+    s->t.now = now + 1000;
+    step(s);
+    assert_int_equal(take_status(peer, ULV_MESSAGE_TRANSACTION, n[1]),
+                     ULV_E_TIMEOUT);
+    assert_int_equal(s->server.deadline, now + 100000);
+    /* nobody looked in time, and its turn comes */
+    s->t.now = now + 200000;
+    s->hold = false;
+    let_go(s);
+    assert_int_equal(take_status(peer, ULV_MESSAGE_TRANSACTION, n[0]), ULV_OK);
+    assert_int_equal(take_status(peer, ULV_MESSAGE_TRANSACTION, n[2]),
+                     ULV_E_TIMEOUT);
+    assert_int_equal(take_status(peer, ULV_MESSAGE_TRANSACTION, n[3]), ULV_OK);
+    assert_int_equal(s->transactions, 2);
+    assert_int_equal(s->server.deadline, ULV_FOREVER);
+    end(s);
+}
+
+/* ---- watches ------------------------------------------------------------- */
+
+static uint64_t
+watch(struct peer *peer, uint64_t after)
+{
+    bool ring = false;
+
+    assert_int_equal(ulv_command_send_watch(&peer->client, after, &ring),
+                     ULV_OK);
+    return peer->client.next_request - 1;
+}
+
+static void
+take_event(struct peer *peer, uint64_t w, uint32_t kind, uint64_t sequence)
+{
+    const struct ulv_message_event *event =
+        (const void *)take(peer, ULV_MESSAGE_EVENT, w);
+
+    assert_int_equal(event->kind, kind);
+    assert_int_equal(event->sequence, sequence);
+    assert_int_equal(event->log.object,
+                     kind == ULV_WATCH_COMMITTED ? 7 * sequence : 0);
+}
+
+static void
+test_command_ahead__a_watch_hears_each_commit(void **state)
+{
+    struct service *s = begin_one();
+    struct peer *peer = &s->peers[0];
+    uint64_t w;
+
+    (void)state;
+    s->revision = 100;
+    w = watch(peer, ULV_WATCH_FROM_NOW);
+    step(s);
+    assert_int_equal(take_status(peer, ULV_MESSAGE_WATCH, w), ULV_OK);
+    take_nothing(peer);
+    for (uint64_t n = 101; n < 500; n++) {
+        s->revision = n;
+        step(s);
+        take_event(peer, w, ULV_WATCH_COMMITTED, n);
+        take_nothing(peer);
+    }
+    /* from where it was: told again */
+    w = watch(peer, 480);
+    step(s);
+    assert_int_equal(take_status(peer, ULV_MESSAGE_WATCH, w), ULV_OK);
+    for (uint64_t n = 481; n < 500; n++)
+        take_event(peer, w, ULV_WATCH_COMMITTED, n);
+    take_nothing(peer);
+    /* from what is to come it cannot be */
+    (void)watch(peer, 501);
+    step(s);
+    assert_int_equal(take_status(peer, ULV_MESSAGE_WATCH, w + 1), ULV_E_ARG);
+    assert_int_equal(cancel(peer, w), w + 2);
+    step(s);
+    assert_int_equal(take_status(peer, ULV_MESSAGE_CANCEL, w + 2), ULV_OK);
+    s->revision = 600;
+    step(s);
+    take_nothing(peer);
+    end(s);
+}
+
+static void
+test_command_ahead__a_slow_watch_is_told_what_is_lost(void **state)
+{
+    struct service *s = begin_one();
+    struct peer *peer = &s->peers[0];
+    uint64_t w = watch(peer, 0), heard = 0, last = 0, lost = 0;
+    const struct ulv_message *m;
+    bool ring = false;
+
+    (void)state;
+    step(s);
+    assert_int_equal(take_status(peer, ULV_MESSAGE_WATCH, w), ULV_OK);
+    /* it takes nothing: its ring fills, the log goes on without it */
+    for (uint64_t n = 1; n <= 5000; n++) {
+        s->revision = n;
+        step(s);
+    }
+    while (ulv_command_receive(&peer->client, &m, &ring) == ULV_OK) {
+        const struct ulv_message_event *event = (const void *)m;
+
+        if (event->kind == ULV_WATCH_LOST)
+            lost += event->sequence - last;
+        else
+            heard++;
+        last = event->sequence;
+        step(s);
+    }
+    assert_int_equal(last, 5000);
+    assert_int_equal(heard + lost, 5000);
+    assert_true(lost > 1000 && heard > LOG);
+    end(s);
+}
+
+/* ---- many ---------------------------------------------------------------- */
+
+#define MANY 300u
+
+/* Take what has come; how many transactions of it. */
+static uint32_t
+drain(struct peer *peer)
+{
+    const struct ulv_message *m;
+    uint32_t count = 0;
+    bool ring = false;
+
+    while (ulv_command_receive(&peer->client, &m, &ring) == ULV_OK)
+        count += m->kind == (ULV_MESSAGE_TRANSACTION | ULV_MESSAGE_ANSWER);
+    peer->answered += count;
+    return count;
+}
+
+/* Keep that many under way. */
+static void
+fill(struct peer *peer, uint32_t count)
+{
+    const struct ulv_command_transaction t = { .deadline = 0 };
+    bool ring = false;
+
+    while (peer->client.next_request - 2 - peer->answered < count &&
+           ulv_command_send_transaction(&peer->client, &t, &ring) == ULV_OK)
+        ;
+}
+
+/* One client floods a server that can carry out one transaction a step; each
+ * of the others has one under way. All make the same progress. */
+static void
+test_command_ahead__one_that_floods_takes_its_turn(void **state)
+{
+    struct service *s = begin(MANY);
+    const uint32_t rounds = 20;
+
+    (void)state;
+    step(s);
+    for (uint32_t i = 0; i < MANY; i++)
+        (void)drain(&s->peers[i]);
+    for (uint32_t n = 0; n < rounds * MANY; n++) {
+        for (uint32_t i = 0; i < MANY; i++)
+            fill(&s->peers[i], i == 17 ? ULV_COMMAND_UNDER_WAY_MAX : 1);
+        s->budget = 1;
+        (void)ulv_command_server_step(&s->server);
+        for (uint32_t i = 0; i < MANY; i++)
+            (void)drain(&s->peers[i]);
+    }
+    assert_int_equal(s->transactions, rounds * MANY);
+    for (uint32_t i = 0; i < MANY; i++)
+        assert_int_equal(s->peers[i].answered, rounds);
+    end(s);
+}
+
+/* A server that is fast gives nobody more than a turn in a step. */
+static void
+test_command_ahead__a_turn_is_bounded(void **state)
+{
+    struct service *s = begin(MANY);
+
+    (void)state;
+    step(s);
+    for (uint32_t i = 0; i < MANY; i++) {
+        (void)drain(&s->peers[i]);
+        fill(&s->peers[i], i == 0 ? ULV_COMMAND_UNDER_WAY_MAX : 2);
+    }
+    assert_true(ulv_command_server_step(&s->server));
+    assert_int_equal(drain(&s->peers[0]), ULV_COMMAND_TURN);
+    for (uint32_t i = 1; i < MANY; i++)
+        assert_int_equal(drain(&s->peers[i]), 2);
+    end(s);
+}
+
+/* Each third sends garbage; the others are served on. */
+static void
+test_command_ahead__garbage_harms_its_sender_only(void **state)
+{
+    struct service *s = begin(MANY);
+
+    (void)state;
+    step(s);
+    for (uint32_t i = 0; i < MANY; i++) {
+        (void)drain(&s->peers[i]);
+        fill(&s->peers[i], 3);
+        if (i % 3 == 0)
+            assert_int_equal(end_put(&s->peers[i].client.end, 2, "garbage", 7),
+                             ULV_OK);
+    }
+    step(s);
+    assert_int_equal(s->broken, MANY / 3);
+    for (uint32_t i = 0; i < MANY; i++) {
+        /* what it asked before was carried out */
+        assert_int_equal(drain(&s->peers[i]), 3);
+        assert_int_equal(s->peers[i].session.failed,
+                         i % 3 == 0 ? ULV_E_PEER_LENGTH : ULV_OK);
+        fill(&s->peers[i], 2);
+    }
+    step(s);
+    for (uint32_t i = 0; i < MANY; i++)
+        assert_int_equal(drain(&s->peers[i]), i % 3 == 0 ? 0 : 2);
+    end(s);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_command_ahead__many_are_under_way),
+        cmocka_unit_test(test_command_ahead__a_slow_server_loses_nothing),
+        cmocka_unit_test(test_command_ahead__no_memory_to_read_ahead),
+        cmocka_unit_test(test_command_ahead__takes_back_what_was_not_begun),
+        cmocka_unit_test(test_command_ahead__does_not_begin_what_expired),
+        cmocka_unit_test(test_command_ahead__a_watch_hears_each_commit),
+        cmocka_unit_test(test_command_ahead__a_slow_watch_is_told_what_is_lost),
+        cmocka_unit_test(test_command_ahead__one_that_floods_takes_its_turn),
+        cmocka_unit_test(test_command_ahead__a_turn_is_bounded),
+        cmocka_unit_test(test_command_ahead__garbage_harms_its_sender_only),
+    };
+
+    return cmocka_run_group_tests_name("ahead", tests, NULL, NULL);
+}
