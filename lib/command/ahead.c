@@ -173,6 +173,15 @@ cancel(struct ulv_command_session *session,
 /* ---- reading ahead ------------------------------------------------------- */
 
 bool
+ulv_command_ahead_idle(struct ulv_command_session *session)
+{
+    struct ulv_ring_record record;
+
+    return session->first == NULL && !session->watching && !session->unsent &&
+           ulv_ring_rx_peek(&session->end.rx, &record) == ULV_E_EMPTY;
+}
+
+bool
 ulv_command_ahead_read(struct ulv_command_session *session)
 {
     const size_t answers = sizeof(struct ulv_message_transaction_answer) +

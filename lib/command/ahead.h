@@ -11,6 +11,9 @@
 
 #include "command/server.h"
 
+/* Whether there is nothing to do in this turn: what most are, where many are
+ * served. false: perhaps there is. */
+bool ulv_command_ahead_idle(struct ulv_command_session *session);
 /* Read one more record; false: there is none, or no room to keep it. */
 bool ulv_command_ahead_read(struct ulv_command_session *session);
 /* The oldest that waits, into the server's message; false: its deadline has

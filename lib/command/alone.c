@@ -4,6 +4,13 @@
 #include "command/ahead.h"
 
 bool
+ulv_command_ahead_idle(struct ulv_command_session *session)
+{
+    (void)session;
+    return false;
+}
+
+bool
 ulv_command_ahead_read(struct ulv_command_session *session)
 {
     (void)session;

@@ -298,7 +298,7 @@ begin_next(struct ulv_command_session *session)
 static bool
 turn(struct ulv_command_session *session)
 {
-    bool more = true;
+    bool more = !ulv_command_ahead_idle(session);
 
     for (uint32_t n = 0; more && n < ULV_COMMAND_TURN; n++) {
         if (session->failed != ULV_OK)
