@@ -153,6 +153,7 @@ struct ulv_database {
     struct partition *idle, *ultravisor;
     struct ulv_plan *plan; /* NULL, or the one below: its arrays stay */
     struct ulv_plan only_plan;
+    struct held *held; /* a group of transactions; the newest of them */
     size_t chunk_bytes; /* of a new one: tests make each memory its own */
     struct ulv_log_record log[ULV_LOG_COUNT]; /* revision % count */
     ulv_nsec start;     /* accounts begin */
@@ -171,15 +172,29 @@ ulv_status ulv_db_bury(struct ulv_database *db, void *p, size_t bytes);
 ulv_status ulv_db_record_add(struct ulv_database *db, ulv_id id,
                              uint32_t kind, size_t bytes, struct record **ret,
                              struct ulv_diag *diag);
+/* The same for an id that is known to be good, of any version. */
+ulv_status ulv_db_record_insert(struct ulv_database *db, ulv_id id,
+                                uint32_t kind, size_t bytes,
+                                struct record **ret, struct ulv_diag *diag);
 ulv_status ulv_db_record_remove(struct ulv_database *db, struct record *r);
 ulv_status ulv_db_fresh_id(struct ulv_database *db, ulv_id *ret);
-/* Enough of them for any one transaction; between plans. */
+/* Enough of them for any one transaction, extents and channels of a whole
+ * partition; between plans. */
+#define ULV_DB_OWN_MIN 32768u
 ulv_status ulv_db_own_ids(struct ulv_database *db, struct ulv_diag *diag);
 struct ulv_effect *ulv_db_effect(struct ulv_database *db, uint32_t kind);
 bool ulv_db_touched(struct ulv_database *db, struct partition *p);
 struct partition *ulv_db_find_name(const struct ulv_database *db,
                                    const char name[32]);
 uint64_t ulv_db_hash_name(const char name[32]);
+
+/* 1 .. ULV_NAME_MAX printable bytes, UTF-8 beyond ASCII let through. */
+ulv_status ulv_db_check_name(const char name[32], ulv_id id,
+                             struct ulv_diag *diag);
+/* One that a partition is created with. */
+bool ulv_db_kind_is_known(uint32_t kind);
+uint64_t ulv_db_hash_place(const struct partition *p, uint64_t address);
+struct pool *ulv_db_pool_of(const struct ulv_database *db, uint64_t frame);
 
 /* index.c: add and remove through the undo log; grow between plans */
 ulv_status ulv_index_init(struct index *index, const struct ulv_host *host);

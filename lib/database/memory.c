@@ -107,8 +107,8 @@ take_some(struct ulv_database *db, struct pool *pool, uint64_t bytes,
                             owner);
 }
 
-static struct pool *
-pool_of(const struct ulv_database *db, uint64_t frame)
+struct pool *
+ulv_db_pool_of(const struct ulv_database *db, uint64_t frame)
 {
     struct pool *pool = first_pool(db);
 
@@ -141,7 +141,7 @@ ulv_status
 ulv_db_give_back(struct ulv_database *db, uint64_t frame, uint64_t bytes,
                  uint64_t owner)
 {
-    struct pool *pool = pool_of(db, frame);
+    struct pool *pool = ulv_db_pool_of(db, frame);
     ulv_status status = remember_range(db, pool, frame, bytes);
 
     if (status != ULV_OK)
@@ -151,8 +151,8 @@ ulv_db_give_back(struct ulv_database *db, uint64_t frame, uint64_t bytes,
 
 /* ---- extents ------------------------------------------------------------- */
 
-static uint64_t
-hash_place(const struct partition *p, uint64_t address)
+uint64_t
+ulv_db_hash_place(const struct partition *p, uint64_t address)
 {
     uint64_t mixed = p->r.id * UINT64_C(0xc2b2ae3d27d4eb4f) + address / 4096;
 
@@ -164,7 +164,7 @@ ulv_db_extent_at(const struct ulv_database *db, const struct partition *p,
                  uint64_t address)
 {
     struct link *link =
-        *ulv_index_bucket(&db->places, hash_place(p, address));
+        *ulv_index_bucket(&db->places, ulv_db_hash_place(p, address));
 
     for (; link != NULL; link = link->next) {
         struct extent *e = ULV_CONTAINER_OF(link, struct extent, by_place);
@@ -230,7 +230,7 @@ add_extent(struct ulv_database *db, struct partition *p, struct pool *pool,
         !ulv_db_touched(db, p) ||
         (*at != NULL && !TOUCH(db, &(*at)->before)) ||
         !ulv_index_add(db, &db->places, &e->by_place,
-                       hash_place(p, e->guest_address)))
+                       ulv_db_hash_place(p, e->guest_address)))
         return ULV_E_NO_MEMORY;
     e->partition = p;
     if (at != &p->extents)
@@ -484,7 +484,7 @@ ulv_db_grant(struct ulv_database *db, const struct ulv_op_grant *op,
              struct ulv_diag *diag)
 {
     struct partition *p = find_partition(db, op->partition);
-    struct pool *pool = pool_of(db, op->frame);
+    struct pool *pool = ulv_db_pool_of(db, op->frame);
     ulv_status status;
 
     if (p == NULL || p->kind != ULV_PARTITION_GUEST)

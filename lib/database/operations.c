@@ -19,9 +19,8 @@ no_partition(struct ulv_diag *diag, ulv_id id)
                     "partition %u does not exist", id);
 }
 
-/* 1 .. ULV_NAME_MAX printable bytes, UTF-8 beyond ASCII let through. */
-static ulv_status
-check_name(const char name[32], ulv_id id, struct ulv_diag *diag)
+ulv_status
+ulv_db_check_name(const char name[32], ulv_id id, struct ulv_diag *diag)
 {
     size_t len = ulv_string_length(name, 32);
 
@@ -38,8 +37,8 @@ check_name(const char name[32], ulv_id id, struct ulv_diag *diag)
     return ULV_OK;
 }
 
-static bool
-kind_is_known(uint32_t kind)
+bool
+ulv_db_kind_is_known(uint32_t kind)
 {
     return kind == ULV_PARTITION_GUEST || kind == ULV_PARTITION_BOOT ||
            kind == ULV_PARTITION_ULTRAVISOR || kind == ULV_PARTITION_COMMAND ||
@@ -54,11 +53,11 @@ create_partition(struct ulv_database *db,
     struct ulv_effect *effect;
     struct partition *p;
     struct record *r;
-    ulv_status status = check_name(op->name, op->id, diag);
+    ulv_status status = ulv_db_check_name(op->name, op->id, diag);
 
     if (status != ULV_OK)
         return status;
-    if (!kind_is_known(op->kind))
+    if (!ulv_db_kind_is_known(op->kind))
         return ulv_fail(diag, ULV_E_ARG, op->id, op->kind, 0,
                         "%s: unknown kind of partition %u", op->name,
                         (uint64_t)op->kind);
@@ -401,7 +400,7 @@ offer_device(struct ulv_database *db, const struct ulv_op_offer *op,
     struct ulv_effect *effect;
     struct device *d;
     struct record *r;
-    ulv_status status = check_name(op->name, op->id, diag);
+    ulv_status status = ulv_db_check_name(op->name, op->id, diag);
 
     if (status != ULV_OK)
         return status;

@@ -168,15 +168,11 @@ link_in_order(struct ulv_database *db, struct record *r)
 }
 
 ulv_status
-ulv_db_record_add(struct ulv_database *db, ulv_id id, uint32_t kind,
-                  size_t bytes, struct record **ret, struct ulv_diag *diag)
+ulv_db_record_insert(struct ulv_database *db, ulv_id id, uint32_t kind,
+                     size_t bytes, struct record **ret, struct ulv_diag *diag)
 {
-    ulv_status status = use_id(db, id, diag);
-    struct record *r;
+    struct record *r = ulv_db_allocate(db, bytes);
 
-    if (status != ULV_OK)
-        return status;
-    r = ulv_db_allocate(db, bytes);
     if (r == NULL || !ulv_index_add(db, &db->ids, &r->by_id, hash_id(id)))
         return ulv_db_no_memory(diag);
     r->id = id;
@@ -187,6 +183,17 @@ ulv_db_record_add(struct ulv_database *db, ulv_id id, uint32_t kind,
         return ulv_db_no_memory(diag);
     *ret = r;
     return ULV_OK;
+}
+
+ulv_status
+ulv_db_record_add(struct ulv_database *db, ulv_id id, uint32_t kind,
+                  size_t bytes, struct record **ret, struct ulv_diag *diag)
+{
+    ulv_status status = use_id(db, id, diag);
+
+    if (status != ULV_OK)
+        return status;
+    return ulv_db_record_insert(db, id, kind, bytes, ret, diag);
 }
 
 ulv_status
@@ -202,16 +209,13 @@ ulv_db_record_remove(struct ulv_database *db, struct record *r)
     return ulv_db_bury(db, r, r->bytes);
 }
 
-/* What one transaction may need: extents and channels of a whole partition. */
-#define OWN_IDS_MIN 32768u
-
 ulv_status
 ulv_db_own_ids(struct ulv_database *db, struct ulv_diag *diag)
 {
     ulv_id first;
     ulv_status status;
 
-    if (db->own_end - db->own_next >= OWN_IDS_MIN)
+    if (db->own_end - db->own_next >= ULV_DB_OWN_MIN)
         return ULV_OK;
     status = ulv_database_lease(db, &first);
     if (status != ULV_OK)

@@ -7,6 +7,7 @@
 #include "../port/port_test.h"
 
 #include "database/database.h"
+#include "database/journal.h"
 #include "port/test/test.h"
 
 #define PARTITIONS 24
@@ -38,6 +39,7 @@ struct model {
     struct draining draining[DRAINING];
     struct ulv_test_host t;
     struct ulv_database *db;
+    struct ulv_journal *journal; /* NULL: none */
     struct model_partition p[PARTITIONS];
     ulv_id next, io[2], ultravisor, processor[PROCESSORS];
     uint32_t dedicated, exhausted; /* how often that was seen */
@@ -49,8 +51,25 @@ static inline ulv_id
 new_id(struct model *m)
 {
     if (m->next % ULV_ID_LEASE_COUNT == 0)
-        assert_int_equal(ulv_database_lease(m->db, &m->next), ULV_OK);
+        assert_int_equal(m->journal == NULL
+                             ? ulv_database_lease(m->db, &m->next)
+                             : ulv_journal_lease(m->journal, &m->next, NULL),
+                         ULV_OK);
     return m->next++;
+}
+
+/* The plan takes effect: at once, or when it is in the journal. */
+static inline uint64_t
+take_effect(struct model *m, struct ulv_plan *plan)
+{
+    uint64_t revision = 0;
+
+    if (m->journal == NULL)
+        return ulv_database_commit(m->db, plan);
+    assert_int_equal(
+        ulv_journal_hold(m->journal, plan, NULL, &revision, NULL), ULV_OK);
+    assert_int_equal(ulv_journal_sync(m->journal, NULL), ULV_OK);
+    return revision;
 }
 
 static inline ulv_status
@@ -61,11 +80,13 @@ commit(struct model *m, const struct ulv_operation *o, uint32_t count)
     struct ulv_plan *plan;
     uint32_t idx;
     ulv_status status =
-        ulv_database_prepare(m->db, &request, &plan, &idx, &diag);
+        m->journal == NULL
+            ? ulv_database_prepare(m->db, &request, &plan, &idx, &diag)
+            : ulv_journal_prepare(m->journal, &request, &plan, &idx, &diag);
 
     if (status == ULV_OK) {
         m->revision++;
-        assert_int_equal(ulv_database_commit(m->db, plan), m->revision);
+        assert_int_equal(take_effect(m, plan), m->revision);
     } else {
         assert_null(plan);
         assert_true(idx < count);
@@ -93,8 +114,9 @@ create(ulv_id id, uint32_t kind, uint64_t number)
     return o;
 }
 
+/* storage: NULL, or where the journal is to be. */
 static inline void
-begin(struct model *m)
+begin_with(struct model *m, const struct ulv_storage *storage)
 {
     struct ulv_operation o[6];
 
@@ -102,7 +124,13 @@ begin(struct model *m)
     memset(o, 0, sizeof(o));
     ulv_test_host_init(&m->t);
     assert_int_equal(ulv_database_create(&m->t.host, &m->db), ULV_OK);
-    assert_int_equal(ulv_database_lease(m->db, &m->next), ULV_OK);
+    if (storage != NULL)
+        assert_int_equal(ulv_journal_open(m->db, storage, &m->journal, NULL),
+                         ULV_OK);
+    assert_int_equal(m->journal == NULL
+                         ? ulv_database_lease(m->db, &m->next)
+                         : ulv_journal_lease(m->journal, &m->next, NULL),
+                     ULV_OK);
     m->ultravisor = m->next;
     m->io[0] = m->next + 1;
     m->io[1] = m->next + 2;
@@ -119,6 +147,12 @@ begin(struct model *m)
     }
     assert_int_equal(commit(m, o, 6), ULV_OK);
     m->free_bytes = POOL;
+}
+
+static inline void
+begin(struct model *m)
+{
+    begin_with(m, NULL);
 }
 
 static inline void
