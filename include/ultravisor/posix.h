@@ -9,6 +9,7 @@
 
 #include <ultravisor/abi/policy.h>
 #include <ultravisor/sys/host.h>
+#include <ultravisor/sys/storage.h>
 #include <ultravisor/system.h>
 
 #ifdef __cplusplus
@@ -144,6 +145,27 @@ ULV_API ulv_status ulv_posix_debug_listening(ulv_system *system,
                                              ulv_id partition, int fd,
                                              uint32_t flags,
                                              struct ulv_diag *diag);
+
+/**
+ * A storage in a directory, for ulv_system_opts.storage: files "checkpoint",
+ * "next", "segment-0" and "segment-1" that only their owner may read. The
+ * directory is there, and is empty or has a journal already. One program has
+ * it at a time.
+ *
+ * @param directory    path
+ * @param ret_storage  to be closed by its own function close
+ * @param diag         NULL or where the failure is explained
+ *
+ * Errors:  ULV_E_NOT_FOUND, ULV_E_DENIED, ULV_E_HOST  it cannot be opened
+ *          ULV_E_ARG     it is no directory, or has something else in it
+ *          ULV_E_BUSY    another program has it
+ *          ULV_E_NO_MEMORY
+ * Context: any; may block
+ * Since:   0.1
+ */
+ULV_API ulv_status ulv_posix_storage_open(const char *directory,
+                                          struct ulv_storage **ret_storage,
+                                          struct ulv_diag *diag);
 
 #ifdef __cplusplus
 }

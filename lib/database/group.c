@@ -25,8 +25,7 @@ struct held {
 bool
 ulv_database_group_must_end(const struct ulv_database *db)
 {
-    return db->held != NULL && (db->lease_count == db->lease_capacity ||
-                                db->own_end - db->own_next < ULV_DB_OWN_MIN);
+    return db->held != NULL && db->own_end - db->own_next < ULV_DB_OWN_MIN;
 }
 
 ulv_status

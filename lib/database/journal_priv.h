@@ -57,7 +57,7 @@ struct stage {
     uint64_t revision;
 };
 
-/* group.c */
+/* group.c: must_end: the next transaction would lease ids, see there */
 bool ulv_database_group_must_end(const struct ulv_database *db);
 /* Consumes the plan, on failure too. Errors: NO_MEMORY */
 ulv_status ulv_database_hold(struct ulv_database *db, struct ulv_plan *plan);
