@@ -18,6 +18,7 @@ extern "C" {
 #endif
 
 struct ulv_host;
+struct ulv_storage;
 
 typedef struct ulv_system ulv_system;
 
@@ -48,12 +49,17 @@ struct ulv_system_opts {
      * ulv_system_step(); in processes 2. */
     uint32_t threads_from;
     uint32_t rsvd_;
+    /* Where the resource database outlasts the program, with the roles in
+     * process; it outlives the system. NULL: nothing does. A machine that was
+     * divided before is found again: partitions are there, with new memory and
+     * stopped, without their channels and devices. Memory is to be the same. */
+    const struct ulv_storage *storage;
 };
 
 #define ULV_SYSTEM_OPTS_INIT                                                   \
     {                                                                          \
         (uint32_t)sizeof(struct ulv_system_opts), 0, NULL, 0, NULL, 0, NULL,   \
-            NULL, 0, 0, 0                                                      \
+            NULL, 0, 0, 0, NULL                                                \
     }
 
 /**
@@ -70,6 +76,9 @@ struct ulv_system_opts {
  *          ULV_E_FORMAT       the policy is none; diag says what is wrong
  *          ULV_E_PEER_GONE    a role could not be started, or died at once
  *          ULV_E_TIMEOUT      one did not answer within 20 s; diag names it
+ *          ULV_E_FORMAT       or the storage has no journal of this version, or
+ *                             a damaged one; diag says where
+ *          ULV_E_STATE        the journal is of another machine
  *          ULV_E_PEER_PROTOCOL, ULV_E_NO_MEMORY, ULV_E_LIMIT, ULV_E_HOST
  * Context: serial; may block
  * Since:   0.1
@@ -99,6 +108,17 @@ ULV_API void ulv_system_destroy(ulv_system *system);
  * Since:   0.1
  */
 ULV_API uint64_t ulv_system_revision(const ulv_system *system);
+
+/**
+ * What becomes of a committed transaction when the program ends: "none" (it is
+ * gone) or "storage" (it was in the storage before its commit returned).
+ *
+ * @param system  a system
+ *
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API const char *ulv_system_durability(const ulv_system *system);
 
 /**
  * Wait until a revision is settled: every monitor and I/O partition concerned

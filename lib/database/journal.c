@@ -286,10 +286,7 @@ ulv_journal_hold(struct ulv_journal *j, struct ulv_plan *plan,
                  struct ulv_journal_answer *answer, uint64_t *ret_revision,
                  struct ulv_diag *diag)
 {
-    const struct ulv_host *host = j->host;
-
     plan->log.revision = j->db->revision + 1;
-    plan->log.time = host->now(host->self);
     if (answer != NULL) {
         answer->revision = plan->log.revision;
         if (ulv_journal_client(j, answer->client) == NULL) {
@@ -309,14 +306,14 @@ ulv_journal_hold(struct ulv_journal *j, struct ulv_plan *plan,
 /* Append the frame; what is in the storage afterwards is known on success
  * only. */
 static ulv_status
-write_frame(struct ulv_journal *j, struct ulv_diag *diag)
+write_frame(struct ulv_journal *j, uint64_t revision, struct ulv_diag *diag)
 {
     const struct ulv_storage *storage = j->storage;
     const uint32_t object = segment_object(j->segment);
     struct frame_buffer *f = &j->frame;
     ulv_status status;
 
-    ulv_journal_encode_state(j);
+    ulv_journal_encode_state(j, revision);
     if (f->status != ULV_OK)
         return ulv_db_no_memory(diag);
     ulv_journal_close_frame(j, f, j->segment, j->sequence + 1);
@@ -344,6 +341,14 @@ cut_off(struct ulv_journal *j)
         (void)storage->sync(storage->self, object, NULL);
 }
 
+static void
+empty_frame(struct ulv_journal *j)
+{
+    j->frame.used = 0;
+    j->frame.entry_count = 0;
+    j->frame.status = ULV_OK;
+}
+
 ulv_status
 ulv_journal_sync(struct ulv_journal *j, struct ulv_diag *diag)
 {
@@ -351,7 +356,7 @@ ulv_journal_sync(struct ulv_journal *j, struct ulv_diag *diag)
 
     if (j->held == 0 && j->frame.entry_count == 0)
         return ULV_OK;
-    status = write_frame(j, diag);
+    status = write_frame(j, j->db->revision, diag);
     if (status == ULV_OK) {
         ulv_database_keep_held(j->db);
         for (uint32_t i = 0; i < j->pending_count; i++)
@@ -362,9 +367,35 @@ ulv_journal_sync(struct ulv_journal *j, struct ulv_diag *diag)
         cut_off(j);
     }
     j->held = j->pending_count = 0;
-    j->frame.used = 0;
-    j->frame.entry_count = 0;
-    j->frame.status = ULV_OK;
+    empty_frame(j);
+    return status;
+}
+
+ulv_status
+ulv_journal_write(struct ulv_journal *j, struct ulv_plan *plan,
+                  struct ulv_journal_answer *answer, struct ulv_diag *diag)
+{
+    struct client *c = NULL;
+    ulv_status status;
+
+    if (j->held != 0)
+        return ulv_fail(diag, ULV_E_BUSY, 0, j->held, 0,
+                        "a group of %u transactions is to be synced first",
+                        (uint64_t)j->held);
+    plan->log.revision = j->db->revision + 1;
+    if (answer != NULL) {
+        answer->revision = plan->log.revision;
+        c = ulv_journal_client(j, answer->client);
+        if (c == NULL)
+            return ulv_db_no_memory(diag);
+    }
+    ulv_journal_encode_plan(j, plan, answer);
+    status = write_frame(j, plan->log.revision, diag);
+    if (status == ULV_OK && c != NULL)
+        ulv_journal_remember(c, answer);
+    if (status != ULV_OK)
+        cut_off(j);
+    empty_frame(j);
     return status;
 }
 
@@ -381,6 +412,6 @@ ulv_journal_lease(struct ulv_journal *j, ulv_id *ret_first,
     status = ulv_database_lease(j->db, ret_first);
     if (status != ULV_OK)
         return ulv_fail(diag, status, 0, 0, 0, "no ids are left");
-    ulv_journal_encode_state(j);
+    ulv_journal_encode_state(j, j->db->revision);
     return ulv_journal_sync(j, diag);
 }

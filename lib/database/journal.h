@@ -68,6 +68,15 @@ ulv_status ulv_journal_hold(struct ulv_journal *j, struct ulv_plan *plan,
  */
 ulv_status ulv_journal_sync(struct ulv_journal *j, struct ulv_diag *diag);
 
+/**
+ * One transaction alone: it is durable, and ulv_database_commit is to follow at
+ * once; on failure ulv_database_abort, and what was said of sync holds.
+ * Errors: BUSY (a group is open), NO_MEMORY, those of the storage
+ */
+ulv_status ulv_journal_write(struct ulv_journal *j, struct ulv_plan *plan,
+                             struct ulv_journal_answer *answer,
+                             struct ulv_diag *diag);
+
 /* As ulv_database_lease, durable. A group that is open is synced first. */
 ulv_status ulv_journal_lease(struct ulv_journal *j, ulv_id *ret_first,
                              struct ulv_diag *diag);
@@ -83,6 +92,13 @@ ulv_status ulv_journal_recall(const struct ulv_journal *j,
                               const uint8_t client[16], uint32_t idx,
                               uint64_t *ret_newest,
                               struct ulv_journal_answer *ret);
+
+/**
+ * Add to the open plan the effects of having made everything that there is, but
+ * for channels with a device: for a keeper that has nothing yet.
+ * Errors: NO_MEMORY
+ */
+ulv_status ulv_database_adopt(struct ulv_database *db, struct ulv_diag *diag);
 
 /* Write all of the database anew, and go on in a new segment. */
 ulv_status ulv_journal_checkpoint(struct ulv_journal *j,

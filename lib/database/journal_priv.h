@@ -65,7 +65,7 @@ void ulv_database_keep_held(struct ulv_database *db);
 void ulv_database_undo_held(struct ulv_database *db);
 
 /* journal_write.c */
-void ulv_journal_encode_state(struct ulv_journal *j);
+void ulv_journal_encode_state(struct ulv_journal *j, uint64_t revision);
 void ulv_journal_encode_plan(struct ulv_journal *j, struct ulv_plan *plan,
                              const struct ulv_journal_answer *answer);
 /* The frame is closed, and made of a number; its bytes are in the buffer. */

@@ -331,23 +331,23 @@ ulv_journal_encode_plan(struct ulv_journal *j, struct ulv_plan *plan,
 /* ---- frames -------------------------------------------------------------- */
 
 static void
-put_state(struct ulv_journal *j, struct frame_buffer *f)
+put_state(struct ulv_journal *j, struct frame_buffer *f, uint64_t revision)
 {
     struct ulv_journal_state *out =
         add_entry(j, f, ULV_JOURNAL_STATE, sizeof(*out));
 
     if (out == NULL)
         return;
-    out->revision = j->db->revision;
+    out->revision = revision;
     out->own_next = j->db->own_next;
     out->own_end = j->db->own_end;
 }
 
 void
-ulv_journal_encode_state(struct ulv_journal *j)
+ulv_journal_encode_state(struct ulv_journal *j, uint64_t revision)
 {
     put_leases(j, &j->frame, &j->leases);
-    put_state(j, &j->frame);
+    put_state(j, &j->frame, revision);
 }
 
 void
@@ -489,7 +489,7 @@ write_whole(struct whole *w)
     ulv_status status;
 
     put_leases(w->j, &w->frame, &leases);
-    put_state(w->j, &w->frame);
+    put_state(w->j, &w->frame, w->j->db->revision);
     status = write_records(w);
     if (status == ULV_OK)
         status = write_log(w);

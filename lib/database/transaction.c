@@ -125,7 +125,6 @@ ulv_database_commit(struct ulv_database *db, struct ulv_plan *plan)
         host->free(host->self, dead->p, dead->bytes);
     db->revision++;
     plan->log.revision = db->revision;
-    plan->log.time = host->now(host->self);
     db->log[db->revision % ULV_LOG_COUNT] = plan->log;
     end_plan(db, plan);
     ulv_index_grow(&db->ids, host);
@@ -178,6 +177,7 @@ ulv_database_prepare(struct ulv_database *db, const struct ulv_request *request,
     plan->db = db;
     db->plan = plan;
     memset(&plan->log, 0, sizeof(plan->log));
+    plan->log.time = db->host->now(db->host->self);
     describe(request, &plan->log);
     for (uint32_t i = 0; i < request->operation_count; i++) {
         status = ulv_db_apply(db, &request->operations[i], diag);

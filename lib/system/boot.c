@@ -265,7 +265,8 @@ run(ulv_system *system, bool (*done)(ulv_system *system, void *self),
 }
 
 static ulv_status
-start_ultravisor(ulv_system *system, struct ulv_diag *diag)
+start_ultravisor(ulv_system *system, const struct ulv_system_opts *opts,
+                 struct ulv_diag *diag)
 {
     struct keeper *k = &system->keeper;
     ulv_status status;
@@ -275,6 +276,8 @@ start_ultravisor(ulv_system *system, struct ulv_diag *diag)
     if (k->ultravisor == NULL)
         return ulv_fail(diag, ULV_E_NO_MEMORY, 0, 0, 0, "out of memory");
     status = ulv_keeper_role_start(k, k->ultravisor, diag);
+    if (status == ULV_OK)
+        status = ulv_system_give_storage(system, opts, diag);
     if (status != ULV_OK)
         return status;
     return run(system, ultravisor_is_ready, "the ultravisor did not start",
@@ -312,7 +315,7 @@ check_roles(const ulv_system *system, struct ulv_diag *diag)
 
     for (const struct keeper_partition *p = k->partitions; p != NULL;
          p = p->next) {
-        if (p->id != k->boot && !p->alive)
+        if (p->id != k->boot && p->kind != ULV_PARTITION_GUEST && !p->alive)
             return ulv_fail(diag, ULV_E_PEER_GONE, p->id, 0, 0,
                             "%s could not be started", p->name);
     }
@@ -382,7 +385,7 @@ ulv_system_boot(ulv_system *system, const struct ulv_system_opts *opts,
     if (host->processors == NULL || host->nodes == NULL)
         return ulv_fail(diag, ULV_E_UNSUPPORTED, 0, 0, 0,
                         "the host does not say what it consists of");
-    status = start_ultravisor(system, diag);
+    status = start_ultravisor(system, opts, diag);
     if (status != ULV_OK)
         return status;
     b.next = k->lease_first;

@@ -58,6 +58,8 @@ ulv_role_destroy(struct role *role)
         return;
     if (role->ops != NULL)
         role->ops->fini(role);
+    if (role->drop != NULL)
+        role->drop(role->durable);
     ulv_post_fini(&role->post);
     role->host->free(role->host->self, role, role_bytes(role));
 }

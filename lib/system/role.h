@@ -11,6 +11,7 @@
 
 #include "system/post.h"
 
+struct durable;
 struct role;
 
 /* What a role's step left behind. */
@@ -45,6 +46,10 @@ struct role {
     ulv_status (*confine)(struct role *role, const char *backend);
     /* The same for a thread that runs a processor. Context: any. */
     ulv_status (*confine_thread)(const struct role *role, const char *backend);
+    /* NULL, or: of the ultravisor, a database with a journal, and how it is
+     * closed. */
+    struct durable *durable;
+    void (*drop)(struct durable *durable);
     /* NULL, or ulv_role_state_hear(): of a monitor whose guest can be saved. */
     ulv_status (*hear_state)(struct role *role, struct heard *heard);
     /* NULL, or &ulv_role_debug: of a monitor whose guest can be debugged. */

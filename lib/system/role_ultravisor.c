@@ -265,6 +265,8 @@ commit(struct ultravisor_role *r)
                                "no memory to follow the transaction");
     else
         diag.status = ulv_views_prepare(&r->views, r->db, r->plan, &diag);
+    if (diag.status == ULV_OK)
+        diag.status = ulv_ultravisor_write(r, &diag);
     if (diag.status == ULV_OK) {
         follow_effects(r, effects, effect_count);
         revision = ulv_database_commit(r->db, r->plan);
@@ -318,8 +320,7 @@ ulv_ultravisor_begin(struct ultravisor_role *r,
     struct ulv_diag diag = ULV_DIAG_INIT;
     uint32_t operation_idx;
 
-    diag.status = ulv_database_prepare(r->db, request, &r->plan,
-                                       &operation_idx, &diag);
+    diag.status = ulv_ultravisor_prepare(r, request, &operation_idx, &diag);
     if (diag.status != ULV_OK) {
         finish(r, &diag, operation_idx, 0);
     } else if ((request->options & ULV_TRANSACTION_DRY_RUN) != 0) {
@@ -357,9 +358,7 @@ ultravisor_init(struct role *role, const struct heard *configure)
     ulv_sessions_init(&r->sessions, role, &ulv_ultravisor_handlers, r);
     status = ulv_views_init(&r->views, role->host);
     if (status == ULV_OK)
-        status = ulv_database_create(role->host, &r->db);
-    if (status == ULV_OK)
-        status = ulv_database_lease(r->db, &say.u.ready.lease_first);
+        status = ulv_ultravisor_open(r, &say.u.ready.lease_first);
     if (status != ULV_OK)
         return status;
     return ulv_post_send(&role->post, &say, NULL, NULL, 0);
@@ -375,7 +374,8 @@ ultravisor_fini(struct role *role)
     ulv_views_fini(&r->views);
     ulv_settle_fini(&r->settle);
     drop_header(r, 0);
-    ulv_database_destroy(r->db);
+    if (role->drop == NULL)
+        ulv_database_destroy(r->db);
 }
 
 static ulv_status

@@ -52,6 +52,7 @@ struct ulv_system {
     struct wire wire; /* to the command partition */
     struct ulv_command_client client;
     bool has_client;
+    bool durable; /* the ultravisor was given a storage */
 
     struct waiting_event *events, **events_end;
     uint32_t event_count;
@@ -102,6 +103,11 @@ struct keeper_partition *ulv_system_startable(ulv_system *system, ulv_id id,
 /* Start it from what the keeper has under a number. */
 ulv_status ulv_system_start_from(ulv_system *system, ulv_id partition,
                                  ulv_id source, struct ulv_diag *diag);
+/* To the ultravisor that was just started: what is in it is known from here
+ * on. Errors: UNSUPPORTED, and those of ulv_journal_open(). */
+ulv_status ulv_system_give_storage(ulv_system *system,
+                                   const struct ulv_system_opts *opts,
+                                   struct ulv_diag *diag);
 ulv_status ulv_system_boot(ulv_system *system,
                            const struct ulv_system_opts *opts,
                            struct ulv_diag *diag);

@@ -38,6 +38,10 @@ struct ultravisor_role {
     struct header *headers;
     struct errand *errands, **errands_end;
     bool booted;
+    /* NULL, or: a database was found again; it is not made by what the keeper
+     * found, but compared with it. */
+    ulv_status (*boot_again)(struct ultravisor_role *r,
+                             const struct heard *heard);
 
     struct sessions sessions; /* the command channels */
     uint32_t leases; /* that the clients got */
@@ -71,6 +75,24 @@ ulv_status ulv_ultravisor_note_drained(struct ultravisor_role *r,
 ulv_status ulv_ultravisor_note_returned(struct ultravisor_role *r,
                                         const struct say_returned *say);
 ulv_status ulv_ultravisor_note_death(struct ultravisor_role *r, ulv_id dead);
+
+/* A new one, at the end of those that wait; NULL: no memory. */
+struct errand *ulv_ultravisor_new_errand(struct ultravisor_role *r,
+                                         uint32_t count);
+
+/* ---- the journal, if there is one (ultravisor_durable.c; on a bare machine
+ * there is none: ultravisor_volatile.c) ------------------------------------ */
+/* The database, and the ids that the boot transaction begins with. */
+ulv_status ulv_ultravisor_open(struct ultravisor_role *r, ulv_id *ret_lease);
+/* In place of the database's own functions; r->plan is the plan. */
+ulv_status ulv_ultravisor_prepare(struct ultravisor_role *r,
+                                  const struct ulv_request *request,
+                                  uint32_t *ret_operation_idx,
+                                  struct ulv_diag *diag);
+ulv_status ulv_ultravisor_lease(struct ultravisor_role *r, ulv_id *ret_first);
+/* Just before it is committed; if it fails nothing takes effect. */
+ulv_status ulv_ultravisor_write(struct ultravisor_role *r,
+                                struct ulv_diag *diag);
 
 /* ---- the command channel (ultravisor_session.c) -------------------------- */
 extern const struct ulv_command_handlers ulv_ultravisor_handlers;

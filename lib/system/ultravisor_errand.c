@@ -23,8 +23,8 @@ errand_bytes(const struct errand *e)
     return sizeof(*e) + e->count * sizeof(struct ulv_operation);
 }
 
-static struct errand *
-new_errand(struct ultravisor_role *r, uint32_t count)
+struct errand *
+ulv_ultravisor_new_errand(struct ultravisor_role *r, uint32_t count)
 {
     const struct ulv_host *host = r->role.host;
     struct errand *e = host->alloc(
@@ -209,7 +209,7 @@ ulv_ultravisor_note_state(struct ultravisor_role *r,
                           const struct say_state *say)
 {
     bool again = is_to_start_again(r, say);
-    struct errand *e = new_errand(r, again ? 2 : 1);
+    struct errand *e = ulv_ultravisor_new_errand(r, again ? 2 : 1);
 
     if (e == NULL)
         return ULV_E_NO_MEMORY;
@@ -232,7 +232,7 @@ ulv_ultravisor_note_state(struct ultravisor_role *r,
 ulv_status
 ulv_ultravisor_note_death(struct ultravisor_role *r, ulv_id dead)
 {
-    struct errand *e = new_errand(r, 1);
+    struct errand *e = ulv_ultravisor_new_errand(r, 1);
 
     if (e == NULL)
         return ULV_E_NO_MEMORY;
@@ -253,7 +253,7 @@ ulv_ultravisor_note_drained(struct ultravisor_role *r, ulv_id object)
 
     if (!ulv_database_draining(r->db, object, &what))
         return ULV_OK;
-    settle = new_errand(r, 1);
+    settle = ulv_ultravisor_new_errand(r, 1);
     if (settle == NULL)
         return ULV_E_NO_MEMORY;
     settle->quiet = true; /* it may be destroyed before */
@@ -263,7 +263,7 @@ ulv_ultravisor_note_drained(struct ultravisor_role *r, ulv_id object)
         settle->settles = object;
         return ULV_OK;
     }
-    grant = new_errand(r, 1);
+    grant = ulv_ultravisor_new_errand(r, 1);
     if (grant == NULL)
         return ULV_E_NO_MEMORY;
     grant->settles = object;
@@ -279,7 +279,7 @@ ulv_status
 ulv_ultravisor_note_returned(struct ultravisor_role *r,
                              const struct say_returned *say)
 {
-    struct errand *e = new_errand(r, 1);
+    struct errand *e = ulv_ultravisor_new_errand(r, 1);
 
     if (e == NULL)
         return ULV_E_NO_MEMORY;
@@ -300,7 +300,9 @@ ulv_ultravisor_boot(struct ultravisor_role *r, const struct heard *heard)
 
     if (r->booted || count == 0)
         return ULV_E_PEER_PROTOCOL;
-    e = new_errand(r, count);
+    if (r->boot_again != NULL)
+        return r->boot_again(r, heard);
+    e = ulv_ultravisor_new_errand(r, count);
     if (e == NULL)
         return ULV_E_NO_MEMORY;
     e->boot = true;

@@ -20,7 +20,7 @@ on_hello(void *self, struct ulv_command_session *session)
     ulv_status status = ULV_E_LIMIT;
 
     if (r->leases < LEASES_MAX)
-        status = ulv_database_lease(r->db, &first);
+        status = ulv_ultravisor_lease(r, &first);
     r->leases += status == ULV_OK ? 1 : 0;
     ulv_command_answer_hello(session, status, first,
                              ulv_database_revision(r->db));

@@ -101,8 +101,8 @@ ulv_views_fini(struct views *v)
 }
 
 /* What was prepared for a transaction that is given up is never shown. */
-static void
-forget_prepared(struct views *views)
+void
+ulv_views_forget(struct views *views)
 {
     for (struct published *v = views->first; v != NULL; v = v->next)
         v->prepared = false;
@@ -141,7 +141,7 @@ ulv_views_prepare(struct views *views, struct ulv_database *db,
         }
     }
     if (status != ULV_OK)
-        forget_prepared(views);
+        ulv_views_forget(views);
     return status;
 }
 

@@ -30,6 +30,9 @@ ulv_status ulv_views_take_bell(struct views *v, struct heard *heard);
 /* 0: all */
 void ulv_views_drop(struct views *v, ulv_id partition);
 
+/* What was written and is not published is not to be. */
+void ulv_views_forget(struct views *v);
+
 /* Write what the plan changes; nobody sees it. On failure nothing of it will be
  * seen. Errors: LIMIT. */
 ulv_status ulv_views_prepare(struct views *v, struct ulv_database *db,

@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * A database that outlasts the program: the ultravisor role's journal, and what
+ * becomes of what is found in it.
+ *
+ * F = the journal is opened and has a database, S = everybody who had anything
+ * is dead: guests that ran have ended, what drained is settled, channels of
+ * guests are gone with their media; B = the keeper says what the machine has;
+ * A = it is ordered to make everything that the database has.
+ *
+ * 1. F S B A: the machine is the same, the keeper makes it, roles start.
+ * 2. F S B!: the machine is another one: refused, and the journal has S only.
+ * 3. F S B A!: the keeper has not the memory: the same.
+ * 4. What must fail: F B A S: a guest's channel is made again whose device
+ *    nobody can serve, and only then taken away.
+ */
+#include "base/base.h"
+#include "database/journal.h"
+#include "system/system_priv.h"
+#include "system/ultravisor.h"
+
+struct durable {
+    const struct ulv_host *host;
+    struct ulv_database *db;
+    struct ulv_journal *journal;
+    bool found; /* it was there before */
+};
+
+static void
+close_durable(struct durable *d)
+{
+    const struct ulv_host *host = d->host;
+
+    ulv_journal_close(d->journal);
+    ulv_database_destroy(d->db);
+    host->free(host->self, d, sizeof(*d));
+}
+
+/* ---- what is found ------------------------------------------------------- */
+
+/* Operations, as many as it takes. */
+struct list {
+    const struct ulv_host *host;
+    struct ulv_operation *operation;
+    uint32_t count, capacity;
+    bool full; /* no memory for more */
+};
+
+static struct ulv_operation *
+add(struct list *l, uint32_t kind)
+{
+    const struct ulv_host *host = l->host;
+    const uint32_t more = 2 * l->capacity + 64;
+    struct ulv_operation *all;
+
+    if (l->count == l->capacity) {
+        all = host->alloc(host->self, more * sizeof(*all), 8);
+        if (all == NULL) {
+            l->full = true;
+            return NULL;
+        }
+        if (l->count != 0)
+            memcpy(all, l->operation, l->count * sizeof(*all));
+        host->free(host->self, l->operation, l->capacity * sizeof(*all));
+        l->operation = all;
+        l->capacity = more;
+    }
+    l->operation[l->count].kind = kind;
+    return &l->operation[l->count++];
+}
+
+/* The record of a kind behind the id; false: there is none. */
+static bool
+next_record(const struct ulv_database *db, uint32_t kind, uint64_t after,
+            void *ret, size_t size)
+{
+    uint32_t bytes, count = 0;
+    bool more;
+
+    return ulv_database_query(db, kind, after, ret, size, &bytes, &count,
+                              &more) == ULV_OK &&
+           count != 0;
+}
+
+static void
+set_state(struct list *l, const struct ulv_partition_record *p, uint32_t state,
+          uint32_t reason)
+{
+    struct ulv_operation *o = add(l, ULV_OP_SET_STATE);
+
+    if (o == NULL)
+        return;
+    o->u.set_state.partition = p->id;
+    o->u.set_state.state = state;
+    o->u.set_state.reason = reason;
+    o->u.set_state.code = p->end_code;
+}
+
+static void
+end_guests(const struct ulv_database *db, struct list *l)
+{
+    struct ulv_partition_record p = { .id = 0 };
+
+    while (next_record(db, ULV_QUERY_PARTITIONS, p.id, &p, sizeof(p))) {
+        if (p.kind == ULV_PARTITION_GUEST &&
+            (p.state == ULV_STATE_STARTING || p.state == ULV_STATE_RUNNING))
+            set_state(l, &p, ULV_STATE_STOPPED, ULV_END_REASON_KILLED);
+    }
+}
+
+static void
+settle_extents(const struct ulv_database *db, struct list *l)
+{
+    struct ulv_extent_record e = { .id = 0 };
+
+    while (next_record(db, ULV_QUERY_EXTENTS, e.id, &e, sizeof(e))) {
+        struct ulv_partition_record heir;
+        struct ulv_operation *o;
+
+        if ((e.flags & ULV_EXTENT_DRAINING) == 0)
+            continue;
+        o = add(l, ULV_OP_SETTLE);
+        if (o != NULL)
+            o->u.settle.object = e.id;
+        if (ulv_database_find(db, ULV_QUERY_PARTITIONS, e.heir, &heir) !=
+            ULV_OK)
+            continue;
+        o = add(l, ULV_OP_GRANT);
+        if (o == NULL)
+            return;
+        o->u.grant.partition = e.heir;
+        o->u.grant.frame = e.frame;
+        o->u.grant.bytes = e.bytes;
+    }
+}
+
+static bool
+is_guest(const struct ulv_database *db, ulv_id id)
+{
+    struct ulv_partition_record p;
+
+    return ulv_database_find(db, ULV_QUERY_PARTITIONS, id, &p) == ULV_OK &&
+           p.kind == ULV_PARTITION_GUEST;
+}
+
+static void
+close_channels(const struct ulv_database *db, struct list *l)
+{
+    struct ulv_channel_record c = { .id = 0 };
+
+    while (next_record(db, ULV_QUERY_CHANNELS, c.id, &c, sizeof(c))) {
+        struct ulv_effect_extent what;
+        struct ulv_operation *o;
+
+        if (!is_guest(db, c.server) && !is_guest(db, c.client))
+            continue;
+        if (ulv_database_draining(db, c.id, &what)) {
+            o = add(l, ULV_OP_SETTLE);
+            if (o != NULL)
+                o->u.settle.object = c.id;
+        } else {
+            o = add(l, ULV_OP_REVOKE);
+            if (o != NULL)
+                o->u.revoke.channel = c.id;
+        }
+    }
+}
+
+/* Everybody is dead: one transaction of the ultravisor's own, for whose effects
+ * there is nobody yet. */
+static ulv_status
+settle_found(struct durable *d, struct ulv_diag *diag)
+{
+    const struct ulv_host *host = d->host;
+    struct list l = { .host = host };
+    struct ulv_request request = { .operation_count = 0 };
+    struct ulv_plan *plan = NULL;
+    uint32_t idx;
+    uint64_t revision;
+    ulv_status status = ULV_OK;
+
+    end_guests(d->db, &l);
+    settle_extents(d->db, &l);
+    close_channels(d->db, &l);
+    request.operations = l.operation;
+    request.operation_count = l.count;
+    if (l.full)
+        status = ulv_fail(diag, ULV_E_NO_MEMORY, 0, l.count, 0,
+                          "no memory to settle what was found");
+    else if (l.count != 0)
+        status = ulv_journal_prepare(d->journal, &request, &plan, &idx, diag);
+    if (plan != NULL)
+        status = ulv_journal_hold(d->journal, plan, NULL, &revision, diag);
+    if (status == ULV_OK)
+        status = ulv_journal_sync(d->journal, diag);
+    host->free(host->self, l.operation, l.capacity * sizeof(*l.operation));
+    return status;
+}
+
+/* ---- the machine, as it was and as it is --------------------------------- */
+
+static bool
+is_the_same(const struct ulv_database *db, const struct ulv_operation *o)
+{
+    struct ulv_partition_record p;
+    struct ulv_processor_record processor;
+    struct ulv_memory_record pool;
+    struct ulv_channel_record c;
+
+    switch (o->kind) {
+    case ULV_OP_CREATE_PARTITION:
+        return ulv_database_find(db, ULV_QUERY_PARTITIONS, o->u.words[0],
+                                 &p) == ULV_OK &&
+               p.kind == o->u.create_partition.kind &&
+               ulv_string_equal(p.name, o->u.create_partition.name, 32);
+    case ULV_OP_ADD_PROCESSOR:
+        return ulv_database_find(db, ULV_QUERY_PROCESSORS, o->u.words[0],
+                                 &processor) == ULV_OK &&
+               processor.os_number == o->u.add_processor.os_number;
+    case ULV_OP_ADD_MEMORY:
+        return ulv_database_find(db, ULV_QUERY_MEMORY, o->u.words[0],
+                                 &pool) == ULV_OK &&
+               pool.base == o->u.add_memory.base &&
+               pool.bytes == o->u.add_memory.bytes;
+    case ULV_OP_CONNECT:
+        return ulv_database_find(db, ULV_QUERY_CHANNELS, o->u.words[0],
+                                 &c) == ULV_OK &&
+               c.server == o->u.connect.server &&
+               c.client == o->u.connect.client;
+    default:
+        return false;
+    }
+}
+
+static uint64_t
+pool_bytes(const struct ulv_database *db)
+{
+    struct ulv_memory_record pool = { .id = 0 };
+    uint64_t bytes = 0;
+
+    while (next_record(db, ULV_QUERY_MEMORY, pool.id, &pool, sizeof(pool)))
+        bytes += pool.bytes;
+    return bytes;
+}
+
+static uint32_t
+processor_count(const struct ulv_database *db)
+{
+    struct ulv_processor_record p = { .id = 0 };
+    uint32_t count = 0;
+
+    while (next_record(db, ULV_QUERY_PROCESSORS, p.id, &p, sizeof(p)))
+        count++;
+    return count;
+}
+
+static ulv_status
+compare(const struct ulv_database *db, const struct ulv_operation *o,
+        uint32_t count, struct ulv_diag *diag)
+{
+    uint32_t processors = 0;
+    uint64_t bytes = 0;
+    bool same = true;
+
+    for (uint32_t i = 0; i < count; i++) {
+        same = same && is_the_same(db, &o[i]);
+        processors += o[i].kind == ULV_OP_ADD_PROCESSOR ? 1 : 0;
+        if (o[i].kind == ULV_OP_ADD_MEMORY)
+            bytes += o[i].u.add_memory.bytes;
+    }
+    if (same && processors == processor_count(db) && bytes == pool_bytes(db))
+        return ULV_OK;
+    return ulv_fail(diag, ULV_E_STATE, 0, bytes, pool_bytes(db),
+                    "the journal is of %u processors and a pool of %u bytes; "
+                    "here are %u and %u: ask for the same memory",
+                    (uint64_t)processor_count(db), pool_bytes(db),
+                    (uint64_t)processors, bytes);
+}
+
+/* An errand in place of the boot transaction: everybody's view is to be
+ * published, and the roles run. */
+static ulv_status
+adopt_all(struct ultravisor_role *r)
+{
+    const struct ulv_host *host = r->role.host;
+    struct ulv_partition_record p = { .id = 0 };
+    struct list l = { .host = host };
+    struct errand *e = NULL;
+
+    while (next_record(r->db, ULV_QUERY_PARTITIONS, p.id, &p, sizeof(p))) {
+        if (p.kind != ULV_PARTITION_IDLE)
+            set_state(&l, &p,
+                      p.kind == ULV_PARTITION_GUEST ? p.state
+                                                    : ULV_STATE_RUNNING,
+                      p.end_reason);
+    }
+    if (!l.full)
+        e = ulv_ultravisor_new_errand(r, l.count);
+    if (e != NULL) {
+        e->boot = true;
+        memcpy(e->operations, l.operation, l.count * sizeof(*l.operation));
+    }
+    host->free(host->self, l.operation, l.capacity * sizeof(*l.operation));
+    return e == NULL ? ULV_E_NO_MEMORY : ULV_OK;
+}
+
+static ulv_status
+boot_again(struct ultravisor_role *r, const struct heard *heard)
+{
+    struct say say = { .kind = SAY_BOOTED };
+    struct ulv_diag *diag = &say.u.order_done.diag;
+
+    *diag = (struct ulv_diag)ULV_DIAG_INIT;
+    diag->status = compare(
+        r->db, (const void *)heard->tail,
+        heard->say.tail_bytes / (uint32_t)sizeof(struct ulv_operation), diag);
+    if (diag->status == ULV_OK)
+        return adopt_all(r);
+    ulv_post_tell(&r->role.post, &say, NULL, NULL, 0);
+    return ULV_OK;
+}
+
+/* ---- in place of the database's own functions ---------------------------- */
+
+/* The boot partition was the first that was made. */
+static ulv_id
+first_of_boot(const struct ulv_database *db)
+{
+    struct ulv_partition_record p = { .id = 0 };
+
+    while (next_record(db, ULV_QUERY_PARTITIONS, p.id, &p, sizeof(p))) {
+        if (p.kind == ULV_PARTITION_BOOT)
+            return p.id;
+    }
+    return 0;
+}
+
+ulv_status
+ulv_ultravisor_open(struct ultravisor_role *r, ulv_id *ret_lease)
+{
+    struct durable *d = r->role.durable;
+    ulv_status status = ULV_OK;
+
+    if (d == NULL)
+        status = ulv_database_create(r->role.host, &r->db);
+    else
+        r->db = d->db;
+    if (d != NULL && d->found) {
+        r->boot_again = boot_again;
+        *ret_lease = first_of_boot(d->db);
+        return *ret_lease != 0 ? ULV_OK : ULV_E_FORMAT;
+    }
+    return status == ULV_OK ? ulv_ultravisor_lease(r, ret_lease) : status;
+}
+
+ulv_status
+ulv_ultravisor_prepare(struct ultravisor_role *r,
+                       const struct ulv_request *request,
+                       uint32_t *ret_operation_idx, struct ulv_diag *diag)
+{
+    const struct durable *d = r->role.durable;
+    ulv_status status;
+
+    if (d == NULL)
+        return ulv_database_prepare(r->db, request, &r->plan,
+                                    ret_operation_idx, diag);
+    status = ulv_journal_prepare(d->journal, request, &r->plan,
+                                 ret_operation_idx, diag);
+    if (status != ULV_OK || r->errand == NULL || !r->errand->boot || !d->found)
+        return status;
+    status = ulv_database_adopt(r->db, diag);
+    if (status != ULV_OK) {
+        ulv_database_abort(r->db, r->plan);
+        r->plan = NULL;
+    }
+    return status;
+}
+
+ulv_status
+ulv_ultravisor_lease(struct ultravisor_role *r, ulv_id *ret_first)
+{
+    if (r->role.durable == NULL)
+        return ulv_database_lease(r->db, ret_first);
+    return ulv_journal_lease(r->role.durable->journal, ret_first, NULL);
+}
+
+ulv_status
+ulv_ultravisor_write(struct ultravisor_role *r, struct ulv_diag *diag)
+{
+    struct ulv_journal_answer answer = { .request = 0 };
+    const struct ulv_command_session *session =
+        r->errand == NULL ? r->asking : NULL;
+    ulv_status status;
+
+    if (r->role.durable == NULL)
+        return ULV_OK;
+    if (session != NULL) {
+        memcpy(answer.client, session->client, sizeof(answer.client));
+        answer.request = session->request;
+    }
+    status = ulv_journal_write(r->role.durable->journal, r->plan,
+                               answer.request != 0 ? &answer : NULL,
+                               diag);
+    if (status != ULV_OK)
+        ulv_views_forget(&r->views);
+    return status;
+}
+
+/* ---- the system ---------------------------------------------------------- */
+
+static ulv_status
+open_durable(const struct ulv_host *host, const struct ulv_storage *storage,
+             struct durable **ret, struct ulv_diag *diag)
+{
+    struct durable *d = host->alloc(host->self, sizeof(*d), 8);
+    ulv_status status;
+
+    if (d == NULL)
+        return ulv_fail(diag, ULV_E_NO_MEMORY, 0, 0, 0, "out of memory");
+    d->host = host;
+    status = ulv_database_create(host, &d->db);
+    if (status != ULV_OK)
+        ulv_fail(diag, status, 0, 0, 0, "out of memory");
+    else
+        status = ulv_journal_open(d->db, storage, &d->journal, diag);
+    d->found = status == ULV_OK && ulv_database_revision(d->db) != 0;
+    if (d->found)
+        status = settle_found(d, diag);
+    if (status != ULV_OK) {
+        close_durable(d);
+        return status;
+    }
+    *ret = d;
+    return ULV_OK;
+}
+
+ulv_status
+ulv_system_give_storage(ulv_system *system, const struct ulv_system_opts *opts,
+                        struct ulv_diag *diag)
+{
+    struct role *role = system->keeper.ultravisor->role;
+    ulv_status status;
+
+    if (opts->storage == NULL)
+        return ULV_OK;
+    if (role == NULL)
+        return ulv_fail(diag, ULV_E_UNSUPPORTED, 0, opts->placement,
+                        ULV_PLACEMENT_IN_PROCESS,
+                        "a storage is used by an ultravisor in this process "
+                        "only");
+    status = open_durable(system->host, opts->storage, &role->durable, diag);
+    if (status != ULV_OK)
+        return status;
+    role->drop = close_durable;
+    system->durable = true;
+    return ULV_OK;
+}
+
+const char *
+ulv_system_durability(const ulv_system *system)
+{
+    return system->durable ? "storage" : "none";
+}

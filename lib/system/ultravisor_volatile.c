@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* In place of ultravisor_durable.c on a bare machine: it has no storage. */
+#include "base/base.h"
+#include "system/system_priv.h"
+#include "system/ultravisor.h"
+
+ulv_status
+ulv_ultravisor_open(struct ultravisor_role *r, ulv_id *ret_lease)
+{
+    ulv_status status = ulv_database_create(r->role.host, &r->db);
+
+    return status == ULV_OK ? ulv_database_lease(r->db, ret_lease) : status;
+}
+
+ulv_status
+ulv_ultravisor_prepare(struct ultravisor_role *r,
+                       const struct ulv_request *request,
+                       uint32_t *ret_operation_idx, struct ulv_diag *diag)
+{
+    return ulv_database_prepare(r->db, request, &r->plan, ret_operation_idx,
+                                diag);
+}
+
+ulv_status
+ulv_ultravisor_lease(struct ultravisor_role *r, ulv_id *ret_first)
+{
+    return ulv_database_lease(r->db, ret_first);
+}
+
+ulv_status
+ulv_ultravisor_write(struct ultravisor_role *r, struct ulv_diag *diag)
+{
+    (void)r;
+    (void)diag;
+    return ULV_OK;
+}
+
+ulv_status
+ulv_system_give_storage(ulv_system *system, const struct ulv_system_opts *opts,
+                        struct ulv_diag *diag)
+{
+    (void)system;
+    return opts->storage == NULL
+               ? ULV_OK
+               : ulv_fail(diag, ULV_E_UNSUPPORTED, 0, 0, 0,
+                          "a bare machine keeps no journal");
+}
+
+const char *
+ulv_system_durability(const ulv_system *system)
+{
+    (void)system;
+    return "none";
+}
