@@ -5,6 +5,8 @@
  */
 #include "journal_test.h"
 
+#include "database/journal_priv.h"
+
 static uint64_t steps = 400;
 
 /* ---- whole lives ------ */
@@ -198,6 +200,117 @@ test_journal_group__is_bounded(void **state)
     assert_int_equal(ulv_journal_sync(m.journal, NULL), ULV_OK);
     hold(&m, &o, 1);
     end_journaled(&m); /* what is held is undone */
+    ulv_test_storage_fini(&s);
+}
+
+/* A transaction that would lease ids is not part of a group: what it would
+ * move is what the group's undo log points to. */
+static void
+test_journal_group__ends_before_ids_are_leased(void **state)
+{
+    static struct model m;
+    struct ulv_operation o = { .kind = ULV_OP_SET_STATE };
+    struct ulv_request request = { .operations = &o, .operation_count = 1 };
+    struct ulv_test_storage s;
+    struct said said;
+    struct ulv_plan *plan;
+    struct again a;
+    ulv_id guest, first;
+    uint32_t idx;
+
+    (void)state;
+    ulv_test_storage_init(&s);
+    begin_journaled(&m, &s.storage);
+    o.u.set_state.partition = m.io[0];
+    o.u.set_state.state = ULV_STATE_RUNNING;
+    while (m.db->own_end - m.db->own_next > ULV_DB_OWN_MIN)
+        m.db->own_next++; /* as if they had been used */
+    hold_guest(&m, &guest);
+    assert_int_equal(
+        ulv_journal_prepare(m.journal, &request, &plan, &idx, NULL),
+        ULV_E_AGAIN);
+    assert_int_equal(ulv_journal_lease(m.journal, &first, NULL), ULV_OK);
+    hold(&m, &o, 1); /* the group was synced by the lease */
+    assert_int_equal(ulv_journal_sync(m.journal, NULL), ULV_OK);
+    said = say_all(m.db);
+    end_journaled(&m);
+    assert_int_equal(open_again(&a, &s.storage), ULV_OK);
+    assert_true(says(a.db, &said));
+    assert_int_equal(ulv_journal_lease(a.journal, &guest, NULL), ULV_OK);
+    assert_true(guest > first);
+    close_again(&a);
+    free(said.p);
+    ulv_test_storage_fini(&s);
+}
+
+/* ---- damage ------ */
+
+/* Opened with one bit of an object the other way round. */
+static void
+open_damaged(const struct ulv_test_storage *base, uint32_t object,
+             uint64_t offset, struct again *a)
+{
+    struct ulv_test_storage s;
+
+    ulv_test_storage_init(&s);
+    for (uint32_t i = 0; i < ULV_STORAGE_OBJECTS; i++)
+        ulv_test_storage_set(&s, i, base->now[i].p, base->now[i].bytes);
+    s.now[object].p[offset] ^= (uint8_t)(1u << offset % 8);
+    if (open_again(a, &s.storage) != ULV_OK) {
+        s.now[object].p[offset] ^= (uint8_t)(1u << offset % 8);
+        for (uint32_t i = 0; i < ULV_STORAGE_OBJECTS; i++) {
+            assert_int_equal(s.now[i].bytes, base->now[i].bytes);
+            assert_memory_equal(s.now[i].p, base->now[i].p, s.now[i].bytes);
+        }
+    }
+    ulv_test_storage_fini(&s);
+}
+
+/* Each bit counts: it is refused, and nothing is written; but for the last
+ * frame, which could have been torn. */
+static void
+test_journal_damage__of_each_byte_is_seen(void **state)
+{
+    static struct model m;
+    struct ulv_test_storage s;
+    struct said before, last;
+    uint64_t last_from;
+    uint32_t dropped = 0;
+
+    (void)state;
+    ulv_test_storage_init(&s);
+    begin_journaled(&m, &s.storage);
+    model_create(&m, 0);
+    assert_int_equal(ulv_journal_checkpoint(m.journal, NULL), ULV_OK);
+    model_create(&m, 1);
+    model_create(&m, 2);
+    before = say_all(m.db);
+    last_from = s.now[ULV_STORAGE_SEGMENT].bytes;
+    model_create(&m, 3);
+    last = say_all(m.db);
+    assert_int_equal(m.journal->segment % 2, 0);
+    for (uint64_t i = 0; i < s.now[ULV_STORAGE_CHECKPOINT].bytes; i++) {
+        struct again a;
+
+        open_damaged(&s, ULV_STORAGE_CHECKPOINT, i, &a);
+        assert_int_equal(a.status, ULV_E_FORMAT);
+        close_again(&a);
+    }
+    for (uint64_t i = 0; i < s.now[ULV_STORAGE_SEGMENT].bytes; i++) {
+        struct again a;
+
+        open_damaged(&s, ULV_STORAGE_SEGMENT, i, &a);
+        if (i < last_from)
+            assert_int_equal(a.status, ULV_E_FORMAT);
+        else
+            assert_true(a.status == ULV_OK && says(a.db, &before));
+        dropped += a.status == ULV_OK;
+        close_again(&a);
+    }
+    assert_true(dropped > 100 && !says(m.db, &before) && says(m.db, &last));
+    end_journaled(&m);
+    free(before.p);
+    free(last.p);
     ulv_test_storage_fini(&s);
 }
 
@@ -462,6 +575,8 @@ main(int argc, char **argv)
         cmocka_unit_test(test_journal_group__is_one_sync),
         cmocka_unit_test(test_journal_group__fails_as_a_whole),
         cmocka_unit_test(test_journal_group__is_bounded),
+        cmocka_unit_test(test_journal_group__ends_before_ids_are_leased),
+        cmocka_unit_test(test_journal_damage__of_each_byte_is_seen),
         cmocka_unit_test(test_journal__remembers_answers),
         cmocka_unit_test(test_journal_failure__of_each_call_is_survived),
         cmocka_unit_test(
