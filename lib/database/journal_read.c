@@ -12,6 +12,7 @@
 
 #define BUCKETS_MIN  1024u
 #define WINDOW_BYTES 65536u
+#define REVISION_MAX (UINT64_C(1) << 62)
 
 struct reader {
     struct ulv_journal *j;
@@ -504,6 +505,23 @@ check_empty(struct reader *r)
     return ULV_OK;
 }
 
+/* Queries count on the log to have each of the last revisions. */
+static ulv_status
+check_log(const struct reader *r)
+{
+    const uint64_t revision = r->stage->revision;
+    const uint64_t count = ULV_MIN(revision, (uint64_t)ULV_LOG_COUNT);
+
+    if (revision > REVISION_MAX)
+        return damaged(r, revision, "a revision that cannot be");
+    for (uint64_t i = 0; i < count; i++) {
+        if (r->j->db->log[(revision - i) % ULV_LOG_COUNT].revision !=
+            revision - i)
+            return damaged(r, revision - i, "a transaction is missing");
+    }
+    return ULV_OK;
+}
+
 static ulv_status
 read_checkpoint(struct reader *r, struct ulv_journal_header *header)
 {
@@ -521,7 +539,7 @@ read_checkpoint(struct reader *r, struct ulv_journal_header *header)
         return status;
     if (!r->ended || !r->has_state || r->offset != r->bytes)
         return damaged(r, r->bytes, "it does not end here");
-    return ULV_OK;
+    return check_log(r);
 }
 
 static ulv_status
