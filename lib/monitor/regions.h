@@ -8,6 +8,7 @@
 
 #include <ultravisor/sys/backend.h>
 
+/* of a backend that has a fixed number of them */
 #define ULV_REGIONS_MAX 256u
 
 struct ulv_region {
@@ -19,13 +20,13 @@ struct ulv_region {
 
 struct ulv_regions {
     uint64_t low, high; /* guest addresses that may be mapped */
-    uint32_t max;       /* at most ULV_REGIONS_MAX */
-    uint32_t count;
-    struct ulv_region region[ULV_REGIONS_MAX];
+    uint32_t max, count;
+    struct ulv_region *region; /* by guest address; a backend may move it */
 };
 
+/* region: room for max, or the backend makes room before it adds one. */
 void ulv_regions_init(struct ulv_regions *r, uint64_t low, uint64_t high,
-                      uint32_t max);
+                      struct ulv_region *region, uint32_t max);
 /**
  * Whether a further region can be: as the contract of
  * ulv_backend_ops.map has it.
@@ -34,13 +35,12 @@ void ulv_regions_init(struct ulv_regions *r, uint64_t low, uint64_t high,
  */
 ulv_status ulv_regions_check(const struct ulv_regions *r, uint64_t guest,
                              uint64_t bytes);
-/* After a check that said OK. */
+/* After a check that said OK. Others may move. */
 struct ulv_region *ulv_regions_add(struct ulv_regions *r, uint64_t guest,
                                    uint64_t bytes, void *p, uint32_t access);
 /* The region that is exactly this one; NULL: none. */
 struct ulv_region *ulv_regions_find(struct ulv_regions *r, uint64_t guest,
                                     uint64_t bytes);
-/* The last one takes its place. */
 void ulv_regions_remove(struct ulv_regions *r, struct ulv_region *region);
 /* Where bytes of the guest are, in one region and with that access; NULL. */
 uint8_t *ulv_regions_at(const struct ulv_regions *r, uint64_t guest,

@@ -25,7 +25,7 @@ begin(struct fixture *f, uint32_t reason)
     f->vcpu.run = &f->run;
     memcpy(f->page, code, sizeof(code));
     ulv_regions_init(&f->machine.regions, LOW_BYTES, ADDRESS_MAX,
-                     ULV_REGIONS_MAX);
+                     f->machine.region, ULV_REGIONS_MAX);
     (void)ulv_regions_add(&f->machine.regions, CODE, 4096, f->page,
                           ULV_GUEST_EXECUTE);
     f->run.exit_reason = reason;

@@ -442,7 +442,8 @@ kvm_machine_init(void *machine, const struct ulv_machine_cfg *cfg,
 
     m->made = true;
     m->cfg = *cfg;
-    ulv_regions_init(&m->regions, LOW_BYTES, ADDRESS_MAX, ULV_REGIONS_MAX);
+    ulv_regions_init(&m->regions, LOW_BYTES, ADDRESS_MAX, m->region,
+                     ULV_REGIONS_MAX);
     m->vm_fd = -1;
     for (uint32_t i = 0; i < ULV_SLOT_COUNT; i++)
         m->bell[i] = -1;

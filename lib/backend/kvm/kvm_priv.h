@@ -92,6 +92,7 @@ struct machine {
     uint64_t free_table; /* offset of the first of a list, or 0 */
     bool shows; /* there is a region at SHOWN */
     struct ulv_regions regions;
+    struct ulv_region region[ULV_REGIONS_MAX];
     uint64_t slots_used[(ULV_REGIONS_MAX + 64) / 64];
     int bell[ULV_SLOT_COUNT]; /* eventfd that KVM rings, or -1 */
     bool bells_told; /* KVM knows of them */

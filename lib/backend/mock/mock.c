@@ -19,6 +19,7 @@ struct rule {
 
 struct machine {
     struct ulv_regions regions;
+    struct ulv_region region[ULV_REGIONS_MAX];
     const struct ulv_host *host;
     bool interrupts;
     struct rule rule[ULV_MOCK_RULES];
@@ -111,7 +112,7 @@ mock_machine_init(void *machine, const struct ulv_machine_cfg *cfg,
 
     m->host = cfg->host;
     m->interrupts = cfg->interrupts != 0;
-    ulv_regions_init(&m->regions, ULV_GUEST_RAM_BASE, ADDRESS_MAX,
+    ulv_regions_init(&m->regions, ULV_GUEST_RAM_BASE, ADDRESS_MAX, m->region,
                      ULV_REGIONS_MAX);
     if (cfg->vcpu_count == 0 || cfg->vcpu_count > VCPUS_MAX)
         return ulv_fail(diag, ULV_E_LIMIT, cfg->partition, cfg->vcpu_count,

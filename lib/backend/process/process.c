@@ -108,7 +108,7 @@ process_machine_init(void *machine, const struct ulv_machine_cfg *cfg,
     m->pages_fd = m->call_fd = m->answer_fd = m->debug_fd = -1;
     m->cfg = *cfg;
     ulv_regions_init(&m->regions, ULV_GUEST_RAM_BASE, ULV_PROCESS_ADDRESS_MAX,
-                     REGIONS_MAX);
+                     m->region, REGIONS_MAX);
     for (uint32_t i = 0; i < REGIONS_MAX; i++)
         m->backing[i].fd = -1;
     if (cfg->vcpu_count != 1)

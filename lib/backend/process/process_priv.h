@@ -31,6 +31,7 @@ struct machine {
     int debug_fd; /* -1: it is not to be debugged */
     struct call_page *page; /* shared with the guest */
     struct ulv_regions regions;
+    struct ulv_region region[REGIONS_MAX];
     struct backing backing[REGIONS_MAX]; /* by the region's slot */
 };
 

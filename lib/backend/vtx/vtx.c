@@ -144,7 +144,7 @@ vtx_machine_init(void *machine, const struct ulv_machine_cfg *cfg,
     if (status != ULV_OK)
         return status;
     ulv_regions_init(&m->regions, ULV_VTX_LOW_BYTES,
-                     ulv_vtx_guest_address_max(&m->capabilities),
+                     ulv_vtx_guest_address_max(&m->capabilities), m->region,
                      ULV_REGIONS_MAX);
     status = make_memory(m);
     if (status != ULV_OK)

@@ -38,6 +38,7 @@ struct machine {
     struct root *root;
     void *gate; /* a page */
     struct ulv_regions regions;
+    struct ulv_region region[ULV_REGIONS_MAX];
 };
 
 struct vcpu {
