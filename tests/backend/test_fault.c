@@ -14,6 +14,7 @@ struct fixture {
     struct machine machine;
     struct vcpu vcpu;
     struct kvm_run run;
+    struct ulv_region region[1];
     uint8_t page[4096];
 };
 
@@ -25,7 +26,7 @@ begin(struct fixture *f, uint32_t reason)
     f->vcpu.run = &f->run;
     memcpy(f->page, code, sizeof(code));
     ulv_regions_init(&f->machine.regions, LOW_BYTES, ADDRESS_MAX,
-                     f->machine.region, ULV_REGIONS_MAX);
+                     f->region, 1);
     (void)ulv_regions_add(&f->machine.regions, CODE, 4096, f->page,
                           ULV_GUEST_EXECUTE);
     f->run.exit_reason = reason;

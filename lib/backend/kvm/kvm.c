@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* Probe, machines, memory. */
+/* Probe, machines, doorbells. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "backend/kvm/kvm_priv.h"
@@ -61,6 +60,8 @@ static const long for_saving[] = { KVM_CAP_XSAVE, KVM_CAP_XCRS,
                                    KVM_CAP_VCPU_EVENTS,
                                    KVM_CAP_GET_TSC_KHZ };
 
+static const long for_tracking[] = { KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 };
+
 bool
 ulv_kvm_has_all(int kvm_fd, const long *capability, size_t count)
 {
@@ -92,7 +93,7 @@ static ulv_status
 kvm_probe(const struct ulv_host *host, struct ulv_backend_caps *ret_caps,
           struct ulv_diag *diag)
 {
-    int fd;
+    int fd = -1;
     ulv_status status = open_kvm(&fd, diag);
 
     (void)host;
@@ -103,13 +104,13 @@ kvm_probe(const struct ulv_host *host, struct ulv_backend_caps *ret_caps,
     ret_caps->vcpus_max = VCPUS_MAX;
     ret_caps->can_thread = 1;
     ret_caps->guest_address_max = ADDRESS_MAX;
-    ret_caps->regions_max = ULV_REGIONS_MAX;
+    ret_caps->regions_max = REGIONS_MAX;
     ret_caps->can_save_registers = 1;
     ret_caps->can_remap = 1;
     ret_caps->can_save =
         ulv_kvm_has_all(fd, for_saving, ULV_COUNT_OF(for_saving));
     ret_caps->state_bytes_max = STATE_BYTES_MAX;
-    ret_caps->can_track = 1;
+    ret_caps->can_track = ulv_kvm_has_all(fd, for_tracking, 1);
     ret_caps->can_interrupt = ulv_kvm_interrupts_can(fd);
     if (ulv_kvm_has_all(fd, &(const long){ KVM_CAP_SET_GUEST_DEBUG }, 1))
         ret_caps->debug = ulv_kvm_debug_caps();
@@ -136,204 +137,6 @@ ulv_kvm_cpuid(int kvm_fd)
     }
     (void)pthread_mutex_unlock(&lock);
     return ret;
-}
-
-/* Where some KVMs have a slot of their own beside an APIC in the kernel. */
-#define APIC_PAGE UINT64_C(0xfee00000)
-
-/* ---- memory slots -------------------------------------------------------- */
-
-static bool
-set_slot(const struct machine *m, uint32_t slot, uint64_t guest,
-         uint64_t bytes, const void *p, uint32_t access)
-{
-    bool writable = (access & ULV_GUEST_WRITE) != 0;
-    struct kvm_userspace_memory_region region = {
-        .slot = slot,
-        .flags = (writable ? 0 : KVM_MEM_READONLY) |
-                 (writable && m->tracks && slot != 0 ? KVM_MEM_LOG_DIRTY_PAGES
-                                                     : 0),
-        .guest_phys_addr = guest,
-        .memory_size = bytes,
-        .userspace_addr = (uint64_t)(uintptr_t)p,
-    };
-
-    return ioctl(m->vm_fd, KVM_SET_USER_MEMORY_REGION, &region) == 0;
-}
-
-static uint32_t
-take_slot(struct machine *m)
-{
-    uint32_t slot = 1;
-
-    while ((m->slots_used[slot / 64] & UINT64_C(1) << slot % 64) != 0)
-        slot++;
-    m->slots_used[slot / 64] |= UINT64_C(1) << slot % 64;
-    return slot;
-}
-
-static void
-give_slot(struct machine *m, uint32_t slot)
-{
-    m->slots_used[slot / 64] &= ~(UINT64_C(1) << slot % 64);
-}
-
-/* What the processor may still know of tables that were given back: KVM forgets
- * all that it made of them when a slot goes. */
-static void
-forget_tables(struct machine *m)
-{
-    uint32_t slot = take_slot(m);
-
-    if (set_slot(m, slot, ADDRESS_MAX, PAGE, m->low, 0))
-        (void)set_slot(m, slot, ADDRESS_MAX, 0, m->low, 0);
-    give_slot(m, slot);
-}
-
-static void
-hide(struct machine *m, uint64_t bytes)
-{
-    (void)mmap(m->low + SHOWN, bytes, PROT_NONE,
-               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-    m->shows = false;
-}
-
-/*
- * The view of a guest, in the slot that is there: each further slot costs a
- * grace period of the kernel, most of the time to the guest's first exit. A
- * region that can be written has a slot of its own, by which it is tracked.
- */
-static bool
-show(struct machine *m, uint64_t bytes, ulv_handle memory, uint64_t offset,
-     uint32_t access)
-{
-    if (m->shows || (access & ULV_GUEST_WRITE) != 0 ||
-        memory == ULV_NO_HANDLE || bytes > SHOWN_END - SHOWN)
-        return false;
-    m->shows = mmap(m->low + SHOWN, bytes, PROT_READ, MAP_SHARED | MAP_FIXED,
-                    (int)memory, (off_t)offset) != MAP_FAILED;
-    if (!m->shows)
-        hide(m, bytes);
-    return m->shows;
-}
-
-/* Slot 0: it is shown. */
-static bool
-add_memory(struct machine *m, struct ulv_region *r, ulv_handle memory,
-           uint64_t offset)
-{
-    if (show(m, r->bytes, memory, offset, r->access))
-        return true;
-    r->slot = take_slot(m);
-    if (set_slot(m, r->slot, r->guest, r->bytes, r->p, r->access))
-        return true;
-    give_slot(m, r->slot);
-    return false;
-}
-
-/* Without its memory it is gone for the guest at once, whatever stale
- * translation it holds: KVM drops its own tables of it. */
-static void
-remove_memory(struct machine *m, const struct ulv_region *r)
-{
-    ulv_kvm_page_unmap(m, r->guest, r->bytes);
-    if (r->slot == 0) {
-        hide(m, r->bytes);
-        forget_tables(m);
-    } else {
-        (void)set_slot(m, r->slot, r->guest, 0, r->p, 0);
-        give_slot(m, r->slot);
-    }
-}
-
-static ulv_status
-kvm_map(void *machine, ulv_gpa guest, uint64_t bytes, ulv_handle memory,
-        uint64_t offset, void *p, uint32_t access)
-{
-    struct machine *m = machine;
-    struct ulv_region r = {
-        .guest = guest.value, .bytes = bytes, .p = p, .access = access
-    };
-    ulv_status status = ulv_regions_check(&m->regions, guest.value, bytes);
-
-    if (status != ULV_OK)
-        return status;
-    if (m->cfg.interrupts != 0 && guest.value < APIC_PAGE + PAGE &&
-        guest.value + bytes > APIC_PAGE)
-        return ULV_E_LIMIT;
-    if (!add_memory(m, &r, memory, offset))
-        return ulv_kvm_error(NULL, "");
-    status = ulv_kvm_page_map(m, guest.value,
-                              r.slot == 0 ? SHOWN : guest.value, bytes, access);
-    if (status != ULV_OK) {
-        remove_memory(m, &r);
-        return status;
-    }
-    ulv_regions_add(&m->regions, guest.value, bytes, p, access)->slot = r.slot;
-    return ULV_OK;
-}
-
-static ulv_status
-kvm_unmap(void *machine, ulv_gpa guest, uint64_t bytes)
-{
-    struct machine *m = machine;
-    struct ulv_region *r = ulv_regions_find(&m->regions, guest.value, bytes);
-
-    if (r == NULL)
-        return ULV_E_NOT_FOUND;
-    remove_memory(m, r);
-    ulv_regions_remove(&m->regions, r);
-    return ULV_OK;
-}
-
-/* ---- which pages are written --------------------------------------------- */
-
-static ulv_status
-kvm_track(void *machine, bool on)
-{
-    struct machine *m = machine;
-
-    m->tracks = on;
-    for (uint32_t i = 0; i < m->regions.count; i++) {
-        const struct ulv_region *r = &m->regions.region[i];
-
-        if ((r->access & ULV_GUEST_WRITE) != 0 &&
-            !set_slot(m, r->slot, r->guest, r->bytes, r->p, r->access))
-            return ULV_E_HOST;
-    }
-    return ULV_OK;
-}
-
-/* KVM api.rst 4.8, 4.117. Where clearing is apart from reading, a slot in which
- * nothing was written costs no flush. */
-static ulv_status
-kvm_collect(void *machine, ulv_gpa guest, uint64_t bytes, uint64_t *bitmap)
-{
-    struct machine *m = machine;
-    const struct ulv_region *r =
-        ulv_regions_find(&m->regions, guest.value, bytes);
-    const uint64_t words = (bytes / PAGE + 63) / 64;
-    struct kvm_dirty_log log = { .dirty_bitmap = bitmap };
-    struct kvm_clear_dirty_log clear = { .dirty_bitmap = bitmap };
-    uint64_t any = 0;
-
-    if (r == NULL)
-        return ULV_E_NOT_FOUND;
-    if (!m->tracks)
-        return ULV_E_STATE;
-    memset(bitmap, 0, words * sizeof(*bitmap));
-    if ((r->access & ULV_GUEST_WRITE) == 0)
-        return ULV_OK;
-    log.slot = clear.slot = r->slot;
-    clear.num_pages = (uint32_t)(bytes / PAGE);
-    if (ioctl(m->vm_fd, KVM_GET_DIRTY_LOG, &log) != 0)
-        return ULV_E_HOST;
-    for (uint64_t i = 0; i < words; i++)
-        any |= bitmap[i];
-    if (any != 0 && m->clears_apart &&
-        ioctl(m->vm_fd, KVM_CLEAR_DIRTY_LOG, &clear) != 0)
-        return ULV_E_HOST;
-    return ULV_OK;
 }
 
 /* ---- doorbells ----------------------------------------------------------- */
@@ -389,32 +192,17 @@ ulv_kvm_tell_bells(struct machine *m)
 /* ---- machines ------------------------------------------------------------ */
 
 static ulv_status
-make_low(struct machine *m, struct ulv_diag *diag)
-{
-    void *p = mmap(NULL, LOW_BYTES, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-    if (p == MAP_FAILED)
-        return ulv_kvm_error(diag, "page tables");
-    m->low = p;
-    ulv_kvm_low_init(m);
-    if (!set_slot(m, 0, 0, LOW_BYTES, m->low, ULV_GUEST_WRITE))
-        return ulv_kvm_error(diag, "KVM_SET_USER_MEMORY_REGION");
-    return ULV_OK;
-}
-
-static ulv_status
 create_vm(struct machine *m, struct ulv_diag *diag)
 {
     struct kvm_enable_cap apart = {
         .cap = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
         .args = { KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE },
     };
-    int fd;
-    ulv_status status = open_kvm(&fd, diag);
+    ulv_status status = ULV_OK;
+    int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 
-    if (status != ULV_OK)
-        return status;
+    if (fd < 0)
+        return ulv_kvm_error(diag, "/dev/kvm");
     m->run_bytes = ioctl(fd, KVM_GET_VCPU_MMAP_SIZE, 0);
     m->host_cpuid = ulv_kvm_cpuid(fd);
     if (m->run_bytes > 0 && m->host_cpuid != NULL)
@@ -422,11 +210,7 @@ create_vm(struct machine *m, struct ulv_diag *diag)
     if (m->vm_fd < 0)
         status = ulv_kvm_error(diag, "KVM_CREATE_VM");
     else
-        m->clears_apart =
-            (ioctl(fd, KVM_CHECK_EXTENSION,
-                   KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2) &
-             KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE) != 0 &&
-            ioctl(m->vm_fd, KVM_ENABLE_CAP, &apart) == 0;
+        m->can_track = ioctl(m->vm_fd, KVM_ENABLE_CAP, &apart) == 0;
     if (status == ULV_OK && m->cfg.interrupts != 0)
         status = ulv_kvm_interrupts_init(m, fd, diag);
     (void)close(fd);
@@ -442,8 +226,7 @@ kvm_machine_init(void *machine, const struct ulv_machine_cfg *cfg,
 
     m->made = true;
     m->cfg = *cfg;
-    ulv_regions_init(&m->regions, LOW_BYTES, ADDRESS_MAX, m->region,
-                     ULV_REGIONS_MAX);
+    ulv_regions_init(&m->regions, LOW_BYTES, ADDRESS_MAX, NULL, REGIONS_MAX);
     m->vm_fd = -1;
     for (uint32_t i = 0; i < ULV_SLOT_COUNT; i++)
         m->bell[i] = -1;
@@ -452,14 +235,14 @@ kvm_machine_init(void *machine, const struct ulv_machine_cfg *cfg,
                         VCPUS_MAX,
                         "the kvm backend has 1 to %u processors, not %u",
                         (uint64_t)VCPUS_MAX, (uint64_t)cfg->vcpu_count);
-    if (cfg->gate % PAGE != 0 || cfg->gate < SHOWN_END ||
+    if (cfg->gate % PAGE != 0 || cfg->gate < TABLES_END ||
         cfg->gate >= LOW_BYTES)
         return ulv_fail(diag, ULV_E_ARG, cfg->partition, cfg->gate, LOW_BYTES,
                         "a gate page below 4 MiB is needed, not %x",
                         cfg->gate);
     status = create_vm(m, diag);
     if (status == ULV_OK)
-        status = make_low(m, diag);
+        status = ulv_kvm_memory_init(m, diag);
     if (status == ULV_OK && cfg->threads != 0)
         status = ulv_kvm_threads_make(m, diag);
     return status;
@@ -476,8 +259,7 @@ kvm_machine_fini(void *machine)
     ulv_kvm_threads_end(m);
     if (m->vm_fd >= 0)
         (void)close(m->vm_fd);
-    if (m->low != NULL)
-        (void)munmap(m->low, LOW_BYTES);
+    ulv_kvm_memory_fini(m);
 }
 
 static void
@@ -497,8 +279,8 @@ const struct ulv_backend_ops ulv_backend_kvm = {
     .probe = kvm_probe,
     .machine_init = kvm_machine_init,
     .machine_fini = kvm_machine_fini,
-    .map = kvm_map,
-    .unmap = kvm_unmap,
+    .map = ulv_kvm_map,
+    .unmap = ulv_kvm_unmap,
     .doorbell = kvm_doorbell,
     .vcpu_init = ulv_kvm_vcpu_init,
     .vcpu_fini = ulv_kvm_vcpu_fini,
@@ -514,8 +296,8 @@ const struct ulv_backend_ops ulv_backend_kvm = {
     .state_check = ulv_kvm_state_check,
     .vcpu_set_registers = ulv_kvm_vcpu_set_registers,
     .vcpu_debug = ulv_kvm_vcpu_debug,
-    .track = kvm_track,
-    .collect = kvm_collect,
+    .track = ulv_kvm_track,
+    .collect = ulv_kvm_collect,
     .vcpu_handler = ulv_kvm_vcpu_handler,
     .vcpu_inject = ulv_kvm_vcpu_inject,
     .vcpu_withdraw = ulv_kvm_vcpu_withdraw,

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "backend/kvm/kvm.h"
+#include "backend/kvm/chunks.h"
 #include "base/base.h"
 #include "monitor/regions.h"
 
@@ -25,9 +26,7 @@
 #define STACK       UINT64_C(0x7000) /* of exceptions; STACK_ROOM each */
 #define INTERRUPTS  UINT64_C(0x8000) /* interrupt.c; INTERRUPT_ROOM each */
 #define TABLES      UINT64_C(0x10000) /* page tables from here */
-#define TABLES_END  UINT64_C(0x360000)
-#define SHOWN       TABLES_END /* one region that the guest only reads */
-#define SHOWN_END   UINT64_C(0x3e0000)
+#define TABLES_END  UINT64_C(0x3e0000)
 #define PAGE        UINT64_C(4096)
 #define LARGE       UINT64_C(0x200000)
 
@@ -37,7 +36,7 @@
 #define INTERRUPT_ROOM STACK_ROOM
 #define STUB_BYTES  4u
 
-#define ADDRESS_MAX (UINT64_C(1) << 36)
+#define REGIONS_MAX 16640u /* 16 384 extents, the view, channels */
 
 /* The ports a guest may write: a call; the doorbell of a slot, 4 bytes, which
  * KVM rings by itself where it was told to. */
@@ -80,6 +79,14 @@ struct thread {
     pthread_cond_t changed;
 };
 
+/* memory.c: what KVM has at [physical, physical + bytes) */
+struct slot {
+    uint64_t physical, bytes;
+    uint8_t *host; /* shows it: memory where there is some */
+    void *reserved;
+    uint64_t reserved_bytes;
+};
+
 struct machine {
     struct ulv_machine_cfg cfg;
     bool made;
@@ -90,17 +97,20 @@ struct machine {
     uint8_t *low;        /* LOW_BYTES */
     uint64_t next_table; /* offset in low; never used from here on */
     uint64_t free_table; /* offset of the first of a list, or 0 */
-    bool shows; /* there is a region at SHOWN */
+    uint64_t left_table; /* of those that a processor may still walk */
     struct ulv_regions regions;
-    struct ulv_region region[ULV_REGIONS_MAX];
-    uint64_t slots_used[(ULV_REGIONS_MAX + 64) / 64];
+    uint32_t regions_room; /* how many regions.region has room for */
+    struct chunks *chunks;
+    struct slot slot[SLOTS_MAX];
+    uint32_t slot_count;
     int bell[ULV_SLOT_COUNT]; /* eventfd that KVM rings, or -1 */
     bool bells_told; /* KVM knows of them */
     bool splits, has_chip;       /* cfg.interrupts: of which kind, and made */
     int bound[ULV_VECTOR_COUNT]; /* eventfd that KVM hears, or -1 */
     uint8_t route[ULV_VECTOR_COUNT]; /* the vcpu that a bell is for */
-    bool tracks;       /* which pages the guest writes */
-    bool clears_apart; /* KVM_CLEAR_DIRTY_LOG */
+    bool can_track, tracks; /* which pages the guest writes */
+    uint64_t *log; /* a slot's, as it was last read */
+    uint64_t log_bytes;
 };
 
 struct vcpu {
@@ -121,6 +131,7 @@ struct vcpu {
     bool sleeps;       /* since it had so many interrupts */
     uint64_t slept_at;
     struct ulv_debug debug; /* what KVM was asked for */
+    bool lost; /* its last stay ended for memory that is not there */
 };
 
 /* kvm.c: before the first run */
@@ -147,6 +158,21 @@ ulv_status ulv_kvm_vcpu_bind(void *vcpu, uint32_t vector, ulv_handle bell);
 bool ulv_kvm_vcpu_sleep(void *vcpu, bool sleep);
 bool ulv_kvm_vcpu_sleeps(void *vcpu);
 
+/* memory.c */
+ulv_status ulv_kvm_memory_init(struct machine *m, struct ulv_diag *diag);
+/* Also of what is half made. */
+void ulv_kvm_memory_fini(struct machine *m);
+ulv_status ulv_kvm_map(void *machine, ulv_gpa guest, uint64_t bytes,
+                       ulv_handle memory, uint64_t offset, void *p,
+                       uint32_t access);
+ulv_status ulv_kvm_unmap(void *machine, ulv_gpa guest, uint64_t bytes);
+ulv_status ulv_kvm_track(void *machine, bool on);
+ulv_status ulv_kvm_collect(void *machine, ulv_gpa guest, uint64_t bytes,
+                           uint64_t *bitmap);
+/* All that a processor, or KVM, has made of the page tables: when a slot goes,
+ * KVM makes everything anew. false: it may not have. */
+bool ulv_kvm_forget(const struct machine *m);
+
 /* paging.c */
 void ulv_kvm_low_init(struct machine *m);
 void ulv_kvm_set_gate(struct machine *m, uint64_t vector, uint64_t target,
@@ -157,6 +183,8 @@ ulv_status ulv_kvm_page_map(struct machine *m, uint64_t guest,
                             uint64_t physical, uint64_t bytes,
                             uint32_t access);
 void ulv_kvm_page_unmap(struct machine *m, uint64_t guest, uint64_t bytes);
+/* Page tables that have become empty can be used again; false: none. */
+bool ulv_kvm_page_recover(struct machine *m);
 
 /* thread.c. Errors: NO_MEMORY, and those of cfg.confine. */
 ulv_status ulv_kvm_threads_make(struct machine *m, struct ulv_diag *diag);

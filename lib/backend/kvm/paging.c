@@ -121,12 +121,30 @@ take_table(struct machine *m)
     return table;
 }
 
-/* Whoever still walks it finds the link: not present. */
+/* It is linked nowhere any more. A processor may still know it, and walks it
+ * then: it finds nothing, and the link, which is not present. */
 static void
-give_table(struct machine *m, uint64_t table)
+leave_table(struct machine *m, uint64_t table)
 {
-    put_entry(m, table, m->free_table);
-    m->free_table = table;
+    put_entry(m, table, m->left_table);
+    m->left_table = table;
+}
+
+/* No processor knows them any more: they can be others. */
+static bool
+free_left(struct machine *m)
+{
+    uint64_t table = m->left_table;
+
+    if (table == 0 || !ulv_kvm_forget(m))
+        return false;
+    for (uint64_t next; table != 0; table = next) {
+        next = get64(m, table);
+        put64(m, table, m->free_table);
+        m->free_table = table;
+    }
+    m->left_table = 0;
+    return true;
 }
 
 static bool
@@ -170,6 +188,21 @@ directory_entry(struct machine *m, uint64_t address)
     return table == 0 ? 0 : entry_at(table, address, 1);
 }
 
+/* The same for a large page. Small ones may have been there: their table is
+ * empty, and a processor must not take it for the page's. */
+static uint64_t
+large_entry(struct machine *m, uint64_t address)
+{
+    uint64_t entry = directory_entry(m, address);
+    uint64_t value = entry == 0 ? 0 : get64(m, entry);
+
+    if ((value & PTE_PRESENT) == 0)
+        return entry;
+    put_entry(m, entry, 0);
+    leave_table(m, value & PTE_ADDRESS);
+    return free_left(m) ? entry : 0;
+}
+
 static ulv_status
 map_small(struct machine *m, uint64_t address, uint64_t physical,
           uint64_t flags)
@@ -197,7 +230,7 @@ ulv_kvm_page_map(struct machine *m, uint64_t guest, uint64_t physical,
         ulv_status status = ULV_OK;
 
         if (large) {
-            uint64_t entry = directory_entry(m, guest);
+            uint64_t entry = large_entry(m, guest);
 
             if (entry == 0)
                 return ULV_E_NO_MEMORY;
@@ -214,8 +247,8 @@ ulv_kvm_page_map(struct machine *m, uint64_t guest, uint64_t physical,
     return ULV_OK;
 }
 
-/* Clear what lies in [start, end) below table, and give tables back that
- * become empty. */
+/* Clear what lies in [start, end) below table. Tables that become empty stay
+ * where they are, for what is mapped there next. */
 static void
 unmap_below(struct machine *m, uint64_t table, uint32_t level, uint64_t start,
             uint64_t end)
@@ -226,16 +259,11 @@ unmap_below(struct machine *m, uint64_t table, uint32_t level, uint64_t start,
         uint64_t entry = entry_at(table, start, level);
         uint64_t value = get64(m, entry);
         uint64_t next = ULV_MIN((start & ~(span - 1)) + span, end);
-        uint64_t below = value & PTE_ADDRESS;
 
         if (level == 0 || (value & PTE_LARGE) != 0) {
             put_entry(m, entry, 0);
         } else if ((value & PTE_PRESENT) != 0) {
-            unmap_below(m, below, level - 1, start, next);
-            if (is_empty(m, below)) {
-                put_entry(m, entry, 0);
-                give_table(m, below);
-            }
+            unmap_below(m, value & PTE_ADDRESS, level - 1, start, next);
         }
         start = next;
     }
@@ -245,6 +273,30 @@ void
 ulv_kvm_page_unmap(struct machine *m, uint64_t guest, uint64_t bytes)
 {
     unmap_below(m, PML4, 3, guest, guest + bytes);
+}
+
+static void
+leave_empty(struct machine *m, uint64_t table, uint32_t level)
+{
+    for (uint64_t entry = table; entry < table + PAGE; entry += 8) {
+        uint64_t value = get64(m, entry);
+
+        if ((value & PTE_PRESENT) == 0 || (value & PTE_LARGE) != 0)
+            continue;
+        if (level > 1)
+            leave_empty(m, value & PTE_ADDRESS, level - 1);
+        if (is_empty(m, value & PTE_ADDRESS)) {
+            put_entry(m, entry, 0);
+            leave_table(m, value & PTE_ADDRESS);
+        }
+    }
+}
+
+bool
+ulv_kvm_page_recover(struct machine *m)
+{
+    leave_empty(m, PML4, 3);
+    return free_left(m);
 }
 
 /*

@@ -351,9 +351,11 @@ answer_at_once(struct vcpu *v)
 ulv_status
 ulv_kvm_stay(struct vcpu *v, ulv_nsec budget_ns)
 {
+    const bool was_lost = v->lost;
     sigset_t kick, before;
     int result, code;
 
+    v->lost = false;
     if (!ensure_timer(v, budget_ns))
         return ULV_E_HOST;
     (void)sigemptyset(&kick);
@@ -379,6 +381,11 @@ ulv_kvm_stay(struct vcpu *v, ulv_nsec budget_ns)
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (result == 0)
         return ULV_OK;
+    /* what a guest was about to touch was taken: now it finds that it was */
+    if (code == EFAULT && !was_lost) {
+        v->lost = true;
+        return ULV_E_AGAIN;
+    }
     return code == EINTR || code == EAGAIN ? ULV_E_AGAIN : ULV_E_HOST;
 }
 
