@@ -49,14 +49,14 @@ is_range(uint64_t offset, uint64_t bytes)
 }
 
 /* More than the machine can ever hold is refused before the kernel starts to
- * evict and kill for it. */
+ * evict and kill for it. Any holds what is no large page. */
 static bool
 machine_holds(uint64_t bytes)
 {
     struct sysinfo info;
     uint64_t pages;
 
-    if (sysinfo(&info) != 0)
+    if (bytes < LARGE_BYTES || sysinfo(&info) != 0)
         return true;
     pages = (uint64_t)info.totalram + info.totalswap;
     return bytes / info.mem_unit <= pages;
@@ -119,8 +119,10 @@ fill_large(int fd, uint64_t bytes)
     char word[16];
     void *p;
 
+    if (bytes < LARGE_BYTES)
+        return;
     read_policy(word, sizeof(word));
-    if (bytes < LARGE_BYTES || strcmp(word, "advise") != 0 ||
+    if (strcmp(word, "advise") != 0 ||
         ulv_posix_memory_map(NULL, fd, 0, bytes,
                              ULV_MAP_READ | ULV_MAP_WRITE, NULL, &p) != ULV_OK)
         return;
