@@ -100,7 +100,7 @@ test_chunks__no_two_pages_share_a_place(void **state)
     }
     assert_int_equal(c->lowest, LOW / CHUNK);
     for (uint32_t i = 0; i < CHUNKS; i++)
-        assert_int_equal(c->place[i] | c->regions[i], 0);
+        assert_int_equal(c->at[i].place | c->at[i].regions, 0);
     /* at most as many places as were used at a time: 64 of 9 chunks */
     assert_true(highest <= LOW + REGIONS * 9 * CHUNK);
     free(owner);

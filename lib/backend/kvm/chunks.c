@@ -20,7 +20,7 @@ ulv_kvm_chunks_init(struct chunks *c, uint64_t low_bytes)
 static uint16_t
 take_place(struct chunks *c)
 {
-    while (c->regions[c->lowest] != 0)
+    while (c->at[c->lowest].regions != 0)
         c->lowest++;
     return (uint16_t)c->lowest++;
 }
@@ -31,10 +31,10 @@ ulv_kvm_chunks_take(struct chunks *c, uint64_t guest, uint64_t bytes)
     uint64_t last = 0;
 
     for (uint64_t i = guest / CHUNK; i * CHUNK < guest + bytes; i++) {
-        if (c->place[i] == 0)
-            c->place[i] = take_place(c);
-        c->regions[c->place[i]]++;
-        last = ULV_MAX(last, c->place[i]);
+        if (c->at[i].place == 0)
+            c->at[i].place = take_place(c);
+        c->at[c->at[i].place].regions++;
+        last = ULV_MAX(last, c->at[i].place);
     }
     return (last + 1) * CHUNK;
 }
@@ -43,11 +43,11 @@ void
 ulv_kvm_chunks_give(struct chunks *c, uint64_t guest, uint64_t bytes)
 {
     for (uint64_t i = guest / CHUNK; i * CHUNK < guest + bytes; i++) {
-        const uint16_t place = c->place[i];
+        const uint16_t place = c->at[i].place;
 
-        if (--c->regions[place] != 0)
+        if (--c->at[place].regions != 0)
             continue;
-        c->place[i] = 0;
+        c->at[i].place = 0;
         c->lowest = ULV_MIN(c->lowest, place);
     }
 }
@@ -59,8 +59,8 @@ ulv_kvm_chunks_run(const struct chunks *c, uint64_t guest, uint64_t bytes,
     uint64_t i = guest / CHUNK;
     uint64_t run = CHUNK - guest % CHUNK;
 
-    *ret_physical = c->place[i] * CHUNK + guest % CHUNK;
-    for (; run < bytes && c->place[i + 1] == c->place[i] + 1; i++)
+    *ret_physical = c->at[i].place * CHUNK + guest % CHUNK;
+    for (; run < bytes && c->at[i + 1].place == c->at[i].place + 1; i++)
         run += CHUNK;
     return ULV_MIN(run, bytes);
 }

@@ -16,9 +16,12 @@
 
 /* Zeroed. All in chunks. */
 struct chunks {
-    uint16_t place[CHUNKS];   /* of a guest's chunk, in physical memory; or 0 */
-    uint16_t regions[CHUNKS]; /* that lie in a place: its pages, at most */
-    uint32_t lowest;          /* no place below it is free */
+    uint32_t lowest; /* no place below it is free */
+    struct {
+        uint16_t place;   /* of this chunk of the guest's in physical memory;
+                             0: it has none */
+        uint16_t regions; /* that lie in this place: its pages, at most */
+    } at[CHUNKS];
 };
 
 /* What lies below low_bytes is given to nobody. */

@@ -19,13 +19,13 @@
  */
 #define LOW_BYTES   ULV_GUEST_RAM_BASE
 #define PML4        UINT64_C(0x1000)
-#define GDT         UINT64_C(0x3000)
-#define TSS         UINT64_C(0x4000) /* TSS_ROOM a processor */
-#define IDT         UINT64_C(0x5000)
-#define STUBS       UINT64_C(0x6000) /* STUB_BYTES a vector */
-#define STACK       UINT64_C(0x7000) /* of exceptions; STACK_ROOM each */
-#define INTERRUPTS  UINT64_C(0x8000) /* interrupt.c; INTERRUPT_ROOM each */
-#define TABLES      UINT64_C(0x10000) /* page tables from here */
+#define GDT         UINT64_C(0x2000)
+#define TSS         UINT64_C(0x2800) /* TSS_ROOM a processor */
+#define IDT         UINT64_C(0x3000)
+#define STACK       UINT64_C(0x4000) /* of exceptions; STACK_ROOM each */
+#define STUBS       UINT64_C(0x5000) /* STUB_BYTES a vector */
+#define INTERRUPTS  UINT64_C(0x6000) /* interrupt.c; INTERRUPT_ROOM each */
+#define TABLES      UINT64_C(0x7000) /* page tables from here */
 #define TABLES_END  UINT64_C(0x3e0000)
 #define PAGE        UINT64_C(4096)
 #define LARGE       UINT64_C(0x200000)

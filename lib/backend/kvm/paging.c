@@ -23,6 +23,15 @@
 #define TSS_BYTES        104
 #define IOMAP_BYTES      16
 
+_Static_assert(GDT + SELECTOR_TSS + VCPUS_MAX * 16 <= TSS, "room");
+_Static_assert(TSS + VCPUS_MAX * TSS_ROOM <= IDT, "room");
+_Static_assert(TSS_BYTES + IOMAP_BYTES <= TSS_ROOM, "room");
+_Static_assert(IDT + 256 * 16 <= STACK, "room");
+_Static_assert(STACK + VCPUS_MAX * STACK_ROOM <= STUBS, "room");
+_Static_assert(STUBS + PAGE <= INTERRUPTS, "room");
+_Static_assert(INTERRUPTS + VCPUS_MAX * INTERRUPT_ROOM <= TABLES, "room");
+_Static_assert(GDT / PAGE == TSS / PAGE, "one page");
+
 static void
 put64(struct machine *m, uint64_t at, uint64_t value)
 {
@@ -326,7 +335,8 @@ static const uint8_t gate[] = {
 void
 ulv_kvm_low_init(struct machine *m)
 {
-    const uint64_t own[] = { GDT, TSS, IDT, STUBS, STACK, INTERRUPTS };
+    /* the first: TSS, too */
+    const uint64_t own[] = { GDT, IDT, STACK, STUBS, INTERRUPTS };
     uint64_t at = m->cfg.gate;
 
     m->next_table = TABLES;
