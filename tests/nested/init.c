@@ -4,7 +4,7 @@
  * shared libraries. Does what /jobs says, a line at a time; words stand between
  * blanks:
  *
- *   module FILE            load a module
+ *   module FILE [OPTION]   load a module
  *   setenv NAME VALUE      for the programs that follow
  *   run NAME FILE WORD...  a program: its output is the console's
  *
@@ -48,11 +48,11 @@ mount_all(void)
 }
 
 static void
-load_module(const char *path)
+load_module(const char *path, const char *option)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-    if (fd < 0 || syscall(SYS_finit_module, fd, "", 0) != 0)
+    if (fd < 0 || syscall(SYS_finit_module, fd, option, 0) != 0)
         complain(path);
     if (fd >= 0)
         (void)close(fd);
@@ -91,8 +91,8 @@ carry_out(char *line)
     for (char *at = strtok_r(line, " \n", &rest);
          at != NULL && count < WORDS_MAX; at = strtok_r(NULL, " \n", &rest))
         word[count++] = at;
-    if (count == 2 && strcmp(word[0], "module") == 0)
-        load_module(word[1]);
+    if ((count == 2 || count == 3) && strcmp(word[0], "module") == 0)
+        load_module(word[1], count == 3 ? word[2] : "");
     else if (count == 3 && strcmp(word[0], "setenv") == 0)
         (void)setenv(word[1], word[2], 1);
     else if (count >= 3 && strcmp(word[0], "run") == 0)

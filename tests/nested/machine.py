@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
 """Machines that are emulated, with hardware virtualization, to boot Linux in:
-QEMU has AMD's (SVM, nested paging), Bochs has Intel's (VMX, EPT).
+QEMU has AMD's (SVM, nested paging, or none: then KVM makes page tables of its
+own from a guest's), Bochs has Intel's (VMX, EPT).
 
     with machine.Qemu(folder, kernel, initrd) as qemu:
         for line in qemu.lines(silence=120): ...
@@ -25,6 +26,8 @@ class Silent(Exception):
 
 class Machine:
     """A process whose serial console is a file."""
+
+    option = ""  # of its module
 
     def __init__(self, folder, kernel, initrd):
         self.folder = pathlib.Path(folder)
@@ -107,6 +110,10 @@ class Qemu(Machine):
                 "-append", COMMAND_LINE]
 
 
+class Shadow(Qemu):
+    option = "npt=0"
+
+
 class Bochs(Machine):
     module = "kvm-intel"
     MODEL = bochs.HASWELL
@@ -157,4 +164,4 @@ boot
             log.read_text("utf-8", "replace")[-4000:] if log.exists() else "")
 
 
-MACHINES = {"qemu": Qemu, "bochs": Bochs}
+MACHINES = {"qemu": Qemu, "qemu-shadow": Shadow, "bochs": Bochs}

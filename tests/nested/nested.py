@@ -4,7 +4,8 @@ work with, in an emulated machine; prints what they found as TAP.
 
 usage: nested.py [--silence SECONDS] MACHINE JOB...
 
-MACHINE is qemu (SVM: the module kvm_amd) or bochs (VMX: kvm_intel). A JOB is
+MACHINE is qemu (SVM: the module kvm_amd), qemu-shadow (the same without nested
+paging) or bochs (VMX: kvm_intel). A JOB is
 "NAME PROGRAM WORD...", what a test runs; a word that is the path of a file
 stands for it in there. --silence is how long the machine may say nothing.
 """
@@ -54,8 +55,9 @@ class Initrd:
             self.entries[name] = linux.file(name, data)
         return "/" + name
 
-    def add_module(self, path):
-        self.lines.append("module " + self.add("modules/" + path.name, path))
+    def add_module(self, path, option=""):
+        name = self.add("modules/" + path.name, path)
+        self.lines.append(f"module {name} {option}")
 
     def add_word(self, word):
         """A word of a job: a file goes with it, and what that needs."""
@@ -75,13 +77,15 @@ class Initrd:
                            linux.file("jobs", jobs, 0o644)])
 
 
-def make_initrd(path, module, jobs):
+def make_initrd(path, kind, jobs):
     modules, reason = linux.find_modules()
     if modules is None:
         return reason
     initrd = Initrd(os.environ["ULTRAVISOR_INIT"])
-    for file in linux.in_order(modules, module):
+    *needed, module = linux.in_order(modules, kind.module)
+    for file in needed:
         initrd.add_module(file)
+    initrd.add_module(module, kind.option)
     for name, *words in jobs:
         initrd.add_job(name, words)
     path.write_bytes(initrd.bytes())
@@ -121,7 +125,7 @@ def main():
     reason = kind.missing() or reason
     with tempfile.TemporaryDirectory() as name:
         initrd = pathlib.Path(name) / "initrd"
-        reason = reason or make_initrd(initrd, kind.module, jobs)
+        reason = reason or make_initrd(initrd, kind, jobs)
         if reason:
             print(f"1..0 # SKIP {reason}")
             return 0
