@@ -2,7 +2,7 @@
 /* Limits, a host that refuses, and what is left behind. */
 #include "conformance/conformance_priv.h"
 
-#define REGIONS_TRIED 4096u /* of a backend that has no limit to speak of */
+#define REGIONS_TRIED 20000u /* of a backend that has no limit to speak of */
 #define FAILURES_MAX  10000u
 /* See ulv_conformance_usage; a kernel may back by 2 MiB what was 4 KiB. */
 #define BYTES_MORE    INT64_C(0x300000)

@@ -5,6 +5,7 @@
 #define LARGE_MAX ULV_GIB(1)
 #define LARGE_MIN ULV_MIB(4)
 #define PAGES     8u
+#define ADJACENT  600u /* pages: over the border of a large one */
 
 static ulv_status
 map(struct stage *s, uint64_t guest, uint64_t bytes, const struct memory *m)
@@ -347,6 +348,41 @@ test_offsets(struct kit *k)
     }
 }
 
+/* Pages of two objects by turns, a region each; a third of them is taken. */
+static void
+test_adjacent(struct kit *k)
+{
+    const uint64_t count = ULV_MIN(k->caps.regions_max - 1, ADJACENT);
+    struct memory *m[2] = { ulv_kit_spare(k, 0, count * PAGE),
+                            ulv_kit_spare(k, 1, count * PAGE) };
+    struct stage *s = machine(k, &ulv_kit_errands);
+    ulv_status status = ULV_OK;
+    struct ulv_exit out;
+
+    if (s == NULL || m[0] == NULL || m[1] == NULL)
+        return;
+    for (uint64_t i = 0; i < count && status == ULV_OK; i++) {
+        uint8_t *p = m[i % 2]->p + i * PAGE;
+
+        memcpy(p, &(uint64_t){ i + 1 }, 8);
+        status = k->ops->map(s->machine, (ulv_gpa){ OTHER + i * PAGE }, PAGE,
+                             m[i % 2]->handle, i * PAGE, p, ULV_GUEST_WRITE);
+    }
+    for (uint64_t i = 1; i < count && status == ULV_OK; i += 3)
+        status =
+            k->ops->unmap(s->machine, (ulv_gpa){ OTHER + i * PAGE }, PAGE);
+    REQUIRE(k, status == ULV_OK, "%u pages, a region each: %s", count,
+            ulv_status_name(status));
+    if (!ulv_kit_vcpu(s, 0, 0) ||
+        !ulv_kit_run_call(s, 0, ERRAND_NUMBER, &out))
+        return;
+    for (uint64_t i = 0; i < count; i++) {
+        if (i % 3 != 1 && !ulv_kit_errand_reads(s, OTHER + i * PAGE, i + 1))
+            return;
+    }
+    fails(s, ERRAND_READ, OTHER + PAGE, ULV_FAULT_READ);
+}
+
 /* The most that the host has of these sizes. */
 static struct memory *
 large(struct kit *k)
@@ -403,6 +439,7 @@ static const struct test_case cases[] = {
     { "holes fault where they are", test_holes, NEEDS_CODE },
     { "an access across the end faults", test_across, NEEDS_CODE },
     { "a region is the memory at its offset", test_offsets, NEEDS_CODE },
+    { "regions side by side", test_adjacent, NEEDS_CODE },
     { "a large region", test_large, NEEDS_CODE },
 };
 
