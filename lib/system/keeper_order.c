@@ -29,9 +29,11 @@ make_view(struct keeper *k, struct keeper_partition *p, uint32_t part)
     struct say say = { .kind = SAY_VIEW };
     ulv_status status;
 
+    /* the ultravisor makes sure of the pages that it uses, if it can */
     view->bytes = ULV_VIEW_SEGMENT_BYTES;
-    status = k->host->memory_create(k->host->self, "ulv-view", view->bytes, 0,
-                                    &view->writable);
+    status = k->host->memory_create(
+        k->host->self, "ulv-view", view->bytes,
+        k->host->memory_back == NULL ? 0 : ULV_MEMORY_LAZY, &view->writable);
     if (status != ULV_OK)
         return status;
     say.u.view.partition = p->id;

@@ -44,6 +44,12 @@ ulv_views_take(struct views *views, const struct heard *heard)
         return ULV_E_NO_MEMORY;
     status = host->memory_map(host->self, heard->handle[0], 0, say->bytes,
                               ULV_MAP_READ | ULV_MAP_WRITE, NULL, &v->segment);
+    if (status == ULV_OK && host->memory_back != NULL) {
+        status = host->memory_back(host->self, v->segment,
+                                   ULV_VIEW_BACK_PAGES * ULV_VIEW_PAGE_BYTES);
+        if (status != ULV_OK)
+            host->memory_unmap(host->self, v->segment, say->bytes);
+    }
     if (status != ULV_OK) {
         host->free(host->self, v, sizeof(*v));
         return status;
@@ -53,8 +59,11 @@ ulv_views_take(struct views *views, const struct heard *heard)
     v->bell = ULV_NO_HANDLE;
     v->next = views->first;
     views->first = v;
-    return ulv_view_publisher_init(&v->publisher, v->segment, say->bytes,
-                                   say->part, say->partition, 1);
+    status = ulv_view_publisher_init(&v->publisher, v->segment, say->bytes,
+                                     say->part, say->partition, 1);
+    if (status == ULV_OK && host->memory_back != NULL)
+        ulv_view_publisher_lazy(&v->publisher, host);
+    return status;
 }
 
 ulv_status

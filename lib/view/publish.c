@@ -55,7 +55,7 @@ ulv_view_publisher_init(struct ulv_view_publisher *publisher, void *segment,
         return ULV_E_ARG;
     memset(publisher, 0, sizeof(*publisher));
     publisher->segment = segment;
-    publisher->pages = ULV_VIEW_SEGMENT_PAGES;
+    publisher->pages = publisher->backed = ULV_VIEW_SEGMENT_PAGES;
     root->magic = ULV_VIEW_MAGIC;
     root->version = ULV_VIEW_VERSION;
     root->part = part;
@@ -66,6 +66,32 @@ ulv_view_publisher_init(struct ulv_view_publisher *publisher, void *segment,
 }
 
 /* ---- pages --------------------------------------------------------------- */
+
+void
+ulv_view_publisher_lazy(struct ulv_view_publisher *publisher,
+                        const struct ulv_host *host)
+{
+    publisher->host = host;
+    publisher->backed = ULV_VIEW_BACK_PAGES;
+}
+
+/* Whether page idx is there; those below it are. */
+static bool
+back_page(struct ulv_view_publisher *publisher, uint32_t idx)
+{
+    const struct ulv_host *host = publisher->host;
+
+    if (idx < publisher->backed)
+        return true;
+    if (host->memory_back(host->self, page_at(publisher, idx),
+                          ULV_VIEW_BACK_PAGES * ULV_VIEW_PAGE_BYTES) !=
+        ULV_OK) {
+        publisher->lacks_memory = true;
+        return false;
+    }
+    publisher->backed += ULV_VIEW_BACK_PAGES;
+    return true;
+}
 
 /* Nobody that is promised anything can be reading it. */
 static bool
@@ -87,6 +113,8 @@ take_page(struct ulv_view_publisher *publisher)
 {
     for (uint32_t i = 1; i < publisher->pages; i++) {
         if (page_is_free(publisher, i)) {
+            if (!back_page(publisher, i))
+                return 0;
             publisher->last_used[i] = UINT64_MAX;
             return i;
         }
@@ -271,6 +299,7 @@ ulv_view_prepare(struct ulv_view_publisher *publisher,
     bool fits;
 
     drop_prepared(publisher);
+    publisher->lacks_memory = false;
     publisher->next.directory = take_page(publisher);
     fits = publisher->next.directory != 0;
     for (uint32_t i = 0; i < count && fits; i++)
@@ -280,6 +309,12 @@ ulv_view_prepare(struct ulv_view_publisher *publisher,
         return ULV_OK;
     }
     drop_prepared(publisher);
+    if (publisher->lacks_memory)
+        return ulv_fail(diag, ULV_E_NO_MEMORY, root->partition,
+                        publisher->backed, publisher->pages,
+                        "no memory for more than %u pages of the view of "
+                        "partition %u",
+                        (uint64_t)publisher->backed, root->partition);
     return ulv_fail(diag, ULV_E_LIMIT, root->partition, publisher->pages,
                     publisher->pages,
                     "the view of partition %u does not fit %u pages",

@@ -16,6 +16,9 @@
 #define ULV_VIEW_SEGMENT_BYTES UINT64_C(262144)
 #define ULV_VIEW_SEGMENT_PAGES (ULV_VIEW_SEGMENT_BYTES / ULV_VIEW_PAGE_BYTES)
 
+/* Pages of a lazy segment that are made sure of at a time. */
+#define ULV_VIEW_BACK_PAGES 16u
+
 /* All records of one kind, in order. */
 struct ulv_view_section {
     uint32_t kind, record_bytes, record_count;
@@ -31,7 +34,10 @@ struct ulv_view_listing {
 
 struct ulv_view_publisher {
     uint8_t *segment;
+    const struct ulv_host *host; /* of a lazy segment, or NULL */
     uint32_t pages;
+    uint32_t backed; /* pages that are there */
+    bool lacks_memory; /* for more of them, at the last prepare */
     uint64_t generation, acknowledged;
     /* last generation each page is reachable in; 0: free since ever */
     uint64_t last_used[ULV_VIEW_SEGMENT_PAGES];
@@ -43,9 +49,14 @@ ulv_status ulv_view_publisher_init(struct ulv_view_publisher *publisher,
                                    void *segment, uint64_t bytes,
                                    uint32_t part, uint64_t partition,
                                    uint64_t epoch);
+/* The segment is lazy: its first ULV_VIEW_BACK_PAGES are there, further ones
+ * are had from host->memory_back as they come to be used. */
+void ulv_view_publisher_lazy(struct ulv_view_publisher *publisher,
+                             const struct ulv_host *host);
 /**
  * Write the pages that changed for the next generation; nobody can see them.
- * Errors: LIMIT (the segment cannot hold it beside what readers may be in).
+ * Errors: LIMIT (the segment cannot hold it beside what readers may be in),
+ * NO_MEMORY (of a lazy one).
  */
 ulv_status ulv_view_prepare(struct ulv_view_publisher *publisher,
                             const struct ulv_view_section *sections,

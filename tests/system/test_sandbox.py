@@ -25,7 +25,7 @@ RULES = os.environ["ULTRAVISOR_SANDBOX_RULES"]
 SURVIVED, REFUSED = 77, 78  # exit codes, see role_variant.c
 
 # bits of ULV_SANDBOX_*, and what the document calls them
-WHO = {127: "every role", 8: "I/O", 16: "monitor, kvm",
+WHO = {127: "every role", 1: "ultravisor", 8: "I/O", 16: "monitor, kvm",
        32: "monitor, process"}
 SANITIZERS = 128
 ANY, EQUAL, CLEAR, OWN_PROCESS = range(4)

@@ -235,6 +235,13 @@ struct ulv_host {
      * that; ULV_FOREVER: it never comes back. NULL: time passes anyway. Never
      * blocks. */
     void (*spend)(void *self, ulv_nsec ns);
+
+    /* ---- A host whose lazy memory can be made sure of ------------------- */
+
+    /* What is mapped here, writable, is really there from now on, as if it had
+     * not been made lazy: NO_MEMORY now, never a fault later. Multiples of
+     * 4096. NULL: what is lazy stays so. */
+    ulv_status (*memory_back)(void *self, void *p, uint64_t bytes);
 };
 
 /*

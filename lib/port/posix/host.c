@@ -427,6 +427,7 @@ static const struct ulv_host posix_host = {
     .platform = &ulv_posix_platform,
     .alarm_create = posix_alarm_create,
     .alarm_set = posix_alarm_set,
+    .memory_back = ulv_posix_memory_back,
 };
 
 const struct ulv_host *

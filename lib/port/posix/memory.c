@@ -293,6 +293,25 @@ ulv_posix_memory_discard(void *self, ulv_handle memory, uint64_t offset,
     return result == 0 ? ULV_OK : ulv_posix_status(errno);
 }
 
+/* Kernels before 5.14 have no such advice: there pages are touched, and one
+ * that cannot be had is a fault. */
+ulv_status
+ulv_posix_memory_back(void *self, void *p, uint64_t bytes)
+{
+    uint8_t *page = p;
+
+    (void)self;
+    if (!is_range((uintptr_t)p, bytes))
+        return ULV_E_ARG;
+    if (madvise(p, bytes, MADV_POPULATE_WRITE) == 0)
+        return ULV_OK;
+    if (errno != EINVAL)
+        return errno == EFAULT ? ULV_E_NO_MEMORY : ulv_posix_status(errno);
+    for (uint64_t at = 0; at < bytes; at += PAGE_BYTES)
+        (void)__atomic_fetch_or(&page[at], 0, __ATOMIC_RELAXED);
+    return ULV_OK;
+}
+
 ulv_status
 ulv_posix_memory_bytes(void *self, ulv_handle memory, uint64_t *ret)
 {

@@ -41,6 +41,7 @@ ulv_status
 ulv_posix_memory_read_only(void *self, ulv_handle memory, ulv_handle *ret);
 ulv_status ulv_posix_memory_discard(void *self, ulv_handle memory,
                                     uint64_t offset, uint64_t bytes);
+ulv_status ulv_posix_memory_back(void *self, void *p, uint64_t bytes);
 ulv_status ulv_posix_memory_bytes(void *self, ulv_handle memory, uint64_t *ret);
 ulv_status
 ulv_posix_medium_open(void *self, const struct ulv_source *source,

@@ -17,6 +17,11 @@
 
 #include "port/posix/spawn.h"
 
+/* Linux 5.14 */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
 #define EVERY   ULV_SANDBOX_EVERY
 #define IO      ULV_SANDBOX_IO
 #define KVM     ULV_SANDBOX_MONITOR_KVM
@@ -71,6 +76,8 @@ static const struct ulv_sandbox_rule rules[] = {
     CALL(EVERY, getpid),
     CALL(EVERY, gettid),
     OWN(EVERY, tgkill, 0),
+    /* pages of views */
+    EQUAL(ULV_SANDBOX_ULTRAVISOR, madvise, 2, MADV_POPULATE_WRITE),
     /* media and fences */
     CALL(IO, pread64),
     EQUAL(IO, flock, 1, LOCK_AT_ONCE),

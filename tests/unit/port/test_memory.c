@@ -378,10 +378,37 @@ test_port_memory__large_pages(void **state)
         assert_true(strncmp(words, "transparent, ", 13) == 0);
 }
 
+/* Of lazy memory, as much as was asked for is there. */
+static void
+test_port_memory__lazy_memory_is_backed(void **state)
+{
+    struct stat status;
+    ulv_handle h;
+    void *p;
+
+    (void)state;
+    assert_int_equal(host()->memory_create(NULL, "lazy", BYTES,
+                                           ULV_MEMORY_LAZY, &h),
+                     ULV_OK);
+    assert_int_equal(host()->memory_map(NULL, h, 0, BYTES,
+                                        ULV_MAP_READ | ULV_MAP_WRITE, NULL, &p),
+                     ULV_OK);
+    assert_int_equal(fstat((int)h, &status), 0);
+    assert_int_equal(status.st_blocks, 0);
+    assert_int_equal(host()->memory_back(NULL, p, 8192), ULV_OK);
+    assert_int_equal(host()->memory_back(NULL, (char *)p + 1, 4096), ULV_E_ARG);
+    assert_int_equal(host()->memory_back(NULL, p, 1), ULV_E_ARG);
+    assert_int_equal(fstat((int)h, &status), 0);
+    assert_int_equal(status.st_blocks, 8192 / 512);
+    host()->memory_unmap(NULL, p, BYTES);
+    host()->handle_close(NULL, h);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_port_memory__lazy_memory_is_backed),
         cmocka_unit_test(test_port_memory__large_pages),
         cmocka_unit_test(test_port_memory__is_zero_and_allocated),
         cmocka_unit_test(test_port_memory__lazy_takes_no_pages),

@@ -56,6 +56,49 @@ publish(struct fixture *f, uint32_t memory_count, uint64_t mark)
     return ulv_view_publish(&f->publisher);
 }
 
+/* How many more times there is memory. */
+static uint32_t memory_left;
+
+static ulv_status
+back(void *self, void *p, uint64_t bytes)
+{
+    (void)self;
+    if (memory_left == 0)
+        return ULV_E_NO_MEMORY;
+    memory_left--;
+    assert_int_equal(mprotect(p, bytes, PROT_READ | PROT_WRITE), 0);
+    return ULV_OK;
+}
+
+/* Pages that nobody made sure of are not touched; where there is no memory for
+ * more, what is shown stays. */
+static void
+test_view__a_lazy_segment(void **state)
+{
+    static const struct ulv_host host = { .memory_back = back };
+    const uint64_t begin_bytes = ULV_VIEW_BACK_PAGES * ULV_VIEW_PAGE_BYTES;
+    struct fixture f;
+    uint64_t generation = 0, next, read;
+
+    (void)state;
+    begin(&f);
+    assert_int_equal(mprotect(f.segment + begin_bytes,
+                              ULV_VIEW_SEGMENT_BYTES - begin_bytes, PROT_NONE),
+                     0);
+    ulv_view_publisher_lazy(&f.publisher, &host);
+    memory_left = 1;
+    while ((next = publish(&f, 200, generation * 1000)) != 0)
+        generation = next;
+    assert_int_equal(f.publisher.backed, 2 * ULV_VIEW_BACK_PAGES);
+    assert_true(f.publisher.lacks_memory);
+    assert_int_equal(ulv_view_refresh(&f.reader, &read), ULV_OK);
+    assert_int_equal(read, generation);
+    memory_left = 1;
+    assert_int_equal(publish(&f, 200, 5), generation + 1);
+    assert_int_equal(f.publisher.backed, 3 * ULV_VIEW_BACK_PAGES);
+    end(&f);
+}
+
 static void
 test_view__round_trip(void **state)
 {
@@ -183,6 +226,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_view__round_trip),
+        cmocka_unit_test(test_view__a_lazy_segment),
         cmocka_unit_test(test_view__old_generations_stay_readable),
         cmocka_unit_test(test_view__says_limit_and_changes_nothing),
         cmocka_unit_test(test_view__any_bytes_yield_a_value_or_an_error),
