@@ -9,10 +9,13 @@ folder with its modules.
 import fcntl
 import functools
 import glob
+import hashlib
+import lzma
 import os
 import pathlib
 import re
 import shutil
+import struct
 import subprocess
 import tempfile
 
@@ -81,6 +84,80 @@ def find_modules():
     return cached()
 
 
+def unpack_block(packed):
+    """A block as lz4_Block_format.md has it."""
+    out, at = bytearray(), 0
+
+    def more(length, at):
+        while length >= 15:
+            length, at = length + packed[at], at + 1
+            if packed[at - 1] != 255:
+                break
+        return length, at
+
+    while at < len(packed):
+        token = packed[at]
+        length, at = more(token >> 4, at + 1)
+        out += packed[at:at + length]
+        at += length
+        if at >= len(packed):
+            break
+        back = packed[at] | packed[at + 1] << 8
+        length, at = more(token & 15, at + 2)
+        length += 4
+        start = len(out) - back
+        if back >= length:
+            out += out[start:start + length]
+        else:
+            out += (out[start:] * (length // back + 1))[:length]
+    return out
+
+
+def unpack_lz4(packed):
+    """Blocks with their sizes, and the size of all of it at the end."""
+    out, at = bytearray(), 4
+    while at + 4 < len(packed):
+        size, = struct.unpack_from("<I", packed, at)
+        out += unpack_block(packed[at + 4:at + 4 + size])
+        at += 4 + size
+    return bytes(out)
+
+
+def unpack(image):
+    """The vmlinux that is packed in a bzImage (boot.rst, payload_offset)."""
+    offset, length = struct.unpack_from("<II", image, 0x248)
+    offset += ((image[0x1f1] or 4) + 1) * 512
+    packed = image[offset:offset + length]
+    if packed[:4] == b"\x02\x21\x4c\x18":
+        return unpack_lz4(packed)
+    if packed[:6] == b"\xfd7zXZ\0":
+        return lzma.LZMADecompressor().decompress(packed)
+    raise ValueError("the kernel is packed neither by lz4 nor by xz: "
+                     f"it begins with {packed[:6].hex()}")
+
+
+def find_vmlinux():
+    """The same kernel as ELF, unpacked once for a build folder; or None and the
+    reason."""
+    kernel, reason = find_kernel()
+    if kernel is None:
+        return None, reason
+    path = pathlib.Path(os.environ["ULTRAVISOR_CACHE"]) / "vmlinux"
+    image = kernel.read_bytes()
+    mark = path.with_suffix(".of")
+    of = hashlib.sha256(image).hexdigest()
+    if not mark.exists() or mark.read_text("ascii") != of:
+        try:
+            data = unpack(image)
+        except ValueError as error:
+            return None, str(error)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            file.write(data)
+        os.replace(file.name, path)
+        mark.write_text(of, "ascii")
+    return path, ""
+
+
 def depends(module):
     """Names of the modules that one needs: its .modinfo says so."""
     found = re.search(rb"\0depends=([^\0]*)\0", module.read_bytes())
@@ -120,3 +197,9 @@ def file(name, data, mode=0o755):
 
 
 CONSOLE = ("dev/console", 0o20600, (5, 1), b"")
+
+
+def initrd(init):
+    """An archive with no more than a first process."""
+    return cpio([folder("dev"), folder("proc"), CONSOLE,
+                 file("init", pathlib.Path(init).read_bytes())])

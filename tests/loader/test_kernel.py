@@ -10,7 +10,6 @@ comes from.
 """
 
 import functools
-import lzma
 import os
 import pathlib
 import shutil
@@ -39,58 +38,13 @@ def kernel():
     return path.read_bytes()
 
 
-def unpack_block(packed):
-    """A block as lz4_Block_format.md has it."""
-    out, at = bytearray(), 0
-
-    def more(length, at):
-        while length >= 15:
-            length, at = length + packed[at], at + 1
-            if packed[at - 1] != 255:
-                break
-        return length, at
-
-    while at < len(packed):
-        token = packed[at]
-        length, at = more(token >> 4, at + 1)
-        out += packed[at:at + length]
-        at += length
-        if at >= len(packed):
-            break
-        back = packed[at] | packed[at + 1] << 8
-        length, at = more(token & 15, at + 2)
-        length += 4
-        start = len(out) - back
-        if back >= length:
-            out += out[start:start + length]
-        else:
-            out += (out[start:] * (length // back + 1))[:length]
-    return out
-
-
-def unpack_lz4(packed):
-    """Blocks with their sizes, and the size of all of it at the end."""
-    out, at = bytearray(), 4
-    while at + 4 < len(packed):
-        size, = struct.unpack_from("<I", packed, at)
-        out += unpack_block(packed[at + 4:at + 4 + size])
-        at += 4 + size
-    return bytes(out)
-
-
 @functools.cache
 def vmlinux():
-    """What is packed in the bzImage (boot.rst, payload_offset)."""
-    image = kernel()
-    offset, length = struct.unpack_from("<II", image, 0x248)
-    offset += ((image[0x1f1] or 4) + 1) * 512
-    packed = image[offset:offset + length]
-    if packed[:4] == b"\x02\x21\x4c\x18":
-        return unpack_lz4(packed)
-    if packed[:6] == b"\xfd7zXZ\0":
-        return lzma.LZMADecompressor().decompress(packed)
-    raise unittest.SkipTest("the kernel is packed neither by lz4 nor by xz: "
-                            f"it begins with {packed[:6].hex()}")
+    """What is packed in the bzImage; raises SkipTest if it cannot be had."""
+    try:
+        return linux_kernel.unpack(kernel())
+    except ValueError as error:
+        raise unittest.SkipTest(str(error)) from error
 
 
 class Kernel(unittest.TestCase):
