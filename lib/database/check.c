@@ -86,7 +86,7 @@ static ulv_status
 check_extents(const struct ulv_database *db, const struct partition *p,
               struct ulv_diag *diag)
 {
-    uint64_t next = ULV_GUEST_RAM_BASE, bytes = 0;
+    uint64_t next = ulv_db_ram_base(p), bytes = 0;
     const struct extent *before = NULL;
     uint32_t count = 0;
 

@@ -264,5 +264,13 @@ ulv_status ulv_db_take_run(struct ulv_database *db, uint64_t bytes,
 ulv_status ulv_db_give_back(struct ulv_database *db, uint64_t frame,
                             uint64_t bytes, uint64_t owner);
 uint64_t ulv_db_window(const struct partition *p);
+/* Where its memory begins. */
+static inline uint64_t
+ulv_db_ram_base(const struct partition *p)
+{
+    return ULV_STOCK_KERNELS && (p->capabilities & ULV_CAP_STOCK) != 0
+               ? 0
+               : ULV_GUEST_RAM_BASE;
+}
 
 #endif

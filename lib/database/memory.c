@@ -191,13 +191,16 @@ place(struct partition *p, uint64_t bytes, uint64_t *ret_address)
     const uint64_t above =
         window + (ULV_SLOT_COUNT + 1) * ULV_GUEST_SLOT_BYTES;
     struct extent **at = &p->extents;
-    uint64_t address = ULV_GUEST_RAM_BASE;
+    uint64_t address = ulv_db_ram_base(p);
 
-    if (p->top - ULV_GUEST_RAM_BASE == p->ram_bytes) { /* no holes */
+    if (p->top - address == p->ram_bytes) { /* no holes */
         at = p->extents_end;
         address = p->top;
     }
     for (;; at = &(*at)->next) {
+        if (ulv_db_ram_base(p) == 0 && address < ULV_STOCK_HOLE_END &&
+            address + bytes > ULV_STOCK_HOLE)
+            address = ULV_STOCK_HOLE_END;
         if (ulv_db_runs(p) && address < above && address + bytes > window)
             address = above;
         if (*at == NULL || (*at)->guest_address >= address + bytes)
@@ -277,7 +280,7 @@ drop_extent(struct ulv_database *db, struct extent *e)
         e->next->before = e->before;
     if (e->next == NULL) {
         p->extents_end = at;
-        p->top = before == NULL ? ULV_GUEST_RAM_BASE
+        p->top = before == NULL ? ulv_db_ram_base(p)
                                 : before->guest_address + before->bytes;
     }
     p->extent_count--;
@@ -302,6 +305,15 @@ ulv_db_extents_drop(struct ulv_database *db, struct partition *p)
 
 /* ---- operations ---------------------------------------------------------- */
 
+/* How much may follow in one piece: of a stock guest, up to its hole. */
+static uint64_t
+room_at_top(const struct partition *p)
+{
+    return ulv_db_ram_base(p) == 0 && p->top < ULV_STOCK_HOLE
+               ? ULV_STOCK_HOLE - p->top
+               : UINT64_MAX;
+}
+
 static ulv_status
 gather(struct ulv_database *db, struct partition *p, uint32_t node,
        uint64_t bytes)
@@ -313,7 +325,8 @@ gather(struct ulv_database *db, struct partition *p, uint32_t node,
         ulv_status status = ULV_E_NO_MEMORY;
 
         if (node == ULV_NODE_ANY || node == pool->node)
-            status = take_some(db, pool, bytes, p->r.id, &frame, &some);
+            status = take_some(db, pool, ULV_MIN(bytes, room_at_top(p)),
+                               p->r.id, &frame, &some);
         if (status == ULV_E_NO_MEMORY &&
             (node != ULV_NODE_ANY && node != pool->node)) {
             pool = next_pool(pool);
@@ -335,6 +348,18 @@ gather(struct ulv_database *db, struct partition *p, uint32_t node,
     return bytes == 0 ? ULV_OK : ULV_E_NO_MEMORY;
 }
 
+/* A stock kernel hears of no change of its memory. */
+static ulv_status
+may_change(const struct partition *p, struct ulv_diag *diag)
+{
+    if (ulv_db_ram_base(p) != 0 || !ulv_db_runs(p))
+        return ULV_OK;
+    return ulv_fail(diag, ULV_E_UNSUPPORTED, p->r.id, 0, 0,
+                    "%s runs a stock kernel, whose memory cannot change: stop "
+                    "it first",
+                    p->name);
+}
+
 ulv_status
 ulv_db_assign_memory(struct ulv_database *db,
                      const struct ulv_op_assign_memory *op,
@@ -351,6 +376,9 @@ ulv_db_assign_memory(struct ulv_database *db,
         return ulv_fail(diag, ULV_E_ARG, p->r.id, op->bytes, 4096,
                         "%s: %u bytes is not a whole number of pages", p->name,
                         op->bytes);
+    status = may_change(p, diag);
+    if (status != ULV_OK)
+        return status;
     if (op->bytes > there && op->node == ULV_NODE_ANY)
         return ulv_fail(diag, ULV_E_NO_MEMORY, p->r.id, op->bytes, there,
                         "%s: %z asked, %z free on any node", p->name,
@@ -420,6 +448,8 @@ ulv_db_release_memory(struct ulv_database *db,
         return ulv_fail(diag, ULV_E_NOT_FOUND, op->partition, 0, 0,
                         "partition %u does not exist", op->partition);
     status = find_range(db, p, op->guest_address, op->bytes, &e, diag);
+    if (status == ULV_OK)
+        status = may_change(p, diag);
     if (status != ULV_OK)
         return status;
     for (uint64_t left = op->bytes; left > 0; e = next) {
@@ -454,6 +484,10 @@ ulv_db_move_memory(struct ulv_database *db,
         return ulv_fail(diag, ULV_E_ARG, p->r.id, op->to, 0,
                         "%s has that memory already", p->name);
     status = find_range(db, p, op->guest_address, op->bytes, &e, diag);
+    if (status == ULV_OK)
+        status = may_change(p, diag);
+    if (status == ULV_OK)
+        status = may_change(to, diag);
     if (status != ULV_OK)
         return status;
     for (uint64_t left = op->bytes; left > 0; count++, e = e->next) {

@@ -75,7 +75,7 @@ create_partition(struct ulv_database *db,
     p->silence_limit = op->silence_limit;
     p->restarts = op->restarts;
     p->extents_end = &p->extents;
-    p->top = ULV_GUEST_RAM_BASE;
+    p->top = ulv_db_ram_base(p);
     memcpy(p->name, op->name, sizeof(p->name));
     if (op->kind != ULV_PARTITION_GUEST)
         p->state = ULV_STATE_RUNNING;

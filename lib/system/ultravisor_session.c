@@ -70,6 +70,9 @@ static const char *const denied[] = {
 static ulv_status
 check_operation(const struct ulv_operation *o, struct ulv_diag *diag)
 {
+    const uint64_t allowed = ULV_STOCK_KERNELS
+                                 ? ULV_CAP_GUEST_MAX
+                                 : ULV_CAP_GUEST_MAX & ~ULV_CAP_STOCK;
     const struct ulv_op_create_partition *create = &o->u.create_partition;
     const char *why = o->kind < ULV_COUNT_OF(denied) ? denied[o->kind] : NULL;
 
@@ -78,7 +81,7 @@ check_operation(const struct ulv_operation *o, struct ulv_diag *diag)
     if (o->kind == ULV_OP_CREATE_PARTITION) {
         if (create->kind != ULV_PARTITION_GUEST)
             why = "it makes guests only";
-        else if ((create->capabilities & ~ULV_CAP_GUEST_MAX) != 0)
+        else if ((create->capabilities & ~allowed) != 0)
             why = "a guest has no such capability";
     }
     if (why[0] == '\0')

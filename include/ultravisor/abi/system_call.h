@@ -110,8 +110,10 @@
 #define ULV_CAP_CPU_V3    UINT64_C(0x100) /* processor: x86-64-v3, not -v2 */
 #define ULV_CAP_CPU_HOST  UINT64_C(0x200) /* all features of the host's */
 #define ULV_CAP_INTERRUPT UINT64_C(0x400) /* class 09 */
+#define ULV_CAP_STOCK     UINT64_C(0x800) /* no guest of the SDK: a kernel, with
+                                            memory from 0, and no calls */
 #define ULV_CAP_GUEST     UINT64_C(0x5f) /* what a guest gets by default */
-#define ULV_CAP_GUEST_MAX UINT64_C(0x75f) /* what it may be given */
+#define ULV_CAP_GUEST_MAX UINT64_C(0xf5f) /* what it may be given */
 
 /* What the view marks as revoked stays usable for so long, or until the guest
  * gives it up [ns]. */
@@ -124,5 +126,9 @@
                         here, or from the end of memory rounded up to 1 GiB */
 #define ULV_GUEST_SLOT_BYTES UINT64_C(0x4000000) /* window: the view at +0, the
                         channel of slot s at +(s + 1) * this */
+
+/* Of a stock kernel's: memory from 0, but none where a PC has its devices. */
+#define ULV_STOCK_HOLE     UINT64_C(0xc0000000)
+#define ULV_STOCK_HOLE_END UINT64_C(0x100000000)
 
 #endif
