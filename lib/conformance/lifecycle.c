@@ -38,6 +38,10 @@ test_table(struct kit *k)
             k->caps.can_track == 0 ||
                 (ops->track != NULL && ops->collect != NULL),
             "caps.can_track without the functions");
+    REQUIRE(k,
+            k->caps.can_stock == 0 ||
+                (ops->vcpu_enter != NULL && ops->line != NULL),
+            "caps.can_stock without the functions");
 }
 
 static void
@@ -62,7 +66,7 @@ test_capabilities(struct kit *k)
             "guest at %x", caps.guest_address_max, ULV_GUEST_WINDOW);
     REQUIRE(k,
             (caps.can_save_registers | caps.can_remap | caps.can_thread |
-             caps.can_save | caps.can_track) <= 1,
+             caps.can_save | caps.can_track | caps.can_stock) <= 1,
             "a capability is neither 0 nor 1");
     REQUIRE(k,
             caps.version[0] != '\0' &&

@@ -16,7 +16,7 @@
 #ifndef LOADER_LOADER_H
 #define LOADER_LOADER_H
 
-#include <ultravisor/types.h>
+#include <ultravisor/sys/backend.h>
 
 /* What kind of image. */
 #define ULV_LOADER_AUTO    0u /* bzImage by its header; an ELF image is PVH if
@@ -25,11 +25,6 @@
 #define ULV_LOADER_PVH     2u /* ELF64 with a PHYS32_ENTRY note, as vmlinux */
 #define ULV_LOADER_BZIMAGE 3u /* Linux, boot protocol 2.12 or later, 64-bit */
 #define ULV_LOADER_FLAT    4u /* bytes for one address, which is the entry */
-
-/* How the processor enters it. */
-#define ULV_ENTRY_USER      1u /* 64-bit, CPL3: as ULV_LOADER_SDK has it */
-#define ULV_ENTRY_LONG      2u /* 64-bit, CPL0, identity-mapped paging */
-#define ULV_ENTRY_PROTECTED 3u /* 32-bit, CPL0, flat segments, no paging */
 
 /* Bounds of the library. */
 #define ULV_LOADER_SEGMENTS_MAX 16u

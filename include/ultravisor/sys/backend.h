@@ -38,7 +38,7 @@ struct ulv_backend_caps {
     uint32_t can_track; /* track and collect work (0 or 1) */
     uint32_t can_interrupt; /* ulv_machine_cfg.interrupts is heeded (0 or 1) */
     uint32_t debug;     /* ULV_DEBUG_CAN_*: what a debugger may ask for */
-    uint32_t rsvd_;
+    uint32_t can_stock; /* ULV_MACHINE_STOCK, and what belongs to it (0 or 1) */
     char version[32];           /* "KVM API 12", "seccomp", ... */
 };
 
@@ -57,10 +57,28 @@ struct ulv_exit_call {
     uint64_t argument[4];
 };
 
+/* An access of a stock guest to a port, or to an address where it has no
+ * memory. vcpu_answer's value is what it reads; of a write it means nothing. */
+#define ULV_IO_PORT   UINT32_C(0)
+#define ULV_IO_MEMORY UINT32_C(1)
+
+struct ulv_exit_io {
+    uint32_t space; /* ULV_IO_* */
+    uint32_t bytes; /* 1, 2, 4 or, of memory, 8 */
+    uint32_t write; /* 1: it writes value */
+    uint32_t rsvd_;
+    uint64_t address, value;
+};
+
 /* What guests see and may use of the host's processor. doc/processor.md */
 #define ULV_CPU_BASELINE UINT32_C(0) /* x86-64-v2 */
 #define ULV_CPU_V3       UINT32_C(1) /* x86-64-v3: AVX2 */
 #define ULV_CPU_HOST     UINT32_C(2) /* all that the backend can pass on */
+
+/* What a machine runs. */
+#define ULV_MACHINE_SDK   UINT32_C(0) /* a guest of the SDK: CPL3, a gate */
+#define ULV_MACHINE_STOCK UINT32_C(1) /* a kernel: CPL0, interrupt controllers
+                                         and a timer of its own, no gate */
 
 struct ulv_machine_cfg {
     uint32_t size;
@@ -69,10 +87,12 @@ struct ulv_machine_cfg {
      * soon as vcpu_run lets them; vcpu_event tells when one has an exit */
     uint32_t threads;
     uint32_t cpu; /* ULV_CPU_*; a backend may know fewer, and show less */
+    uint32_t kind; /* ULV_MACHINE_*; STOCK only where caps.can_stock is 1 */
+    uint32_t rsvd_;
     const struct ulv_host *host;
     ulv_id partition;  /* for names and diagnostics */
-    uint64_t gate;     /* guest address of the gate page, from the view; ARG
-                          unless it is a page below ULV_GUEST_RAM_BASE */
+    uint64_t gate;     /* SDK: guest address of the gate page, from the view;
+                          ARG unless it is a page below ULV_GUEST_RAM_BASE */
     /* process backend: path of the launcher, NULL = the installed one */
     const char *launcher;
     /* NULL, or: answer a call on the spot. A backend that can go on without
@@ -81,15 +101,32 @@ struct ulv_machine_cfg {
      * where there are threads. */
     bool (*call)(void *self, const struct ulv_exit_call *call,
                  int64_t *ret_status, uint64_t *ret_value);
+    /* The same for accesses of a stock guest; *ret_value: what it reads. */
+    bool (*io)(void *self, const struct ulv_exit_io *io, uint64_t *ret_value);
     /* NULL, or: called first in each thread that the backend makes. */
     ulv_status (*confine)(void *self);
-    void *self; /* passed to both */
+    void *self; /* passed to all of them */
     /* 1: vcpus can be interrupted, by vcpu_handler and what follows it; 0:
      * those functions answer STATE. A backend that cannot do it refuses the
      * machine, in words. */
     uint32_t interrupts;
     uint32_t debug; /* 1: vcpu_debug may be called; it may cost the guest some
                        of what keeps it apart from the host */
+};
+
+/* How the first processor enters a stock guest. */
+#define ULV_ENTRY_USER      UINT32_C(1) /* 64-bit, CPL3: the SDK's */
+#define ULV_ENTRY_LONG      UINT32_C(2) /* 64-bit, CPL0, identity-mapped */
+#define ULV_ENTRY_PROTECTED UINT32_C(3) /* 32-bit, CPL0, flat segments, no
+                                           paging */
+
+struct ulv_entry {
+    uint32_t size;
+    uint32_t mode; /* ULV_ENTRY_LONG or PROTECTED */
+    uint64_t rip, rbx, rsi, rdi; /* the other general registers are 0 */
+    /* LONG: cr3, and a GDT with code at selector 0x10 and data at 0x18 */
+    uint64_t page_tables, gdt;
+    uint32_t gdt_bytes;
     uint32_t rsvd_;
 };
 
@@ -103,6 +140,9 @@ struct ulv_machine_cfg {
 #define ULV_EXIT_FAULT       UINT32_C(2) /* the guest did what it may not */
 #define ULV_EXIT_ENDED       UINT32_C(3) /* the guest was killed or crashed */
 #define ULV_EXIT_DEBUG       UINT32_C(4) /* what vcpu_debug asked for */
+#define ULV_EXIT_IO          UINT32_C(5) /* stock: it waits for vcpu_answer */
+#define ULV_EXIT_HALTED      UINT32_C(6) /* stock: it waits for an interrupt,
+                                            and lets none in: for ever */
 
 /* What of it: of DEBUG, and the types of a point. */
 #define ULV_DEBUG_STEP    UINT32_C(1) /* an instruction was carried out */
@@ -175,6 +215,7 @@ struct ulv_exit {
         struct ulv_exit_call call;
         struct ulv_exit_fault fault; /* FAULT and ENDED */
         struct ulv_exit_debug debug;
+        struct ulv_exit_io io;
     } u;
 };
 
@@ -209,7 +250,8 @@ struct ulv_backend_ops {
     /* Required. Back [guest, guest + bytes) by memory at offset; p is where
      * the monitor has mapped the same bytes; memory is borrowed for the call,
      * p until unmap. Multiples of 4096 (ARG); regions never overlap, nor do
-     * they begin below ULV_GUEST_RAM_BASE, which is the backend's (EXISTS).
+     * they begin below ULV_GUEST_RAM_BASE, which is the backend's, or those of
+     * a stock guest lie in ULV_STOCK_HOLE (EXISTS).
      * LIMIT: regions_max or guest_address_max. May be called before the first
      * run and between runs. */
     ulv_status (*map)(void *machine, ulv_gpa guest, uint64_t bytes,
@@ -244,8 +286,8 @@ struct ulv_backend_ops {
      * HOST. After a FAULT or ENDED every further run is ENDED. */
     ulv_status (*vcpu_run)(void *vcpu, ulv_nsec budget_ns,
                            struct ulv_exit *ret_exit);
-    /* Required. Answer the ULV_EXIT_CALL just returned: rax, rdx. Takes effect
-     * when the vcpu runs again. */
+    /* Required. Answer the ULV_EXIT_CALL just returned: rax, rdx; or the
+     * ULV_EXIT_IO: value. Takes effect when the vcpu runs again. */
     void (*vcpu_answer)(void *vcpu, int64_t status, uint64_t value);
     /* Required. Make the vcpu_run in progress come back soon, or, if there is
      * none, the next one at once. Context: any. */
@@ -346,6 +388,13 @@ struct ulv_backend_ops {
      * caps.debug lacks that; LIMIT: more points than the processor has; ARG: it
      * has none of that shape. */
     ulv_status (*vcpu_debug)(void *vcpu, const struct ulv_debug *debug);
+    /* Optional, both or neither: caps.can_stock. After vcpu_init of a stock
+     * guest's vcpu 0, whose entry, stack and argument mean nothing, and before
+     * the first run: it begins there. */
+    ulv_status (*vcpu_enter)(void *vcpu, const struct ulv_entry *entry,
+                             struct ulv_diag *diag);
+    /* Set the level of a stock guest's interrupt line, by its ISA number. */
+    ulv_status (*line)(void *machine, uint32_t line, bool high);
 };
 
 /*

@@ -210,6 +210,82 @@ set_hypervisor(struct cpuid *c, uint32_t tsc_khz)
         e->eax = tsc_khz;
 }
 
+/* ---- of stock guests ----------------------------------------------------- */
+
+#define EDX_APIC      (UINT32_C(1) << 9)
+#define EDX_NO_KERNEL UINT32_C(0x5080) /* MCE MTRR MCA: we have none */
+#define ECX_TIMER     (UINT32_C(1) << 24) /* TSC deadline */
+#define CLOCK_LEAF    UINT32_C(0x40000001)
+/* kvm-clock, whether it is stable, and that a port need not be waited for */
+#define CLOCK_BITS    UINT32_C(0x0100000a)
+
+/* What a kernel needs or its user space is safer with, at any level: a register
+ * each, if the host has it. */
+static const struct {
+    uint32_t function;
+    uint32_t mask[4];
+} kernel[] = {
+    /* PCID x2APIC; DE APIC SEP */
+    { 1, { 0, 0, 0x220000, 0xa04 } },
+    /* FSGSBASE SMEP INVPCID SMAP; UMIP; MD_CLEAR SPEC_CTRL STIBP FLUSH_L1D
+     * ARCH_CAPABILITIES SSBD */
+    { 7, { 0, 0x100481, 4, 0xbc000400 } },
+    /* SYSCALL, 1 GiB pages, RDTSCP */
+    { 0x80000001, { 0, 0, 0, 0x0c000800 } },
+    /* IBPB IBRS STIBP SSBD */
+    { 0x80000008, { 0, 0x0100d000, 0, 0 } },
+};
+
+static struct kvm_cpuid_entry2 *
+leaf_to_change(struct cpuid *c, uint32_t function)
+{
+    for (uint32_t i = 0; i < c->head.nent; i++) {
+        if (c->entry[i].function == function && c->entry[i].index == 0)
+            return &c->entry[i];
+    }
+    return add(c, function, 0,
+               function == FEATURES_7 ? KVM_CPUID_FLAG_SIGNIFCANT_INDEX : 0);
+}
+
+/* By its name in leaf HYPERVISOR a kernel knows what the next one means. */
+static void
+set_clock(const struct cpuid *host, struct cpuid *c)
+{
+    const struct kvm_cpuid_entry2 *from =
+        ulv_kvm_cpuid_leaf(host, CLOCK_LEAF, 0);
+    struct kvm_cpuid_entry2 *e = leaf_to_change(c, HYPERVISOR);
+
+    if (e != NULL) {
+        memcpy(&e->ebx, "KVMK", 4);
+        memcpy(&e->ecx, "VMKV", 4);
+        memcpy(&e->edx, "M\0\0", 4);
+    }
+    e = leaf_to_change(c, CLOCK_LEAF);
+    if (e != NULL && from != NULL)
+        e->eax = from->eax & CLOCK_BITS;
+}
+
+void
+ulv_kvm_cpuid_add_kernel(const struct cpuid *host, struct cpuid *c)
+{
+    for (size_t i = 0; i < ULV_COUNT_OF(kernel); i++) {
+        const struct kvm_cpuid_entry2 *from =
+            ulv_kvm_cpuid_leaf(host, kernel[i].function, 0);
+        struct kvm_cpuid_entry2 *e = leaf_to_change(c, kernel[i].function);
+
+        if (from == NULL || e == NULL)
+            continue;
+        e->ebx |= from->ebx & kernel[i].mask[1];
+        e->ecx |= from->ecx & kernel[i].mask[2];
+        e->edx |= from->edx & kernel[i].mask[3];
+        if (kernel[i].function != FEATURES)
+            continue;
+        e->edx = (e->edx | EDX_APIC) & ~EDX_NO_KERNEL;
+        e->ecx |= ECX_TIMER;
+    }
+    set_clock(host, c);
+}
+
 void
 ulv_kvm_cpuid_make(const struct cpuid *host, uint32_t level, uint32_t idx,
                    uint32_t count, uint32_t tsc_khz, struct cpuid *ret)

@@ -130,6 +130,8 @@ ulv_kvm_other_exit(struct vcpu *v, struct ulv_exit *out)
         fault->kind = ULV_FAULT_BACKEND;
         fault->error_code = run->exit_reason;
     }
-    if (fault->instruction_bytes == 0)
+    /* a kernel's rip is no guest-physical address */
+    if (fault->instruction_bytes == 0 &&
+        v->machine->cfg.kind == ULV_MACHINE_SDK)
         ulv_regions_take_instruction(&v->machine->regions, fault);
 }

@@ -114,6 +114,9 @@ kvm_probe(const struct ulv_host *host, struct ulv_backend_caps *ret_caps,
     ret_caps->can_interrupt = ulv_kvm_interrupts_can(fd);
     if (ulv_kvm_has_all(fd, &(const long){ KVM_CAP_SET_GUEST_DEBUG }, 1))
         ret_caps->debug = ulv_kvm_debug_caps();
+    ret_caps->can_track = 1;
+    ret_caps->can_stock =
+        ulv_kvm_has_all(fd, ulv_kvm_for_stock, ULV_COUNT_OF(ulv_kvm_for_stock));
     ulv_string_copy(ret_caps->version, sizeof(ret_caps->version),
                     "KVM API 12");
     (void)close(fd);
@@ -222,6 +225,7 @@ kvm_machine_init(void *machine, const struct ulv_machine_cfg *cfg,
                  struct ulv_diag *diag)
 {
     struct machine *m = machine;
+    const bool stock = cfg->kind == ULV_MACHINE_STOCK;
     ulv_status status;
 
     m->made = true;
@@ -235,14 +239,15 @@ kvm_machine_init(void *machine, const struct ulv_machine_cfg *cfg,
                         VCPUS_MAX,
                         "the kvm backend has 1 to %u processors, not %u",
                         (uint64_t)VCPUS_MAX, (uint64_t)cfg->vcpu_count);
-    if (cfg->gate % PAGE != 0 || cfg->gate < TABLES_END ||
-        cfg->gate >= LOW_BYTES)
+    if (!stock && (cfg->gate % PAGE != 0 || cfg->gate < TABLES_END ||
+                   cfg->gate >= LOW_BYTES))
         return ulv_fail(diag, ULV_E_ARG, cfg->partition, cfg->gate, LOW_BYTES,
                         "a gate page below 4 MiB is needed, not %x",
                         cfg->gate);
     status = create_vm(m, diag);
     if (status == ULV_OK)
-        status = ulv_kvm_memory_init(m, diag);
+        status = stock ? ulv_kvm_stock_init(m, diag)
+                       : ulv_kvm_memory_init(m, diag);
     if (status == ULV_OK && cfg->threads != 0)
         status = ulv_kvm_threads_make(m, diag);
     return status;
@@ -257,6 +262,7 @@ kvm_machine_fini(void *machine)
         return;
     m->made = false;
     ulv_kvm_threads_end(m);
+    ulv_kvm_stock_fini(m);
     if (m->vm_fd >= 0)
         (void)close(m->vm_fd);
     ulv_kvm_memory_fini(m);
@@ -304,4 +310,6 @@ const struct ulv_backend_ops ulv_backend_kvm = {
     .vcpu_bind = ulv_kvm_vcpu_bind,
     .vcpu_sleep = ulv_kvm_vcpu_sleep,
     .vcpu_sleeps = ulv_kvm_vcpu_sleeps,
+    .vcpu_enter = ulv_kvm_stock_enter,
+    .line = ulv_kvm_stock_line,
 };

@@ -111,6 +111,13 @@ struct machine {
     bool can_track, tracks; /* which pages the guest writes */
     uint64_t *log; /* a slot's, as it was last read */
     uint64_t log_bytes;
+    struct stock_region *stock; /* of a stock guest: STOCK_REGIONS, or NULL */
+};
+
+/* Memory of a stock guest; its place here is the number of its slot. */
+#define STOCK_REGIONS ULV_REGIONS_MAX
+struct stock_region {
+    uint64_t guest, bytes; /* 0: free */
 };
 
 struct vcpu {
@@ -132,6 +139,10 @@ struct vcpu {
     uint64_t slept_at;
     struct ulv_debug debug; /* what KVM was asked for */
     bool lost; /* its last stay ended for memory that is not there */
+    /* of a stock guest */
+    bool in_string;   /* more of a string access is to be told */
+    bool halted;      /* for ever */
+    uint32_t io_next; /* element of it that is being told, or is next */
 };
 
 /* kvm.c: before the first run */
@@ -233,6 +244,31 @@ ulv_status ulv_kvm_set_cpuid(const struct vcpu *v, struct ulv_diag *diag);
 /* All that is not a guest's to change. */
 ulv_status ulv_kvm_set_system_registers(const struct vcpu *v,
                                         struct ulv_diag *diag);
+
+/* Leaves and bits that a kernel needs, at any level: of a stock guest. */
+void ulv_kvm_cpuid_add_kernel(const struct cpuid *host, struct cpuid *c);
+
+/* stock.c: guests of kind ULV_MACHINE_STOCK; what KVM needs for them */
+#define ULV_KVM_FOR_STOCK_COUNT 7
+extern const long ulv_kvm_for_stock[ULV_KVM_FOR_STOCK_COUNT];
+/* After the machine was made, before its first vcpu. */
+ulv_status ulv_kvm_stock_init(struct machine *m, struct ulv_diag *diag);
+void ulv_kvm_stock_fini(struct machine *m);
+/* In place of the functions of the table. */
+ulv_status ulv_kvm_stock_map(struct machine *m, uint64_t guest, uint64_t bytes,
+                             const void *p, uint32_t access);
+ulv_status ulv_kvm_stock_unmap(struct machine *m, uint64_t guest,
+                               uint64_t bytes);
+ulv_status ulv_kvm_stock_line(void *machine, uint32_t line, bool high);
+ulv_status ulv_kvm_stock_enter(void *vcpu, const struct ulv_entry *entry,
+                               struct ulv_diag *diag);
+/* What an exit means; an access, answered; whether it was answered on the spot,
+ * by cfg.io. */
+void ulv_kvm_stock_exit(struct vcpu *v, struct ulv_exit *out);
+void ulv_kvm_stock_answer(struct vcpu *v, uint64_t value);
+bool ulv_kvm_stock_at_once(struct vcpu *v);
+/* Whether it sleeps and lets no interrupt in. In the thread that ran it. */
+bool ulv_kvm_stock_halted(const struct vcpu *v);
 
 /* state.c */
 ulv_status ulv_kvm_vcpu_save(void *vcpu, void *buf, size_t capacity,

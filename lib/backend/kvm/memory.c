@@ -247,9 +247,12 @@ ulv_kvm_map(void *machine, ulv_gpa guest, uint64_t bytes, ulv_handle memory,
             uint64_t offset, void *p, uint32_t access)
 {
     struct machine *m = machine;
-    ulv_status status = ulv_regions_check(&m->regions, guest.value, bytes);
+    ulv_status status;
     uint64_t end;
 
+    if (m->cfg.kind == ULV_MACHINE_STOCK)
+        return ulv_kvm_stock_map(m, guest.value, bytes, p, access);
+    status = ulv_regions_check(&m->regions, guest.value, bytes);
     if (status == ULV_OK)
         status = make_room(m);
     if (status != ULV_OK)
@@ -282,6 +285,8 @@ ulv_kvm_unmap(void *machine, ulv_gpa guest, uint64_t bytes)
     struct machine *m = machine;
     struct ulv_region *r = ulv_regions_find(&m->regions, guest.value, bytes);
 
+    if (m->cfg.kind == ULV_MACHINE_STOCK)
+        return ulv_kvm_stock_unmap(m, guest.value, bytes);
     if (r == NULL)
         return ULV_E_NOT_FOUND;
     ulv_kvm_page_unmap(m, r->guest, r->bytes);

@@ -10,6 +10,8 @@
 #include "backend/kvm/kvm_priv.h"
 
 #define STACK_BYTES ((size_t)262144)
+/* How often a stock guest, which sleeps in KVM, is looked at: for ever? */
+#define HALTED_LOOK_NS UINT64_C(500000000)
 
 /* Under the lock. */
 static void
@@ -60,7 +62,9 @@ run(void *argument)
             continue;
         }
         (void)pthread_mutex_unlock(&t->lock);
-        status = ulv_kvm_stay(t->vcpu, ULV_FOREVER);
+        status = ulv_kvm_stay(t->vcpu, t->cfg->kind == ULV_MACHINE_STOCK
+                                           ? HALTED_LOOK_NS
+                                           : ULV_FOREVER);
         (void)pthread_mutex_lock(&t->lock);
         t->status = status;
         if (t->state == THREAD_RUN)

@@ -208,10 +208,12 @@ ulv_kvm_vcpu_init(void *vcpu, void *machine, uint32_t idx, ulv_gpa entry,
                        khz < 0 ? 0 : (uint32_t)khz, &v->cpuid);
     if (v->machine->cfg.interrupts != 0)
         ulv_kvm_interrupts_show(&v->cpuid);
+    if (v->machine->cfg.kind == ULV_MACHINE_STOCK)
+        ulv_kvm_cpuid_add_kernel(v->machine->host_cpuid, &v->cpuid);
     status = ulv_kvm_set_cpuid(v, diag);
     if (status == ULV_OK)
         status = set_run_mask(v, &mask, diag);
-    if (status == ULV_OK)
+    if (status == ULV_OK && v->machine->cfg.kind == ULV_MACHINE_SDK)
         status = set_start(v, entry, stack, argument, diag);
     return status;
 }
@@ -341,6 +343,8 @@ answer_at_once(struct vcpu *v)
     int64_t status;
     uint64_t value;
 
+    if (v->thread == NULL && cfg->kind == ULV_MACHINE_STOCK)
+        return ulv_kvm_stock_at_once(v);
     if (cfg->call == NULL || v->thread != NULL || !take_call(v->run, &call) ||
         !cfg->call(cfg->self, &call, &status, &value))
         return false;
@@ -379,7 +383,8 @@ ulv_kvm_stay(struct vcpu *v, ulv_nsec budget_ns)
     } while (result == 0 && answer_at_once(v));
     leave(v);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (result == 0)
+    v->halted = result != 0 && code == EINTR && ulv_kvm_stock_halted(v);
+    if (result == 0 || v->halted)
         return ULV_OK;
     /* what a guest was about to touch was taken: now it finds that it was */
     if (code == EFAULT && !was_lost) {
@@ -402,17 +407,23 @@ ulv_kvm_vcpu_run(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *out)
         out->u.fault.kind = ULV_FAULT_KILLED;
         return ULV_OK;
     }
+    if (v->in_string) {
+        ulv_kvm_stock_exit(v, out);
+        return ULV_OK;
+    }
     ulv_kvm_tell_bells(v->machine);
     status = v->thread != NULL ? ulv_kvm_thread_run(v)
                                : ulv_kvm_stay(v, budget_ns);
-    if (status == ULV_E_AGAIN || (status == ULV_OK &&
+    if (status == ULV_E_AGAIN || (status == ULV_OK && !v->halted &&
                                   run->exit_reason == KVM_EXIT_INTR)) {
         out->reason = ULV_EXIT_INTERRUPTED;
         return ULV_OK;
     }
     if (status != ULV_OK)
         return status;
-    if (take_call(run, &out->u.call)) {
+    if (v->machine->cfg.kind == ULV_MACHINE_STOCK) {
+        ulv_kvm_stock_exit(v, out);
+    } else if (take_call(run, &out->u.call)) {
         out->reason = ULV_EXIT_CALL;
     } else if (ulv_kvm_is_exception(run)) {
         ulv_kvm_exception(v, out);
@@ -427,8 +438,13 @@ ulv_kvm_vcpu_run(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *out)
 void
 ulv_kvm_vcpu_answer(void *vcpu, int64_t status, uint64_t value)
 {
-    struct kvm_run *run = ((struct vcpu *)vcpu)->run;
+    struct vcpu *v = vcpu;
+    struct kvm_run *run = v->run;
 
+    if (v->machine->cfg.kind == ULV_MACHINE_STOCK) {
+        ulv_kvm_stock_answer(v, value);
+        return;
+    }
     run->s.regs.regs.rax = (uint64_t)status;
     run->s.regs.regs.rdx = value;
     run->kvm_dirty_regs = KVM_SYNC_X86_REGS;

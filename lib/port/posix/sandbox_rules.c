@@ -101,6 +101,9 @@ static const struct ulv_sandbox_rule rules[] = {
     EQUAL(KVM, ioctl, 1, KVM_SIGNAL_MSI),
     EQUAL(KVM, ioctl, 1, KVM_SET_GSI_ROUTING),
     EQUAL(KVM, ioctl, 1, KVM_IRQFD),
+    /* a stock kernel's: its interrupt, and whether it sleeps for ever */
+    EQUAL(KVM, ioctl, 1, KVM_IRQ_LINE),
+    EQUAL(KVM, ioctl, 1, KVM_GET_MP_STATE),
     /* saving and restoring a processor */
     EQUAL(KVM, ioctl, 1, KVM_GET_VCPU_EVENTS),
     EQUAL(KVM, ioctl, 1, KVM_GET_XCRS),
