@@ -14,10 +14,13 @@
 extern "C" {
 #endif
 
-/* What to start. Version 0.1 loads SDK images: static ELF64 for x86-64. */
+/* What to start: an image of the SDK, a static ELF64 for x86-64; or, in a
+ * partition that was made for it (ulv_transaction_stock()), a kernel as
+ * bzImage, or as ELF with an entry for PVH, as vmlinux. */
 struct ulv_image {
     struct ulv_source kernel;
-    const char *cmdline; /* reserved for stock kernels; NULL */
+    const char *cmdline;      /* of a stock kernel, or NULL */
+    struct ulv_source initrd; /* the same; kind NONE: none */
 };
 
 /* What lies at an address of a guest's. */

@@ -164,6 +164,19 @@ ULV_API void ulv_transaction_processor_level(ulv_transaction *t,
 ULV_API void ulv_transaction_interrupts(ulv_transaction *t, ulv_id partition);
 
 /**
+ * Say that a partition that this transaction makes runs a stock kernel, and no
+ * guest of the SDK: it has memory from address 0, devices of a PC, no system
+ * calls, and of all channels it uses a console only. doc/stock-kernels.md
+ *
+ * @param t          a transaction
+ * @param partition  one that was made in it before
+ *
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API void ulv_transaction_stock(ulv_transaction *t, ulv_id partition);
+
+/**
  * Give a partition processors.
  *
  * @param t          a transaction

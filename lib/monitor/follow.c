@@ -366,7 +366,8 @@ let_go_slot(struct ulv_monitor *m, struct slot *slot)
     uint32_t number = (uint32_t)(slot - m->slot);
     ulv_id id = slot->channel;
 
-    if (m->cfg.backend->unmap(m->machine, (ulv_gpa){ slot->guest },
+    if (!is_stock(m) &&
+        m->cfg.backend->unmap(m->machine, (ulv_gpa){ slot->guest },
                               slot->bytes) != ULV_OK) {
         cannot_unmap(m, id);
         return false;
@@ -402,7 +403,8 @@ map_channel(struct ulv_monitor *m, const struct ulv_view_channel *channel,
         host->memory_map(host->self, from->memory, 0, from->bytes,
                          ULV_MAP_READ | ULV_MAP_WRITE, NULL, &p);
 
-    if (status == ULV_OK) {
+    /* a stock guest knows nothing of channels: they are the monitor's */
+    if (status == ULV_OK && !is_stock(m)) {
         status = m->cfg.backend->map(m->machine,
                                      (ulv_gpa){ channel->guest_address },
                                      from->bytes, from->memory, 0, p,

@@ -3,13 +3,8 @@
 #include "loader/loader.h"
 #include "monitor/monitor_priv.h"
 
-struct image_source {
-    const struct ulv_host *host;
-    ulv_handle medium;
-};
-
-static ulv_status
-read_image(void *self, uint64_t offset, void *buf, size_t len)
+ulv_status
+ulv_monitor_read_image(void *self, uint64_t offset, void *buf, size_t len)
 {
     const struct image_source *image = self;
     size_t done = 0;
@@ -53,11 +48,11 @@ load(const struct ulv_loader_request *request, uint64_t *ret_entry,
 }
 
 ulv_status
-ulv_monitor_load(struct ulv_monitor *m, ulv_handle image, uint64_t image_bytes,
+ulv_monitor_load(struct ulv_monitor *m, const struct ulv_monitor_image *image,
                  uint64_t *ret_entry, struct ulv_diag *diag)
 {
     const struct ulv_host *host = m->cfg.host;
-    struct image_source from = { host, image };
+    struct image_source from = { host, image->image };
     const struct ulv_loader_range view = { m->partition.view,
                                            m->guest_view_bytes,
                                            "the partition's own view" };
@@ -65,13 +60,18 @@ ulv_monitor_load(struct ulv_monitor *m, ulv_handle image, uint64_t image_bytes,
                                               list_regions(m, NULL),
                                           .reserved = &view,
                                           .reserved_count = 1,
-                                          .image = { read_image, &from,
-                                                     image_bytes },
+                                          .image = { ulv_monitor_read_image,
+                                                     &from, image->bytes },
                                           .argument = m->partition.view };
     uint64_t bytes = request.region_count * sizeof(struct ulv_loader_region);
     struct ulv_loader_region *regions;
     ulv_status status;
 
+    if (ULV_STOCK_KERNELS) { /* the loader refuses it in words */
+        request.cmdline = image->cmdline;
+        if (image->initrd != ULV_NO_HANDLE)
+            request.initrd = request.image;
+    }
     if (request.region_count == 0)
         return ulv_fail(diag, ULV_E_STATE, m->cfg.partition, 0, 1,
                         "the partition has no memory at %x",

@@ -86,6 +86,8 @@ ulv_monitor_destroy(struct ulv_monitor *m)
         return;
     host = m->cfg.host;
     ulv_monitor_end_machine(m);
+    if (is_stock(m))
+        ulv_stock_fini(m);
     ulv_monitor_follow_fini(m);
     if (m->view_mapping != NULL)
         host->memory_unmap(host->self, m->view_mapping, m->view_bytes);

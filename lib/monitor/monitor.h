@@ -66,14 +66,24 @@ ulv_status ulv_monitor_take_channel(struct ulv_monitor *m, ulv_id channel,
                                     ulv_handle own_bell,
                                     ulv_handle peer_bell);
 
+/* What to start. The handles stay the caller's. */
+struct ulv_monitor_image {
+    ulv_handle image;
+    uint64_t bytes;
+    ulv_handle initrd; /* of a stock kernel, or ULV_NO_HANDLE */
+    uint64_t initrd_bytes;
+    const char *cmdline; /* the same, or NULL */
+};
+
 /**
- * Map everything the view says, load the image, ready the processor. The
- * image handle stays the caller's.
+ * Map everything the view says, load the image, ready the processor.
  * Errors: FORMAT (the image; diag names the place), DENIED (the view names
- * something that was not handed over), STATE, MEDIUM, and the backend's.
+ * something that was not handed over), STATE, MEDIUM, UNSUPPORTED, and the
+ * backend's.
  */
-ulv_status ulv_monitor_start(struct ulv_monitor *m, ulv_handle image,
-                             uint64_t image_bytes, struct ulv_diag *diag);
+ulv_status ulv_monitor_start(struct ulv_monitor *m,
+                             const struct ulv_monitor_image *image,
+                             struct ulv_diag *diag);
 
 /**
  * Write what the monitor knows of its guest, which is paused and stays so.

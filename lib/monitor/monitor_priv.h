@@ -64,8 +64,11 @@ struct processor {
     ulv_nsec held_since;
 };
 
+struct stock;
+
 struct ulv_monitor {
     struct ulv_monitor_cfg cfg;
+    struct stock *stock; /* of a stock guest, or NULL */
     struct ulv_view_reader view; /* the monitor's part */
     void *view_mapping, *guest_view_mapping;
     uint64_t view_bytes, guest_view_bytes;
@@ -226,9 +229,36 @@ bool ulv_monitor_may_wait(struct ulv_monitor *m, struct processor *p);
 /* Of one that is asleep: whether an interrupt has ended its wait. wake: it is
  * not asleep any more, and if nothing has, is to be answered. */
 bool ulv_monitor_is_up(struct ulv_monitor *m, struct processor *p, bool wake);
-/* image.c */
-ulv_status ulv_monitor_load(struct ulv_monitor *m, ulv_handle image,
-                            uint64_t image_bytes, uint64_t *ret_entry,
-                            struct ulv_diag *diag);
+/* stock.c: of a stock guest. Room for its state; whether the backend can. */
+ulv_status ulv_stock_make(struct ulv_monitor *m, struct ulv_diag *diag);
+void ulv_stock_fini(struct ulv_monitor *m);
+/* In place of loading an image of the SDK. */
+ulv_status ulv_stock_start(struct ulv_monitor *m,
+                           const struct ulv_monitor_image *image,
+                           struct ulv_diag *diag);
+/* For the backend: an access, answered on the spot; self: the monitor. */
+bool ulv_stock_io(void *self, const struct ulv_exit_io *io,
+                  uint64_t *ret_value);
+/* ULV_EXIT_IO, ULV_EXIT_HALTED */
+void ulv_stock_exit(struct ulv_monitor *m, const struct ulv_exit *out);
+/* Before it runs, and after its end: what it said goes out. */
+void ulv_stock_step(struct ulv_monitor *m);
+
+static inline bool
+is_stock(const struct ulv_monitor *m)
+{
+    return ULV_STOCK_KERNELS && m->stock != NULL;
+}
+
+/* image.c: for the loader, which reads it; self: what to read */
+struct image_source {
+    const struct ulv_host *host;
+    ulv_handle medium;
+};
+ulv_status ulv_monitor_read_image(void *self, uint64_t offset, void *buf,
+                                  size_t len);
+ulv_status ulv_monitor_load(struct ulv_monitor *m,
+                            const struct ulv_monitor_image *image,
+                            uint64_t *ret_entry, struct ulv_diag *diag);
 
 #endif

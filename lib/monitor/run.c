@@ -99,7 +99,7 @@ check_silence(struct ulv_monitor *m, struct processor *p, ulv_nsec ran)
         p->silence += ran;
     else if (!p->held && !p->waiting)
         p->silence = m->cfg.host->now(m->cfg.host->self) - p->last_call;
-    if (m->partition.silence_limit == 0 ||
+    if (m->partition.silence_limit == 0 || is_stock(m) ||
         p->silence < m->partition.silence_limit)
         return;
     if (m->cfg.backend->vcpu_hold != NULL)
@@ -151,7 +151,10 @@ run_once(struct ulv_monitor *m, struct processor *p, ulv_nsec now,
             m->on_debug(m, p, &out.u.debug);
         return false;
     default:
-        ulv_monitor_fault(m, &out.u.fault);
+        if (is_stock(m) && out.reason >= ULV_EXIT_IO)
+            ulv_stock_exit(m, &out);
+        else
+            ulv_monitor_fault(m, &out.u.fault);
         return false;
     }
 }
@@ -238,6 +241,8 @@ ulv_monitor_step(struct ulv_monitor *m, ulv_nsec budget_ns,
     ulv_nsec end = host->now(host->self) + budget_ns;
 
     ulv_monitor_follow_view(m, false);
+    if (is_stock(m))
+        ulv_stock_step(m);
     for (uint32_t i = 0; i < m->processor_count; i++)
         m->processor[i].idle = false;
     while (m->end.reason == ULV_END_REASON_NONE) {
@@ -270,6 +275,8 @@ ulv_monitor_step(struct ulv_monitor *m, ulv_nsec budget_ns,
         if (!p->idle)
             return ULV_MONITOR_BUSY;
     }
+    if (is_stock(m))
+        ulv_stock_step(m);
     ulv_monitor_end_machine(m);
     return ULV_MONITOR_ENDED;
 }

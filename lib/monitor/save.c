@@ -95,6 +95,15 @@ save_processor(struct ulv_monitor *m, uint32_t number, uint8_t *to,
     return ULV_OK;
 }
 
+static ulv_status
+check_kind(const struct ulv_monitor *m, struct ulv_diag *diag)
+{
+    if (!is_stock(m))
+        return ULV_OK;
+    return ulv_fail(diag, ULV_E_UNSUPPORTED, m->cfg.partition, 0, 0,
+                    "a partition that runs a stock kernel cannot be saved");
+}
+
 ulv_status
 ulv_monitor_save(struct ulv_monitor *m, void *to, uint64_t room,
                  uint64_t *ret_bytes, struct ulv_diag *diag)
@@ -108,6 +117,8 @@ ulv_monitor_save(struct ulv_monitor *m, void *to, uint64_t room,
     uint64_t at = sizeof(head);
     ulv_status status = check_stands(m, diag);
 
+    if (status == ULV_OK)
+        status = check_kind(m, diag);
     if (status != ULV_OK)
         return status;
     ulv_monitor_settle(m);
@@ -138,8 +149,11 @@ ulv_monitor_save(struct ulv_monitor *m, void *to, uint64_t room,
 ulv_status
 ulv_monitor_track(struct ulv_monitor *m, bool on, struct ulv_diag *diag)
 {
-    ulv_status status = ULV_E_UNSUPPORTED;
+    ulv_status status = check_kind(m, diag);
 
+    if (status != ULV_OK)
+        return status;
+    status = ULV_E_UNSUPPORTED;
     if (m->cfg.backend->track != NULL)
         status = m->cfg.backend->track(m->machine, on);
     if (status != ULV_OK)

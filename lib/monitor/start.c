@@ -86,6 +86,10 @@ make_machine(struct ulv_monitor *m, struct ulv_diag *diag)
     else if ((m->partition.capabilities & ULV_CAP_CPU_V3) != 0)
         cfg.cpu = ULV_CPU_V3;
     cfg.interrupts = (m->partition.capabilities & ULV_CAP_INTERRUPT) != 0;
+    if (is_stock(m)) {
+        cfg.kind = ULV_MACHINE_STOCK;
+        cfg.io = ulv_stock_io;
+    }
     if (m->cfg.threads_from != 0)
         cfg.threads = m->processor_count >= m->cfg.threads_from ||
                       cfg.interrupts != 0;
@@ -171,12 +175,16 @@ ulv_monitor_ready(struct ulv_monitor *m, struct ulv_diag *diag)
         return ulv_fail(diag, status, m->cfg.partition, 0, 0,
                         "the partition's view cannot be read: %s",
                         ulv_status_text(status));
-    status = make_processors(m, diag);
+    if (ULV_STOCK_KERNELS &&
+        (m->partition.capabilities & ULV_CAP_STOCK) != 0)
+        status = ulv_stock_make(m, diag);
+    if (status == ULV_OK)
+        status = make_processors(m, diag);
     if (status == ULV_OK)
         status = make_machine(m, diag);
     if (status == ULV_OK)
         status = ulv_monitor_follow(m, true, diag);
-    if (status == ULV_OK)
+    if (status == ULV_OK && !is_stock(m))
         status = map_guest_view(m, diag);
     return status;
 }
@@ -198,14 +206,16 @@ ulv_monitor_go(struct ulv_monitor *m, uint64_t entry, struct ulv_diag *diag)
 }
 
 ulv_status
-ulv_monitor_start(struct ulv_monitor *m, ulv_handle image,
-                  uint64_t image_bytes, struct ulv_diag *diag)
+ulv_monitor_start(struct ulv_monitor *m, const struct ulv_monitor_image *image,
+                  struct ulv_diag *diag)
 {
     uint64_t entry = 0;
     ulv_status status = ulv_monitor_ready(m, diag);
 
+    if (status == ULV_OK && is_stock(m))
+        return ulv_stock_start(m, image, diag);
     if (status == ULV_OK)
-        status = ulv_monitor_load(m, image, image_bytes, &entry, diag);
+        status = ulv_monitor_load(m, image, &entry, diag);
     if (status == ULV_OK)
         status = ulv_monitor_go(m, entry, diag);
     return status;

@@ -6,6 +6,8 @@
 
 #include "base/base.h"
 
+#define CMDLINE_MAX 4096u /* with its zero */
+
 static const uint8_t type_console[16] = ULV_CHANNEL_TYPE_CONSOLE;
 
 ulv_status
@@ -212,7 +214,47 @@ ulv_keeper_source_drop(struct keeper *k, ulv_id id)
         if (s->medium[i] != ULV_NO_HANDLE)
             k->host->handle_close(k->host->self, s->medium[i]);
     }
+    if (ULV_STOCK_KERNELS)
+        k->host->free(k->host->self, s->cmdline, s->cmdline_bytes);
     k->host->free(k->host->self, s, sizeof(*s));
+}
+
+ulv_status
+ulv_keeper_source_boot(struct keeper *k, ulv_id id,
+                       const struct ulv_source *initrd, const char *cmdline,
+                       struct ulv_diag *diag)
+{
+    const struct ulv_host *host = k->host;
+    struct keeper_source *s = ulv_keeper_source(k, id);
+    ulv_status status = ULV_OK;
+
+    if (initrd->kind != ULV_SOURCE_KIND_NONE) {
+        status = host->medium_open(host->self, initrd,
+                                   ULV_MEDIUM_READ_ONLY | ULV_MEDIUM_ANY_SIZE,
+                                   &s->medium[1], diag);
+        if (status == ULV_OK)
+            status = host->medium_bytes(host->self, s->medium[1],
+                                        &s->initrd_bytes);
+        if (status == ULV_OK && s->initrd_bytes == 0)
+            status = ulv_fail(diag, ULV_E_FORMAT, 0, 0, 1,
+                              "the initrd is empty");
+    }
+    if (status != ULV_OK || cmdline == NULL)
+        return status;
+    s->cmdline_bytes = (uint32_t)ulv_string_length(cmdline, CMDLINE_MAX) + 1;
+    if (s->cmdline_bytes > CMDLINE_MAX) {
+        s->cmdline_bytes = 0;
+        return ulv_fail(diag, ULV_E_ARG, id, CMDLINE_MAX, CMDLINE_MAX - 1,
+                        "the command line has more than %u bytes",
+                        (uint64_t)CMDLINE_MAX - 1);
+    }
+    s->cmdline = host->alloc(host->self, s->cmdline_bytes, 1);
+    if (s->cmdline == NULL) {
+        s->cmdline_bytes = 0;
+        return ulv_fail(diag, ULV_E_NO_MEMORY, id, 0, 0, "out of memory");
+    }
+    ulv_string_copy(s->cmdline, s->cmdline_bytes, cmdline);
+    return ULV_OK;
 }
 
 ulv_status

@@ -134,9 +134,12 @@ struct keeper_device {
 struct keeper_source {
     struct keeper_source *next;
     ulv_id id;
-    ulv_handle medium[2];
+    ulv_handle medium[2]; /* an image's second: the initrd, or none */
     uint64_t bytes;
     bool restore; /* a saved guest's monitor, not an image */
+    uint64_t initrd_bytes;
+    char *cmdline; /* or NULL */
+    uint32_t cmdline_bytes; /* with its zero */
 };
 
 /* The order that is being prepared or awaits its commit; at most one. */
@@ -313,6 +316,10 @@ ulv_status ulv_keeper_source_add(struct keeper *k, ulv_id id,
                                  const struct ulv_source *source,
                                  uint32_t copies, uint64_t *ret_bytes,
                                  struct ulv_diag *diag);
+/* What goes with an image: an initrd, or kind NONE; a command line, or NULL. */
+ulv_status ulv_keeper_source_boot(struct keeper *k, ulv_id id,
+                                  const struct ulv_source *initrd,
+                                  const char *cmdline, struct ulv_diag *diag);
 void ulv_keeper_source_drop(struct keeper *k, ulv_id id);
 struct keeper_source *ulv_keeper_source(const struct keeper *k, ulv_id id);
 

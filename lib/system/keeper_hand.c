@@ -17,10 +17,10 @@ refuse(struct keeper *k, ulv_id object, ulv_id partition)
 }
 
 static void
-hand(struct keeper *k, struct keeper_partition *p, const struct say *say,
-     const ulv_handle *handles, uint32_t count)
+hand_with(struct keeper *k, struct keeper_partition *p, const struct say *say,
+          const void *tail, const ulv_handle *handles, uint32_t count)
 {
-    ulv_status status = ulv_post_send(&p->post, say, NULL, handles, count);
+    ulv_status status = ulv_post_send(&p->post, say, tail, handles, count);
     struct ulv_diag diag = ULV_DIAG_INIT;
 
     if (status == ULV_OK)
@@ -35,6 +35,13 @@ hand(struct keeper *k, struct keeper_partition *p, const struct say *say,
     } else {
         ulv_keeper_role_kill(k, p);
     }
+}
+
+static void
+hand(struct keeper *k, struct keeper_partition *p, const struct say *say,
+     const ulv_handle *handles, uint32_t count)
+{
+    hand_with(k, p, say, NULL, handles, count);
 }
 
 void
@@ -223,8 +230,15 @@ ulv_keeper_hand_guest(struct keeper *k, struct keeper_partition *p)
         k->hand_debug(p);
     if (image->restore)
         say.kind = SAY_RESTORE;
-    say.u.view.bytes = image->bytes;
-    hand(k, p, &say, &image->medium[0], 1);
+    say.u.start.bytes = image->bytes;
+    if (!ULV_STOCK_KERNELS) {
+        hand(k, p, &say, image->medium, 1);
+        return;
+    }
+    say.u.start.initrd_bytes = image->initrd_bytes;
+    say.tail_bytes = image->cmdline_bytes;
+    hand_with(k, p, &say, image->cmdline, image->medium,
+              image->initrd_bytes != 0 ? 2 : 1);
 }
 
 ulv_status

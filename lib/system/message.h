@@ -26,7 +26,7 @@
 #define SAY_CHANNEL        5u /* handles: memory, own bell, peer's bell */
 #define SAY_CHANNEL_CLOSE  6u
 #define SAY_DEVICE         7u /* handles: takeover region, lock [, medium] */
-#define SAY_START          8u /* handle: image */
+#define SAY_START          8u /* handles: image [, initrd]; tail: its words */
 #define SAY_STOP           9u
 #define SAY_BOOT           10u /* to the ultravisor; tail: operations */
 #define SAY_ORDER_DONE     11u
@@ -107,6 +107,10 @@ struct say_view {
     uint64_t bytes;
     uint32_t part;
     uint32_t rsvd_;
+};
+struct say_start { /* and RESTORE */
+    uint64_t bytes; /* of the image */
+    uint64_t initrd_bytes;
 };
 struct say_extent {
     ulv_id extent;
@@ -197,6 +201,7 @@ struct say {
     union {
         struct say_configure configure;
         struct say_view view;
+        struct say_start start;
         struct say_extent extent;
         struct say_channel channel;
         struct say_device device;

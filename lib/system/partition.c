@@ -115,7 +115,13 @@ ulv_partition_start(ulv_system *system, ulv_id partition,
                                    &bytes, diag);
     if (status != ULV_OK)
         return status;
-    status = ulv_system_start_from(system, partition, id, diag);
+    if (ULV_STOCK_KERNELS)
+        status = ulv_keeper_source_boot(&system->keeper, id, &image->initrd,
+                                        image->cmdline, diag);
+    else if (image->cmdline != NULL || image->initrd.kind != 0)
+        status = ULV_E_UNSUPPORTED;
+    if (status == ULV_OK)
+        status = ulv_system_start_from(system, partition, id, diag);
     p = ulv_keeper_partition(&system->keeper, partition);
     /* one that may be started again needs it until it has ended */
     if (p == NULL || p->restarts == 0 || p->image != id ||

@@ -120,9 +120,17 @@ static void
 monitor_start(struct monitor_role *r, const struct heard *heard)
 {
     struct ulv_diag diag = ULV_DIAG_INIT;
-    ulv_status status = ulv_monitor_start(r->monitor, heard->handle[0],
-                                          heard->say.u.view.bytes, &diag);
+    struct ulv_monitor_image image = { .image = heard->handle[0],
+                                       .bytes = heard->say.u.start.bytes,
+                                       .initrd = ULV_NO_HANDLE };
+    ulv_status status;
 
+    if (ULV_STOCK_KERNELS && heard->handle_count == 2)
+        image.initrd = heard->handle[1];
+    if (ULV_STOCK_KERNELS && heard->say.tail_bytes != 0)
+        image.cmdline = (const char *)heard->tail;
+    image.initrd_bytes = heard->say.u.start.initrd_bytes;
+    status = ulv_monitor_start(r->monitor, &image, &diag);
     ulv_role_monitor_started(r, status, &diag);
 }
 

@@ -36,7 +36,7 @@ restore(struct monitor_role *r, const struct heard *heard)
 {
     const struct ulv_host *host = r->role.host;
     struct ulv_diag diag = ULV_DIAG_INIT;
-    uint64_t bytes = heard->say.u.view.bytes;
+    uint64_t bytes = heard->say.u.start.bytes;
     uint64_t mapped = ulv_round_up(bytes, 4096);
     void *p;
     ulv_status status = host->memory_map(host->self, heard->handle[0], 0,

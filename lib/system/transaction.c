@@ -268,6 +268,23 @@ ulv_transaction_interrupts(ulv_transaction *t, ulv_id partition)
 }
 
 void
+ulv_transaction_stock(ulv_transaction *t, ulv_id partition)
+{
+    struct ulv_op_create_partition *op;
+
+    if (t == NULL || t->diag.status != ULV_OK)
+        return;
+    op = find_made(t, partition);
+    if (op == NULL) {
+        t->diag.status = ulv_fail(&t->diag, ULV_E_ARG, partition, 0, 0,
+                                  "partition %u is not made here", partition);
+        return;
+    }
+    op->capabilities &= ~ULV_CAP_GUEST; /* it makes no calls */
+    op->capabilities |= ULV_CAP_STOCK;
+}
+
+void
 ulv_transaction_destroy(ulv_transaction *t, ulv_id partition)
 {
     struct ulv_operation *o = add(t, ULV_OP_DESTROY_PARTITION);

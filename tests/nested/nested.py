@@ -7,7 +7,8 @@ usage: nested.py [--silence SECONDS] MACHINE JOB...
 MACHINE is qemu (SVM: the module kvm_amd), qemu-shadow (the same without nested
 paging) or bochs (VMX: kvm_intel). A JOB is
 "NAME PROGRAM WORD...", what a test runs; a word that is the path of a file
-stands for it in there. --silence is how long the machine may say nothing.
+stands for it in there, @kernel and @vmlinux for the kernel, @initrd=PROGRAM for
+an initrd with that program. --silence is how long the machine may say nothing.
 """
 
 import argparse
@@ -42,7 +43,8 @@ def libraries(program):
 class Initrd:
     """What the machine boots with: init, jobs, and all that those name."""
 
-    def __init__(self, init):
+    def __init__(self, init, kernel):
+        self.kernel = kernel
         self.entries = {name: linux.folder(name) for name in FOLDERS}
         self.entries["dev/console"] = linux.CONSOLE
         self.add("init", init)
@@ -60,7 +62,19 @@ class Initrd:
         self.lines.append(f"module {name} {option}")
 
     def add_word(self, word):
-        """A word of a job: a file goes with it, and what that needs."""
+        """A word of a job: a file goes with it, and what that needs; or the
+        kernel itself, the same unpacked (faster where code is translated), or
+        an initrd with no more than a first process."""
+        if word == "@kernel":
+            return self.add("bin/vmlinuz", self.kernel)
+        if word == "@vmlinux":
+            path, _ = linux.find_vmlinux()
+            return self.add("bin/vmlinux", path or self.kernel)
+        if word.startswith("@initrd="):
+            name = os.path.basename(word) + ".cpio"
+            self.entries["bin/" + name] = linux.file(
+                "bin/" + name, linux.initrd(word.partition("=")[2]))
+            return "/bin/" + name
         if not os.path.isfile(word):
             return word
         for library in libraries(word):
@@ -77,11 +91,11 @@ class Initrd:
                            linux.file("jobs", jobs, 0o644)])
 
 
-def make_initrd(path, kind, jobs):
+def make_initrd(path, kernel, kind, jobs):
     modules, reason = linux.find_modules()
     if modules is None:
         return reason
-    initrd = Initrd(os.environ["ULTRAVISOR_INIT"])
+    initrd = Initrd(os.environ["ULTRAVISOR_INIT"], kernel)
     *needed, module = linux.in_order(modules, kind.module)
     for file in needed:
         initrd.add_module(file)
@@ -125,7 +139,7 @@ def main():
     reason = kind.missing() or reason
     with tempfile.TemporaryDirectory() as name:
         initrd = pathlib.Path(name) / "initrd"
-        reason = reason or make_initrd(initrd, kind, jobs)
+        reason = reason or make_initrd(initrd, kernel, kind, jobs)
         if reason:
             print(f"1..0 # SKIP {reason}")
             return 0

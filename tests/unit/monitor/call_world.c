@@ -232,16 +232,17 @@ start(struct world *w)
     const struct ulv_host *host = &w->t.host;
     struct mock_image image;
     struct ulv_source source = ULV_SOURCE_MEMORY(&image, sizeof(image));
-    ulv_handle h;
+    struct ulv_monitor_image from = { .bytes = sizeof(image),
+                                      .initrd = ULV_NO_HANDLE };
 
     mock_image_init(&image, script, ULV_COUNT_OF(script));
     assert_int_equal(host->medium_open(host->self, &source,
                                        ULV_MEDIUM_READ_ONLY |
                                            ULV_MEDIUM_ANY_SIZE,
-                                       &h, NULL),
+                                       &from.image, NULL),
                      ULV_OK);
-    assert_int_equal(ulv_monitor_start(w->m, h, sizeof(image), NULL), ULV_OK);
-    host->handle_close(host->self, h);
+    assert_int_equal(ulv_monitor_start(w->m, &from, NULL), ULV_OK);
+    host->handle_close(host->self, from.image);
     w->start = w->credit_time = w->t.now;
     w->credit = 64;
     w->reading = w->followed = w->published;

@@ -186,16 +186,17 @@ start(struct fixture *f)
     const struct ulv_host *host = &f->t.host;
     struct mock_image image;
     struct ulv_source source = ULV_SOURCE_MEMORY(&image, sizeof(image));
-    ulv_handle h;
+    struct ulv_monitor_image from = { .bytes = sizeof(image),
+                                      .initrd = ULV_NO_HANDLE };
 
     mock_image_init(&image, script, ULV_COUNT_OF(script));
     assert_int_equal(host->medium_open(host->self, &source,
                                        ULV_MEDIUM_READ_ONLY |
                                            ULV_MEDIUM_ANY_SIZE,
-                                       &h, NULL),
+                                       &from.image, NULL),
                      ULV_OK);
-    assert_int_equal(ulv_monitor_start(f->m, h, sizeof(image), NULL), ULV_OK);
-    host->handle_close(host->self, h);
+    assert_int_equal(ulv_monitor_start(f->m, &from, NULL), ULV_OK);
+    host->handle_close(host->self, from.image);
 }
 
 static void
@@ -338,7 +339,7 @@ test_monitor_call__unknown_numbers(void **state)
     size_t next = 0;
 
     (void)state;
-    begin(&f, UINT64_MAX);
+    begin(&f, ~ULV_CAP_STOCK);
     for (call.number = 0; call.number < 0x1000; call.number++) {
         if (next < ULV_COUNT_OF(known) && call.number == known[next])
             next++;
@@ -505,7 +506,7 @@ test_monitor_call__missing_capabilities(void **state)
     (void)state;
     for (uint64_t capability = 1; capability <= ULV_CAP_MEMORY;
          capability <<= 1) {
-        begin(&f, ~capability);
+        begin(&f, ~(capability | ULV_CAP_STOCK));
         for (size_t i = 0; i < ULV_COUNT_OF(calls); i++) {
             struct call call = { .number = calls[i].number };
 
@@ -520,7 +521,7 @@ test_monitor_call__missing_capabilities(void **state)
         }
         end(&f);
     }
-    begin(&f, ~ULV_CAP_GUEST);
+    begin(&f, ~(ULV_CAP_GUEST | ULV_CAP_STOCK));
     for (size_t i = 0; i < ULV_COUNT_OF(calls); i++) {
         struct call call = { .number = calls[i].number };
 
@@ -722,7 +723,7 @@ test_monitor_call__memory_is_given_back_once(void **state)
     struct fixture f;
 
     (void)state;
-    begin(&f, UINT64_MAX);
+    begin(&f, ~ULV_CAP_STOCK);
     for (size_t i = 0; i < ULV_COUNT_OF(wrong); i++) {
         accept.argument[0] = release.argument[0] = wrong[i];
         refused(&f, &accept, ULV_E_NOT_FOUND);
