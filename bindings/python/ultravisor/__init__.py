@@ -53,9 +53,17 @@ class Partition:
     def __init__(self, host, number, name):
         self.host, self.id, self.name = host, number, name
 
-    def start(self, kernel):
+    def start(self, kernel, initrd=None, cmdline=None):
+        """An image of the SDK; or, where the partition is stock, a kernel,
+        perhaps with an initrd and a command line."""
         source, _keep = _source(kernel)
         image = ffi.new("struct ulv_image *", {"kernel": source[0]})
+        if initrd is not None:
+            initrd, _keep_initrd = _source(initrd)
+            image.initrd = initrd[0]
+        if cmdline is not None:
+            words = ffi.new("char[]", os.fsencode(cmdline))
+            image.cmdline = words
         checked(lib.ulv_partition_start, self.host._system, self.id, image)
 
     def stop(self):
@@ -150,9 +158,10 @@ class Transaction:
             checked(lib.ulv_transaction_commit, handle)
 
     def partition(self, name, memory=None, processors=1, level=None,
-                  interrupts=False):
+                  interrupts=False, stock=False):
         """level: ULV_CPU_*, what it sees of the host's processors;
-        interrupts: whether doorbells may interrupt it."""
+        interrupts: whether doorbells may interrupt it; stock: it runs a
+        kernel, and no guest of the SDK."""
         number = lib.ulv_transaction_partition(
             self._handle, name.encode(), C.ULV_PARTITION_GUEST)
         made = Partition(self.host, number, name)
@@ -160,6 +169,8 @@ class Transaction:
             lib.ulv_transaction_processor_level(self._handle, number, level)
         if interrupts:
             lib.ulv_transaction_interrupts(self._handle, number)
+        if stock:
+            lib.ulv_transaction_stock(self._handle, number)
         if memory is not None:
             self.memory(made, memory)
         if processors:

@@ -3,6 +3,7 @@
 a saved one was. With --save a signal to end (Ctrl-C, SIGTERM) saves it first.
 
     ultravisor run guest.elf --disk disk.img --save guest.saved
+    ultravisor run vmlinuz --initrd initrd --cmdline console=ttyS0
     ultravisor saved guest.saved
     ultravisor restore guest.saved --disk disk.img --save guest.saved
 """
@@ -20,7 +21,8 @@ from . import saved
 def parse(command, arguments):
     parser = argparse.ArgumentParser(prog=f"ultravisor {command}")
     parser.add_argument("file", help="a saved guest" if command == "restore"
-                        else "an image of the SDK")
+                        else "an image of the SDK; with --initrd or "
+                        "--cmdline a stock kernel")
     parser.add_argument("--disk", help="a file for its first disk")
     parser.add_argument("--save", metavar="FILE",
                         help="save it there when it is asked to end")
@@ -29,7 +31,10 @@ def parse(command, arguments):
     parser.add_argument("--processes", action="store_true",
                         help="each role in a process of its own")
     if command == "run":
-        parser.add_argument("--memory", default="64M")
+        parser.add_argument("--initrd", help="for a stock kernel")
+        parser.add_argument("--cmdline", help="for a stock kernel")
+        parser.add_argument("--memory", help="default: 64M, of a stock kernel "
+                            "512M")
         parser.add_argument("--processors", type=int, default=1)
         parser.add_argument("--gdb", metavar="PATH", help="wait there for gdb "
                             "(target remote PATH) before the first instruction")
@@ -73,9 +78,10 @@ def attend(host, guest, options):
     return min(end.code, 255) if stopped else 1
 
 
-def make(host, name, memory, processors, options, console=True):
+def make(host, name, memory, processors, options, console=True, stock=False):
     with host.transaction() as t:
-        guest = t.partition(name, memory=memory, processors=processors)
+        guest = t.partition(name, memory=memory, processors=processors,
+                            stock=stock)
         if console:
             t.console(guest)
         if options.disk is not None:
@@ -96,13 +102,15 @@ def with_host(options, memory, work):
 
 def run(arguments):
     options = parse("run", arguments)
+    stock = options.initrd is not None or options.cmdline is not None
+    memory = options.memory or ("512M" if stock else "64M")
 
     def work(host):
-        guest = make(host, "guest", options.memory, options.processors,
-                     options)
+        guest = make(host, "guest", memory, options.processors, options,
+                     stock=stock)
         if options.gdb is not None:
             guest.debug(options.gdb, hold=True)
-        guest.start(options.file)
+        guest.start(options.file, options.initrd, options.cmdline)
         return attend(host, guest, options)
     return with_host(options, 0, work)
 
