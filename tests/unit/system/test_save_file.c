@@ -77,13 +77,24 @@ save_monitor(uint8_t *to)
                                      .processor_count = 1,
                                      .time = 77 };
     struct ulv_save_processor p = { .flags = ULV_SAVE_ON };
+    const struct ulv_machine_cfg cfg = { .size = sizeof(cfg),
+                                         .vcpu_count = 1,
+                                         .host = ulv_posix_host() };
+    uint8_t *machine = calloc(1, mock->machine_bytes);
     uint8_t *vcpu = calloc(1, mock->vcpu_bytes);
     uint8_t state[256];
     size_t bytes = 0;
 
+    assert_int_equal(mock->machine_init(machine, &cfg, NULL), ULV_OK);
+    assert_int_equal(mock->vcpu_init(vcpu, machine, 0, (ulv_gpa){ 0x400000 },
+                                     (ulv_gpa){ 0x500000 }, 0, NULL),
+                     ULV_OK);
     assert_int_equal(mock->vcpu_save(vcpu, state, sizeof(state), &bytes, NULL),
                      ULV_OK);
+    mock->vcpu_fini(vcpu);
+    mock->machine_fini(machine);
     free(vcpu);
+    free(machine);
     p.state_bytes = bytes;
     memcpy(to, &head, sizeof(head));
     memcpy(to + sizeof(head), &p, sizeof(p));
