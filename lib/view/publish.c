@@ -230,14 +230,12 @@ prepare_section(struct ulv_view_publisher *publisher,
         some = ULV_MIN(section->record_count - done, a_page);
         if (next->entry_count == ULV_VIEW_ENTRIES_MAX)
             return false;
-        *entry = (struct ulv_view_entry){
-            .generation = publisher->generation + 1,
-            .kind = section->kind,
-            .first = done,
-            .count = some,
-            .record_bytes = section->record_bytes,
-            .page = next->directory,
-        };
+        entry->generation = publisher->generation + 1;
+        entry->kind = section->kind;
+        entry->first = done;
+        entry->count = some;
+        entry->record_bytes = section->record_bytes;
+        entry->page = next->directory;
         if (!is_small &&
             !prepare_page(publisher, entry, records_of(section, entry)))
             return false;

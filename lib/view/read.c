@@ -47,14 +47,17 @@ copy_racing(void *to, const uint64_t *from, size_t bytes)
 #endif
 }
 
-/* Copy words out of a page; false: it is not the page of that generation. */
-static inline __attribute__((always_inline)) bool
-copy_words(const uint64_t *page, uint64_t generation, uint64_t offset,
-           void *to, size_t bytes)
+/* Whether a page is that of a generation: before copying out of it, ... */
+static bool
+begin_copy(const uint64_t *page, uint64_t generation)
 {
-    if (__atomic_load_n(&page[0], __ATOMIC_ACQUIRE) != generation) /* V1 */
-        return false;
-    copy_racing(to, page + offset / 8, bytes);
+    return __atomic_load_n(&page[0], __ATOMIC_ACQUIRE) == generation; /* V1 */
+}
+
+/* ... and after. */
+static bool
+end_copy(const uint64_t *page, uint64_t generation)
+{
     __atomic_thread_fence(__ATOMIC_ACQUIRE); /* V2 */
     return load(&page[0]) == generation;
 }
@@ -126,29 +129,30 @@ find_entry(struct ulv_view_reader *reader, uint32_t kind, uint32_t idx)
     const uint64_t at = reader->root & 0xffff;
     const uint64_t generation = generation_of(reader->root);
     const uint64_t *page = page_at(reader, at);
+    const uint64_t *from = page + sizeof(struct ulv_view_page) / 8;
     struct ulv_view_entry *entry = &reader->entry;
-    struct ulv_view_page head;
-    uint64_t offset = sizeof(head);
+    uint64_t count;
 
     reader->entry_root = 0;
     if (at == 0 || at >= reader->bytes / ULV_VIEW_PAGE_BYTES)
         return ULV_E_FORMAT;
-    if (!copy_words(page, generation, 0, &head, sizeof(head)))
+    if (!begin_copy(page, generation))
         return lapped(reader);
-    if (head.entry_count > ULV_VIEW_ENTRIES_MAX)
-        return ULV_E_FORMAT;
-    for (uint32_t i = 0; i < head.entry_count; i++) {
-        if (!copy_words(page, generation, offset, entry, sizeof(*entry)))
-            return lapped(reader);
-        if (covers(entry, kind, idx)) {
-            if (!entry_can_be(reader, entry))
-                return ULV_E_FORMAT;
-            reader->entry_root = reader->root;
-            return ULV_OK;
-        }
-        offset += sizeof(*entry);
+    count = ULV_MIN(load(&page[1]) & UINT32_MAX, ULV_VIEW_ENTRIES_MAX);
+    for (; count > 0; count--) {
+        copy_racing(entry, from, sizeof(*entry));
+        if (covers(entry, kind, idx))
+            break;
+        from += sizeof(*entry) / 8;
     }
-    return ULV_E_NOT_FOUND;
+    if (!end_copy(page, generation))
+        return lapped(reader);
+    if (count == 0)
+        return ULV_E_NOT_FOUND;
+    if (!entry_can_be(reader, entry))
+        return ULV_E_FORMAT;
+    reader->entry_root = reader->root;
+    return ULV_OK;
 }
 
 ulv_status
@@ -157,7 +161,7 @@ ulv_view_read(struct ulv_view_reader *reader, uint32_t kind, uint32_t idx,
 {
     const struct ulv_view_entry *entry = &reader->entry;
     ulv_status status = ULV_OK;
-    uint64_t offset;
+    const uint64_t *page, *from;
 
     if (reader->entry_root != reader->root || !covers(entry, kind, idx))
         status = find_entry(reader, kind, idx);
@@ -165,11 +169,12 @@ ulv_view_read(struct ulv_view_reader *reader, uint32_t kind, uint32_t idx,
         return status;
     if (entry->record_bytes != bytes)
         return ULV_E_FORMAT;
-    offset = entry->offset + (uint64_t)(idx - entry->first) * bytes;
-    if (!copy_words(page_at(reader, entry->page), entry->generation, offset,
-                    ret, bytes))
+    page = page_at(reader, entry->page);
+    if (!begin_copy(page, entry->generation))
         return lapped(reader);
-    return ULV_OK;
+    from = page + entry->offset / 8 + (idx - entry->first) * bytes / 8;
+    copy_racing(ret, from, bytes);
+    return end_copy(page, entry->generation) ? ULV_OK : lapped(reader);
 }
 
 ulv_status
