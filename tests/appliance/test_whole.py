@@ -43,7 +43,7 @@ def symbols(path):
     listing = subprocess.run(["nm", path], capture_output=True, text=True,
                              check=True).stdout
     at = {name: int(address, 16) for address, _, name in
-          (line.split() for line in listing.splitlines())}
+          re.findall(r"^(\w+) (\w) (\w+)$", listing, re.M)}
     return {name: (address, at[name + "_end"] - address)
             for name, address in at.items() if name + "_end" in at
             and name.startswith("embedded_")}
