@@ -10,29 +10,15 @@ import struct
 
 PAGE = 4096
 MAGIC = int.from_bytes(b"ULV_IEW1", "little")
-DIRECTORY, PARTITION, MEMORY = 1, 2, 3
+PARTITION, MEMORY = 2, 3
 RECORDS = {
-    DIRECTORY: struct.Struct("<IIIxxxxQ"),     # kind, idx, page, generation
     PARTITION: struct.Struct("<QIIQQQQ32s"),
     MEMORY: struct.Struct("<QQQQII"),
 }
-
-
-def table_of_crc():
-    for byte in range(256):
-        for _ in range(8):
-            byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)
-        yield byte
-
-
-TABLE = tuple(table_of_crc())
-
-
-def crc32c(data):
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = crc >> 8 ^ TABLE[(crc ^ byte) & 255]
-    return crc ^ 0xFFFFFFFF
+# generation, kind, first, count, record_bytes, page, offset
+ENTRY = struct.Struct("<Q6I")
+HEAD = 16  # bytes of a page before its entries or records
+ENTRIES_MAX = 63
 
 
 class Lapped(Exception):
@@ -56,13 +42,13 @@ class View:
         if word == 0:
             return None
         magic, version, part = struct.unpack_from("<QII", self.memory)
-        if magic != MAGIC or version != 1 or part > 1:
+        if magic != MAGIC or version != 2 or part > 1:
             raise Damaged("the root page is of no view")
         self.part = part
         return word >> 16, word & 0xFFFF
 
-    def page(self, number, generation, kind, idx):
-        """The records of a page."""
+    def copy(self, number, generation):
+        """A page that was written for that generation."""
         if not 0 < number < self.pages or generation == 0:
             raise Damaged(f"page {number} of generation {generation}")
         first = number * PAGE
@@ -71,15 +57,24 @@ class View:
         copy = self.memory[first:first + PAGE].tobytes()
         if self.words[first // 8] != generation:
             raise Lapped
-        found, its, count, size, crc = struct.unpack_from("<5I", copy, 8)
+        return copy
+
+    def entries(self, number, generation):
+        """What a directory lists."""
+        copy = self.copy(number, generation)
+        count, = struct.unpack_from("<I", copy, 8)
+        if count > ENTRIES_MAX:
+            raise Damaged(f"{count} entries in page {number}")
+        return list(ENTRY.iter_unpack(copy[HEAD:HEAD + count * ENTRY.size]))
+
+    def records(self, page, written, kind, count, size, offset):
+        """A run of records of one kind."""
         record = RECORDS[kind]
-        if (found, its, size) != (kind, idx, record.size) or \
-                count > (PAGE - 32) // size:
-            raise Damaged(f"page {number}: {found} {its} {count} {size}")
-        data = copy[32:32 + count * size]
-        if crc32c(data) != crc:
-            raise Damaged(f"page {number}: its checksum")
-        return list(record.iter_unpack(data))
+        if size != record.size or count == 0 or offset % 8 or \
+                offset < HEAD or offset + count * size > PAGE:
+            raise Damaged(f"kind {kind}: {count} of {size} at {offset}")
+        copy = self.copy(page, written)
+        return list(record.iter_unpack(copy[offset:offset + count * size]))
 
     def picture(self):
         """The newest generation, and its records by kind; None: there is none
@@ -89,10 +84,12 @@ class View:
             return None
         generation, directory = root
         found = {}
-        for kind, idx, page, written in sorted(
-                self.page(directory, generation, DIRECTORY, 0)):
-            if written > generation:
-                raise Damaged("a page of a generation that is to come")
-            found.setdefault(kind, []).extend(
-                self.page(page, written, kind, idx))
+        for written, kind, first, count, size, page, offset in \
+                self.entries(directory, generation):
+            have = found.setdefault(kind, [])
+            if written > generation or first != len(have):
+                raise Damaged(f"kind {kind} from {first} on, of generation "
+                              f"{written}")
+            have.extend(self.records(page, written, kind, count, size,
+                                     offset))
         return generation, found
