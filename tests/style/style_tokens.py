@@ -22,8 +22,8 @@ BLOCKS = 4  # the function's own, and three in it
 # Dispatchers that are one long switch.
 LONG_FUNCTIONS = set()
 
-# The core of a monitor: what acts while a guest runs, and the table that it and
-# the keeper believe. doc/architecture.md
+# The core of a monitor: what acts while any guest runs, and the table that it
+# and the keeper believe. doc/architecture.md
 CORE = tuple(f"lib/monitor/{name}.c" for name in (
     "follow", "frame_table", "run", "schedule", "system_call"))
 CORE_LINES = 1500
