@@ -491,6 +491,8 @@ static const struct spoil rows[] = {
       "ULV_E_EXISTS", "kvm", forgets_unmap },
     { "forgets unmap", "regions in thousands of places", "unmap twice", "kvm",
       forgets_unmap },
+    { "forgets the offset", "regions side by side", "the guest reads", ON_CODE,
+      forgets_the_offset },
     { "says it can remap", "remapping is refused where it cannot be", "map: ",
       "process", says_it_can_remap },
 };
