@@ -283,6 +283,86 @@ ULV_API ulv_id ulv_transaction_connect(ulv_transaction *t, ulv_id client,
 ULV_API void ulv_transaction_revoke(ulv_transaction *t, ulv_id channel);
 
 /**
+ * Create a zone: it holds guests' partitions, and may limit what they have
+ * together.
+ *
+ * @param t     a transaction
+ * @param name  1 .. ULV_NAME_MAX bytes, unique among zones
+ *
+ * Returns its id, real at once; 0 when the transaction has failed already.
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API ulv_id ulv_transaction_zone(ulv_transaction *t, const char *name);
+
+/**
+ * Destroy a zone that no partition is in.
+ *
+ * @param t     a transaction
+ * @param zone  its id
+ *
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API void ulv_transaction_zone_destroy(ulv_transaction *t, ulv_id zone);
+
+/**
+ * Put a guest's partition into a zone, out of the one it was in.
+ *
+ * @param t          a transaction
+ * @param partition  a guest partition
+ * @param zone       its id, or 0: no zone
+ *
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API void ulv_transaction_zone_set(ulv_transaction *t, ulv_id partition,
+                                      ulv_id zone);
+
+/**
+ * Limit what a partition, or a zone's partitions together, may have. What is
+ * beyond it is refused with ULV_E_QUOTA; so is a limit below what there is.
+ *
+ * @param t         a transaction
+ * @param object    a guest partition, or a zone
+ * @param resource  ULV_QUOTA_*
+ * @param limit     [bytes, or how many], or ULV_UNLIMITED
+ *
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API void ulv_transaction_quota(ulv_transaction *t, ulv_id object,
+                                   uint32_t resource, uint64_t limit);
+
+/**
+ * Put a label on an object: a partition, a zone, a processor, a memory, a
+ * device or a channel. It goes with the object.
+ *
+ * @param t       a transaction
+ * @param object  its id
+ * @param key     1 .. 15 printable bytes without spaces; one there is changed
+ * @param value   1 .. 47 printable bytes, or empty: take the label off
+ *
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API void ulv_transaction_label(ulv_transaction *t, ulv_id object,
+                                   const char *key, const char *value);
+
+/**
+ * Say which part of the policy is a partition's or a zone's own, by name.
+ *
+ * @param t       a transaction
+ * @param object  a partition, or a zone
+ * @param name    1 .. ULV_NAME_MAX bytes, or empty: none
+ *
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API void ulv_transaction_policy(ulv_transaction *t, ulv_id object,
+                                    const char *name);
+
+/**
  * Only say what would happen: everything is checked, nothing is changed.
  *
  * @param t  a transaction
@@ -301,6 +381,7 @@ ULV_API void ulv_transaction_dry_run(ulv_transaction *t);
  *
  * Errors:  the first error of the calls above
  *          ULV_E_POLICY    the command partition refuses it
+ *          ULV_E_QUOTA     a quota of a partition or a zone would be exceeded
  *          ULV_E_NO_MEMORY, ULV_E_EXISTS, ULV_E_NOT_FOUND, ULV_E_CONFLICT,
  *          ULV_E_ARG, ULV_E_LIMIT  the ultravisor refuses it
  *          ULV_E_STATE, ULV_E_BUSY  a partition runs that must not, a device is

@@ -113,6 +113,110 @@ check_extents(const struct ulv_database *db, const struct partition *p,
     return ULV_OK;
 }
 
+/* Counted anew by what there is; no more than may be. */
+static ulv_status
+check_quota(const struct record *r, const struct quota *quota,
+            const uint64_t there[ULV_QUOTA_COUNT], struct ulv_diag *diag)
+{
+    for (uint32_t i = 0; i < ULV_QUOTA_COUNT; i++) {
+        if (quota->used[i] != there[i])
+            return wrong(diag, r, quota->used[i], there[i],
+                         "what counts for a quota");
+        if (there[i] > quota->limit[i])
+            return wrong(diag, r, there[i], quota->limit[i],
+                         "more than its quota");
+    }
+    return ULV_OK;
+}
+
+/* With what is on its way to it. */
+static ulv_status
+check_guest_quota(const struct ulv_database *db, const struct partition *p,
+                  struct ulv_diag *diag)
+{
+    uint64_t there[ULV_QUOTA_COUNT] = {
+        [ULV_QUOTA_MEMORY] = p->ram_bytes,
+        [ULV_QUOTA_PROCESSORS] = p->processor_count,
+        [ULV_QUOTA_CHANNELS] = p->channel_count,
+        [ULV_QUOTA_PARTITIONS] = 1,
+    };
+
+    for (const struct share *s = p->shares; s != NULL; s = s->next)
+        there[ULV_QUOTA_QUANTA] +=
+            ulv_db_quanta_of(s->mode, ulv_db_count(s->quanta));
+    for (const struct record *r = db->first[ULV_QUERY_EXTENTS]; r != NULL;
+         r = r->after) {
+        const struct extent *e = (const void *)r;
+
+        if (e->heir == p->r.id)
+            there[ULV_QUOTA_MEMORY] += e->bytes;
+    }
+    return check_quota(&p->r, &p->quota, there, diag);
+}
+
+static ulv_status
+check_zone(const struct ulv_database *db, const struct zone *zone,
+           struct ulv_diag *diag)
+{
+    uint64_t there[ULV_QUOTA_COUNT] = { 0 };
+
+    for (struct record *r = db->first[ULV_QUERY_PARTITIONS]; r != NULL;
+         r = r->after) {
+        const struct partition *p = (const void *)r;
+
+        for (uint32_t i = 0; p->zone == zone && i < ULV_QUOTA_COUNT; i++)
+            there[i] += p->quota.used[i];
+    }
+    return check_quota(&zone->r, &zone->quota, there, diag);
+}
+
+/* Those of an object name it, each with a key of its own, and are records. */
+static ulv_status
+check_labels(const struct ulv_database *db, const struct record *object,
+             uint32_t *count, struct ulv_diag *diag)
+{
+    uint32_t some = 0;
+
+    for (const struct label *a = object->labels; a != NULL; a = a->next) {
+        if (a->object != object ||
+            ulv_db_find(db, a->r.id, ULV_QUERY_LABELS) != &a->r ||
+            !ulv_db_can_be_labelled(object->kind) ||
+            !ulv_db_key_is_good(a->key) || a->value[0] == '\0' ||
+            !ulv_db_value_is_good(a->value))
+            return wrong(diag, &a->r, a->object->id, object->id,
+                         "object of a label");
+        for (const struct label *b = a->next; b != NULL; b = b->next) {
+            if (ulv_string_equal(a->key, b->key, sizeof(a->key)))
+                return wrong(diag, &b->r, a->r.id, 0, "key of a label");
+        }
+        some++;
+    }
+    *count += some;
+    return some <= ULV_LABELS_MAX
+               ? ULV_OK
+               : wrong(diag, object, some, ULV_LABELS_MAX, "labels");
+}
+
+static ulv_status
+check_all_labels(const struct ulv_database *db, struct ulv_diag *diag)
+{
+    uint32_t listed = 0, count = 0;
+    ulv_status status = ULV_OK;
+
+    for (uint32_t kind = 0; kind < KIND_COUNT; kind++) {
+        for (const struct record *r = db->first[kind];
+             r != NULL && status == ULV_OK; r = r->after) {
+            listed += kind == ULV_QUERY_LABELS ? 1 : 0;
+            status = check_labels(db, r, &count, diag);
+        }
+    }
+    if (status == ULV_OK && count != listed)
+        return ulv_fail(diag, ULV_E_INTERNAL, 0, count, listed,
+                        "%u labels of objects, %u in all", (uint64_t)count,
+                        (uint64_t)listed);
+    return status;
+}
+
 static ulv_status
 check_partition(const struct ulv_database *db, const struct partition *p,
                 struct ulv_diag *diag)
@@ -144,6 +248,13 @@ check_partition(const struct ulv_database *db, const struct partition *p,
     if (shares != p->processor_count)
         return wrong(diag, &p->r, shares, p->processor_count,
                      "number of its processors");
+    if (p->kind == ULV_PARTITION_GUEST &&
+        check_guest_quota(db, p, diag) != ULV_OK)
+        return ULV_E_INTERNAL;
+    if (p->zone != NULL &&
+        (p->kind != ULV_PARTITION_GUEST ||
+         ulv_db_find(db, p->zone->r.id, ULV_QUERY_ZONES) != &p->zone->r))
+        return wrong(diag, &p->r, 0, 0, "its zone");
     return check_extents(db, p, diag);
 }
 
@@ -223,5 +334,8 @@ ulv_database_check(const struct ulv_database *db, struct ulv_diag *diag)
     for (r = db->first[ULV_QUERY_PROCESSORS]; r != NULL && status == ULV_OK;
          r = r->after)
         status = check_processor(db, (const void *)r, diag);
-    return status;
+    for (r = db->first[ULV_QUERY_ZONES]; r != NULL && status == ULV_OK;
+         r = r->after)
+        status = check_zone(db, (const void *)r, diag);
+    return status == ULV_OK ? check_all_labels(db, diag) : status;
 }

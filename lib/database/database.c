@@ -68,6 +68,7 @@ make_idle(struct ulv_database *db)
     db->idle->state = ULV_STATE_RUNNING;
     db->idle->extents_end = &db->idle->extents;
     db->idle->top = ULV_GUEST_RAM_BASE;
+    ulv_db_quota_init(&db->idle->quota);
     ulv_string_copy(db->idle->name, sizeof(db->idle->name), "idle");
     (void)ulv_index_add(db, &db->names, &db->idle->by_name,
                         ulv_db_hash_name(db->idle->name));
@@ -131,6 +132,8 @@ free_plan(const struct ulv_host *host, struct ulv_plan *plan)
                plan->effect_capacity * sizeof(*plan->effects));
     host->free(host->self, plan->touched,
                plan->touched_capacity * sizeof(*plan->touched));
+    host->free(host->self, plan->changes,
+               plan->change_capacity * sizeof(*plan->changes));
     if (plan->chunks != NULL)
         host->free(host->self, plan->chunks,
                    sizeof(*plan->chunks) + plan->chunks->bytes);
@@ -199,7 +202,9 @@ write_partition(const struct record *r, void *ret)
     out->processor_count = p->processor_count;
     out->channel_count = p->channel_count;
     out->capabilities = p->capabilities;
+    out->zone = p->zone == NULL ? 0 : p->zone->r.id;
     memcpy(out->name, p->name, sizeof(out->name));
+    memcpy(out->policy, p->policy, sizeof(out->policy));
 }
 
 static void
@@ -288,6 +293,44 @@ write_extent(const struct record *r, void *ret)
     out->heir = e->heir;
 }
 
+static void
+write_zone(const struct record *r, void *ret)
+{
+    const struct zone *zone = (const void *)r;
+    struct ulv_zone_record *out = ret;
+
+    out->id = r->id;
+    out->version = r->version;
+    memcpy(out->limit, zone->quota.limit, sizeof(out->limit));
+    memcpy(out->used, zone->quota.used, sizeof(out->used));
+    memcpy(out->name, zone->name, sizeof(out->name));
+    memcpy(out->policy, zone->policy, sizeof(out->policy));
+}
+
+static void
+write_label(const struct record *r, void *ret)
+{
+    const struct label *label = (const void *)r;
+    struct ulv_label_record *out = ret;
+
+    out->id = r->id;
+    out->version = r->version;
+    out->object = label->object->id;
+    memcpy(out->key, label->key, sizeof(out->key));
+    memcpy(out->value, label->value, sizeof(out->value));
+}
+
+static void
+write_quota(const struct record *r, void *ret)
+{
+    const struct partition *p = (const void *)r;
+    struct ulv_quota_record *out = ret;
+
+    out->id = r->id;
+    memcpy(out->limit, p->quota.limit, sizeof(out->limit));
+    memcpy(out->used, p->quota.used, sizeof(out->used));
+}
+
 /* What its virtual processors have together; idle: what nobody has. */
 static void
 count_quanta(const struct ulv_database *db, const struct partition *p,
@@ -345,7 +388,19 @@ static const struct {
                                write_processor },
     [ULV_QUERY_MEMORY] = { sizeof(struct ulv_memory_record), write_pool },
     [ULV_QUERY_EXTENTS] = { sizeof(struct ulv_extent_record), write_extent },
+    [ULV_QUERY_ZONES] = { sizeof(struct ulv_zone_record), write_zone },
+    [ULV_QUERY_LABELS] = { sizeof(struct ulv_label_record), write_label },
+    [ULV_QUERY_QUOTAS] = { sizeof(struct ulv_quota_record), write_quota },
 };
+
+/* Of the records that such a query is about. */
+static uint32_t
+list_of(uint32_t kind)
+{
+    return kind == ULV_QUERY_USAGE || kind == ULV_QUERY_QUOTAS
+               ? ULV_QUERY_PARTITIONS
+               : kind;
+}
 
 static void
 query_log(const struct ulv_database *db, uint64_t after, void *buf,
@@ -402,8 +457,7 @@ ulv_database_query(const struct ulv_database *db, uint32_t kind,
         query_log(db, after, buf, room, ret_count, ret_more);
         return ULV_OK;
     }
-    for (struct record *r = first_after(db, usage ? ULV_QUERY_PARTITIONS : kind,
-                                        after);
+    for (struct record *r = first_after(db, list_of(kind), after);
          r != NULL; r = r->after) {
         if (*ret_count == room) {
             *ret_more = true;
@@ -428,7 +482,8 @@ ulv_database_find(const struct ulv_database *db, uint32_t kind, ulv_id id,
 
     if (kind == 0 || kind >= ULV_COUNT_OF(query_kind))
         return ULV_E_ARG;
-    r = ulv_db_find(db, id, kind);
+    r = query_kind[kind].write == NULL ? NULL
+                                       : ulv_db_find(db, id, list_of(kind));
     if (r == NULL)
         return ULV_E_NOT_FOUND;
     memset(ret, 0, query_kind[kind].bytes);

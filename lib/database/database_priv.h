@@ -28,8 +28,27 @@ struct record {
     uint64_t version; /* revision of the last change */
     uint32_t kind;    /* ULV_QUERY_* of it */
     uint32_t bytes;   /* of the whole object */
+    struct label *labels;
 };
-#define KIND_COUNT  8u
+#define KIND_COUNT 12u
+
+struct label {
+    struct record r;
+    struct label *next; /* of the object */
+    struct record *object;
+    char key[16], value[48];
+};
+
+/* What there may be of each ULV_QUOTA_*, and what there is. */
+struct quota {
+    uint64_t limit[ULV_QUOTA_COUNT], used[ULV_QUOTA_COUNT];
+};
+
+struct zone {
+    struct record r;
+    struct quota quota;
+    char name[32], policy[32];
+};
 
 struct extent {
     struct record r;
@@ -65,8 +84,10 @@ struct partition {
     bool ran; /* once at least */
     uint32_t restarts, restarted; /* allowed, and used up in this window */
     uint64_t restart_since;       /* [ns] when it began */
+    struct zone *zone;            /* or NULL; guests only */
+    struct quota quota;           /* guests only */
     struct link by_name;
-    char name[32];
+    char name[32], policy[32];
 };
 
 struct channel {
@@ -123,6 +144,12 @@ struct range { /* to settle at the end */
     uint64_t address, bytes;
 };
 
+/* A record that no effect tells of: for the journal. */
+struct change {
+    ulv_id id;
+    uint32_t kind;
+};
+
 struct ulv_plan {
     struct ulv_database *db;
     struct undo *undo;
@@ -133,6 +160,8 @@ struct ulv_plan {
     uint32_t effect_count, effect_capacity;
     ulv_id *touched;
     uint32_t touched_count, touched_capacity;
+    struct change *changes;
+    uint32_t change_count, change_capacity;
     struct ulv_log_record log;
 };
 
@@ -160,9 +189,11 @@ struct ulv_database {
     uint64_t used_gone; /* by partitions that are destroyed */
 };
 
-/* records.c: all but find_record go through the plan's undo log */
+/* records.c: all but these two go through the plan's undo log */
 struct record *ulv_db_find(const struct ulv_database *db, ulv_id id,
                            uint32_t kind);
+/* Of whatever kind. */
+struct record *ulv_db_find_any(const struct ulv_database *db, ulv_id id);
 bool ulv_db_touch(struct ulv_database *db, void *p, size_t bytes);
 #define TOUCH(db, object) ulv_db_touch((db), (object), sizeof(*(object)))
 void *ulv_db_allocate(struct ulv_database *db, size_t bytes);
@@ -184,6 +215,7 @@ ulv_status ulv_db_fresh_id(struct ulv_database *db, ulv_id *ret);
 ulv_status ulv_db_own_ids(struct ulv_database *db, struct ulv_diag *diag);
 struct ulv_effect *ulv_db_effect(struct ulv_database *db, uint32_t kind);
 bool ulv_db_touched(struct ulv_database *db, struct partition *p);
+bool ulv_db_changed(struct ulv_database *db, ulv_id id, uint32_t kind);
 struct partition *ulv_db_find_name(const struct ulv_database *db,
                                    const char name[32]);
 uint64_t ulv_db_hash_name(const char name[32]);
@@ -219,6 +251,51 @@ ulv_db_runs(const struct partition *p)
 {
     return p->state == ULV_STATE_STARTING || p->state == ULV_STATE_RUNNING;
 }
+
+/* quotas.c */
+/* Whether so much more may be had, and that it is: undone by discharge, or if
+ * the plan is. Errors: QUOTA, NO_MEMORY. */
+ulv_status ulv_db_charge(struct ulv_database *db, struct partition *p,
+                         uint32_t resource, uint64_t more,
+                         struct ulv_diag *diag);
+bool ulv_db_discharge(struct ulv_database *db, struct partition *p,
+                      uint32_t resource, uint64_t less);
+void ulv_db_quota_init(struct quota *quota);
+ulv_status ulv_db_create_zone(struct ulv_database *db,
+                              const struct ulv_op_create_zone *op,
+                              struct ulv_diag *diag);
+ulv_status ulv_db_destroy_zone(struct ulv_database *db,
+                               const struct ulv_op_destroy_zone *op,
+                               struct ulv_diag *diag);
+ulv_status ulv_db_set_zone(struct ulv_database *db,
+                           const struct ulv_op_set_zone *op,
+                           struct ulv_diag *diag);
+ulv_status ulv_db_set_quota(struct ulv_database *db,
+                            const struct ulv_op_set_quota *op,
+                            struct ulv_diag *diag);
+/* Out of its zone. */
+bool ulv_db_leave_zone(struct ulv_database *db, struct partition *p);
+/* Quanta that a virtual processor counts as. */
+static inline uint64_t
+ulv_db_quanta_of(uint32_t mode, uint32_t quanta)
+{
+    return mode == ULV_PROCESSOR_DEDICATED ? ULV_QUANTA : quanta;
+}
+
+/* labels.c */
+ulv_status ulv_db_set_label(struct ulv_database *db,
+                            const struct ulv_op_set_label *op,
+                            struct ulv_diag *diag);
+ulv_status ulv_db_set_policy(struct ulv_database *db,
+                             const struct ulv_op_set_policy *op,
+                             struct ulv_diag *diag);
+/* All that an object has. */
+ulv_status ulv_db_labels_drop(struct ulv_database *db, struct record *object);
+/* Whether these may be a label's. */
+bool ulv_db_key_is_good(const char key[16]);
+bool ulv_db_value_is_good(const char value[48]);
+/* Whether an object of that kind can have one. */
+bool ulv_db_can_be_labelled(uint32_t kind);
 
 /* memory.c, operations.c, processors.c */
 ulv_status ulv_db_apply(struct ulv_database *db, const struct ulv_operation *o,

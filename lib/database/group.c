@@ -51,7 +51,7 @@ ulv_database_hold(struct ulv_database *db, struct ulv_plan *plan)
     plan->undo = plan->dead = NULL;
     plan->ranges = NULL;
     plan->chunks = NULL;
-    plan->effect_count = plan->touched_count = 0;
+    plan->effect_count = plan->touched_count = plan->change_count = 0;
     db->plan = NULL;
     return ULV_OK;
 }

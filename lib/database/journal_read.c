@@ -262,6 +262,8 @@ static const struct {
     [ULV_JOURNAL_DEVICE] = { sizeof(struct ulv_journal_device), 0 },
     [ULV_JOURNAL_EXTENT] = { sizeof(struct ulv_journal_extent), 0 },
     [ULV_JOURNAL_CHANNEL] = { sizeof(struct ulv_journal_channel), 0 },
+    [ULV_JOURNAL_ZONE] = { sizeof(struct ulv_journal_zone), 0 },
+    [ULV_JOURNAL_LABEL] = { sizeof(struct ulv_journal_label), 0 },
 };
 
 static bool

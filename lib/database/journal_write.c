@@ -69,7 +69,10 @@ put_partition(struct ulv_journal *j, struct frame_buffer *f,
     out->ran = p->ran;
     out->restarts = p->restarts;
     out->share_count = p->processor_count;
+    out->zone = p->zone == NULL ? 0 : p->zone->r.id;
+    memcpy(out->limit, p->quota.limit, sizeof(out->limit));
     memcpy(out->name, p->name, sizeof(out->name));
+    memcpy(out->policy, p->policy, sizeof(out->policy));
     share = (void *)(out + 1);
     for (const struct share *s = p->shares; s != NULL; s = s->next, share++) {
         share->processor = s->processor->r.id;
@@ -180,6 +183,39 @@ put_channel(struct ulv_journal *j, struct frame_buffer *f,
     memcpy(out->instance, c->instance, 16);
 }
 
+static void
+put_zone(struct ulv_journal *j, struct frame_buffer *f, const struct record *r)
+{
+    const struct zone *zone = (const void *)r;
+    struct ulv_journal_zone *out =
+        add_entry(j, f, ULV_JOURNAL_ZONE, sizeof(*out));
+
+    if (out == NULL)
+        return;
+    out->id = r->id;
+    out->version = r->version;
+    memcpy(out->limit, zone->quota.limit, sizeof(out->limit));
+    memcpy(out->name, zone->name, sizeof(out->name));
+    memcpy(out->policy, zone->policy, sizeof(out->policy));
+}
+
+static void
+put_label(struct ulv_journal *j, struct frame_buffer *f,
+          const struct record *r)
+{
+    const struct label *label = (const void *)r;
+    struct ulv_journal_label *out =
+        add_entry(j, f, ULV_JOURNAL_LABEL, sizeof(*out));
+
+    if (out == NULL)
+        return;
+    out->id = r->id;
+    out->version = r->version;
+    out->object = label->object->id;
+    memcpy(out->key, label->key, sizeof(out->key));
+    memcpy(out->value, label->value, sizeof(out->value));
+}
+
 typedef void put(struct ulv_journal *j, struct frame_buffer *f,
                  const struct record *r);
 static put *const put_kind[KIND_COUNT] = {
@@ -189,6 +225,8 @@ static put *const put_kind[KIND_COUNT] = {
     [ULV_QUERY_DEVICES] = put_device,
     [ULV_QUERY_EXTENTS] = put_extent,
     [ULV_QUERY_CHANNELS] = put_channel,
+    [ULV_QUERY_ZONES] = put_zone,
+    [ULV_QUERY_LABELS] = put_label,
 };
 
 /* As it is now; what is not there any more was removed by another effect. */
@@ -288,6 +326,16 @@ put_changed(struct ulv_journal *j, uint32_t kind)
     }
 }
 
+/* As it is now, or that it is gone. */
+static void
+put_change(struct ulv_journal *j, const struct change *change)
+{
+    if (ulv_db_find(j->db, change->id, change->kind) != NULL)
+        put_if_there(j, change->kind, change->id);
+    else
+        put_removal(j, change->id);
+}
+
 static void
 put_leases(struct ulv_journal *j, struct frame_buffer *f, uint32_t *at)
 {
@@ -320,6 +368,8 @@ ulv_journal_encode_plan(struct ulv_journal *j, struct ulv_plan *plan,
     put_changed(j, ULV_QUERY_MEMORY);
     for (uint32_t i = 0; i < plan->effect_count; i++)
         put_effect(j, &plan->effects[i]);
+    for (uint32_t i = 0; i < plan->change_count; i++)
+        put_change(j, &plan->changes[i]);
     if (answer == NULL)
         return;
     out_answer = add_entry(j, &j->frame, ULV_JOURNAL_ANSWER,

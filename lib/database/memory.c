@@ -266,10 +266,11 @@ drop_extent(struct ulv_database *db, struct extent *e)
     struct ulv_effect *effect = ulv_db_effect(db, ULV_EFFECT_EXTENT_REVOKE);
     struct extent **at = link_to(e);
     const struct extent *before = e->before;
-    struct partition *p = e->partition;
+    struct partition *p = e->partition, *heir = find_partition(db, e->heir);
     ulv_status status;
 
     if (effect == NULL || !ulv_db_touched(db, p) ||
+        !ulv_db_discharge(db, p, ULV_QUOTA_MEMORY, e->bytes) ||
         !ulv_db_touch(db, at, sizeof(*at)) ||
         (e->next != NULL && !TOUCH(db, &e->next->before)) ||
         !ulv_index_remove(db, &db->places, &e->by_place))
@@ -285,6 +286,8 @@ drop_extent(struct ulv_database *db, struct extent *e)
     }
     p->extent_count--;
     p->ram_bytes -= e->bytes;
+    if (heir != NULL && !ulv_db_discharge(db, heir, ULV_QUOTA_MEMORY, e->bytes))
+        return ULV_E_NO_MEMORY;
     status = ulv_db_give_back(db, e->frame, e->bytes, p->r.id);
     if (status != ULV_OK)
         return status;
@@ -387,6 +390,9 @@ ulv_db_assign_memory(struct ulv_database *db,
         return ulv_fail(diag, ULV_E_NO_MEMORY, p->r.id, op->bytes, there,
                         "%s: %z asked, %z free on node %u", p->name,
                         op->bytes, there, (uint64_t)op->node);
+    status = ulv_db_charge(db, p, ULV_QUOTA_MEMORY, op->bytes, diag);
+    if (status != ULV_OK)
+        return status;
     status = gather(db, p, op->node, op->bytes);
     if (status == ULV_E_LIMIT)
         return ulv_fail(diag, status, p->r.id, p->extent_count,
@@ -488,6 +494,8 @@ ulv_db_move_memory(struct ulv_database *db,
         status = may_change(p, diag);
     if (status == ULV_OK)
         status = may_change(to, diag);
+    if (status == ULV_OK)
+        status = ulv_db_charge(db, to, ULV_QUOTA_MEMORY, op->bytes, diag);
     if (status != ULV_OK)
         return status;
     for (uint64_t left = op->bytes; left > 0; count++, e = e->next) {
@@ -539,6 +547,11 @@ ulv_db_grant(struct ulv_database *db, const struct ulv_op_grant *op,
     if (status == ULV_E_DENIED)
         return ulv_fail(diag, ULV_E_BUSY, p->r.id, op->frame, 0,
                         "memory at %x is not free", op->frame);
+    if (status != ULV_OK)
+        return ulv_db_no_memory(diag);
+    status = ulv_db_charge(db, p, ULV_QUOTA_MEMORY, op->bytes, diag);
+    if (status == ULV_E_QUOTA)
+        return status;
     if (status == ULV_OK)
         status = add_extent(db, p, pool, op->frame, op->bytes);
     return status == ULV_OK ? ULV_OK : ulv_db_no_memory(diag);

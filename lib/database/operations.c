@@ -76,6 +76,9 @@ create_partition(struct ulv_database *db,
     p->restarts = op->restarts;
     p->extents_end = &p->extents;
     p->top = ulv_db_ram_base(p);
+    ulv_db_quota_init(&p->quota);
+    p->quota.used[ULV_QUOTA_PARTITIONS] =
+        op->kind == ULV_PARTITION_GUEST ? 1 : 0;
     memcpy(p->name, op->name, sizeof(p->name));
     if (op->kind != ULV_PARTITION_GUEST)
         p->state = ULV_STATE_RUNNING;
@@ -105,8 +108,13 @@ take_slot(struct ulv_database *db, struct partition *p, struct channel *c,
 {
     uint32_t slot = 0;
 
+    ulv_status status;
+
     if (!ulv_db_touched(db, p))
         return ulv_db_no_memory(diag);
+    status = ulv_db_charge(db, p, ULV_QUOTA_CHANNELS, 1, diag);
+    if (status != ULV_OK)
+        return status;
     p->channel_count++;
     *ret_slot = 0;
     if (p->kind != ULV_PARTITION_GUEST)
@@ -289,7 +297,10 @@ drop_channel(struct ulv_database *db, struct channel *c)
     ulv_status status;
 
     if (effect == NULL || !ulv_db_touched(db, c->server) ||
-        !ulv_db_touched(db, c->client))
+        !ulv_db_touched(db, c->client) ||
+        !ulv_db_discharge(db, c->server, ULV_QUOTA_CHANNELS, 1) ||
+        !ulv_db_discharge(db, c->client, ULV_QUOTA_CHANNELS, 1) ||
+        ulv_db_labels_drop(db, &c->r) != ULV_OK)
         return ULV_E_NO_MEMORY;
     effect->u.removal.id = c->r.id;
     c->server->channel_count--;
@@ -317,7 +328,8 @@ drop_device(struct ulv_database *db, struct device *d)
     struct ulv_effect *effect = ulv_db_effect(db, ULV_EFFECT_DEVICE_WITHDRAW);
 
     if (effect == NULL || !ulv_db_touched(db, d->serving) ||
-        (d->standby != NULL && !ulv_db_touched(db, d->standby)))
+        (d->standby != NULL && !ulv_db_touched(db, d->standby)) ||
+        ulv_db_labels_drop(db, &d->r) != ULV_OK)
         return ULV_E_NO_MEMORY;
     effect->u.removal.id = d->r.id;
     d->serving->device_count--;
@@ -635,6 +647,8 @@ destroy_partition(struct ulv_database *db,
         return ulv_db_no_memory(diag);
     effect = ulv_db_effect(db, ULV_EFFECT_PARTITION_DESTROY);
     if (effect == NULL || !ulv_index_remove(db, &db->names, &p->by_name) ||
+        !ulv_db_leave_zone(db, p) ||
+        ulv_db_labels_drop(db, &p->r) != ULV_OK ||
         ulv_db_record_remove(db, &p->r) != ULV_OK)
         return ulv_db_no_memory(diag);
     effect->u.removal.id = op->id;
@@ -701,8 +715,20 @@ ulv_db_apply(struct ulv_database *db, const struct ulv_operation *o,
         return ulv_db_grant(db, &o->u.grant, diag);
     case ULV_OP_SET_QUANTA:
         return ulv_db_set_quanta(db, &o->u.set_quanta, diag);
+    case ULV_OP_CREATE_ZONE:
+        return ulv_db_create_zone(db, &o->u.create_zone, diag);
+    case ULV_OP_DESTROY_ZONE:
+        return ulv_db_destroy_zone(db, &o->u.destroy_zone, diag);
+    case ULV_OP_SET_ZONE:
+        return ulv_db_set_zone(db, &o->u.set_zone, diag);
+    case ULV_OP_SET_QUOTA:
+        return ulv_db_set_quota(db, &o->u.set_quota, diag);
+    case ULV_OP_SET_LABEL:
+        return ulv_db_set_label(db, &o->u.set_label, diag);
+    case ULV_OP_SET_POLICY:
+        return ulv_db_set_policy(db, &o->u.set_policy, diag);
     default:
-        return ulv_fail(diag, ULV_E_ARG, 0, o->kind, ULV_OP_SET_QUANTA,
+        return ulv_fail(diag, ULV_E_ARG, 0, o->kind, ULV_OP_SET_POLICY,
                         "unknown operation %u", (uint64_t)o->kind);
     }
 }

@@ -137,6 +137,21 @@ no_quanta(struct ulv_diag *diag, const struct partition *p, ulv_id processor,
                     p->name, (uint64_t)asked, processor, (uint64_t)left);
 }
 
+/* From what it has to so many. */
+static ulv_status
+charge_quanta(struct ulv_database *db, struct partition *p,
+              const struct share *share, uint32_t quanta,
+              struct ulv_diag *diag)
+{
+    const uint32_t has = ulv_db_count(share->quanta);
+
+    if (quanta > has)
+        return ulv_db_charge(db, p, ULV_QUOTA_QUANTA, quanta - has, diag);
+    return ulv_db_discharge(db, p, ULV_QUOTA_QUANTA, has - quanta)
+               ? ULV_OK
+               : ulv_db_no_memory(diag);
+}
+
 ulv_status
 ulv_db_set_quanta(struct ulv_database *db, const struct ulv_op_set_quanta *op,
                   struct ulv_diag *diag)
@@ -144,6 +159,7 @@ ulv_db_set_quanta(struct ulv_database *db, const struct ulv_op_set_quanta *op,
     struct partition *p = find_partition(db, op->partition);
     struct share *share = p == NULL ? NULL : p->shares;
     uint32_t left;
+    ulv_status status;
 
     if (p == NULL)
         return ulv_fail(diag, ULV_E_NOT_FOUND, op->partition, 0, 0,
@@ -162,6 +178,9 @@ ulv_db_set_quanta(struct ulv_database *db, const struct ulv_op_set_quanta *op,
            ulv_db_count(share->quanta);
     if (op->quanta > left)
         return no_quanta(diag, p, share->processor->r.id, op->quanta, left);
+    status = charge_quanta(db, p, share, op->quanta, diag);
+    if (status != ULV_OK)
+        return status;
     if (!TOUCH(db, share) || !TOUCH(db, share->processor) ||
         !ulv_db_touched(db, p) || !give_quanta(db, share, op->quanta))
         return ulv_db_no_memory(diag);
@@ -236,8 +255,16 @@ assign_processor(struct ulv_database *db, struct partition *p,
     struct processor *processor = choose(db, p, op);
     struct share *share;
 
+    ulv_status status;
+
     if (processor == NULL)
         return none_left(db, p, op, diag);
+    status = ulv_db_charge(db, p, ULV_QUOTA_PROCESSORS, 1, diag);
+    if (status == ULV_OK)
+        status = ulv_db_charge(db, p, ULV_QUOTA_QUANTA,
+                               ulv_db_quanta_of(op->mode, op->quanta), diag);
+    if (status != ULV_OK)
+        return status;
     share = ulv_db_allocate(db, sizeof(*share));
     if (share == NULL || !TOUCH(db, processor) || !ulv_db_touched(db, p))
         return ulv_db_no_memory(diag);
@@ -295,6 +322,11 @@ ulv_db_shares_drop(struct ulv_database *db, struct partition *p)
 
     p->shares = NULL;
     p->processor_count = 0;
+    if (!ulv_db_discharge(db, p, ULV_QUOTA_PROCESSORS,
+                          p->quota.used[ULV_QUOTA_PROCESSORS]) ||
+        !ulv_db_discharge(db, p, ULV_QUOTA_QUANTA,
+                          p->quota.used[ULV_QUOTA_QUANTA]))
+        return ULV_E_NO_MEMORY;
     for (; share != NULL; share = share->next) {
         struct processor *processor = share->processor;
 

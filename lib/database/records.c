@@ -9,7 +9,7 @@ hash_id(ulv_id id)
 }
 
 struct record *
-ulv_db_find(const struct ulv_database *db, ulv_id id, uint32_t kind)
+ulv_db_find_any(const struct ulv_database *db, ulv_id id)
 {
     struct link *link = *ulv_index_bucket(&db->ids, hash_id(id));
 
@@ -17,9 +17,17 @@ ulv_db_find(const struct ulv_database *db, ulv_id id, uint32_t kind)
         struct record *r = (struct record *)(void *)link;
 
         if (r->id == id)
-            return r->kind == kind ? r : NULL;
+            return r;
     }
     return NULL;
+}
+
+struct record *
+ulv_db_find(const struct ulv_database *db, ulv_id id, uint32_t kind)
+{
+    struct record *r = ulv_db_find_any(db, id);
+
+    return r != NULL && r->kind == kind ? r : NULL;
 }
 
 uint64_t
@@ -275,6 +283,25 @@ ulv_db_effect(struct ulv_database *db, uint32_t kind)
     memset(effect, 0, sizeof(*effect));
     effect->kind = kind;
     return effect;
+}
+
+bool
+ulv_db_changed(struct ulv_database *db, ulv_id id, uint32_t kind)
+{
+    struct ulv_plan *plan = db->plan;
+
+    if (plan->change_count == plan->change_capacity) {
+        void *array = grow_array(db, plan->changes, plan->change_count,
+                                 &plan->change_capacity,
+                                 sizeof(*plan->changes));
+
+        if (array == NULL)
+            return false;
+        plan->changes = array;
+    }
+    plan->changes[plan->change_count].id = id;
+    plan->changes[plan->change_count++].kind = kind;
+    return true;
 }
 
 /* The partition's record and view change with this plan. */

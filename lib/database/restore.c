@@ -105,9 +105,44 @@ insert(const struct restore *w, ulv_id id, uint64_t version, uint32_t kind,
 static ulv_status
 restore_idle(const struct restore *w, const struct ulv_journal_partition *in)
 {
-    if (in->kind != ULV_PARTITION_IDLE || in->share_count != 0)
+    if (in->kind != ULV_PARTITION_IDLE || in->share_count != 0 ||
+        in->zone != 0)
         return wrong(w, in->id, in->kind, "it is not idle");
     w->db->idle->r.version = in->version;
+    return ULV_OK;
+}
+
+/* To a part of the policy, or to none. */
+static bool
+is_reference(const char name[32])
+{
+    return name[0] == '\0' || ulv_db_check_name(name, 0, NULL) == ULV_OK;
+}
+
+static ulv_status
+restore_zone(struct restore *w, const void *content)
+{
+    const struct ulv_journal_zone *in = content;
+    struct zone *zone;
+    struct record *r;
+    ulv_status status;
+
+    if (ulv_db_check_name(in->name, in->id, NULL) != ULV_OK ||
+        !is_reference(in->policy))
+        return wrong(w, in->id, 0, "the name or policy of a zone");
+    for (r = w->db->first[ULV_QUERY_ZONES]; r != NULL; r = r->after) {
+        zone = (struct zone *)(void *)r;
+        if (ulv_string_equal(zone->name, in->name, sizeof(in->name)))
+            return wrong(w, in->id, r->id, "the name of another zone");
+    }
+    status = insert(w, in->id, in->version, ULV_QUERY_ZONES, sizeof(*zone),
+                    &r);
+    if (status != ULV_OK)
+        return status;
+    zone = (struct zone *)(void *)r;
+    memcpy(zone->quota.limit, in->limit, sizeof(in->limit));
+    memcpy(zone->name, in->name, sizeof(in->name));
+    memcpy(zone->policy, in->policy, sizeof(in->policy));
     return ULV_OK;
 }
 
@@ -128,6 +163,12 @@ check_partition(const struct restore *w,
     if (ulv_db_check_name(in->name, in->id, NULL) != ULV_OK ||
         ulv_db_find_name(w->db, in->name) != NULL)
         return wrong(w, in->id, 0, "its name");
+    if (!is_reference(in->policy))
+        return wrong(w, in->id, 0, "its policy");
+    if (in->zone != 0 &&
+        (in->kind != ULV_PARTITION_GUEST ||
+         ulv_db_find(w->db, in->zone, ULV_QUERY_ZONES) == NULL))
+        return wrong(w, in->id, in->zone, "its zone");
     return ULV_OK;
 }
 
@@ -160,8 +201,11 @@ restore_partition(struct restore *w, const void *content)
     p->ran = in->ran != 0;
     p->restarts = in->restarts;
     p->extents_end = &p->extents;
-    p->top = ULV_GUEST_RAM_BASE;
+    p->top = ulv_db_ram_base(p);
+    p->zone = (void *)ulv_db_find(db, in->zone, ULV_QUERY_ZONES);
+    memcpy(p->quota.limit, in->limit, sizeof(in->limit));
     memcpy(p->name, in->name, sizeof(p->name));
+    memcpy(p->policy, in->policy, sizeof(p->policy));
     if (in->kind == ULV_PARTITION_ULTRAVISOR)
         db->ultravisor = p;
     (void)ulv_index_add(db, &db->names, &p->by_name,
@@ -386,6 +430,7 @@ restore_extent(struct restore *w, const void *content)
     const struct ulv_journal_extent *in = content;
     struct ulv_database *db = w->db;
     struct partition *p = find_partition(db, in->partition);
+    struct partition *heir = find_partition(db, in->heir);
     struct extent *e = (void *)ulv_db_find(db, in->id, ULV_QUERY_EXTENTS);
     ulv_status status = check_extent(w, in, p);
 
@@ -406,6 +451,8 @@ restore_extent(struct restore *w, const void *content)
     p->top = e->guest_address + e->bytes;
     p->ram_bytes += e->bytes;
     p->extent_count++;
+    if (heir != NULL && heir->kind == ULV_PARTITION_GUEST)
+        heir->quota.used[ULV_QUOTA_MEMORY] += e->bytes;
     (void)ulv_index_add(db, &db->places, &e->by_place,
                         ulv_db_hash_place(p, e->guest_address));
     ulv_index_grow(&db->places, db->host);
@@ -498,6 +545,81 @@ restore_channel(struct restore *w, const void *content)
     return ULV_OK;
 }
 
+/* ---- what is counted ----------------------------------------------------- */
+
+static ulv_status
+check_quota(const struct restore *w, ulv_id id, const struct quota *quota)
+{
+    for (uint32_t i = 0; i < ULV_QUOTA_COUNT; i++) {
+        if (quota->used[i] > quota->limit[i])
+            return wrong(w, id, quota->used[i], "more than its quota");
+    }
+    return ULV_OK;
+}
+
+static ulv_status
+count_quota(struct restore *w, const void *content)
+{
+    const struct ulv_journal_partition *in = content;
+    struct partition *p = find_partition(w->db, in->id);
+    uint64_t *used = p->quota.used;
+
+    if (p->kind != ULV_PARTITION_GUEST)
+        return ULV_OK;
+    used[ULV_QUOTA_MEMORY] += p->ram_bytes; /* beside what comes to it */
+    used[ULV_QUOTA_PROCESSORS] = p->processor_count;
+    used[ULV_QUOTA_CHANNELS] = p->channel_count;
+    used[ULV_QUOTA_PARTITIONS] = 1;
+    for (const struct share *s = p->shares; s != NULL; s = s->next)
+        used[ULV_QUOTA_QUANTA] +=
+            ulv_db_quanta_of(s->mode, ulv_db_count(s->quanta));
+    for (uint32_t i = 0; p->zone != NULL && i < ULV_QUOTA_COUNT; i++)
+        p->zone->quota.used[i] += used[i];
+    return check_quota(w, in->id, &p->quota);
+}
+
+static ulv_status
+check_zone_quota(struct restore *w, const void *content)
+{
+    const struct ulv_journal_zone *in = content;
+    const struct zone *zone =
+        (void *)ulv_db_find(w->db, in->id, ULV_QUERY_ZONES);
+
+    return check_quota(w, in->id, &zone->quota);
+}
+
+/* ---- labels -------------------------------------------------------------- */
+
+static ulv_status
+restore_label(struct restore *w, const void *content)
+{
+    const struct ulv_journal_label *in = content;
+    struct record *object = ulv_db_find_any(w->db, in->object), *r;
+    struct label *label, **end;
+    uint32_t count = 0;
+    ulv_status status;
+
+    if (object == NULL || !ulv_db_can_be_labelled(object->kind) ||
+        !ulv_db_key_is_good(in->key) || in->value[0] == '\0' ||
+        !ulv_db_value_is_good(in->value))
+        return wrong(w, in->id, in->object, "a label");
+    for (end = &object->labels; *end != NULL; end = &(*end)->next, count++) {
+        if (count == ULV_LABELS_MAX - 1 ||
+            ulv_string_equal((*end)->key, in->key, sizeof(in->key)))
+            return wrong(w, in->id, in->object, "a label too many");
+    }
+    status = insert(w, in->id, in->version, ULV_QUERY_LABELS, sizeof(*label),
+                    &r);
+    if (status != ULV_OK)
+        return status;
+    label = (struct label *)(void *)r;
+    label->object = object;
+    memcpy(label->key, in->key, sizeof(in->key));
+    memcpy(label->value, in->value, sizeof(in->value));
+    *end = label;
+    return ULV_OK;
+}
+
 /* ---- all of them --------------------------------------------------------- */
 
 static ulv_status
@@ -537,6 +659,7 @@ make_all(struct restore *w)
         ulv_status (*restore)(struct restore *w, const void *content);
     } step[] = {
         { ULV_JOURNAL_PARTITION, check_share_count },
+        { ULV_JOURNAL_ZONE, restore_zone },
         { ULV_JOURNAL_PARTITION, restore_partition },
         { ULV_JOURNAL_PROCESSOR, restore_processor },
         { ULV_JOURNAL_PARTITION, restore_shares },
@@ -547,14 +670,20 @@ make_all(struct restore *w)
         { ULV_JOURNAL_EXTENT, reserve_extent },
     };
 
-    for (uint32_t i = 0; i < ULV_COUNT_OF(step); i++) {
-        ulv_status status = each(w, step[i].kind, step[i].restore);
+    ulv_status status = ULV_OK;
 
-        if (status != ULV_OK)
-            return status;
-    }
+    for (uint32_t i = 0; i < ULV_COUNT_OF(step) && status == ULV_OK; i++)
+        status = each(w, step[i].kind, step[i].restore);
+    if (status != ULV_OK)
+        return status;
     sort(w->record, w->count, less_by_place);
-    return each(w, ULV_JOURNAL_EXTENT, restore_extent);
+    status = each(w, ULV_JOURNAL_EXTENT, restore_extent);
+    if (status == ULV_OK)
+        status = each(w, ULV_JOURNAL_PARTITION, count_quota);
+    if (status == ULV_OK)
+        status = each(w, ULV_JOURNAL_ZONE, check_zone_quota);
+    return status == ULV_OK ? each(w, ULV_JOURNAL_LABEL, restore_label)
+                            : status;
 }
 
 ulv_status

@@ -28,13 +28,9 @@ check_preconditions(const struct ulv_database *db,
 {
     for (uint32_t i = 0; i < request->precondition_count; i++) {
         const struct ulv_precondition *want = &request->preconditions[i];
-        uint64_t version = 0;
+        const struct record *r = ulv_db_find_any(db, want->object);
+        const uint64_t version = r == NULL ? 0 : r->version;
 
-        for (uint32_t kind = 1; kind < KIND_COUNT && version == 0; kind++) {
-            const struct record *r = ulv_db_find(db, want->object, kind);
-
-            version = r == NULL ? 0 : r->version;
-        }
         if (version != want->version)
             return ulv_fail(diag, ULV_E_CONFLICT, want->object, version,
                             want->version,
@@ -50,6 +46,8 @@ static const char *const operation_name[] = {
     "offer device",    "attach device",  "connect",         "rehome device",
     "revoke channel",  "set intent",     "state",           "move memory",
     "settle",          "grant memory",   "set quanta",
+    "create zone",     "destroy zone",  "set zone",         "set quota",
+    "set label",       "set policy",
 };
 
 /* One line: what it did, in the order asked, equal operations counted. */
@@ -111,7 +109,7 @@ end_plan(struct ulv_database *db, struct ulv_plan *plan)
     if (plan->chunks != NULL)
         plan->chunks->used = 0;
     plan->undo = plan->dead = NULL;
-    plan->effect_count = plan->touched_count = 0;
+    plan->effect_count = plan->touched_count = plan->change_count = 0;
     db->plan = NULL;
 }
 

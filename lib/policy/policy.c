@@ -426,6 +426,12 @@ decide_one(const struct decision *d, struct ulv_operation *o)
     case ULV_OP_REVOKE:
     case ULV_OP_SET_INTENT:
     case ULV_OP_SET_QUANTA:
+    case ULV_OP_CREATE_ZONE:
+    case ULV_OP_DESTROY_ZONE:
+    case ULV_OP_SET_ZONE:
+    case ULV_OP_SET_QUOTA:
+    case ULV_OP_SET_LABEL:
+    case ULV_OP_SET_POLICY:
         return ULV_OK;
     default:
         return ulv_fail(d->diag, ULV_E_POLICY, 0, o->kind, 0,

@@ -328,6 +328,9 @@ static const uint32_t record_bytes[] = {
     [ULV_QUERY_LOG] = sizeof(struct ulv_log_record),
     [ULV_QUERY_EXTENTS] = sizeof(struct ulv_extent_record),
     [ULV_QUERY_USAGE] = sizeof(struct ulv_usage_record),
+    [ULV_QUERY_ZONES] = sizeof(struct ulv_zone_record),
+    [ULV_QUERY_LABELS] = sizeof(struct ulv_label_record),
+    [ULV_QUERY_QUOTAS] = sizeof(struct ulv_quota_record),
 };
 
 /* One message's worth. *ret_more: ask again after *after. */

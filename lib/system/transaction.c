@@ -487,6 +487,96 @@ ulv_transaction_connect(ulv_transaction *t, ulv_id client, ulv_id server,
     return o->u.connect.channel;
 }
 
+/* ---- zones, quotas, labels ----------------------------------------------- */
+
+/* A text that fits, zero at its end; or the error sticks. */
+static void
+put_text(ulv_transaction *t, char *to, size_t size, const char *from,
+         ulv_id object, const char *what)
+{
+    const size_t len = from == NULL ? 0 : ulv_string_length(from, size);
+
+    if (len == size)
+        t->diag.status = ulv_fail(&t->diag, ULV_E_ARG, object, len, size - 1,
+                                  "%s of object %u has more than %u bytes",
+                                  what, object, (uint64_t)size - 1);
+    else if (len != 0)
+        memcpy(to, from, len);
+}
+
+ulv_id
+ulv_transaction_zone(ulv_transaction *t, const char *name)
+{
+    struct ulv_operation *o = add(t, ULV_OP_CREATE_ZONE);
+
+    if (o == NULL)
+        return 0;
+    o->u.create_zone.id = new_id(t);
+    put_text(t, o->u.create_zone.name, sizeof(o->u.create_zone.name), name,
+             o->u.create_zone.id, "the name");
+    return t->diag.status == ULV_OK ? o->u.create_zone.id : 0;
+}
+
+void
+ulv_transaction_zone_destroy(ulv_transaction *t, ulv_id zone)
+{
+    struct ulv_operation *o = add(t, ULV_OP_DESTROY_ZONE);
+
+    if (o != NULL)
+        o->u.destroy_zone.id = zone;
+}
+
+void
+ulv_transaction_zone_set(ulv_transaction *t, ulv_id partition, ulv_id zone)
+{
+    struct ulv_operation *o = add(t, ULV_OP_SET_ZONE);
+
+    if (o == NULL)
+        return;
+    o->u.set_zone.partition = partition;
+    o->u.set_zone.zone = zone;
+}
+
+void
+ulv_transaction_quota(ulv_transaction *t, ulv_id object, uint32_t resource,
+                      uint64_t limit)
+{
+    struct ulv_operation *o = add(t, ULV_OP_SET_QUOTA);
+
+    if (o == NULL)
+        return;
+    o->u.set_quota.object = object;
+    o->u.set_quota.resource = resource;
+    o->u.set_quota.limit = limit;
+}
+
+void
+ulv_transaction_label(ulv_transaction *t, ulv_id object, const char *key,
+                      const char *value)
+{
+    struct ulv_operation *o = add(t, ULV_OP_SET_LABEL);
+
+    if (o == NULL)
+        return;
+    o->u.set_label.object = object;
+    put_text(t, o->u.set_label.key, sizeof(o->u.set_label.key), key, object,
+             "a key");
+    put_text(t, o->u.set_label.value, sizeof(o->u.set_label.value), value,
+             object, "a label");
+}
+
+void
+ulv_transaction_policy(ulv_transaction *t, ulv_id object, const char *name)
+{
+    struct ulv_operation *o = add(t, ULV_OP_SET_POLICY);
+
+    if (o == NULL)
+        return;
+    o->u.set_policy.object = object;
+    put_text(t, o->u.set_policy.name, sizeof(o->u.set_policy.name), name,
+             object, "the policy");
+}
+
 void
 ulv_transaction_dry_run(ulv_transaction *t)
 {

@@ -65,6 +65,12 @@ static const char *const denied[] = {
     [ULV_OP_SETTLE] = "the keeper says what nobody has any more",
     [ULV_OP_GRANT] = "the keeper says what nobody has any more",
     [ULV_OP_SET_QUANTA] = "",
+    [ULV_OP_CREATE_ZONE] = "",
+    [ULV_OP_DESTROY_ZONE] = "",
+    [ULV_OP_SET_ZONE] = "",
+    [ULV_OP_SET_QUOTA] = "",
+    [ULV_OP_SET_LABEL] = "",
+    [ULV_OP_SET_POLICY] = "",
 };
 
 static ulv_status

@@ -14,22 +14,36 @@ sys.path.insert(0, os.path.join(ROOT, "lib/command"))
 import generate_command # noqa: E402  the generator is no package
 
 DESCRIPTION = "lib/command/command.toml"
-DOCUMENT = "doc/formats/command.md"
+DOCUMENTS = ("doc/formats/command.md", "doc/formats/operations.md")
 
 
-def check(root, text):
-    """Lines of the document that the description would have otherwise."""
+def check(root, texts):
+    """Lines of the documents that the description would have otherwise, and
+    tables that are not there once."""
     description = generate_command.Description(os.path.join(root, DESCRIPTION))
-    wanted = generate_command.document(description, text)
-    return [f"{DOCUMENT}: not as {DESCRIPTION} has it: {line}"
-            for line in text.split("\n") if line not in wanted.split("\n")] + [
-            f"{DOCUMENT}: missing: {line}"
-            for line in wanted.split("\n") if line not in text.split("\n")]
+    found = [f"table {name}: not in one document"
+             for name in generate_command.TABLES
+             if sum(text.count(f"<!-- {name}: generated -->")
+                    for text in texts) != 1]
+    for path, text in zip(DOCUMENTS, texts):
+        wanted = generate_command.document(description, text).split("\n")
+        there = text.split("\n")
+        found += [f"{path}: not as {DESCRIPTION} has it: {line}"
+                  for line in there if line not in wanted]
+        found += [f"{path}: missing: {line}"
+                  for line in wanted if line not in there]
+    return found
+
+
+def read(root):
+    texts = []
+    for path in DOCUMENTS:
+        with open(os.path.join(root, path), encoding="utf-8") as file:
+            texts.append(file.read())
+    return texts
 
 
 class Formats(unittest.TestCase):
     def test_tables(self):
-        with open(os.path.join(sys.argv[1], DOCUMENT),
-                  encoding="utf-8") as file:
-            found = check(sys.argv[1], file.read())
+        found = check(sys.argv[1], read(sys.argv[1]))
         self.assertEqual(found, [], "\n" + "\n".join(found))

@@ -26,6 +26,9 @@ QUERIES = {
     "usage": (C.ULV_QUERY_USAGE, "struct ulv_usage_record"),
     "extents": (C.ULV_QUERY_EXTENTS, "struct ulv_extent_record"),
     "log": (C.ULV_QUERY_LOG, "struct ulv_log_record"),
+    "zones": (C.ULV_QUERY_ZONES, "struct ulv_zone_record"),
+    "labels": (C.ULV_QUERY_LABELS, "struct ulv_label_record"),
+    "quotas": (C.ULV_QUERY_QUOTAS, "struct ulv_quota_record"),
 }
 
 
@@ -233,6 +236,43 @@ class Transaction:
 
     def destroy(self, partition):
         lib.ulv_transaction_destroy(self._handle, partition.id)
+
+    def zone(self, name, **limits):
+        """A zone for partitions, and what they may have together: as
+        quota()."""
+        number = lib.ulv_transaction_zone(self._handle, name.encode())
+        self.quota(number, **limits)
+        return number
+
+    def zone_destroy(self, zone):
+        lib.ulv_transaction_zone_destroy(self._handle, zone)
+
+    def zone_set(self, partition, zone):
+        """Into a zone, or out of it: 0."""
+        lib.ulv_transaction_zone_set(self._handle, partition.id, zone)
+
+    def quota(self, what, **limits):
+        """Limit what a partition or zone may have: memory="1G", processors,
+        quanta, channels, devices, partitions; None: as much as there is."""
+        for name, limit in limits.items():
+            resource = getattr(C, "ULV_QUOTA_" + name.upper())
+            lib.ulv_transaction_quota(
+                self._handle, _number(what), resource,
+                C.ULV_UNLIMITED if limit is None else size(limit))
+
+    def label(self, what, **labels):
+        """Labels of any object, key=value; an empty value takes one off."""
+        for key, value in labels.items():
+            lib.ulv_transaction_label(self._handle, _number(what),
+                                      key.encode(), str(value).encode())
+
+    def policy(self, what, name):
+        """Which part of the policy is a partition's or zone's own."""
+        lib.ulv_transaction_policy(self._handle, _number(what), name.encode())
+
+
+def _number(what):
+    return what.id if isinstance(what, Partition) else what
 
 
 class Events:

@@ -15,7 +15,7 @@
     {                                                                          \
         'U', 'L', 'V', 'J', 'R', 'N', 'L', '\n'                                \
     }
-#define ULV_JOURNAL_VERSION 1u
+#define ULV_JOURNAL_VERSION 2u
 
 #define ULV_JOURNAL_CHECKPOINT 1u
 #define ULV_JOURNAL_SEGMENT    2u
@@ -58,6 +58,8 @@ struct ulv_journal_frame {
 #define ULV_JOURNAL_DEVICE      10u
 #define ULV_JOURNAL_EXTENT      11u
 #define ULV_JOURNAL_CHANNEL     12u
+#define ULV_JOURNAL_ZONE        13u
+#define ULV_JOURNAL_LABEL       14u
 
 struct ulv_journal_entry {
     uint32_t kind;
@@ -101,7 +103,10 @@ struct ulv_journal_partition {
     uint32_t restarts;
     uint32_t share_count; /* struct ulv_journal_share follow, falling index */
     uint32_t rsvd_;
+    uint64_t zone;     /* or 0 */
+    uint64_t limit[6]; /* its quotas, by ULV_QUOTA_* */
     char name[32];
+    char policy[32];
 };
 struct ulv_journal_processor {
     uint64_t id, version;
@@ -137,6 +142,18 @@ struct ulv_journal_channel {
     uint32_t server_slot, client_slot;
     uint8_t type[16], instance[16];
 };
+struct ulv_journal_zone {
+    uint64_t id, version;
+    uint64_t limit[6]; /* its quotas, by ULV_QUOTA_* */
+    char name[32];
+    char policy[32];
+};
+struct ulv_journal_label {
+    uint64_t id, version;
+    uint64_t object;
+    char key[16];
+    char value[48];
+};
 
 #ifndef __cplusplus
 _Static_assert(sizeof(struct ulv_journal_header) == 64, "abi");
@@ -146,12 +163,14 @@ _Static_assert(sizeof(struct ulv_journal_state) == 24, "abi");
 _Static_assert(sizeof(struct ulv_journal_lease) == 24, "abi");
 _Static_assert(sizeof(struct ulv_journal_answer) == 32, "abi");
 _Static_assert(sizeof(struct ulv_journal_share) == 24, "abi");
-_Static_assert(sizeof(struct ulv_journal_partition) == 112, "abi");
+_Static_assert(sizeof(struct ulv_journal_partition) == 200, "abi");
 _Static_assert(sizeof(struct ulv_journal_processor) == 40, "abi");
 _Static_assert(sizeof(struct ulv_journal_pool) == 40, "abi");
 _Static_assert(sizeof(struct ulv_journal_device) == 80, "abi");
 _Static_assert(sizeof(struct ulv_journal_extent) == 64, "abi");
 _Static_assert(sizeof(struct ulv_journal_channel) == 104, "abi");
+_Static_assert(sizeof(struct ulv_journal_zone) == 128, "abi");
+_Static_assert(sizeof(struct ulv_journal_label) == 88, "abi");
 #endif
 
 #endif

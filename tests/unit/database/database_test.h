@@ -15,6 +15,9 @@
 #define PROCESSORS 2
 #define POOL       ULV_MIB(64)
 
+#define ZONES      4
+#define KEYS       4
+
 struct model_share {
     uint32_t processor, mode, quanta;
 };
@@ -25,6 +28,14 @@ struct model_partition {
     struct model_share share[PROCESSORS];
     uint32_t processors, channels;
     bool runs;
+    uint32_t zone; /* its number and one; 0: none */
+    uint64_t limit[ULV_QUOTA_COUNT];
+    uint32_t label[KEYS]; /* value of each key; 0: none */
+};
+
+struct model_zone {
+    ulv_id id; /* 0: not there */
+    uint64_t limit[ULV_QUOTA_COUNT];
 };
 
 /* Taken from a partition that ran, and not settled. */
@@ -41,8 +52,9 @@ struct model {
     struct ulv_database *db;
     struct ulv_journal *journal; /* NULL: none */
     struct model_partition p[PARTITIONS];
+    struct model_zone zone[ZONES];
     ulv_id next, io[2], ultravisor, processor[PROCESSORS];
-    uint32_t dedicated, exhausted; /* how often that was seen */
+    uint32_t dedicated, exhausted, over; /* how often that was seen */
     uint64_t free_bytes, revision;
 };
 

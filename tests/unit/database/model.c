@@ -7,8 +7,8 @@
 
 uint64_t model_seed = 1;
 
-static uint64_t
-random_below(uint64_t n)
+uint64_t
+model_random(uint64_t n)
 {
     model_seed ^= model_seed << 13;
     model_seed ^= model_seed >> 7;
@@ -34,8 +34,10 @@ model_create(struct model *m, uint64_t i)
     ulv_status status = commit(m, &o, 1);
 
     assert_int_equal(status, p->id != 0 ? ULV_E_EXISTS : ULV_OK);
-    if (status == ULV_OK)
+    if (status == ULV_OK) {
         p->id = id;
+        model_unlimited(p->limit);
+    }
 }
 
 void
@@ -43,18 +45,20 @@ model_memory(struct model *m, uint64_t i)
 {
     struct model_partition *p = &m->p[i];
     struct ulv_operation o = { .kind = ULV_OP_ASSIGN_MEMORY };
-    uint64_t bytes = random_below(2048) * 4096;
+    uint64_t bytes = model_random(2048) * 4096;
     ulv_status status, expected = ULV_OK;
 
     o.u.assign_memory.partition = p->id != 0 ? p->id : 999999;
     o.u.assign_memory.bytes = bytes;
-    o.u.assign_memory.node = random_below(2) == 0 ? ULV_NODE_ANY : 0;
+    o.u.assign_memory.node = model_random(2) == 0 ? ULV_NODE_ANY : 0;
     if (p->id == 0)
         expected = ULV_E_NOT_FOUND;
     else if (bytes == 0)
         expected = ULV_E_ARG;
     else if (bytes > m->free_bytes)
         expected = ULV_E_NO_MEMORY;
+    else
+        expected = model_by_quota(m, p, ULV_QUOTA_MEMORY, bytes);
     status = commit(m, &o, 1);
     assert_int_equal(status, expected);
     if (status == ULV_OK) {
@@ -134,16 +138,16 @@ try_processor(struct model *m, uint64_t i)
     struct model_partition *p = &m->p[i];
     struct ulv_operation o = { .kind = ULV_OP_ASSIGN_PROCESSORS };
     struct model_share want = { 0 }, other;
-    bool named = random_below(2) == 0, possible;
-    ulv_status status;
+    bool named = model_random(2) == 0, possible;
+    ulv_status status, expected = ULV_E_LIMIT;
 
     if (p->id == 0)
         return;
-    want.processor = (uint32_t)random_below(PROCESSORS);
-    want.mode = random_below(4) == 0 ? ULV_PROCESSOR_DEDICATED
+    want.processor = (uint32_t)model_random(PROCESSORS);
+    want.mode = model_random(4) == 0 ? ULV_PROCESSOR_DEDICATED
                                      : ULV_PROCESSOR_SHARED;
-    if (want.mode == ULV_PROCESSOR_SHARED && random_below(2) == 0)
-        want.quanta = 1 + (uint32_t)random_below(ULV_QUANTA);
+    if (want.mode == ULV_PROCESSOR_SHARED && model_random(2) == 0)
+        want.quanta = 1 + (uint32_t)model_random(ULV_QUANTA);
     o.u.assign_processors.partition = p->id;
     o.u.assign_processors.count = 1;
     o.u.assign_processors.mode = want.mode;
@@ -154,8 +158,14 @@ try_processor(struct model *m, uint64_t i)
     other.processor = !want.processor;
     possible = model_can_have(m, p, &want) ||
                (!named && model_can_have(m, p, &other));
+    if (possible)
+        expected = model_by_quota(m, p, ULV_QUOTA_PROCESSORS, 1);
+    if (expected == ULV_OK)
+        expected = model_by_quota(m, p, ULV_QUOTA_QUANTA,
+                            want.mode == ULV_PROCESSOR_DEDICATED ? ULV_QUANTA
+                                                                 : want.quanta);
     status = commit(m, &o, 1);
-    assert_int_equal(status, possible ? ULV_OK : ULV_E_LIMIT);
+    assert_int_equal(status, expected);
     if (status != ULV_OK)
         return;
     if (!named)
@@ -170,8 +180,8 @@ try_quanta(struct model *m, uint64_t i)
 {
     struct model_partition *p = &m->p[i];
     struct ulv_operation o = { .kind = ULV_OP_SET_QUANTA };
-    uint32_t vcpu_idx = (uint32_t)random_below(PROCESSORS);
-    uint32_t quanta = (uint32_t)random_below(ULV_QUANTA + 2);
+    uint32_t vcpu_idx = (uint32_t)model_random(PROCESSORS);
+    uint32_t quanta = (uint32_t)model_random(ULV_QUANTA + 2);
     struct model_share *s = &p->share[vcpu_idx];
     struct sharers others = sharers_of(m, s->processor, s);
     ulv_status status, expected = ULV_OK;
@@ -187,6 +197,8 @@ try_quanta(struct model *m, uint64_t i)
                  (others.without != 0 && quanta > s->quanta ? 1 : 0) >
              ULV_QUANTA)
         expected = ULV_E_LIMIT;
+    else if (quanta > s->quanta)
+        expected = model_by_quota(m, p, ULV_QUOTA_QUANTA, quanta - s->quanta);
     status = commit(m, &o, 1);
     assert_int_equal(status, expected);
     m->exhausted += status == ULV_E_LIMIT;
@@ -258,7 +270,7 @@ try_disk(struct model *m, uint64_t i)
     o[1].u.attach.device = o[0].u.offer.id;
     status = commit(m, o, 2);
     if (m->free_bytes >= ULV_MIB(8))
-        assert_int_equal(status, ULV_OK);
+        assert_int_equal(status, model_by_quota(m, p, ULV_QUOTA_CHANNELS, 1));
     if (status == ULV_OK) {
         p->channels++;
         m->free_bytes -= channel_bytes(false);
@@ -310,7 +322,7 @@ pick(const struct model *m, uint32_t kind, void *ret, size_t bytes_)
                      ULV_OK);
     assert_int_equal(bytes, bytes_);
     if (count != 0)
-        memcpy(ret, all + random_below(count) * bytes_, bytes_);
+        memcpy(ret, all + model_random(count) * bytes_, bytes_);
     free(all);
     return count != 0;
 }
@@ -343,8 +355,8 @@ try_take(struct model *m, uint64_t i)
     struct draining *room = find_draining(m, 0);
     struct ulv_extent_record e;
     struct model_partition *p;
-    bool moves = random_below(2) == 0 && m->p[i].id != 0;
-    bool part = random_below(8) == 0;
+    bool moves = model_random(2) == 0 && m->p[i].id != 0;
+    bool part = model_random(8) == 0;
     ulv_status status, expected = ULV_OK;
 
     if (room == NULL || !pick(m, ULV_QUERY_EXTENTS, &e, sizeof(e)))
@@ -365,6 +377,8 @@ try_take(struct model *m, uint64_t i)
         expected = ULV_E_BUSY;
     else if (part)
         expected = ULV_E_ARG;
+    else if (moves)
+        expected = model_by_quota(m, &m->p[i], ULV_QUOTA_MEMORY, e.bytes);
     status = commit(m, &o, 1);
     assert_int_equal(status, expected);
     if (status != ULV_OK)
@@ -502,6 +516,8 @@ model_compare(const struct model *m)
                                         sizeof(pool), &bytes, &count, &more),
                      ULV_OK);
     assert_int_equal(pool.free_bytes, m->free_bytes);
+    model_compare_quotas(m);
+    model_compare_labels(m);
     compare_quanta(m);
 }
 
@@ -511,10 +527,11 @@ model_step(struct model *m)
     static void (*const tries[])(struct model *m, uint64_t i) = {
         model_create, model_memory, try_processor, try_disk,
         try_intent,   try_ended,    try_destroy,   try_take,
-        try_revoke,   try_settle,   try_quanta,
+        try_revoke,   try_settle,   try_quanta,    model_zone_step,
+        model_enter,    model_limit,    model_label,
     };
 
-    tries[random_below(ULV_COUNT_OF(tries))](m, random_below(PARTITIONS));
+    tries[model_random(ULV_COUNT_OF(tries))](m, model_random(PARTITIONS));
 }
 
 /* ---- everything a database says ------ */
@@ -565,7 +582,9 @@ model_everything(const struct ulv_database *db, uint8_t *buf, size_t size)
     uint32_t bytes, count;
     bool more;
 
-    for (uint32_t kind = 1; kind < ULV_QUERY_USAGE; kind++) {
+    for (uint32_t kind = 1; kind <= ULV_QUERY_QUOTAS; kind++) {
+        if (kind == ULV_QUERY_USAGE)
+            continue;
         assert_int_equal(ulv_database_query(db, kind, 0, buf + r.used,
                                             size - r.used, &bytes, &count,
                                             &more),

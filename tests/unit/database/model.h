@@ -13,6 +13,24 @@ extern uint64_t model_seed;
 void model_step(struct model *m);
 void model_create(struct model *m, uint64_t i);
 void model_memory(struct model *m, uint64_t i);
+uint64_t model_random(uint64_t n); /* below n */
+/* model_quota.c: what a partition, and a zone (its number and one), has of an
+ * ULV_QUOTA_*; what is expected when it gets more, all else being well. */
+uint64_t model_used_by(const struct model *m, const struct model_partition *p,
+                       uint32_t resource);
+uint64_t model_used_in(const struct model *m, uint32_t zone,
+                       uint32_t resource);
+bool model_may_have(const struct model *m, const struct model_partition *p,
+                    uint32_t resource, uint64_t more);
+ulv_status model_by_quota(struct model *m, const struct model_partition *p,
+                          uint32_t resource, uint64_t more);
+void model_unlimited(uint64_t limit[ULV_QUOTA_COUNT]);
+void model_zone_step(struct model *m, uint64_t i);
+void model_enter(struct model *m, uint64_t i);
+void model_limit(struct model *m, uint64_t i);
+void model_label(struct model *m, uint64_t i);
+void model_compare_quotas(const struct model *m);
+void model_compare_labels(const struct model *m);
 /* All that there is, beside the model. */
 void model_compare(const struct model *m);
 /* What queries and views say, times of processors left out. */

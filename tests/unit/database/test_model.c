@@ -27,17 +27,19 @@ test_database_model__agrees(void **state)
         model_step(&m);
         model_compare(&m);
     }
-    assert_true(m.dedicated != 0 && m.exhausted != 0);
+    assert_true(m.dedicated != 0 && m.exhausted != 0 && m.over != 0);
     end(&m);
 }
 
 /* ---- undo ------ */
 
+#define LARGE 13
+
 /* A transaction that touches everything. */
 static uint32_t
-large(struct model *m, struct ulv_operation o[6])
+large(struct model *m, struct ulv_operation o[LARGE])
 {
-    memset(o, 0, 6 * sizeof(*o));
+    memset(o, 0, LARGE * sizeof(*o));
     o[0] = create(m->next, ULV_PARTITION_GUEST, 77);
     o[1].kind = ULV_OP_ASSIGN_MEMORY;
     o[1].u.assign_memory.partition = m->next;
@@ -62,7 +64,25 @@ large(struct model *m, struct ulv_operation o[6])
     o[5].u.set_quanta.partition = m->next;
     o[5].u.set_quanta.vcpu_idx = 1;
     o[5].u.set_quanta.quanta = 20;
-    return 6;
+    o[6].kind = ULV_OP_CREATE_ZONE;
+    o[6].u.create_zone.id = m->next + 3;
+    memcpy(o[6].u.create_zone.name, "zone", 5);
+    o[7].kind = ULV_OP_SET_ZONE;
+    o[7].u.set_zone.partition = m->next;
+    o[7].u.set_zone.zone = m->next + 3;
+    o[8].kind = ULV_OP_SET_QUOTA;
+    o[8].u.set_quota.object = m->next + 3;
+    o[8].u.set_quota.limit = ULV_MIB(6);
+    for (uint32_t i = 9; i < 12; i++) {
+        o[i].kind = ULV_OP_SET_LABEL;
+        o[i].u.set_label.object = m->next + i % 2 * 3;
+        memcpy(o[i].u.set_label.key, "key", 4);
+        o[i].u.set_label.value[0] = (char)('0' + i);
+    }
+    o[12].kind = ULV_OP_SET_POLICY;
+    o[12].u.set_policy.object = m->next;
+    memcpy(o[12].u.set_policy.name, "gold", 5);
+    return LARGE;
 }
 
 static void
@@ -70,7 +90,7 @@ test_database_undo__leaves_no_trace(void **state)
 {
     static uint8_t before[EVERYTHING_MAX], after[EVERYTHING_MAX];
     static struct model m;
-    struct ulv_operation o[6];
+    struct ulv_operation o[LARGE];
     struct ulv_request request = { .operations = o };
     struct ulv_plan *plan;
     uint32_t idx;
@@ -97,7 +117,7 @@ test_database_undo__leaves_no_trace(void **state)
     assert_memory_equal(before, after, len);
     assert_int_equal(ulv_database_check(m.db, NULL), ULV_OK);
     /* and what was undone can be done, with the same ids */
-    assert_int_equal(commit(&m, o, 6), ULV_OK);
+    assert_int_equal(commit(&m, o, LARGE), ULV_OK);
     end(&m);
 }
 
@@ -118,7 +138,7 @@ test_database_memory__each_allocation_fails_in_turn(void **state)
 {
     static uint8_t before[EVERYTHING_MAX], after[EVERYTHING_MAX];
     static struct model m;
-    struct ulv_operation o[7];
+    struct ulv_operation o[LARGE + 1];
     struct ulv_request request = { .operations = o };
     uint64_t n = 1;
     ulv_status status = ULV_E_NO_MEMORY;
@@ -127,11 +147,11 @@ test_database_memory__each_allocation_fails_in_turn(void **state)
     begin(&m);
     forget_chunk(&m);
     request.operation_count = large(&m, o) + 1;
-    memset(&o[6], 0, sizeof(o[6]));
-    o[6].kind = ULV_OP_RELEASE_MEMORY;
-    o[6].u.release_memory.partition = o[0].u.create_partition.id;
-    o[6].u.release_memory.guest_address = ULV_GUEST_RAM_BASE;
-    o[6].u.release_memory.bytes = o[1].u.assign_memory.bytes;
+    memset(&o[LARGE], 0, sizeof(o[LARGE]));
+    o[LARGE].kind = ULV_OP_RELEASE_MEMORY;
+    o[LARGE].u.release_memory.partition = o[0].u.create_partition.id;
+    o[LARGE].u.release_memory.guest_address = ULV_GUEST_RAM_BASE;
+    o[LARGE].u.release_memory.bytes = o[1].u.assign_memory.bytes;
     for (; status != ULV_OK; n++) {
         struct ulv_plan *plan;
         uint32_t idx;

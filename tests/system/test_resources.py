@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""Zones, quotas, labels: what operators say of partitions, as they see it."""
+
+import unittest
+
+from common import BACKENDS, PLACEMENTS, SystemTest
+
+import ultravisor
+from ultravisor import C
+
+
+def each_placement(test):
+    """In process, and with a process for each role."""
+    def run(self):
+        for in_process in PLACEMENTS:
+            with self.subTest(in_process=in_process), \
+                    ultravisor.open(backend=BACKENDS[0], memory="64M",
+                                    in_process=in_process) as host:
+                test(self, host)
+    run.__doc__ = test.__doc__
+    return run
+
+
+class Resources(SystemTest):
+    def refused(self, host, ask):
+        """What a transaction is refused with; it changes nothing."""
+        before = host.query("log")
+        with self.assertRaises(ultravisor.Error) as caught:
+            with host.transaction() as t:
+                ask(t)
+        self.assertEqual(host.query("log"), before)
+        return caught.exception
+
+    def one(self, host, what, number):
+        return [r for r in host.query(what) if r["id"] == number][0]
+
+    @each_placement
+    def test_a_zone_limits_its_partitions_together(self, host):
+        with host.transaction() as t:
+            zone = t.zone("shop", memory="8M", partitions=2)
+            web = t.partition("web", memory="4M")
+            data = t.partition("data", memory="2M")
+            t.zone_set(web, zone)
+            t.zone_set(data, zone)
+        error = self.refused(host, lambda t: t.memory(data, "4M"))
+        self.assertEqual(error.status, C.ULV_E_QUOTA)
+        self.assertEqual((error.object, error.value, error.bound),
+                         (zone, 10 << 20, 8 << 20))
+        self.assertIn("shop", str(error))
+        found = self.one(host, "zones", zone)
+        self.assertEqual(found["used"][C.ULV_QUOTA_MEMORY], 6 << 20)
+        self.assertEqual(found["used"][C.ULV_QUOTA_PARTITIONS], 2)
+
+        def third(t):
+            t.zone_set(t.partition("third"), zone)
+        self.assertEqual(self.refused(host, third).status, C.ULV_E_QUOTA)
+        self.assertEqual(self.refused(host, lambda t: t.zone_destroy(zone))
+                         .status, C.ULV_E_BUSY)
+        with host.transaction() as t:
+            t.destroy(data)
+        with host.transaction() as t:
+            t.memory(web, "4M")
+            t.zone_set(web, 0)
+            t.zone_destroy(zone)
+        self.assertEqual(host.query("zones"), [])
+        self.assertEqual(self.one(host, "partitions", web.id)["zone"], 0)
+
+    @each_placement
+    def test_a_partition_has_quotas(self, host):
+        with host.transaction() as t:
+            web = t.partition("web", memory="4M")
+            t.quota(web, memory="6M", processors=1, channels=1)
+            t.console(web)
+        for ask in (lambda t: t.memory(web, "4M"),
+                    lambda t: t.processor(web),
+                    lambda t: t.console(web),
+                    lambda t: t.quota(web, memory="2M")):
+            error = self.refused(host, ask)
+            self.assertEqual((error.status, error.object),
+                             (C.ULV_E_QUOTA, web.id), error)
+        self.assertEqual(self.refused(
+            host, lambda t: t.quota(999999, memory=0)).status,
+            C.ULV_E_NOT_FOUND)
+        quota = self.one(host, "quotas", web.id)
+        self.assertEqual(quota["limit"][C.ULV_QUOTA_MEMORY], 6 << 20)
+        self.assertEqual(quota["used"][C.ULV_QUOTA_CHANNELS], 1)
+        with host.transaction() as t:
+            t.quota(web, memory=None)
+            t.memory(web, "4M")
+
+    @each_placement
+    def test_labels_and_policy(self, host):
+        with host.transaction() as t:
+            web = t.partition("web")
+            t.label(web, tier="front end", owner="ops")
+            t.policy(web, "gold")
+        self.assertEqual({r["key"]: r["value"] for r in host.query("labels")
+                          if r["object"] == web.id},
+                         {"tier": "front end", "owner": "ops"})
+        self.assertEqual(self.one(host, "partitions", web.id)["policy"],
+                         "gold")
+        for bad in ({"k" * 16: "v"}, {"key": "v" * 48}, {"a key": "v"},
+                    {"key": "\n"}):
+            self.assertEqual(self.refused(
+                host, lambda t, bad=bad: t.label(web, **bad)).status,
+                C.ULV_E_ARG, bad)
+        with host.transaction() as t:
+            t.label(web, tier="", owner="us")
+            t.policy(web, "")
+        self.assertEqual([r["value"] for r in host.query("labels")], ["us"])
+        with host.transaction() as t:
+            t.destroy(web)
+        self.assertEqual(host.query("labels"), [])
+
+
+if __name__ == "__main__":
+    unittest.main()
