@@ -8,6 +8,7 @@
  *   save.h         save a partition, and go on with it later
  *   channel.h      the program's own end of a channel
  *   event.h        what happened
+ *   watch.h        what changes in the database
  *   fault.h        what went wrong, also in partitions that are gone
  *   trace.h        what a guest called, and when
  *   posix.h        the Linux host; JSON policies; the descriptor to poll
@@ -25,5 +26,6 @@
 #include <ultravisor/system.h>
 #include <ultravisor/trace.h>
 #include <ultravisor/transaction.h>
+#include <ultravisor/watch.h>
 
 #endif

@@ -4,13 +4,14 @@
  * behind it, so that it can be taken back or expire, and tells of commits.
  *
  * Only so much is read of a session; the rest stays in its ring. What was read
- * is begun in the order in which it came. An event is never stored: the log of
- * the database is what a watch is behind or not, and a client that is so slow
- * that the log has forgotten is told LOST, with the last one it has missed.
+ * is begun in the order in which it came. An event is never stored: the ring of
+ * changes is what a watch is behind or not, and a client that is so slow that
+ * the ring has forgotten is told LOST, with the last revision it has missed.
  */
 #include "command/ahead.h"
 
 #include "base/base.h"
+#include "database/changes.h"
 
 /* Read ahead of a session: requests, and bytes of them. */
 #define WAITING_COUNT_MAX 64u
@@ -20,6 +21,13 @@ struct ulv_command_waiting {
     struct ulv_command_waiting *next;
     ulv_nsec expires;
     struct ulv_message message; /* of message.bytes; the rest behind it */
+};
+
+struct ulv_command_watch {
+    struct ulv_command_watch *next;
+    uint64_t number, sequence; /* of the WATCH; of the last event */
+    struct ulv_changes_filter filter;
+    struct ulv_changes_place place;
 };
 
 static size_t
@@ -153,6 +161,43 @@ take_back(struct ulv_command_session *session, uint64_t target)
     return false;
 }
 
+static uint32_t
+count_watches(const struct ulv_command_session *session)
+{
+    uint32_t count = 0;
+
+    for (const struct ulv_command_watch *w = session->watches; w != NULL;
+         w = w->next)
+        count++;
+    return count;
+}
+
+/* number 0: the first of them. */
+static bool
+end_watch(struct ulv_command_session *session, uint64_t number)
+{
+    const struct ulv_host *host = session->server->host;
+    struct ulv_command_watch **at = &session->watches;
+    struct ulv_command_watch *w;
+
+    while (*at != NULL && number != 0 && (*at)->number != number)
+        at = &(*at)->next;
+    w = *at;
+    if (w == NULL)
+        return false;
+    *at = w->next;
+    host->free(host->self, w, sizeof(*w));
+    session->server->watch_count--;
+    return true;
+}
+
+void
+ulv_command_ahead_unwatch(struct ulv_command_session *session)
+{
+    while (end_watch(session, 0))
+        ;
+}
+
 static void
 cancel(struct ulv_command_session *session,
        const struct ulv_command_request *request)
@@ -163,8 +208,7 @@ cancel(struct ulv_command_session *session,
 
     if (take_back(session, target)) {
         status = ULV_OK;
-    } else if (session->watching && session->watch == target) {
-        session->watching = false;
+    } else if (end_watch(session, target)) {
         status = ULV_OK;
     }
     refuse(session, &m, status);
@@ -177,7 +221,8 @@ ulv_command_ahead_idle(struct ulv_command_session *session)
 {
     struct ulv_ring_record record;
 
-    return session->first == NULL && !session->watching && !session->unsent &&
+    return session->first == NULL && session->watches == NULL &&
+           !session->unsent &&
            ulv_ring_rx_peek(&session->end.rx, &record) == ULV_E_EMPTY;
 }
 
@@ -242,7 +287,7 @@ ulv_command_ahead_drop(struct ulv_command_session *session)
 {
     while (session->first != NULL)
         unlink_waiting(session, &session->first);
-    session->watching = false;
+    ulv_command_ahead_unwatch(session);
 }
 
 bool
@@ -281,24 +326,51 @@ expire(struct ulv_command_session *session)
 
 /* ---- events -------------------------------------------------------------- */
 
+/* NULL, or what a WATCH has asked for, at the end of the session's. */
+static struct ulv_command_watch *
+add_watch(struct ulv_command_session *session,
+          const struct ulv_message_watch *asked, uint64_t after)
+{
+    struct ulv_command_server *server = session->server;
+    struct ulv_command_watch **at = &session->watches;
+    struct ulv_command_watch *w =
+        server->host->alloc(server->host->self, sizeof(*w), 8);
+
+    if (w == NULL)
+        return NULL;
+    while (*at != NULL)
+        at = &(*at)->next;
+    *at = w;
+    server->watch_count++;
+    w->number = asked->m.request;
+    w->filter.kinds = asked->kinds;
+    w->filter.partition = asked->partition;
+    w->place = ulv_changes_place(server->changes, after);
+    return w;
+}
+
 static void
 watch(struct ulv_command_session *session,
       const struct ulv_command_request *request)
 {
-    const struct ulv_command_handlers *h = session->server->handlers;
-    struct ulv_command_server *server = session->server;
-    uint64_t after = request->u.watch->after, newest = 0;
+    const struct ulv_command_server *server = session->server;
+    uint64_t after = request->u.watch->after, newest = server->revision;
     struct ulv_message_watch_answer *answer;
     ulv_status status = ULV_OK;
 
-    if (h->revision == NULL)
+    if (server->changes == NULL)
         status = ULV_E_UNSUPPORTED;
     else
-        newest = h->revision(server->self);
+        newest = ULV_MAX(newest, server->changes->newest);
     if (after == ULV_WATCH_FROM_NOW)
         after = newest;
     if (status == ULV_OK && after > newest)
         status = ULV_E_ARG;
+    if (status == ULV_OK && count_watches(session) >= ULV_WATCHES_MAX)
+        status = ULV_E_LIMIT;
+    if (status == ULV_OK &&
+        add_watch(session, request->u.watch, after) == NULL)
+        status = ULV_E_NO_MEMORY;
     answer = ulv_command_session_put(session,
                                      ULV_MESSAGE_WATCH | ULV_MESSAGE_ANSWER,
                                      request->request, sizeof(*answer));
@@ -307,59 +379,65 @@ watch(struct ulv_command_session *session,
     answer->status = status;
     answer->rsvd_ = 0;
     answer->after = after;
-    if (status != ULV_OK)
-        return;
-    session->watching = true;
-    session->watch = request->request;
-    session->watched = after;
 }
 
-static void
-put_event(struct ulv_command_session *session, uint32_t kind,
-          uint64_t sequence, const struct ulv_log_record *log)
-{
-    struct ulv_message_event *event = ulv_command_session_put(
-        session, ULV_MESSAGE_EVENT, session->watch, sizeof(*event));
-
-    if (event == NULL)
-        return;
-    memset(&event->sequence, 0, sizeof(*event) - sizeof(event->m));
-    event->kind = kind;
-    event->sequence = sequence;
-    if (log != NULL)
-        event->log = *log;
-    session->watched = sequence;
-}
-
-/* Tell a watch what it has not heard; true: there is more. */
+/* Tell the first watch what it has not heard, at most so much; false: there is
+ * no more, or no room for it. */
 static bool
-tell(struct ulv_command_session *session)
+tell(struct ulv_command_session *session, uint32_t most)
 {
-    struct ulv_command_server *server = session->server;
-    const struct ulv_command_handlers *h = server->handlers;
-    /* LOST may come before it */
-    const size_t bytes = 2 * sizeof(struct ulv_message_event);
-    struct ulv_log_record log;
+    const struct ulv_command_server *server = session->server;
+    struct ulv_command_watch *w = session->watches;
+    struct ulv_message_event *event;
+    struct ulv_change change;
+    bool more;
 
-    for (uint32_t n = 0; session->watching && n < ULV_COMMAND_TURN; n++) {
-        if (session->watched >= h->revision(server->self) ||
-            !ulv_command_session_has_room(session, bytes) ||
-            !h->event(server->self, session->watched, &log))
+    for (; most > 0; most--) {
+        if (!ulv_command_session_has_room(session, sizeof(*event)) ||
+            !ulv_changes_next(server->changes, &w->filter, &w->place, &change,
+                              &more))
             return false;
-        if (log.revision != session->watched + 1)
-            put_event(session, ULV_WATCH_LOST, log.revision - 1, NULL);
-        put_event(session, ULV_WATCH_COMMITTED, log.revision, &log);
+        event = ulv_command_session_put(session, ULV_MESSAGE_EVENT, w->number,
+                                        sizeof(*event));
+        if (event == NULL)
+            return false;
+        event->sequence = ++w->sequence;
+        event->more = more;
+        event->rsvd_ = 0;
+        event->change = change;
+    }
+    return true;
+}
+
+/* One after the other, so that none waits for what another has to hear. */
+static bool
+tell_all(struct ulv_command_session *session)
+{
+    uint32_t count = count_watches(session);
+    bool more = false;
+
+    for (uint32_t i = count; i > 0 && session->watches != NULL; i--) {
+        struct ulv_command_watch *w = session->watches, **at = &w->next;
+
+        if (tell(session, ULV_COMMAND_TURN / count))
+            more = true;
         if (session->failed != ULV_OK)
             return false;
+        session->watches = w->next;
+        for (at = &session->watches; *at != NULL;)
+            at = &(*at)->next;
+        *at = w;
+        w->next = NULL;
     }
-    return session->watching;
+    return more;
 }
 
 bool
 ulv_command_ahead_turn(struct ulv_command_session *session)
 {
     expire(session);
-    return session->failed == ULV_OK && tell(session);
+    return session->failed == ULV_OK && session->watches != NULL &&
+           tell_all(session);
 }
 
 bool

@@ -35,6 +35,8 @@ bool ulv_command_ahead_turn(struct ulv_command_session *session);
 bool ulv_command_ahead_sleep(struct ulv_command_session *session);
 /* The session is over: forget what waits. */
 void ulv_command_ahead_drop(struct ulv_command_session *session);
+/* End every WATCH. */
+void ulv_command_ahead_unwatch(struct ulv_command_session *session);
 
 /* A transaction of that number is or was under way, or may have been: it is
  * answered. false: it is to be begun. */

@@ -142,6 +142,28 @@ ulv_command_send_query(struct ulv_command_client *client, uint32_t kind,
     return ULV_OK;
 }
 
+/* Where that one is noted; 0: a place for another. NULL: none. */
+static struct ulv_command_watched *
+watch_at(struct ulv_command_client *client, uint64_t number)
+{
+    for (size_t i = 0; i < ULV_COUNT_OF(client->watch); i++) {
+        if (client->watch[i].number == number)
+            return &client->watch[i];
+    }
+    return NULL;
+}
+
+/* Its events are heeded no more. */
+static void
+unwatch(struct ulv_command_client *client, uint64_t number)
+{
+    struct ulv_command_watched *at =
+        number == 0 ? NULL : watch_at(client, number);
+
+    if (at != NULL)
+        at->number = 0;
+}
+
 ulv_status
 ulv_command_send_cancel(struct ulv_command_client *client, uint64_t target,
                         bool *ret_ring)
@@ -155,6 +177,7 @@ ulv_command_send_cancel(struct ulv_command_client *client, uint64_t target,
         return status;
     cancel = slot;
     cancel->target = target;
+    unwatch(client, target);
     finish(client, ret_ring);
     return ULV_OK;
 }
@@ -232,49 +255,45 @@ ulv_command_client_id(struct ulv_command_client *client)
 
 /* ---- watching ------------------------------------------------------------ */
 
-/* An event of our WATCH is the next one, or says what is lost. */
-static ulv_status
-check_event(struct ulv_command_client *client,
-            const struct ulv_message_event *event)
-{
-    bool next = event->sequence == client->watched + 1;
-
-    if (event->m.request != client->watch)
-        return ULV_OK;
-    if (event->sequence <= client->watched ||
-        (event->kind == ULV_WATCH_COMMITTED && !next))
-        return ULV_E_PEER_PROTOCOL;
-    client->watched = event->sequence;
-    return ULV_OK;
-}
-
+/* An event of a WATCH is the next one of it. */
 static ulv_status
 heed(struct ulv_command_client *client, const struct ulv_message *m)
 {
     const struct ulv_message_watch_answer *answer = (const void *)m;
+    const struct ulv_message_event *event = (const void *)m;
+    struct ulv_command_watched *at = watch_at(client, m->request);
 
-    if (m->kind == ULV_MESSAGE_EVENT)
-        return check_event(client, (const void *)m);
-    if (m->kind != (ULV_MESSAGE_WATCH | ULV_MESSAGE_ANSWER) ||
-        answer->status != ULV_OK)
+    if (m->request == 0 || at == NULL)
         return ULV_OK;
-    client->watch = m->request;
-    client->watched = answer->after;
+    if (m->kind == ULV_MESSAGE_EVENT)
+        return event->sequence == ++at->sequence ? ULV_OK : ULV_E_PEER_PROTOCOL;
+    if (m->kind == (ULV_MESSAGE_WATCH | ULV_MESSAGE_ANSWER) &&
+        answer->status != ULV_OK)
+        at->number = 0;
     return ULV_OK;
 }
 
 ulv_status
-ulv_command_send_watch(struct ulv_command_client *client, uint64_t after,
+ulv_command_send_watch(struct ulv_command_client *client,
+                       const struct ulv_command_watching *watching,
                        bool *ret_ring)
 {
     struct ulv_message_watch *watch;
+    struct ulv_command_watched *at = watch_at(client, 0);
     void *slot;
-    ulv_status status = begin(client, ULV_MESSAGE_WATCH, sizeof(*watch), &slot);
+    ulv_status status;
 
+    if (at == NULL)
+        return ULV_E_LIMIT;
+    status = begin(client, ULV_MESSAGE_WATCH, sizeof(*watch), &slot);
     if (status != ULV_OK)
         return status;
     watch = slot;
-    watch->after = after;
+    watch->after = watching->after;
+    watch->partition = watching->partition;
+    watch->kinds = watching->kinds;
+    at->number = client->next_request - 1;
+    at->sequence = 0;
     client->heed = heed;
     finish(client, ret_ring);
     return ULV_OK;

@@ -31,9 +31,11 @@ struct ulv_command_client {
     uint64_t next_request;
     /* Kinds of the latest requests, by their numbers; and whether answered. */
     uint16_t asked[ULV_COMMAND_UNDER_WAY_MAX];
-    /* Number of our WATCH; the event we have seen; who looks at both: NULL
-     * until something is watched. */
-    uint64_t watch, watched;
+    /* Our WATCHes by their numbers, 0: none, and the last event of each; who
+     * looks at both: NULL until something is watched. */
+    struct ulv_command_watched {
+        uint64_t number, sequence;
+    } watch[ULV_WATCHES_MAX];
     ulv_status (*heed)(struct ulv_command_client *client,
                        const struct ulv_message *m);
     uint8_t session[16]; /* our GUID, the same in every HELLO */
@@ -65,14 +67,20 @@ ulv_status ulv_command_send_query(struct ulv_command_client *client,
 /* Take that one back, or end a WATCH. */
 ulv_status ulv_command_send_cancel(struct ulv_command_client *client,
                                    uint64_t target, bool *ret_ring);
-/* after: a revision, or ULV_WATCH_FROM_NOW. */
-ulv_status ulv_command_send_watch(struct ulv_command_client *client,
-                                  uint64_t after, bool *ret_ring);
+/* As in struct ulv_message_watch. Errors: LIMIT (ULV_WATCHES_MAX) */
+struct ulv_command_watching {
+    uint64_t after, partition;
+    uint32_t kinds;
+};
+ulv_status
+ulv_command_send_watch(struct ulv_command_client *client,
+                       const struct ulv_command_watching *watching,
+                       bool *ret_ring);
 
 /**
  * The next answer or event, copied out and checked; the lease of a HELLO is
  * taken. An answer to one of the latest requests is of its kind; compare the
- * number. Events leave none out but by ULV_WATCH_LOST.
+ * number. Events of a WATCH leave no sequence number out.
  * @param ret  borrowed until the next call
  * Errors: EMPTY (the doorbell was asked for), PEER_*; PEER_PROTOCOL also when
  * the server has disconnected this client.

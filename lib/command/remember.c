@@ -40,7 +40,7 @@ ulv_command_forget(struct ulv_command_session *session)
         session->remembered[i] = NULL;
     }
     session->newest = 0;
-    session->watching = false;
+    ulv_command_ahead_unwatch(session);
 }
 
 void

@@ -172,6 +172,15 @@ put_answer(struct ulv_command_session *session, uint32_t kind, size_t len)
                                    session->request, len);
 }
 
+/* It can be watched from there: perhaps before its changes have come. */
+static void
+name_revision(struct ulv_command_session *session, uint64_t revision)
+{
+    struct ulv_command_server *server = session->server;
+
+    server->revision = ULV_MAX(server->revision, revision);
+}
+
 void
 ulv_command_answer_hello(struct ulv_command_session *session,
                          ulv_status status, uint64_t lease_first,
@@ -186,6 +195,7 @@ ulv_command_answer_hello(struct ulv_command_session *session,
     answer->rsvd_ = 0;
     answer->lease_first = lease_first;
     answer->revision = revision;
+    name_revision(session, revision);
 }
 
 void
@@ -203,6 +213,7 @@ ulv_command_answer_query(struct ulv_command_session *session,
            (const uint8_t *)header + sizeof(header->m),
            sizeof(*header) - sizeof(header->m));
     memcpy(answer + 1, records, bytes);
+    name_revision(session, header->revision);
 }
 
 void
@@ -224,6 +235,7 @@ ulv_command_answer_transaction(struct ulv_command_session *session,
 {
     answer->m.request = session->request;
     session->busy = false;
+    name_revision(session, answer->revision);
     ulv_command_remember(session, answer);
     ulv_command_session_send(session, answer);
 }

@@ -22,6 +22,8 @@
 
 struct ulv_command_session;
 struct ulv_command_waiting; /* ahead.c */
+struct ulv_command_watch;
+struct ulv_changes;
 
 /* self is the server's. */
 struct ulv_command_handlers {
@@ -39,10 +41,6 @@ struct ulv_command_handlers {
     /* The client was disconnected: session->failed says why, for the record.
      * It may wait for an answer: ring it too. */
     void (*broken)(struct ulv_command_session *session);
-    /* Both NULL: there is nothing to watch. The newest revision; the oldest
-     * entry above a revision that is kept, false: there is none. */
-    uint64_t (*revision)(void *self);
-    bool (*event)(void *self, uint64_t after, struct ulv_log_record *ret);
 };
 
 /* 16 remembered answers; there is memory for those that were needed. */
@@ -51,12 +49,15 @@ struct ulv_command_answers {
     struct ulv_message_transaction_answer answer[ULV_COMMAND_ANSWERS];
 };
 
-/* Made of zeros, a host, handlers and self; has nothing when its sessions are
- * gone. */
+/* Made of zeros, a host, handlers, self and changes; has nothing when its
+ * sessions are gone. */
 struct ulv_command_server {
     const struct ulv_host *host;
     const struct ulv_command_handlers *handlers;
     void *self;
+    const struct ulv_changes *changes; /* to watch; NULL: nothing */
+    uint32_t watch_count; /* WATCHes of all sessions */
+    uint64_t revision; /* the highest that an answer has named */
     struct ulv_command_session *next; /* whose turn it is; a circle */
     uint32_t session_count;
     ulv_nsec deadline; /* step again then: a request expires */
@@ -74,15 +75,14 @@ struct ulv_command_session {
     bool busy;     /* a request awaits its answer */
     bool unsent;   /* answers lie in the ring that were not shown */
     bool stuck;    /* no more can be read ahead */
-    bool watching;
     uint64_t number; /* of the session, for the log: from its GUID */
     struct ulv_command_waiting *first, **last; /* read ahead */
     struct ulv_channel_end end;
     uint32_t waiting_count;
     uint64_t waiting_bytes;
-    uint64_t newest;         /* highest transaction number seen */
-    uint64_t watch, watched; /* number of the WATCH; revision last told */
-    uint8_t client[16];      /* the GUID of its last HELLO */
+    uint64_t newest;    /* highest transaction number seen */
+    uint8_t client[16]; /* the GUID of its last HELLO */
+    struct ulv_command_watch *watches; /* whose turn it is first */
     struct ulv_command_answers
         *remembered[ULV_COMMAND_REMEMBERED / ULV_COMMAND_ANSWERS];
 };

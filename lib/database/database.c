@@ -149,6 +149,8 @@ ulv_database_destroy(struct ulv_database *db)
     host = db->host;
     if (db->plan != NULL)
         ulv_database_abort(db, db->plan);
+    if (db->observer != NULL)
+        db->observer->end(db);
     for (uint32_t kind = 0; kind < KIND_COUNT; kind++) {
         while (db->first[kind] != NULL) {
             struct record *r = db->first[kind];

@@ -165,6 +165,21 @@ struct ulv_plan {
     struct ulv_log_record log;
 };
 
+/*
+ * Who looks on while records change: see observe.c. None of it can fail, nor
+ * change a record.
+ */
+struct observer {
+    /* This one is about to change or to be removed, or was made: its links are
+     * those of a record, its content is still to come. ULV_CHANGE_*. */
+    void (*before)(struct ulv_database *db, const struct record *r,
+                   uint32_t change);
+    void (*formed)(struct ulv_database *db); /* a plan became a revision */
+    void (*shown)(struct ulv_database *db);  /* that is not undone any more */
+    void (*undone)(struct ulv_database *db); /* back at this revision */
+    void (*end)(struct ulv_database *db);
+};
+
 struct lease {
     ulv_id next; /* lowest id of the block not used yet */
     bool own;    /* the database gives these itself, and no request may */
@@ -187,6 +202,8 @@ struct ulv_database {
     struct ulv_log_record log[ULV_LOG_COUNT]; /* revision % count */
     ulv_nsec start;     /* accounts begin */
     uint64_t used_gone; /* by partitions that are destroyed */
+    const struct observer *observer; /* NULL: nobody observes */
+    struct observed *observed;       /* what it knows */
 };
 
 /* records.c: all but these two go through the plan's undo log */
@@ -196,6 +213,8 @@ struct record *ulv_db_find(const struct ulv_database *db, ulv_id id,
 struct record *ulv_db_find_any(const struct ulv_database *db, ulv_id id);
 bool ulv_db_touch(struct ulv_database *db, void *p, size_t bytes);
 #define TOUCH(db, object) ulv_db_touch((db), (object), sizeof(*(object)))
+/* The whole record is about to change: remembered, and of a new version. */
+bool ulv_db_change(struct ulv_database *db, struct record *r);
 void *ulv_db_allocate(struct ulv_database *db, size_t bytes);
 /* Of the plan, until it ends; not zeroed. */
 void *ulv_db_scratch(struct ulv_database *db, size_t bytes);

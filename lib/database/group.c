@@ -53,6 +53,8 @@ ulv_database_hold(struct ulv_database *db, struct ulv_plan *plan)
     plan->chunks = NULL;
     plan->effect_count = plan->touched_count = plan->change_count = 0;
     db->plan = NULL;
+    if (db->observer != NULL)
+        db->observer->formed(db);
     return ULV_OK;
 }
 
@@ -100,6 +102,8 @@ ulv_database_keep_held(struct ulv_database *db)
             host->free(host->self, dead->p, dead->bytes);
     }
     end_group(db);
+    if (db->observer != NULL)
+        db->observer->shown(db);
 }
 
 static void
@@ -134,4 +138,6 @@ ulv_database_undo_held(struct ulv_database *db)
     for (struct held *h = db->held; h != NULL; h = h->before)
         undo_one(db, h);
     end_group(db);
+    if (db->observer != NULL)
+        db->observer->undone(db);
 }

@@ -101,11 +101,10 @@ static ulv_status
 change_label(struct ulv_database *db, struct label *label,
              const struct ulv_op_set_label *op)
 {
-    if (!TOUCH(db, label) ||
+    if (!ulv_db_change(db, &label->r) ||
         !ulv_db_changed(db, label->r.id, ULV_QUERY_LABELS))
         return ULV_E_NO_MEMORY;
     memcpy(label->value, op->value, sizeof(label->value));
-    label->r.version = db->revision + 1;
     return ULV_OK;
 }
 
@@ -167,9 +166,9 @@ ulv_db_set_policy(struct ulv_database *db, const struct ulv_op_set_policy *op,
         memcpy(p->policy, op->name, sizeof(p->policy));
         return ULV_OK;
     }
-    if (!TOUCH(db, zone) || !ulv_db_changed(db, op->object, ULV_QUERY_ZONES))
+    if (!ulv_db_change(db, &zone->r) ||
+        !ulv_db_changed(db, op->object, ULV_QUERY_ZONES))
         return ulv_db_no_memory(diag);
-    zone->r.version = db->revision + 1;
     memcpy(zone->policy, op->name, sizeof(zone->policy));
     return ULV_OK;
 }

@@ -432,11 +432,11 @@ drain_extent(struct ulv_database *db, struct extent *e, struct partition *heir)
 {
     struct ulv_effect *effect = ulv_db_effect(db, ULV_EFFECT_DRAIN);
 
-    if (effect == NULL || !TOUCH(db, e) || !ulv_db_touched(db, e->partition))
+    if (effect == NULL || !ulv_db_change(db, &e->r) ||
+        !ulv_db_touched(db, e->partition))
         return ULV_E_NO_MEMORY;
     e->draining = true;
     e->heir = heir == NULL ? 0 : heir->r.id;
-    e->r.version = db->revision + 1;
     effect->u.removal.id = e->r.id;
     return ULV_OK;
 }

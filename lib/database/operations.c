@@ -278,10 +278,9 @@ attach_device(struct ulv_database *db, const struct ulv_op_attach *op,
         return ulv_fail(diag, ULV_E_DENIED, d->r.id, op->flags,
                         ULV_BLOCK_READ_ONLY,
                         "%s is read-only and was asked for writing", d->name);
-    if (!TOUCH(db, d))
+    if (!ulv_db_change(db, &d->r))
         return ulv_db_no_memory(diag);
     d->channel_count++;
-    d->r.version = db->revision + 1;
     want.server = d->serving;
     want.type = d->kind == ULV_DEVICE_BLOCK ? type_block : type_console;
     want.ring_bytes = d->kind == ULV_DEVICE_BLOCK ? ULV_BLOCK_RING_BYTES
@@ -310,11 +309,10 @@ drop_channel(struct ulv_database *db, struct channel *c)
     if (c->client->kind == ULV_PARTITION_GUEST)
         c->client->slot[c->client_slot] = NULL;
     if (c->device != NULL) {
-        if (!TOUCH(db, c->device))
+        if (!ulv_db_change(db, &c->device->r))
             return ULV_E_NO_MEMORY;
         c->device->channel_count--;
         c->device->channel = NULL;
-        c->device->r.version = db->revision + 1;
     }
     status = ulv_db_give_back(db, c->frame, c->bytes, db->ultravisor->r.id);
     if (status != ULV_OK)
@@ -366,11 +364,10 @@ drain_channel(struct ulv_database *db, struct channel *c)
 {
     struct ulv_effect *effect = ulv_db_effect(db, ULV_EFFECT_DRAIN);
 
-    if (effect == NULL || !TOUCH(db, c) || !ulv_db_touched(db, c->server) ||
-        !ulv_db_touched(db, c->client))
+    if (effect == NULL || !ulv_db_change(db, &c->r) ||
+        !ulv_db_touched(db, c->server) || !ulv_db_touched(db, c->client))
         return ULV_E_NO_MEMORY;
     c->draining = true;
-    c->r.version = db->revision + 1;
     effect->u.removal.id = c->r.id;
     return ULV_OK;
 }
@@ -466,13 +463,12 @@ rehome_channel(struct ulv_database *db, struct device *d, struct partition *to)
 
     if (c == NULL)
         return ULV_OK;
-    if (!TOUCH(db, c) || !ulv_db_touched(db, c->client))
+    if (!ulv_db_change(db, &c->r) || !ulv_db_touched(db, c->client))
         return ULV_E_NO_MEMORY;
     c->server->channel_count--;
     to->channel_count++;
     c->server = to;
     c->epoch++;
-    c->r.version = db->revision + 1;
     return ULV_OK;
 }
 
@@ -493,8 +489,8 @@ rehome_device(struct ulv_database *db, const struct ulv_op_rehome *op,
                         "%s: %u does not stand by for it", d->name,
                         op->server);
     effect = ulv_db_effect(db, ULV_EFFECT_DEVICE_REHOME);
-    if (effect == NULL || !TOUCH(db, d) || !ulv_db_touched(db, to) ||
-        !ulv_db_touched(db, d->serving))
+    if (effect == NULL || !ulv_db_change(db, &d->r) ||
+        !ulv_db_touched(db, to) || !ulv_db_touched(db, d->serving))
         return ulv_db_no_memory(diag);
     effect->u.rehome.device = op->device;
     effect->u.rehome.from = d->serving->r.id;
@@ -504,7 +500,6 @@ rehome_device(struct ulv_database *db, const struct ulv_op_rehome *op,
         return ulv_db_no_memory(diag);
     d->serving = to;
     d->standby = NULL;
-    d->r.version = db->revision + 1;
     return ULV_OK;
 }
 
@@ -520,11 +515,10 @@ renew_channels(struct ulv_database *db, struct partition *p)
 
         if (c == NULL || c->draining)
             continue;
-        if (!TOUCH(db, c) || !ulv_db_touched(db, c->client) ||
+        if (!ulv_db_change(db, &c->r) || !ulv_db_touched(db, c->client) ||
             !ulv_db_touched(db, c->server))
             return false;
         c->epoch++;
-        c->r.version = db->revision + 1;
     }
     return true;
 }

@@ -109,7 +109,6 @@ give_quanta(struct ulv_database *db, struct share *share, uint32_t count)
         share->quanta ^= last;
         processor->taken ^= last;
     }
-    processor->r.version = db->revision + 1;
     return gaps_changed(db, processor);
 }
 
@@ -181,7 +180,7 @@ ulv_db_set_quanta(struct ulv_database *db, const struct ulv_op_set_quanta *op,
     status = charge_quanta(db, p, share, op->quanta, diag);
     if (status != ULV_OK)
         return status;
-    if (!TOUCH(db, share) || !TOUCH(db, share->processor) ||
+    if (!TOUCH(db, share) || !ulv_db_change(db, &share->processor->r) ||
         !ulv_db_touched(db, p) || !give_quanta(db, share, op->quanta))
         return ulv_db_no_memory(diag);
     return announce(db, p, share, diag);
@@ -266,7 +265,8 @@ assign_processor(struct ulv_database *db, struct partition *p,
     if (status != ULV_OK)
         return status;
     share = ulv_db_allocate(db, sizeof(*share));
-    if (share == NULL || !TOUCH(db, processor) || !ulv_db_touched(db, p))
+    if (share == NULL || !ulv_db_change(db, &processor->r) ||
+        !ulv_db_touched(db, p))
         return ulv_db_no_memory(diag);
     share->processor = processor;
     share->mode = op->mode;
@@ -274,7 +274,6 @@ assign_processor(struct ulv_database *db, struct partition *p,
     share->next = p->shares;
     p->shares = share;
     processor->share_count++;
-    processor->r.version = db->revision + 1;
     if (op->mode == ULV_PROCESSOR_DEDICATED)
         processor->owner = p;
     if (!give_quanta(db, share, op->quanta))
@@ -330,13 +329,12 @@ ulv_db_shares_drop(struct ulv_database *db, struct partition *p)
     for (; share != NULL; share = share->next) {
         struct processor *processor = share->processor;
 
-        if (!TOUCH(db, share) || !TOUCH(db, processor) ||
+        if (!TOUCH(db, share) || !ulv_db_change(db, &processor->r) ||
             ulv_db_bury(db, share, sizeof(*share)) != ULV_OK ||
             !give_quanta(db, share, 0))
             return ULV_E_NO_MEMORY;
         processor->share_count--;
         processor->owner = db->idle;
-        processor->r.version = db->revision + 1;
     }
     return ULV_OK;
 }

@@ -222,9 +222,9 @@ find_quota(struct ulv_database *db, ulv_id object, const char **ret_name,
     }
     if (zone == NULL)
         return NULL;
-    if (!TOUCH(db, zone) || !ulv_db_changed(db, object, ULV_QUERY_ZONES))
+    if (!ulv_db_change(db, &zone->r) ||
+        !ulv_db_changed(db, object, ULV_QUERY_ZONES))
         *ret_status = ULV_E_NO_MEMORY;
-    zone->r.version = db->revision + 1;
     *ret_name = zone->name;
     return &zone->quota;
 }

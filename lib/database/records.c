@@ -130,6 +130,19 @@ ulv_db_bury(struct ulv_database *db, void *p, size_t bytes)
     return ULV_OK;
 }
 
+bool
+ulv_db_change(struct ulv_database *db, struct record *r)
+{
+    if (r->version == db->revision + 1)
+        return true; /* and all of it remembered */
+    if (!ulv_db_touch(db, r, r->bytes))
+        return false;
+    if (db->observer != NULL)
+        db->observer->before(db, r, ULV_CHANGE_CHANGED);
+    r->version = db->revision + 1;
+    return true;
+}
+
 /* ---- records ------------------------------------------------------------- */
 
 /* Within a lease ids go up, so a used one cannot come again. */
@@ -189,6 +202,8 @@ ulv_db_record_insert(struct ulv_database *db, ulv_id id, uint32_t kind,
     r->bytes = (uint32_t)bytes;
     if (!link_in_order(db, r))
         return ulv_db_no_memory(diag);
+    if (db->observer != NULL)
+        db->observer->before(db, r, ULV_CHANGE_MADE);
     *ret = r;
     return ULV_OK;
 }
@@ -212,6 +227,8 @@ ulv_db_record_remove(struct ulv_database *db, struct record *r)
         (r->before != NULL && !TOUCH(db, r->before)) ||
         (r->after != NULL && !TOUCH(db, r->after)))
         return ULV_E_NO_MEMORY;
+    if (db->observer != NULL)
+        db->observer->before(db, r, ULV_CHANGE_REMOVED);
     *(r->before == NULL ? &db->first[r->kind] : &r->before->after) = r->after;
     *(r->after == NULL ? &db->last[r->kind] : &r->after->before) = r->before;
     return ulv_db_bury(db, r, r->bytes);
@@ -321,10 +338,11 @@ ulv_db_touched(struct ulv_database *db, struct partition *p)
             return false;
         plan->touched = array;
     }
-    if (!TOUCH(db, p))
+    if (!ulv_db_change(db, &p->r))
+        return false;
+    if (!TOUCH(db, &p->touched)) /* made by this plan */
         return false;
     p->touched = db->revision + 1;
-    p->r.version = db->revision + 1;
     plan->touched[plan->touched_count++] = p->r.id;
     return true;
 }

@@ -124,6 +124,10 @@ ulv_database_commit(struct ulv_database *db, struct ulv_plan *plan)
     db->revision++;
     plan->log.revision = db->revision;
     db->log[db->revision % ULV_LOG_COUNT] = plan->log;
+    if (db->observer != NULL) {
+        db->observer->formed(db);
+        db->observer->shown(db);
+    }
     end_plan(db, plan);
     ulv_index_grow(&db->ids, host);
     ulv_index_grow(&db->names, host);
@@ -150,6 +154,8 @@ ulv_database_abort(struct ulv_database *db, struct ulv_plan *plan)
         else
             memcpy(undo->p, undo + 1, undo->bytes);
     }
+    if (db->observer != NULL)
+        db->observer->undone(db);
     settle_ranges(plan);
     end_plan(db, plan);
 }

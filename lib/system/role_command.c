@@ -12,6 +12,7 @@
 #include "command/ahead.h"
 #include "command/client.h"
 #include "policy/policy.h"
+#include "system/relay.h"
 #include "system/sessions.h"
 
 #define FACTS_MAX 16384u /* partitions, nodes, devices looked at, of each */
@@ -33,6 +34,7 @@ struct command_role {
     struct wire above, policy_wire; /* to the ultravisor; to operations */
     struct ulv_command_client client;
     struct sessions sessions; /* the callers */
+    struct relay relay;       /* what they watch */
     struct ulv_channel_end policy_end;
     bool has_client, has_policy_end, asked_policy, has_policy;
     bool above_lost;
@@ -477,7 +479,7 @@ command_init(struct role *role, const struct heard *configure)
     r->transaction.preconditions = r->preconditions;
     r->transaction.operations = r->operations;
     ulv_sessions_init(&r->sessions, role, &handlers, r);
-    return ULV_OK;
+    return ulv_relay_init(&r->relay, role->host, &r->sessions.server);
 }
 
 static void
@@ -490,6 +492,7 @@ command_fini(struct role *role)
     drop_records(r, &r->devices, sizeof(struct ulv_device_record));
     ulv_command_client_fini(&r->client);
     ulv_sessions_fini(&r->sessions);
+    ulv_relay_fini(&r->relay);
     ulv_wire_fini(&r->above);
     ulv_wire_fini(&r->policy_wire);
 }
@@ -581,10 +584,22 @@ hear_ultravisor(struct command_role *r)
     ulv_status status;
 
     (void)ulv_wire_take(&r->above);
-    while ((status = ulv_command_receive(&r->client, &m, &ring)) == ULV_OK)
-        hear_answer(r, m);
+    while ((status = ulv_command_receive(&r->client, &m, &ring)) == ULV_OK) {
+        if (!ulv_relay_hear(&r->relay, m))
+            hear_answer(r, m);
+    }
     if (status != ULV_E_EMPTY)
         lose_ultravisor(r, status);
+    if (ring)
+        ulv_wire_ring(&r->above);
+}
+
+static void
+watch_ultravisor(struct command_role *r)
+{
+    bool ring = false;
+
+    ulv_relay_step(&r->relay, &r->sessions.server, &r->client, &ring);
     if (ring)
         ulv_wire_ring(&r->above);
 }
@@ -602,6 +617,8 @@ command_step(struct role *role, struct role_need *need)
     if (r->has_client && !r->above_lost)
         hear_ultravisor(r);
     ulv_sessions_step(&r->sessions, need);
+    if (r->has_client && !r->above_lost)
+        watch_ultravisor(r);
 }
 
 const struct role_ops ulv_role_command = {

@@ -359,6 +359,8 @@ ultravisor_init(struct role *role, const struct heard *configure)
     status = ulv_views_init(&r->views, role->host);
     if (status == ULV_OK)
         status = ulv_ultravisor_open(r, &say.u.ready.lease_first);
+    if (status == ULV_OK)
+        status = ulv_ultravisor_observe(r);
     if (status != ULV_OK)
         return status;
     return ulv_post_send(&role->post, &say, NULL, NULL, 0);
@@ -374,6 +376,7 @@ ultravisor_fini(struct role *role)
     ulv_views_fini(&r->views);
     ulv_settle_fini(&r->settle);
     drop_header(r, 0);
+    ulv_ultravisor_unobserve(r);
     if (role->drop == NULL)
         ulv_database_destroy(r->db);
 }

@@ -327,6 +327,8 @@ ulv_system_destroy(ulv_system *system)
     host = system->host;
     if (system->debug_fini != NULL)
         system->debug_fini(system);
+    if (system->watch_fini != NULL)
+        system->watch_fini(system);
     while (system->channels != NULL)
         ulv_channel_close(system->channels);
     ulv_command_client_fini(&system->client);

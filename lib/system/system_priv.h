@@ -62,6 +62,11 @@ struct ulv_system {
     uint64_t fault_sequence; /* of the last one */
     struct ulv_channel *channels;
     struct ulv_spin spin; /* of waiting for them */
+    /* what is watched, and where messages go that are no answers: watch.c,
+     * where something was watched */
+    struct ulv_watch *watches;
+    void (*heed)(ulv_system *system, const struct ulv_message *m);
+    void (*watch_fini)(ulv_system *system);
     /* stubs for debuggers, and what is done with them: debug.c, where one was
      * started */
     struct debugger *debuggers;
@@ -74,6 +79,7 @@ ulv_status ulv_system_run_until(ulv_system *system,
                                 bool (*done)(ulv_system *system, void *self),
                                 void *self, ulv_nsec deadline);
 
+bool ulv_system_role_is_dead(const ulv_system *system, uint32_t kind);
 /* Send nothing more and wait for the answer to the request just sent; a copy
  * of it is borrowed until the next call. */
 ulv_status ulv_system_await(ulv_system *system, ulv_status sent, bool ring,

@@ -31,8 +31,8 @@ struct awaited {
     ulv_status status; /* AGAIN: not there yet */
 };
 
-static bool
-role_is_dead(const ulv_system *system, uint32_t kind)
+bool
+ulv_system_role_is_dead(const ulv_system *system, uint32_t kind)
 {
     const struct keeper_partition *p = system->keeper.partitions;
 
@@ -42,19 +42,29 @@ role_is_dead(const ulv_system *system, uint32_t kind)
 }
 
 static bool
+is_answer(const struct ulv_message *m, uint64_t request)
+{
+    return m->request == request && m->kind != ULV_MESSAGE_EVENT;
+}
+
+static bool
 answer_is_there(ulv_system *system, void *self)
 {
     struct awaited *a = self;
     bool ring = false;
 
-    do {
+    for (;;) {
         a->status = ulv_command_receive(&system->client, &a->answer, &ring);
-    } while (a->status == ULV_OK && a->answer->request != a->request);
+        if (a->status != ULV_OK || is_answer(a->answer, a->request))
+            break;
+        if (system->heed != NULL)
+            system->heed(system, a->answer);
+    }
     if (ring)
         ulv_wire_ring(&system->wire);
     if (a->status != ULV_E_EMPTY)
         return true;
-    if (!role_is_dead(system, ULV_PARTITION_COMMAND))
+    if (!ulv_system_role_is_dead(system, ULV_PARTITION_COMMAND))
         return false;
     a->status = ULV_E_PEER_GONE;
     return true;

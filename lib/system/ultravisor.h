@@ -44,6 +44,7 @@ struct ultravisor_role {
                              const struct heard *heard);
 
     struct sessions sessions; /* the command channels */
+    struct ulv_changes *changes; /* that they watch, or NULL */
     uint32_t leases; /* that the clients got */
 
     /* the transaction under way */
@@ -96,10 +97,10 @@ ulv_status ulv_ultravisor_write(struct ultravisor_role *r,
 
 /* ---- the command channel (ultravisor_session.c) -------------------------- */
 extern const struct ulv_command_handlers ulv_ultravisor_handlers;
-/* What there is to watch (ultravisor_watch.c); self is the role. */
-uint64_t ulv_ultravisor_revision(void *self);
-bool ulv_ultravisor_event(void *self, uint64_t after,
-                          struct ulv_log_record *ret);
+/* What there is to watch (ultravisor_watch.c); on a bare machine nothing.
+ * Errors: NO_MEMORY */
+ulv_status ulv_ultravisor_observe(struct ultravisor_role *r);
+void ulv_ultravisor_unobserve(struct ultravisor_role *r);
 void ulv_ultravisor_look_at_channels(struct ultravisor_role *r);
 
 #endif

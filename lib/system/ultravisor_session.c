@@ -156,6 +156,4 @@ const struct ulv_command_handlers ulv_ultravisor_handlers = {
     .ready = on_ready,
     .ring = ulv_sessions_ring,
     .broken = ulv_sessions_broken,
-    .revision = ulv_ultravisor_revision,
-    .event = ulv_ultravisor_event,
 };

@@ -1,23 +1,35 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* What clients of the ultravisor can watch: its log. */
+/* What clients of the ultravisor can watch: what its transactions change. */
+#include "base/base.h"
+#include "database/observe.h"
 #include "system/ultravisor.h"
 
-uint64_t
-ulv_ultravisor_revision(void *self)
+ulv_status
+ulv_ultravisor_observe(struct ultravisor_role *r)
 {
-    const struct ultravisor_role *r = self;
+    const struct ulv_host *host = r->role.host;
+    ulv_status status;
 
-    return ulv_database_revision(r->db);
+    r->changes = host->alloc(host->self, sizeof(*r->changes), 8);
+    if (r->changes == NULL)
+        return ULV_E_NO_MEMORY;
+    status = ulv_changes_init(r->changes, host, ulv_database_revision(r->db));
+    if (status == ULV_OK)
+        status = ulv_database_observe(r->db, r->changes);
+    r->sessions.server.changes = r->changes;
+    return status;
 }
 
-bool
-ulv_ultravisor_event(void *self, uint64_t after, struct ulv_log_record *ret)
+void
+ulv_ultravisor_unobserve(struct ultravisor_role *r)
 {
-    const struct ultravisor_role *r = self;
-    uint32_t bytes, count = 0;
-    bool more;
+    const struct ulv_host *host = r->role.host;
 
-    return ulv_database_query(r->db, ULV_QUERY_LOG, after, ret, sizeof(*ret),
-                              &bytes, &count, &more) == ULV_OK &&
-           count == 1;
+    if (r->changes == NULL)
+        return;
+    /* the database may outlive the role */
+    ulv_database_unobserve(r->db);
+    ulv_changes_fini(r->changes);
+    host->free(host->self, r->changes, sizeof(*r->changes));
+    r->changes = NULL;
 }

@@ -14,6 +14,7 @@
 #include "base/base.h"
 #include "command/client.h"
 #include "command/server.h"
+#include "database/changes.h"
 
 #include "fuzz.h"
 
@@ -30,6 +31,7 @@ struct server {
     struct ulv_command_server command;
     struct ulv_command_session session;
     uint64_t revision;
+    struct ulv_changes changes;
     uint32_t begun, broken;
 };
 
@@ -50,6 +52,13 @@ on_transaction(void *self, struct ulv_command_session *session,
     for (uint32_t i = 0; i < request->u.transaction->operation_count; i++)
         answer.value += request->operations[i].u.words[10];
     s->begun++;
+    for (uint32_t i = 0; i < 3; i++)
+        ulv_changes_add(&s->changes,
+                        &(struct ulv_change){ .revision = s->begun,
+                                              .object = i,
+                                              .kind = i,
+                                              .change = ULV_CHANGE_MADE });
+    ulv_changes_show(&s->changes, s->begun);
     s->revision++;
     ulv_command_answer_transaction(session, &answer);
 }
@@ -83,20 +92,6 @@ on_broken(struct ulv_command_session *session)
     ((struct server *)session->server->self)->broken++;
 }
 
-static uint64_t
-on_revision(void *self)
-{
-    return ((struct server *)self)->revision;
-}
-
-static bool
-on_event(void *self, uint64_t after, struct ulv_log_record *ret)
-{
-    memset(ret, 0, sizeof(*ret));
-    ret->revision = after + 1;
-    return after < ((struct server *)self)->revision;
-}
-
 static const struct ulv_command_handlers handlers = {
     .hello = on_hello,
     .transaction = on_transaction,
@@ -104,8 +99,6 @@ static const struct ulv_command_handlers handlers = {
     .ready = on_ready,
     .ring = on_ring,
     .broken = on_broken,
-    .revision = on_revision,
-    .event = on_event,
 };
 
 static void *
@@ -193,10 +186,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct ulv_command_client near, far;
     struct ulv_channel_end answers;
     void *p[2] = { make_channel(), make_channel() };
+    const struct ulv_command_watching all = { .after = 0 };
     bool ring = false;
     size_t len;
 
     require(s != NULL);
+    require(ulv_changes_init(&s->changes, ulv_posix_host(), 0) == ULV_OK);
+    s->command.changes = &s->changes;
     s->command.host = ulv_posix_host();
     s->command.handlers = &handlers;
     s->command.self = s;
@@ -209,7 +205,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             ulv_channel_attach(&answers, p[1], bytes, ULV_END_SERVER, type) ==
                 ULV_OK);
     require(ulv_command_send_hello(&near, &ring) == ULV_OK &&
-            ulv_command_send_watch(&far, 0, &ring) == ULV_OK);
+            ulv_command_send_watch(&far, &all, &ring) == ULV_OK);
     while (next_record(&data, &size, message, &len)) {
         decode(message, len);
         put(&near.end.tx, message, len);
@@ -223,6 +219,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     require(s->broken == (s->session.failed != ULV_OK) && !s->session.busy);
     ulv_command_session_fini(&s->session);
+    ulv_changes_fini(&s->changes);
     ulv_command_client_fini(&near);
     ulv_command_client_fini(&far);
     free(p[0]);

@@ -8,10 +8,10 @@
 
 #include "command/client.h"
 #include "command/server.h"
+#include "database/changes.h"
 #include "port/test/test.h"
 
 #define RING ULV_COMMAND_RING_BYTES
-#define LOG  64u /* commits that the watched log remembers */
 
 struct peer {
     struct ulv_command_session session;
@@ -31,6 +31,7 @@ struct service {
     bool hold;
     uint64_t deadline; /* of the last transaction begun */
     uint64_t revision;
+    struct ulv_changes changes;
 };
 
 static void
@@ -98,22 +99,24 @@ on_broken(struct ulv_command_session *session)
     s->broken++;
 }
 
-static uint64_t
-on_revision(void *self)
+/* Another revision: a partition of that number changes, and two records of
+ * partition 1, the last of which is the log's. */
+static void
+change(struct service *s, uint64_t revision)
 {
-    return ((struct service *)self)->revision;
-}
+    struct ulv_change c = { .revision = revision,
+                            .object = 7 * revision,
+                            .partition = { revision },
+                            .kind = ULV_QUERY_PARTITIONS,
+                            .change = ULV_CHANGE_CHANGED };
 
-static bool
-on_event(void *self, uint64_t after, struct ulv_log_record *ret)
-{
-    const struct service *s = self;
-    uint64_t oldest = s->revision > LOG ? s->revision - LOG : 0;
-
-    memset(ret, 0, sizeof(*ret));
-    ret->revision = ULV_MAX(after, oldest) + 1;
-    ret->object = 7 * ret->revision;
-    return after < s->revision;
+    ulv_changes_add(&s->changes, &c);
+    c.partition[0] = 1;
+    c.kind = ULV_QUERY_EXTENTS;
+    ulv_changes_add(&s->changes, &c);
+    c.kind = ULV_QUERY_LOG;
+    ulv_changes_add(&s->changes, &c);
+    ulv_changes_show(&s->changes, revision);
 }
 
 static const struct ulv_command_handlers handlers = {
@@ -123,8 +126,6 @@ static const struct ulv_command_handlers handlers = {
     .ready = on_ready,
     .ring = on_ring,
     .broken = on_broken,
-    .revision = on_revision,
-    .event = on_event,
 };
 
 static struct service *
@@ -138,6 +139,8 @@ begin(uint32_t count)
     s->server.host = &s->t.host;
     s->server.handlers = &handlers;
     s->server.self = s;
+    s->server.changes = &s->changes;
+    assert_int_equal(ulv_changes_init(&s->changes, &s->t.host, 100), ULV_OK);
     s->budget = UINT32_MAX;
     s->peer_count = count;
     s->peers = calloc(count, sizeof(*s->peers));
@@ -166,6 +169,7 @@ end(struct service *s)
         ulv_command_session_fini(&s->peers[i].session);
         channel_drop(s->peers[i].p, RING);
     }
+    ulv_changes_fini(&s->changes);
     assert_int_equal(ulv_test_host_fini(&s->t), 0);
     free(s->peers);
     free(s);
@@ -423,25 +427,34 @@ test_command_ahead__does_not_begin_what_expired(void **state)
 /* ---- watches ------------------------------------------------------------- */
 
 static uint64_t
-watch(struct peer *peer, uint64_t after)
+watch(struct peer *peer, uint64_t after, uint32_t kinds, uint64_t partition)
 {
+    const struct ulv_command_watching watching = { .after = after,
+                                                   .partition = partition,
+                                                   .kinds = kinds };
     bool ring = false;
 
-    assert_int_equal(ulv_command_send_watch(&peer->client, after, &ring),
+    assert_int_equal(ulv_command_send_watch(&peer->client, &watching, &ring),
                      ULV_OK);
     return peer->client.next_request - 1;
 }
 
+static uint64_t
+watch_log(struct peer *peer, uint64_t after)
+{
+    return watch(peer, after, 1u << ULV_QUERY_LOG, 0);
+}
+
 static void
-take_event(struct peer *peer, uint64_t w, uint32_t kind, uint64_t sequence)
+take_event(struct peer *peer, uint64_t w, uint64_t sequence, uint64_t revision)
 {
     const struct ulv_message_event *event =
         (const void *)take(peer, ULV_MESSAGE_EVENT, w);
 
-    assert_int_equal(event->kind, kind);
     assert_int_equal(event->sequence, sequence);
-    assert_int_equal(event->log.object,
-                     kind == ULV_WATCH_COMMITTED ? 7 * sequence : 0);
+    assert_int_equal(event->change.change, ULV_CHANGE_CHANGED);
+    assert_int_equal(event->change.revision, revision);
+    assert_int_equal(event->change.object, 7 * revision);
 }
 
 static void
@@ -452,34 +465,117 @@ test_command_ahead__a_watch_hears_each_commit(void **state)
     uint64_t w;
 
     (void)state;
-    s->revision = 100;
-    w = watch(peer, ULV_WATCH_FROM_NOW);
+    w = watch_log(peer, ULV_WATCH_FROM_NOW);
     step(s);
     assert_int_equal(take_status(peer, ULV_MESSAGE_WATCH, w), ULV_OK);
     take_nothing(peer);
     for (uint64_t n = 101; n < 500; n++) {
-        s->revision = n;
+        change(s, n);
         step(s);
-        take_event(peer, w, ULV_WATCH_COMMITTED, n);
+        take_event(peer, w, n - 100, n);
         take_nothing(peer);
     }
-    /* from where it was: told again */
-    w = watch(peer, 480);
+    /* from where it was, by another: told again */
+    assert_int_equal(cancel(peer, w), w + 1);
+    w = watch_log(peer, 480);
     step(s);
+    assert_int_equal(take_status(peer, ULV_MESSAGE_CANCEL, w - 1), ULV_OK);
     assert_int_equal(take_status(peer, ULV_MESSAGE_WATCH, w), ULV_OK);
     for (uint64_t n = 481; n < 500; n++)
-        take_event(peer, w, ULV_WATCH_COMMITTED, n);
+        take_event(peer, w, n - 480, n);
     take_nothing(peer);
     /* from what is to come it cannot be */
-    (void)watch(peer, 501);
+    (void)watch_log(peer, 501);
     step(s);
     assert_int_equal(take_status(peer, ULV_MESSAGE_WATCH, w + 1), ULV_E_ARG);
     assert_int_equal(cancel(peer, w), w + 2);
     step(s);
     assert_int_equal(take_status(peer, ULV_MESSAGE_CANCEL, w + 2), ULV_OK);
-    s->revision = 600;
+    assert_int_equal(s->server.watch_count, 0);
+    change(s, 600);
     step(s);
     take_nothing(peer);
+    end(s);
+}
+
+static void
+test_command_ahead__watches_hear_what_they_asked_for(void **state)
+{
+    struct service *s = begin_one();
+    struct peer *peer = &s->peers[0];
+    uint64_t all = watch(peer, 100, 0, 0);
+    uint64_t log = watch_log(peer, 100);
+    uint64_t one = watch(peer, 100, 0, 1);
+    uint64_t both = watch(peer, 100, 1u << ULV_QUERY_PARTITIONS, 150);
+    const struct ulv_message *m;
+    uint64_t last[8] = { 0 };
+    uint32_t heard[8] = { 0 };
+    bool ring = false;
+
+    (void)state;
+    step(s);
+    for (uint64_t w = all; w <= both; w++)
+        assert_int_equal(take_status(peer, ULV_MESSAGE_WATCH, w), ULV_OK);
+    for (uint64_t n = 101; n <= 200; n++)
+        change(s, n);
+    step(s);
+    while (ulv_command_receive(&peer->client, &m, &ring) == ULV_OK) {
+        const struct ulv_message_event *event = (const void *)m;
+        uint64_t w = m->request - all;
+
+        assert_in_range(w, 0, 3);
+        assert_int_equal(event->sequence, ++heard[w]);
+        /* of a revision all but its last say that there is more */
+        assert_int_equal(event->change.revision == last[w],
+                         heard[w] > 1 && last[w + 4] == 1);
+        last[w] = event->change.revision;
+        last[w + 4] = event->more;
+        if (m->request == log)
+            assert_int_equal(event->change.kind, ULV_QUERY_LOG);
+        if (m->request == one)
+            assert_int_equal(event->change.partition[0], 1);
+        if (m->request == both)
+            assert_int_equal(event->change.revision, 150);
+    }
+    assert_int_equal(heard[0], 300);
+    assert_int_equal(heard[1], 100);
+    assert_int_equal(heard[2], 200);
+    assert_int_equal(heard[3], 1);
+    end(s);
+}
+
+static void
+test_command_ahead__there_are_only_so_many_watches(void **state)
+{
+    struct service *s = begin(2);
+    const struct ulv_command_watching all = { .after = 100 };
+    struct peer *peer = &s->peers[0];
+    bool ring = false;
+
+    (void)state;
+    step(s);
+    for (uint32_t i = 0; i < 2; i++)
+        assert_int_equal(take_status(&s->peers[i], ULV_MESSAGE_HELLO, 1),
+                         ULV_OK);
+    for (uint32_t i = 0; i < ULV_WATCHES_MAX; i++) {
+        uint64_t w = watch(peer, 100, 0, 0);
+
+        step(s);
+        assert_int_equal(take_status(peer, ULV_MESSAGE_WATCH, w), ULV_OK);
+    }
+    assert_int_equal(ulv_command_send_watch(&peer->client, &all, &ring),
+                     ULV_E_LIMIT);
+    peer->client.watch[0].number = 0; /* one that does not count */
+    (void)watch(peer, 100, 0, 0);
+    step(s);
+    assert_int_equal(take_status(peer, ULV_MESSAGE_WATCH,
+                                 peer->client.next_request - 1),
+                     ULV_E_LIMIT);
+    /* another client has its own */
+    (void)watch(&s->peers[1], 100, 0, 0);
+    step(s);
+    assert_int_equal(take_status(&s->peers[1], ULV_MESSAGE_WATCH, 2), ULV_OK);
+    assert_int_equal(s->server.watch_count, ULV_WATCHES_MAX + 1);
     end(s);
 }
 
@@ -488,31 +584,32 @@ test_command_ahead__a_slow_watch_is_told_what_is_lost(void **state)
 {
     struct service *s = begin_one();
     struct peer *peer = &s->peers[0];
-    uint64_t w = watch(peer, 0), heard = 0, last = 0, lost = 0;
+    uint64_t w = watch_log(peer, 100), heard = 0, last = 100, lost = 0;
     const struct ulv_message *m;
     bool ring = false;
 
     (void)state;
     step(s);
     assert_int_equal(take_status(peer, ULV_MESSAGE_WATCH, w), ULV_OK);
-    /* it takes nothing: its ring fills, the log goes on without it */
-    for (uint64_t n = 1; n <= 5000; n++) {
-        s->revision = n;
+    /* it takes nothing: its ring fills, the changes go on without it */
+    for (uint64_t n = 101; n <= 15100; n++) {
+        change(s, n);
         step(s);
     }
     while (ulv_command_receive(&peer->client, &m, &ring) == ULV_OK) {
         const struct ulv_message_event *event = (const void *)m;
 
-        if (event->kind == ULV_WATCH_LOST)
-            lost += event->sequence - last;
+        if (event->change.change == ULV_CHANGE_LOST)
+            lost += event->change.revision - last;
         else
-            heard++;
-        last = event->sequence;
+            assert_int_equal(event->change.revision, last + 1);
+        heard += event->change.change == ULV_CHANGE_LOST ? 0 : 1;
+        last = event->change.revision;
         step(s);
     }
-    assert_int_equal(last, 5000);
-    assert_int_equal(heard + lost, 5000);
-    assert_true(lost > 1000 && heard > LOG);
+    assert_int_equal(last, 15100);
+    assert_int_equal(heard + lost, 15000);
+    assert_true(lost > 1000 && heard > ULV_CHANGES_COUNT / 3 - 2);
     end(s);
 }
 
@@ -631,6 +728,8 @@ main(void)
         cmocka_unit_test(test_command_ahead__takes_back_what_was_not_begun),
         cmocka_unit_test(test_command_ahead__does_not_begin_what_expired),
         cmocka_unit_test(test_command_ahead__a_watch_hears_each_commit),
+        cmocka_unit_test(test_command_ahead__watches_hear_what_they_asked_for),
+        cmocka_unit_test(test_command_ahead__there_are_only_so_many_watches),
         cmocka_unit_test(test_command_ahead__a_slow_watch_is_told_what_is_lost),
         cmocka_unit_test(test_command_ahead__one_that_floods_takes_its_turn),
         cmocka_unit_test(test_command_ahead__a_turn_is_bounded),

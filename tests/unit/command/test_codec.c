@@ -336,7 +336,7 @@ test_command_decode_answer__knows_each_kind(void **state)
         uint64_t kind;
         size_t least;
     } answers[] = { { 0x101, 40 }, { 0x102, 248 }, { 0x103, 48 },
-                    { 0x104, 24 }, { 0x105, 32 },  { 0x205, 160 } };
+                    { 0x104, 24 }, { 0x105, 32 },  { 0x205, 88 } };
     uint8_t bytes[256] = { 0 };
 
     (void)state;

@@ -46,15 +46,15 @@ def messages():
                          deadline=9)
     yield command.encode(3, 3, kind=1, after=4)
     yield command.encode(4, 4, target=2)
-    yield command.encode(5, 5, after=2 ** 64 - 1)
+    yield command.encode(5, 5, after=2 ** 64 - 1, partition=7, kinds=2)
     yield command.encode(0x101, 1, lease_first=65536, revision=3)
     yield command.encode(0x102, 2, status=-23, text="no")
     yield command.encode(0x103, 3, [[record] * 2],
                          record_bytes=len(record), record_count=2)
     yield command.encode(0x104, 4, status=-1)
     yield command.encode(0x105, 5, after=10)
-    yield command.encode(0x205, 5, sequence=11, kind=1,
-                         **{"log.revision": 11, "log.text": "made"})
+    yield command.encode(0x205, 5, sequence=11, more=1,
+                         **{"change.revision": 11, "change.object": 7})
 
 
 class Codec(unittest.TestCase):
