@@ -48,6 +48,9 @@ def saved(path):
     return _records("struct ulv_saved", found, 1)[0]
 
 
+KINDS = {number: name for name, (number, _) in QUERIES.items()}
+Change = collections.namedtuple(
+    "Change", "sequence revision change kind object partitions more")
 Event = collections.namedtuple("Event", "kind time partition value data")
 End = collections.namedtuple("End", "reason code text")
 
@@ -276,12 +279,14 @@ def _number(what):
 
 
 class Events:
-    def __init__(self, host):
-        self._host = host
+    """What comes in time: by `for` or `async for`; never ends."""
+
+    def __init__(self, host, pending=None):
+        self._host, self.pending = host, pending or host.pending
 
     def __iter__(self):
         while True:
-            yield from self._host.pending()
+            yield from self.pending()
             self._host.step()
 
     async def __aiter__(self):
@@ -292,7 +297,7 @@ class Events:
         loop.add_reader(descriptor, ready.set)
         try:
             while True:
-                for event in self._host.pending():
+                for event in self.pending():
                     yield event
                 if self._host.step(0):
                     await asyncio.sleep(0)
@@ -301,6 +306,57 @@ class Events:
                 await ready.wait()
         finally:
             loop.remove_reader(descriptor)
+
+
+CHANGES = {C.ULV_CHANGE_MADE: "made", C.ULV_CHANGE_CHANGED: "changed",
+           C.ULV_CHANGE_REMOVED: "removed", C.ULV_CHANGE_LOST: "lost"}
+
+
+class Watch(Events):
+    """What changes in the resource database, as `Change`s: by `for`, by
+    `async for`, or those that are there now by pending(). A change "lost" says
+    that all up to its revision may have been missed: read it anew."""
+
+    def __init__(self, host, kinds, partition, after):
+        super().__init__(host, self._pending)
+        options = ffi.new("struct ulv_watch_opts *")
+        options.size = ffi.sizeof("struct ulv_watch_opts")
+        for kind in kinds:
+            options.kinds |= 1 << QUERIES[kind][0]
+        options.after = C.ULV_WATCH_FROM_NOW if after is None else after
+        options.partition = partition.id if partition else 0
+        watch = ffi.new("ulv_watch **")
+        checked(lib.ulv_watch_open, host._system, options, watch)
+        self._watch = watch[0]
+        host._watches.append(self)
+
+    def _pending(self):
+        event = ffi.new("struct ulv_watch_event *")
+        event.size = ffi.sizeof("struct ulv_watch_event")
+        while self._watch:
+            status = lib.ulv_watch_next(self._watch, event)
+            if status == C.ULV_E_AGAIN:
+                return
+            if status != 0:
+                raise Error(status, ffi.new("struct ulv_diag *"))
+            change = event.change
+            yield Change(event.sequence, change.revision,
+                         CHANGES[change.change], KINDS.get(change.kind),
+                         change.object,
+                         tuple(p for p in change.partition if p),
+                         bool(event.more))
+
+    def close(self):
+        watch, self._watch = self._watch, ffi.NULL
+        lib.ulv_watch_close(watch)
+        if self in self._host._watches:
+            self._host._watches.remove(self)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
 
 
 class Host:
@@ -321,7 +377,7 @@ class Host:
             options.policy = policy
             options.policy_bytes = ffi.sizeof("struct ulv_policy")
         system = ffi.new("ulv_system **")
-        self._paths = keep
+        self._paths, self._watches = keep, []
         checked(lib.ulv_system_create, lib.ulv_posix_host(), options, system)
         self._system = system[0]
 
@@ -332,6 +388,8 @@ class Host:
         self.close()
 
     def close(self):
+        for watch in list(self._watches):
+            watch.close()
         system, self._system = self._system, ffi.NULL
         lib.ulv_system_destroy(system)
 
@@ -406,6 +464,12 @@ class Host:
     def events(self):
         """Every event from now on, by `for` or `async for`; never ends."""
         return Events(self)
+
+    def watch(self, *kinds, partition=None, after=None):
+        """Changes of the resource database: of records of these kinds (names
+        as for query(); none: all) that concern a partition (None: any), of
+        revisions above after (None: from now)."""
+        return Watch(self, kinds, partition, after)
 
     def query(self, what, room=1024):
         """Records of the resource database as dictionaries."""

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""Reading the resource database from Python: what changes, as it changes."""
+
+import asyncio
+import unittest
+
+from common import BACKENDS, DIGEST, PLACEMENTS, SystemTest, disk
+
+import ultravisor
+
+
+def take(host, watch, count):
+    """So many changes, the system working meanwhile."""
+    found = []
+    for _ in range(10000):
+        found += watch.pending()
+        if len(found) >= count:
+            return found
+        host.step(0.01)
+    raise AssertionError(f"{count} changes expected, {found}")
+
+
+def each_placement(test):
+    """On a backend that can be used, in process and as processes."""
+    def run(self):
+        for in_process in PLACEMENTS:
+            with self.subTest(in_process=in_process), \
+                    ultravisor.open(backend=BACKENDS[0], memory="32M",
+                                    in_process=in_process) as host:
+                self.events = []
+                test(self, host)
+    run.__doc__ = test.__doc__
+    return run
+
+
+class Watches(SystemTest):
+    @each_placement
+    def test_a_watch_hears_what_it_asked_for(self, host):
+        everything = host.watch()
+        memory = host.watch("extents", "partitions")
+        with host.transaction() as t:
+            web = t.partition("web", memory="4M", processors=0)
+        made = take(host, memory, 2)
+        self.assertEqual({(c.change, c.kind) for c in made},
+                         {("made", "partitions"), ("made", "extents")})
+        self.assertEqual([c.sequence for c in made], [1, 2])
+        self.assertTrue(all(c.partitions == (web.id,) for c in made))
+        one = host.watch("partitions", partition=web)
+        with host.transaction() as t:
+            t.destroy(web)
+            t.partition("mail", processors=0)
+        gone, = take(host, one, 1)
+        self.assertEqual((gone.change, gone.object), ("removed", web.id))
+        revisions = [c.revision for c in take(host, everything, 6)
+                     if not c.more]
+        self.assertEqual(revisions, [made[0].revision, gone.revision])
+        everything.close()
+        self.assertEqual(list(everything.pending()), [])
+
+    @each_placement
+    def test_a_life_is_heard(self, host):
+        """What the ultravisor does by itself is told as well."""
+        with disk() as path:
+            guest = self.guest(host, "web", path)
+            watch = host.watch("partitions", partition=guest)
+            guest.start(DIGEST)
+            self.assertIsNotNone(guest.wait(60))
+            states = take(host, watch, 3)  # to start, it runs, it has ended
+            self.assertTrue(all(c.change == "changed" for c in states))
+            self.assertEqual([c.sequence for c in states],
+                             list(range(1, len(states) + 1)))
+
+    def test_it_is_replayed(self):
+        with ultravisor.open(backend=BACKENDS[0], memory="32M") as host:
+            with host.transaction() as t:
+                web = t.partition("web", processors=0)
+            with host.watch("log") as watch:
+                with host.transaction() as t:
+                    t.destroy(web)
+                revision = take(host, watch, 1)[0].revision
+            again = take(host, host.watch("log", after=revision - 2), 2)
+            self.assertEqual([c.revision for c in again],
+                             [revision - 1, revision])
+            with self.assertRaises(ultravisor.Error):
+                host.watch(after=revision + 1000)
+
+    def test_asynchronously(self):
+        async def first(host):
+            with host.watch("partitions") as watch:
+                with host.transaction() as t:
+                    t.partition("web", processors=0)
+                async for change in watch:
+                    return change
+
+        with ultravisor.open(backend=BACKENDS[0], memory="32M") as host:
+            self.assertEqual(asyncio.run(first(host)).change, "made")
+
+
+if __name__ == "__main__":
+    unittest.main()
