@@ -238,11 +238,12 @@ ulv_monitor_step(struct ulv_monitor *m, ulv_nsec budget_ns,
                  ulv_nsec *ret_deadline)
 {
     const struct ulv_host *host = m->cfg.host;
-    ulv_nsec end = host->now(host->self) + budget_ns;
+    ulv_nsec end;
 
     ulv_monitor_follow_view(m, false);
     if (is_stock(m))
         ulv_stock_step(m);
+    end = host->now(host->self) + budget_ns; /* all of it for the guest */
     for (uint32_t i = 0; i < m->processor_count; i++)
         m->processor[i].idle = false;
     while (m->end.reason == ULV_END_REASON_NONE) {

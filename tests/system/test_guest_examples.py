@@ -110,6 +110,28 @@ class GuestExamples(SystemTest):
             self.assertEqual(line.ask(STOP), (OK, b""))
             self.ended(host, guest, line)
 
+    @each_kind
+    def test_primes(self, backend, in_process):
+        """It counts on while it answers; what it says is true."""
+        how_far, heard, stop, polled, bad = 1, 2, 3, 101, 102
+        with ultravisor.open(backend=backend, in_process=in_process,
+                             memory="64M") as host:
+            guest, line = self.started(host, "primes", b"primes")
+            self.assertEqual(line.ask(heard), (polled, b""))
+            last, found, limit = 0, 0, 2000
+            while last < limit:
+                kind, answer = line.ask(how_far)
+                self.assertEqual(kind, OK)
+                number, primes = map(int, answer.split())
+                found += sum(all(n % i for i in range(2, int(n ** 0.5) + 1))
+                             for n in range(max(last, 1) + 1, number + 1))
+                self.assertEqual(primes, found)
+                self.assertGreaterEqual(number, last)
+                last = number
+            self.assertEqual(line.ask(77), (bad, b""))
+            self.assertEqual(line.ask(stop), (OK, b""))
+            self.ended(host, guest, line)
+
     def test_store_full(self):
         """Memory that is full is an answer, and room again after a DELETE."""
         with ultravisor.open(memory="64M") as host:

@@ -1,17 +1,26 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * A guest that doorbells interrupt, in its caller's thread, in one of its own,
- * and in a process; and who refuses it. Arguments: launcher, interrupted.elf,
- * ultravisor-role; the one backend that is to be there, or none for all.
+ * Guests that doorbells interrupt, in their caller's thread, in ones of their
+ * own, and in a process; and who refuses it. Arguments: launcher,
+ * ultravisor-role, interrupted.elf, interrupted_each.elf, primes.elf; the one
+ * backend that is to be there, or none for all.
  */
 #include "../port/port_test.h"
 
 #include <ultravisor/ultravisor.h>
 
-#define RECORDS 80u
+#define RECORDS      80u
+#define EACH_RECORDS 20u
 
-static const char *launcher, *interrupted, *role_program, *only;
-static const struct ulv_guid type_interrupts = { "interrupts" };
+/* as examples/guests/primes.c says */
+#define PRIMES_HOW_FAR 1u
+#define PRIMES_HEARD   2u
+#define PRIMES_STOP    3u
+#define PRIMES_OK      100u
+#define TEXT_MAX       64u
+
+static const char *launcher, *role_program, *only;
+static const char *interrupted, *interrupted_each, *primes;
 
 /* With nobody patient enough a busy machine would lose roles. */
 static ulv_system *
@@ -33,8 +42,10 @@ create(const char *backend, uint32_t placement, uint32_t threads_from)
     return system;
 }
 
+/* A guest with so many processors, and a channel for each type. */
 static ulv_id
-make(ulv_system *system, ulv_id *ret_line)
+make(ulv_system *system, uint32_t processors, const char *const types[],
+     ulv_id ret_lines[])
 {
     ulv_transaction *t = ulv_transaction_begin(system);
     ulv_id guest = ulv_transaction_partition(t, "late", ULV_PARTITION_GUEST);
@@ -42,25 +53,32 @@ make(ulv_system *system, ulv_id *ret_line)
 
     ulv_transaction_interrupts(t, guest);
     ulv_transaction_memory(t, guest, ULV_MIB(4), ULV_ANY_NODE);
-    ulv_transaction_processors(t, guest, 1, ULV_SHARED);
-    *ret_line = ulv_transaction_connect(t, guest, ULV_SELF, &type_interrupts);
+    ulv_transaction_processors(t, guest, processors, ULV_SHARED);
+    for (uint32_t i = 0; types[i] != NULL; i++) {
+        struct ulv_guid type = { { 0 } };
+
+        memcpy(type.bytes, types[i], strlen(types[i]));
+        ret_lines[i] = ulv_transaction_connect(t, guest, ULV_SELF, &type);
+    }
     assert_int_equal(ulv_transaction_commit(t, &diag), ULV_OK);
     return guest;
 }
 
 static ulv_status
-start(ulv_system *system, ulv_id guest, struct ulv_diag *diag)
+start(ulv_system *system, ulv_id guest, const char *kernel,
+      struct ulv_diag *diag)
 {
     struct ulv_image image;
 
     memset(&image, 0, sizeof(image));
-    image.kernel = ULV_SOURCE_PATH(interrupted);
+    image.kernel = ULV_SOURCE_PATH(kernel);
     return ulv_partition_start(system, guest, &image, diag);
 }
 
-/* One record there and back. */
+/* One record there; ret_text: what came back, or NULL: the same. */
 static void
-exchange(ulv_system *system, ulv_id guest, ulv_channel *channel, uint32_t n)
+exchange(ulv_system *system, ulv_id guest, ulv_channel *channel, uint32_t n,
+         char *ret_text)
 {
     struct ulv_bytes data;
     struct ulv_end end;
@@ -78,30 +96,105 @@ exchange(ulv_system *system, ulv_id guest, ulv_channel *channel, uint32_t n)
     if (status == ULV_E_EMPTY)
         fail_msg("record %u: %s", n, end.text);
     assert_int_equal(status, ULV_OK);
-    assert_int_equal(type, n);
+    if (ret_text != NULL) {
+        assert_true(data.len < TEXT_MAX);
+        memcpy(ret_text, data.p, data.len);
+        ret_text[data.len] = '\0';
+    }
+    assert_int_equal(type, ret_text == NULL ? n : PRIMES_OK);
     ulv_channel_release(channel);
 }
 
-static void
-run(const char *backend, uint32_t placement, uint32_t threads_from)
-{
-    ulv_system *system = create(backend, placement, threads_from);
-    struct ulv_diag diag = ULV_DIAG_INIT;
-    ulv_channel *channel;
-    struct ulv_end end;
-    ulv_id line, guest = make(system, &line);
+struct placement {
+    const char *backend;
+    uint32_t placement, threads_from;
+};
 
-    if (start(system, guest, &diag) != ULV_OK ||
-        ulv_channel_open(system, line, &channel, &diag) != ULV_OK)
-        fail_msg("%s: %s", backend, diag.text);
-    for (uint32_t n = 1; n <= RECORDS; n++)
-        exchange(system, guest, channel, n);
+/* A guest that runs, and the ends of its channels. */
+struct guest {
+    ulv_system *system;
+    ulv_id id;
+    ulv_channel *channel[4];
+};
+
+static void
+begin(struct guest *g, const struct placement *where, const char *kernel,
+      uint32_t processors, const char *const types[])
+{
+    struct ulv_diag diag = ULV_DIAG_INIT;
+    ulv_id lines[4];
+
+    memset(g, 0, sizeof(*g));
+    g->system = create(where->backend, where->placement, where->threads_from);
+    g->id = make(g->system, processors, types, lines);
+    if (start(g->system, g->id, kernel, &diag) != ULV_OK)
+        fail_msg("%s: %s", where->backend, diag.text);
+    for (uint32_t i = 0; types[i] != NULL; i++) {
+        if (ulv_channel_open(g->system, lines[i], &g->channel[i], &diag) !=
+            ULV_OK)
+            fail_msg("%s: %s", types[i], diag.text);
+    }
+}
+
+static void
+end(struct guest *g, uint64_t code)
+{
+    struct ulv_diag diag = ULV_DIAG_INIT;
+    struct ulv_end end;
+
     assert_int_equal(
-        ulv_partition_wait(system, guest, &end, ULV_FOREVER, &diag), ULV_OK);
-    if (end.reason != ULV_END_REASON_STOP || end.code != 0)
+        ulv_partition_wait(g->system, g->id, &end, ULV_FOREVER, &diag),
+        ULV_OK);
+    if (end.reason != ULV_END_REASON_STOP || end.code != code)
         fail_msg("%s, code %u", end.text, (unsigned)end.code);
-    ulv_channel_close(channel);
-    ulv_system_destroy(system);
+    for (uint32_t i = 0; i < ULV_COUNT_OF(g->channel); i++)
+        ulv_channel_close(g->channel[i]);
+    ulv_system_destroy(g->system);
+}
+
+static void
+run_one(const struct placement *where)
+{
+    static const char *const types[] = { "interrupts", NULL };
+    struct guest g;
+
+    begin(&g, where, interrupted, 1, types);
+    for (uint32_t n = 1; n <= RECORDS; n++)
+        exchange(g.system, g.id, g.channel[0], n, NULL);
+    end(&g, 0);
+}
+
+/* Two processors, by turns. */
+static void
+run_each(const struct placement *where)
+{
+    static const char *const types[] = { "interrupts-0", "interrupts-1", NULL };
+    struct guest g;
+
+    begin(&g, where, interrupted_each, 2, types);
+    for (uint32_t n = 0; n < 2 * EACH_RECORDS; n++)
+        exchange(g.system, g.id, g.channel[n % 2], n + 1, NULL);
+    end(&g, 2);
+}
+
+/* The example goes on counting between two questions. */
+static void
+run_primes(const struct placement *where)
+{
+    static const char *const types[] = { "primes", NULL };
+    char before[TEXT_MAX], after[TEXT_MAX];
+    uint32_t asked = 0;
+    struct guest g;
+
+    begin(&g, where, primes, 1, types);
+    exchange(g.system, g.id, g.channel[0], PRIMES_HEARD, before);
+    exchange(g.system, g.id, g.channel[0], PRIMES_HOW_FAR, before);
+    do {
+        exchange(g.system, g.id, g.channel[0], PRIMES_HOW_FAR, after);
+    } while (strcmp(before, after) == 0 && ++asked < 100000);
+    assert_string_not_equal(before, after);
+    exchange(g.system, g.id, g.channel[0], PRIMES_STOP, after);
+    end(&g, 0);
 }
 
 /* NULL: it cannot be used here, or is not asked for. */
@@ -137,19 +230,28 @@ find(const char *name)
 static void
 test_system_interrupts__each_placement(void **state)
 {
+    static const struct placement placements[] = {
+        { "kvm", ULV_PLACEMENT_IN_PROCESS, 0 },
+        { "kvm", ULV_PLACEMENT_IN_PROCESS, 1 },
+        { "kvm", ULV_PLACEMENT_PROCESSES, 0 },
+    };
+
     (void)state;
     if (find("kvm") == NULL) {
         print_message("# kvm cannot be used here, or is not asked for\n");
         skip();
     }
-    run("kvm", ULV_PLACEMENT_IN_PROCESS, 0);
-    run("kvm", ULV_PLACEMENT_IN_PROCESS, 1);
-    run("kvm", ULV_PLACEMENT_PROCESSES, 0);
+    for (uint32_t i = 0; i < ULV_COUNT_OF(placements); i++) {
+        run_one(&placements[i]);
+        run_each(&placements[i]);
+        run_primes(&placements[i]);
+    }
 }
 
 static void
 test_system_interrupts__refused_by_process(void **state)
 {
+    static const char *const types[] = { "interrupts", NULL };
     struct ulv_diag diag = ULV_DIAG_INIT;
     ulv_system *system;
     ulv_id guest, line;
@@ -160,8 +262,9 @@ test_system_interrupts__refused_by_process(void **state)
         skip();
     }
     system = create("process", ULV_PLACEMENT_IN_PROCESS, 0);
-    guest = make(system, &line);
-    assert_int_equal(start(system, guest, &diag), ULV_E_UNSUPPORTED);
+    guest = make(system, 1, types, &line);
+    assert_int_equal(start(system, guest, interrupted, &diag),
+                     ULV_E_UNSUPPORTED);
     assert_non_null(strstr(diag.text, "cannot interrupt its guests"));
     ulv_system_destroy(system);
 }
@@ -190,11 +293,13 @@ main(int argc, char **argv)
         cmocka_unit_test(test_system_interrupts__of_no_partition),
     };
 
-    if (argc != 4 && argc != 5)
+    if (argc != 6 && argc != 7)
         return 2;
     launcher = argv[1];
-    interrupted = argv[2];
-    role_program = argv[3];
-    only = argc == 5 ? argv[4] : NULL;
+    role_program = argv[2];
+    interrupted = argv[3];
+    interrupted_each = argv[4];
+    primes = argv[5];
+    only = argc == 7 ? argv[6] : NULL;
     return cmocka_run_group_tests_name("interrupts", tests, NULL, NULL);
 }
