@@ -7,9 +7,9 @@
  *   HEARD                      OK if a doorbell interrupts it, else POLLED
  *   STOP                       OK; exit code 0
  *
- * and each request is answered at once, by a partition that has interrupts
- * because one sets a word that the computation looks at; by any other because it
- * looks at the channel itself now and then.
+ * and each request is answered at once: by a partition that has interrupts
+ * because one sets a word that the computation looks at, by any other because
+ * it looks at the channel itself now and then.
  */
 #include <ultravisor/guest.h>
 

@@ -69,10 +69,10 @@ extern const struct guest ulv_kit_spin;
 /* Rings the doorbell of slot 5, stores the answer, yields. */
 extern const struct guest ulv_kit_rings;
 #define RINGS_SLOT 5u
-/* Takes turns with another processor, 10 000 times, then calls. */
+/* Takes PAIR_TURNS turns with another processor, then calls. */
 extern const struct guest ulv_kit_pair;
 #define PAIR_NUMBER UINT64_C(0x0f0f)
-#define PAIR_TURNS  UINT64_C(10000)
+#define PAIR_TURNS  UINT64_C(500)
 /* A pattern in each register, then ud2. */
 extern const struct guest ulv_kit_registers;
 #define REGISTER_PATTERN UINT64_C(0x0101010101010101) /* times 1 .. 15 */

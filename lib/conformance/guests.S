@@ -182,7 +182,7 @@ ulv_kit_code_\name\()_end:
 
     guest pair
     mov %rdi, %rbx
-    mov $10000, %ecx
+    mov $500, %ecx
 1:  pause
     mov RESULT, %rax
     and $1, %eax

@@ -294,7 +294,7 @@ ulv_monitor_saved_check(const struct ulv_host *host,
     if (ret->processor_count == 0)
         return cannot_be(diag, "its count of processors", 0, 1);
     for (uint32_t i = 0; i < ret->processor_count && status == ULV_OK; i++) {
-        struct ulv_save_processor p;
+        struct ulv_save_processor p = { 0 };
         const uint8_t *state = NULL;
 
         status = take_processor(from, bytes, i, &at, &p, &state, diag);
@@ -367,7 +367,7 @@ ulv_monitor_restore(struct ulv_monitor *m, const void *from, uint64_t bytes,
     m->time_before = head.time;
     m->pending = head.pending & ((UINT64_C(1) << ULV_SLOT_COUNT) - 1);
     for (uint32_t i = 0; i < m->processor_count && status == ULV_OK; i++) {
-        struct ulv_save_processor p;
+        struct ulv_save_processor p = { 0 };
         const uint8_t *state = NULL;
 
         status = take_processor(from, bytes, i, &at, &p, &state, diag);

@@ -96,6 +96,7 @@ def make_initrd(path, kernel, kind, jobs):
     if modules is None:
         return reason
     initrd = Initrd(os.environ["ULTRAVISOR_INIT"], kernel)
+    initrd.lines.append(f"setenv ULTRAVISOR_EMULATOR {kind.__name__.lower()}")
     *needed, module = linux.in_order(modules, kind.module)
     for file in needed:
         initrd.add_module(file)

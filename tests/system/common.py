@@ -58,6 +58,13 @@ def disk(sectors=1024, seed=b"disk"):
         yield pathlib.Path(file.name)
 
 
+def policy(text):
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        file.write(text)
+        file.flush()
+        return ultravisor.compile_policy(file.name)
+
+
 def digest(path):
     return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
 

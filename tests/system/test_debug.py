@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 
-from common import BACKENDS, IMAGES, PATIENCE, SystemTest, each_kind
+from common import BACKENDS, IMAGES, PATIENCE, SystemTest, each_kind, policy
 
 import ultravisor
 from ultravisor import C
@@ -29,9 +29,9 @@ class Debug(SystemTest):
         self.path = pathlib.Path(folder.name) / "gdb.socket"
 
     @contextlib.contextmanager
-    def host(self, backend, in_process):
+    def host(self, backend, in_process, **more):
         with ultravisor.open(backend=backend, in_process=in_process,
-                             memory="64M") as host:
+                             memory="64M", **more) as host:
             yield host
 
     def gdb(self, host, image, *commands):
@@ -108,6 +108,27 @@ class Debug(SystemTest):
                 self.assertIn(f"${number} = {value}\n", said)
             self.assertNotRegex(said, r"guest_main>:\s+0xcc", said)
             self.assertEqual(self.wait(host, guest).code, 42)
+
+    @each_kind
+    def test_silent_while_held(self, backend, in_process):
+        """Who stands under a debugger is not silent; who goes on is."""
+        limit = policy('{"silence_limit_ms": 200}')
+        with self.host(backend, in_process, policy=limit) as host:
+            guest = self.guest(host, "busy")
+            guest.debug(self.path, hold=True)
+            guest.start(IMAGES / "never_yields.elf")
+            until = time.monotonic() + 0.7
+            while time.monotonic() < until:
+                host.step(0.05)
+            said = self.gdb(host, "never_yields.elf",
+                            "print/x $rip == (unsigned long)&_start",
+                            "shell sleep 0.5", "stepi",
+                            "print/x $rip != (unsigned long)&_start")
+            self.assertIn("$1 = 0x1\n", said)
+            self.assertIn("$2 = 0x1\n", said)
+            end = self.wait(host, guest)
+            self.assertEqual((end.reason, end.code),
+                             (C.ULV_END_REASON_FAULT, C.ULV_FAULT_RUNAWAY))
 
     @each_kind
     def test_a_faulted_guest(self, backend, in_process):

@@ -14,7 +14,7 @@ import time
 import unittest.mock
 
 from common import (BACKENDS, DIGEST, IMAGES, PATIENCE, SystemTest, demo,
-                    digest, disk, each_kind)
+                    digest, disk, each_kind, policy)
 
 import ultravisor
 from ultravisor import C
@@ -31,13 +31,6 @@ FAULTS = {
     "control_register": (C.ULV_FAULT_INSTRUCTION, "not allowed"),
     "divide": (C.ULV_FAULT_ARITHMETIC, "arithmetic"),
 }
-
-
-def policy(text):
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        file.write(text)
-        file.flush()
-        return ultravisor.compile_policy(file.name)
 
 
 class Guests(SystemTest):

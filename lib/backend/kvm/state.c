@@ -17,6 +17,7 @@
 #define STATE_MAGIC   UINT64_C(0x3155435655504b) /* "KPUVCU1" */
 #define STATE_VERSION 1u
 #define MSR_TSC       0x10u
+#define FAR_TSC       (UINT64_C(1) << 48) /* hours, at any pace */
 
 /* What CPL3 can change of rflags, and bit 1; SDM vol. 1, 3.4.3. */
 #define FLAGS_MASK UINT64_C(0x254dd7)
@@ -337,14 +338,22 @@ ulv_kvm_vcpu_save(void *vcpu, void *buf, size_t capacity, size_t *ret_bytes,
 
 /* ---- restore ------------------------------------------------------------- */
 
-/* A counter that goes at another pace would break what the guest measured. */
-static ulv_status
-set_clock(const struct vcpu *v, const struct state *h, struct ulv_diag *diag)
+/* Where the host does not let it be set, the guest sees the host's. */
+static void
+set_tsc(const struct vcpu *v, uint64_t value)
 {
     struct {
         struct kvm_msrs head;
         struct kvm_msr_entry entry[1];
-    } m = { { .nmsrs = 1 }, { { .index = MSR_TSC, .data = h->tsc } } };
+    } m = { { .nmsrs = 1 }, { { .index = MSR_TSC, .data = value } } };
+
+    (void)ioctl(v->fd, KVM_SET_MSRS, &m);
+}
+
+/* A counter that goes at another pace would break what the guest measured. */
+static ulv_status
+set_clock(const struct vcpu *v, const struct state *h, struct ulv_diag *diag)
+{
     int khz = ioctl(v->fd, KVM_GET_TSC_KHZ, 0);
     uint32_t part = h->tsc_khz / KHZ_PART;
 
@@ -357,8 +366,10 @@ set_clock(const struct vcpu *v, const struct state *h, struct ulv_diag *diag)
                         "the saved guest's time stamp counter runs at %u kHz, "
                         "this host's at %u kHz, and it cannot scale",
                         (uint64_t)h->tsc_khz, (uint64_t)khz);
-    /* where the host does not let it be set, the guest sees the host's */
-    (void)ioctl(v->fd, KVM_SET_MSRS, &m);
+    /* KVM takes what is within a second of what it expects for an attempt to
+     * bring processors together, and keeps its own: so from far away. */
+    set_tsc(v, h->tsc + FAR_TSC);
+    set_tsc(v, h->tsc);
     return ULV_OK;
 }
 

@@ -217,6 +217,20 @@ expect_running(struct fixture *f)
 /* ---- cases: of a backend, in a placement --------------------------------- */
 
 static void
+break_at_entry(struct fixture *f)
+{
+    char text[64];
+
+    (void)snprintf(text, sizeof(text), "Z0,%llx,1",
+                   (unsigned long long)f->entry);
+    assert_string_equal(ask(f, text), "OK");
+    assert_string_equal(ask(f, "c"), "T05thread:1;swbreak:;");
+    assert_true(rip(f) == f->entry);
+    text[0] = 'z';
+    assert_string_equal(ask(f, text), "OK");
+}
+
+static void
 held_from_the_start(struct fixture *f)
 {
     char text[64];
@@ -228,6 +242,7 @@ held_from_the_start(struct fixture *f)
     f->fd = connect_to(f);
     assert_string_equal(ask(f, "?"), "T02thread:1;");
     assert_true(rip(f) == f->entry);
+    break_at_entry(f);
     assert_string_equal(ask(f, "s"), "T05thread:1;");
     assert_true(rip(f) != f->entry);
     (void)snprintf(text, sizeof(text), "P10=%02x%02x%02x0000000000",
@@ -235,11 +250,22 @@ held_from_the_start(struct fixture *f)
                    (unsigned)(f->entry >> 8 & 255),
                    (unsigned)(f->entry >> 16 & 255));
     assert_string_equal(ask(f, text), "OK");
-    (void)snprintf(text, sizeof(text), "Z0,%llx,1",
-                   (unsigned long long)f->entry);
-    assert_string_equal(ask(f, text), "OK");
-    assert_string_equal(ask(f, "c"), "T05thread:1;swbreak:;");
-    assert_true(rip(f) == f->entry);
+    break_at_entry(f);
+    assert_string_equal(ask(f, "D"), "OK");
+    f->len = 0;
+    assert_null(hear(f));
+    expect_running(f);
+}
+
+/* The first thing it does at all. */
+static void
+stepped_from_the_start(struct fixture *f)
+{
+    debug_and_start(f, ULV_DEBUG_HOLD);
+    f->fd = connect_to(f);
+    assert_string_equal(ask(f, "?"), "T02thread:1;");
+    assert_string_equal(ask(f, "s"), "T05thread:1;");
+    assert_true(rip(f) != f->entry);
     assert_string_equal(ask(f, "D"), "OK");
     f->len = 0;
     assert_null(hear(f));
@@ -407,6 +433,20 @@ run_case(void **state)
     assert_true(tried != 0);
 }
 
+/* Bochs 2.7 takes an instruction whose page is not mapped yet for one that was
+ * carried out, and stops a guest that steps in front of it for ever. */
+static void
+run_case_but_in_bochs(void **state)
+{
+    const char *emulator = getenv("ULTRAVISOR_EMULATOR");
+
+    if (emulator != NULL && strcmp(emulator, "bochs") == 0) {
+        print_message("# Bochs does not step to a page that is not mapped\n");
+        skip();
+    }
+    run_case(state);
+}
+
 #define CASE(function)                                                         \
     {                                                                          \
         "test_system_debug__" #function, run_case, NULL, NULL,                 \
@@ -420,6 +460,8 @@ main(int argc, char **argv)
         CASE(held_from_the_start), CASE(halted_while_it_runs),
         CASE(interrupted),         CASE(garbage),
         CASE(paths),
+        { "test_system_debug__stepped_from_the_start", run_case_but_in_bochs,
+          NULL, NULL, (void *)(uintptr_t)stepped_from_the_start },
     };
 
     if (argc < 4)

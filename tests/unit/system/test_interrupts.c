@@ -227,15 +227,15 @@ find(const char *name)
     return found;
 }
 
+static const struct placement placements[] = {
+    { "kvm", ULV_PLACEMENT_IN_PROCESS, 0 },
+    { "kvm", ULV_PLACEMENT_IN_PROCESS, 1 },
+    { "kvm", ULV_PLACEMENT_PROCESSES, 0 },
+};
+
 static void
 test_system_interrupts__each_placement(void **state)
 {
-    static const struct placement placements[] = {
-        { "kvm", ULV_PLACEMENT_IN_PROCESS, 0 },
-        { "kvm", ULV_PLACEMENT_IN_PROCESS, 1 },
-        { "kvm", ULV_PLACEMENT_PROCESSES, 0 },
-    };
-
     (void)state;
     if (find("kvm") == NULL) {
         print_message("# kvm cannot be used here, or is not asked for\n");
@@ -243,9 +243,26 @@ test_system_interrupts__each_placement(void **state)
     }
     for (uint32_t i = 0; i < ULV_COUNT_OF(placements); i++) {
         run_one(&placements[i]);
-        run_each(&placements[i]);
         run_primes(&placements[i]);
     }
+}
+
+static void
+test_system_interrupts__each_processor(void **state)
+{
+    struct ulv_host_processor processor[2];
+    const struct ulv_host *host = ulv_posix_host();
+    uint32_t count = 0;
+
+    (void)state;
+    assert_int_equal(
+        host->processors(host->self, processor, 2, &count, NULL), ULV_OK);
+    if (find("kvm") == NULL || count < 2) {
+        print_message("# kvm cannot be used here, or there is one processor\n");
+        skip();
+    }
+    for (uint32_t i = 0; i < ULV_COUNT_OF(placements); i++)
+        run_each(&placements[i]);
 }
 
 static void
@@ -289,6 +306,7 @@ main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_system_interrupts__each_placement),
+        cmocka_unit_test(test_system_interrupts__each_processor),
         cmocka_unit_test(test_system_interrupts__refused_by_process),
         cmocka_unit_test(test_system_interrupts__of_no_partition),
     };
