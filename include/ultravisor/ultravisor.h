@@ -8,7 +8,8 @@
  *   save.h         save a partition, and go on with it later
  *   channel.h      the program's own end of a channel
  *   event.h        what happened
- *   watch.h        what changes in the database
+ *   cursor.h       read the database as it is at one revision
+ *   watch.h        what changes in it
  *   fault.h        what went wrong, also in partitions that are gone
  *   trace.h        what a guest called, and when
  *   posix.h        the Linux host; JSON policies; the descriptor to poll
@@ -17,6 +18,7 @@
 #define ULTRAVISOR_ULTRAVISOR_H
 
 #include <ultravisor/channel.h>
+#include <ultravisor/cursor.h>
 #include <ultravisor/debug.h>
 #include <ultravisor/event.h>
 #include <ultravisor/fault.h>

@@ -117,6 +117,7 @@ refuse(struct ulv_command_session *session, const struct ulv_message *m,
         [ULV_MESSAGE_QUERY] = sizeof(struct ulv_message_query_answer),
         [ULV_MESSAGE_CANCEL] = sizeof(struct ulv_message_cancel_answer),
         [ULV_MESSAGE_WATCH] = sizeof(struct ulv_message_watch_answer),
+        [ULV_MESSAGE_CURSOR] = sizeof(struct ulv_message_cursor_answer),
     };
     struct ulv_message_cancel_answer *answer;
 
@@ -432,6 +433,43 @@ tell_all(struct ulv_command_session *session)
     return more;
 }
 
+/* ---- cursors ------------------------------------------------------------- */
+
+static void
+read_records(struct ulv_command_session *session,
+             const struct ulv_command_request *request)
+{
+    struct ulv_command_server *server = session->server;
+    const struct ulv_message m = *request->u.message;
+
+    if (server->handlers->cursor == NULL) {
+        refuse(session, &m, ULV_E_UNSUPPORTED);
+        return;
+    }
+    session->request = request->request;
+    session->busy = true;
+    server->handlers->cursor(server->self, session, request->u.cursor);
+}
+
+void
+ulv_command_answer_cursor(struct ulv_command_session *session,
+                          const struct ulv_message_cursor_answer *header,
+                          const void *records)
+{
+    size_t bytes = (size_t)header->record_count * header->record_bytes;
+    struct ulv_message_cursor_answer *answer;
+
+    session->busy = false;
+    answer = ulv_command_session_put(
+        session, ULV_MESSAGE_CURSOR | ULV_MESSAGE_ANSWER, session->request,
+        sizeof(*answer) + bytes);
+    if (answer == NULL)
+        return;
+    memcpy(&answer->status, &header->status,
+           sizeof(*answer) - sizeof(answer->m));
+    memcpy(answer + 1, records, bytes);
+}
+
 bool
 ulv_command_ahead_turn(struct ulv_command_session *session)
 {
@@ -446,7 +484,9 @@ ulv_command_ahead_serve(struct ulv_command_session *session,
 {
     if (request->kind == ULV_MESSAGE_CANCEL)
         cancel(session, request);
-    else
+    else if (request->kind == ULV_MESSAGE_WATCH)
         watch(session, request);
+    else
+        read_records(session, request);
     return true;
 }

@@ -20,7 +20,7 @@ bool ulv_command_ahead_read(struct ulv_command_session *session);
  * passed, and it was answered. */
 bool ulv_command_ahead_take(struct ulv_command_session *session,
                             struct ulv_command_request *ret);
-/* Carry out a CANCEL or a WATCH; false: there is no such thing. */
+/* Carry out a CANCEL, a WATCH or a CURSOR; false: there is no such thing. */
 bool ulv_command_ahead_serve(struct ulv_command_session *session,
                              const struct ulv_command_request *request);
 /* When it is too late to begin a request that has just been read. */

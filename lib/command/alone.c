@@ -101,3 +101,13 @@ ulv_command_ahead_drop(struct ulv_command_session *session)
 {
     (void)session;
 }
+
+void
+ulv_command_answer_cursor(struct ulv_command_session *session,
+                          const struct ulv_message_cursor_answer *header,
+                          const void *records)
+{
+    (void)session;
+    (void)header;
+    (void)records;
+}

@@ -142,6 +142,27 @@ ulv_command_send_query(struct ulv_command_client *client, uint32_t kind,
     return ULV_OK;
 }
 
+ulv_status
+ulv_command_send_cursor(struct ulv_command_client *client,
+                        const struct ulv_command_reading *reading,
+                        bool *ret_ring)
+{
+    struct ulv_message_cursor *cursor;
+    void *slot;
+    ulv_status status =
+        begin(client, ULV_MESSAGE_CURSOR, sizeof(*cursor), &slot);
+
+    if (status != ULV_OK)
+        return status;
+    cursor = slot;
+    cursor->what = reading->what;
+    cursor->kinds = reading->kinds;
+    cursor->cursor = reading->cursor;
+    cursor->partition = reading->partition;
+    finish(client, ret_ring);
+    return ULV_OK;
+}
+
 /* Where that one is noted; 0: a place for another. NULL: none. */
 static struct ulv_command_watched *
 watch_at(struct ulv_command_client *client, uint64_t number)

@@ -64,6 +64,14 @@ ulv_status ulv_command_send_transaction(
 ulv_status ulv_command_send_query(struct ulv_command_client *client,
                                   uint32_t kind, uint64_t after,
                                   bool *ret_ring);
+/* As in struct ulv_message_cursor; what: ULV_CURSOR_*. */
+struct ulv_command_reading {
+    uint32_t what, kinds;
+    uint64_t cursor, partition;
+};
+ulv_status ulv_command_send_cursor(struct ulv_command_client *client,
+                                   const struct ulv_command_reading *reading,
+                                   bool *ret_ring);
 /* Take that one back, or end a WATCH. */
 ulv_status ulv_command_send_cancel(struct ulv_command_client *client,
                                    uint64_t target, bool *ret_ring);

@@ -27,6 +27,7 @@ struct ulv_command_request {
         const struct ulv_message *message;
         const struct ulv_message_cancel *cancel;
         const struct ulv_message_watch *watch;
+        const struct ulv_message_cursor *cursor;
         const struct ulv_message_hello *hello;
         const struct ulv_message_query *query;
         const struct ulv_message_transaction *transaction;

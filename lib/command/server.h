@@ -34,6 +34,9 @@ struct ulv_command_handlers {
                         const struct ulv_command_request *request);
     void (*query)(void *self, struct ulv_command_session *session,
                   const struct ulv_message_query *query);
+    /* NULL: there are none. */
+    void (*cursor)(void *self, struct ulv_command_session *session,
+                   const struct ulv_message_cursor *cursor);
     /* Whether a request can be begun now. */
     bool (*ready)(void *self);
     /* Ring the client's doorbell. */
@@ -113,6 +116,10 @@ void ulv_command_answer_hello(struct ulv_command_session *session,
 void
 ulv_command_answer_transaction(struct ulv_command_session *session,
                                struct ulv_message_transaction_answer *answer);
+/* header: status, kind, record_*, revision, cursor are set. */
+void ulv_command_answer_cursor(struct ulv_command_session *session,
+                               const struct ulv_message_cursor_answer *header,
+                               const void *records);
 /* header: status, kind, record_*, revision, more are set. */
 void ulv_command_answer_query(struct ulv_command_session *session,
                               const struct ulv_message_query_answer *header,

@@ -395,9 +395,22 @@ static const struct {
     [ULV_QUERY_QUOTAS] = { sizeof(struct ulv_quota_record), write_quota },
 };
 
+uint32_t
+ulv_db_record_bytes(uint32_t kind)
+{
+    return kind < ULV_COUNT_OF(query_kind) ? query_kind[kind].bytes : 0;
+}
+
+void
+ulv_db_write_record(const struct record *r, uint32_t kind, void *ret)
+{
+    memset(ret, 0, query_kind[kind].bytes);
+    query_kind[kind].write(r, ret);
+}
+
 /* Of the records that such a query is about. */
-static uint32_t
-list_of(uint32_t kind)
+uint32_t
+ulv_db_list_of(uint32_t kind)
 {
     return kind == ULV_QUERY_USAGE || kind == ULV_QUERY_QUOTAS
                ? ULV_QUERY_PARTITIONS
@@ -459,7 +472,7 @@ ulv_database_query(const struct ulv_database *db, uint32_t kind,
         query_log(db, after, buf, room, ret_count, ret_more);
         return ULV_OK;
     }
-    for (struct record *r = first_after(db, list_of(kind), after);
+    for (struct record *r = first_after(db, ulv_db_list_of(kind), after);
          r != NULL; r = r->after) {
         if (*ret_count == room) {
             *ret_more = true;
@@ -485,7 +498,8 @@ ulv_database_find(const struct ulv_database *db, uint32_t kind, ulv_id id,
     if (kind == 0 || kind >= ULV_COUNT_OF(query_kind))
         return ULV_E_ARG;
     r = query_kind[kind].write == NULL ? NULL
-                                       : ulv_db_find(db, id, list_of(kind));
+                                       : ulv_db_find(db, id,
+                                                     ulv_db_list_of(kind));
     if (r == NULL)
         return ULV_E_NOT_FOUND;
     memset(ret, 0, query_kind[kind].bytes);

@@ -247,6 +247,12 @@ bool ulv_db_kind_is_known(uint32_t kind);
 uint64_t ulv_db_hash_place(const struct partition *p, uint64_t address);
 struct pool *ulv_db_pool_of(const struct ulv_database *db, uint64_t frame);
 
+/* database.c: a record as queries show it, of a kind that has its own. */
+uint32_t ulv_db_record_bytes(uint32_t kind);
+void ulv_db_write_record(const struct record *r, uint32_t kind, void *ret);
+/* The kind of the records that such a query is about. */
+uint32_t ulv_db_list_of(uint32_t kind);
+
 /* index.c: add and remove through the undo log; grow between plans */
 ulv_status ulv_index_init(struct index *index, const struct ulv_host *host);
 void ulv_index_fini(struct index *index, const struct ulv_host *host);

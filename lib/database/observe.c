@@ -68,6 +68,8 @@ before(struct ulv_database *db, const struct record *r, uint32_t what)
     if (what != ULV_CHANGE_MADE)
         ulv_db_concerned(r, change.partition);
     ulv_changes_add(db->observed->changes, &change);
+    if (db->observed->cursors != NULL)
+        ulv_db_cursors_before(db, r, what);
 }
 
 /* What the plan has noted, as it turned out. */
@@ -110,12 +112,16 @@ static void
 shown(struct ulv_database *db)
 {
     ulv_changes_show(db->observed->changes, db->revision);
+    if (db->observed->cursors != NULL)
+        ulv_db_cursors_shown(db);
 }
 
 static void
 undone(struct ulv_database *db)
 {
     ulv_changes_undo(db->observed->changes, db->revision);
+    if (db->observed->cursors != NULL)
+        ulv_db_cursors_undone(db);
 }
 
 static const struct observer observer = {
@@ -148,6 +154,7 @@ ulv_database_unobserve(struct ulv_database *db)
 
     if (db->observer == NULL)
         return;
+    ulv_db_cursors_end(db);
     host->free(host->self, db->observed, sizeof(*db->observed));
     db->observed = NULL;
     db->observer = NULL;

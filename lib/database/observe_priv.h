@@ -6,13 +6,25 @@
 #include "database/database_priv.h"
 #include "database/observe.h"
 
+struct cursor;
+
 struct observed {
     struct ulv_changes *changes;
+    struct cursor *cursors;
+    uint32_t cursor_count;
+    uint64_t cursor_number; /* of the last one */
 };
 
 /* The partitions that have this record, each once, others 0: as it is now,
  * beside those that are in the array. */
 void ulv_db_concerned(const struct record *r,
                       uint64_t partition[ULV_CHANGE_PARTITIONS]);
+
+/* cursor.c, while there are any: as in struct observer */
+void ulv_db_cursors_before(struct ulv_database *db, const struct record *r,
+                           uint32_t what);
+void ulv_db_cursors_shown(struct ulv_database *db);
+void ulv_db_cursors_undone(struct ulv_database *db);
+void ulv_db_cursors_end(struct ulv_database *db);
 
 #endif

@@ -333,6 +333,12 @@ static const uint32_t record_bytes[] = {
     [ULV_QUERY_QUOTAS] = sizeof(struct ulv_quota_record),
 };
 
+uint32_t
+ulv_system_record_bytes(uint32_t kind)
+{
+    return kind < ULV_COUNT_OF(record_bytes) ? record_bytes[kind] : 0;
+}
+
 /* One message's worth. *ret_more: ask again after *after. */
 static ulv_status
 query_some(ulv_system *system, uint32_t kind, ulv_id *after, uint8_t *buf,

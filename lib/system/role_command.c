@@ -22,6 +22,7 @@
 #define STATE_QUERY 2u /* passing on a query */
 #define STATE_FACTS 3u /* asking, kind = facts_kind */
 #define STATE_WAIT  4u /* the transaction is with the ultravisor */
+#define STATE_READ  5u /* passing on what is asked of a cursor */
 
 /* Of one kind, as they were answered. */
 struct records {
@@ -84,6 +85,7 @@ fail_upstream(struct command_role *r, ulv_status status)
 {
     struct ulv_diag diag = ULV_DIAG_INIT;
     struct ulv_message_query_answer query = { .status = status };
+    struct ulv_message_cursor_answer cursor = { .status = status };
 
     (void)ulv_fail(&diag, status, 0, 0, 0,
                    "the ultravisor partition does not answer: %s",
@@ -94,6 +96,10 @@ fail_upstream(struct command_role *r, ulv_status status)
         break;
     case STATE_QUERY:
         ulv_command_answer_query(r->asking, &query, NULL);
+        break;
+    case STATE_READ:
+        cursor.status = status;
+        ulv_relay_cursor_answer(&r->relay, r->asking, &cursor);
         break;
     default:
         fail_request(r, &diag);
@@ -290,6 +296,10 @@ hear_answer(struct command_role *r, const struct ulv_message *m)
         r->state = STATE_IDLE;
         ulv_command_answer_query(r->asking, query, query + 1);
         break;
+    case STATE_READ:
+        r->state = STATE_IDLE;
+        ulv_relay_cursor_answer(&r->relay, r->asking, (const void *)m);
+        break;
     case STATE_FACTS:
         hear_facts(r, query);
         break;
@@ -332,6 +342,23 @@ on_query(void *self, struct ulv_command_session *session,
 
     r->asking = session;
     sent(r, status, ring, STATE_QUERY);
+}
+
+static void
+on_cursor(void *self, struct ulv_command_session *session,
+          const struct ulv_message_cursor *asked)
+{
+    struct ulv_message_cursor_answer refused = { .cursor = 0 };
+    struct command_role *r = self;
+    bool ring = false;
+
+    refused.status =
+        ulv_relay_cursor(&r->relay, &r->client, session, asked, &ring);
+    r->asking = session;
+    if (refused.status == ULV_OK)
+        sent(r, ULV_OK, ring, STATE_READ);
+    else
+        ulv_command_answer_cursor(session, &refused, NULL);
 }
 
 /* What only gives back, starts or stops is judged by nobody's numbers; so it
@@ -393,6 +420,7 @@ static const struct ulv_command_handlers handlers = {
     .hello = on_hello,
     .transaction = on_transaction,
     .query = on_query,
+    .cursor = on_cursor,
     .ready = on_ready,
     .ring = ulv_sessions_ring,
     .broken = ulv_sessions_broken,
@@ -532,7 +560,14 @@ static void
 close_channel(struct command_role *r, ulv_id channel)
 {
     struct ulv_command_session *asking = r->asking;
+    const struct ulv_command_session *gone =
+        ulv_sessions_find(&r->sessions, channel);
+    bool ring = false;
 
+    if (gone != NULL)
+        ulv_relay_drop(&r->relay, &r->client, gone, &ring);
+    if (ring)
+        ulv_wire_ring(&r->above);
     ulv_sessions_close(&r->sessions, channel, &r->asking);
     if (r->asking != asking)
         r->state = STATE_IDLE;

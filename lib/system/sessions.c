@@ -76,6 +76,16 @@ ulv_sessions_add(struct sessions *sessions, struct heard *heard)
     return status;
 }
 
+struct ulv_command_session *
+ulv_sessions_find(const struct sessions *sessions, ulv_id channel)
+{
+    struct session *session = sessions->first;
+
+    while (session != NULL && session->wire.channel != channel)
+        session = session->next;
+    return session == NULL ? NULL : &session->command;
+}
+
 void
 ulv_sessions_close(struct sessions *sessions, ulv_id channel,
                    struct ulv_command_session **asking)

@@ -33,6 +33,9 @@ void ulv_sessions_fini(struct sessions *sessions);
 /* Another client, from a SAY_CHANNEL. Errors: NO_MEMORY, PEER_*, STATE, LIMIT,
  * and what the host says. */
 ulv_status ulv_sessions_add(struct sessions *sessions, struct heard *heard);
+/* The session of that channel; NULL: it is none of these. */
+struct ulv_command_session *ulv_sessions_find(const struct sessions *sessions,
+                                              ulv_id channel);
 /* The channel is no more; *asking is NULL afterwards if it was of that one. */
 void ulv_sessions_close(struct sessions *sessions, ulv_id channel,
                         struct ulv_command_session **asking);

@@ -80,6 +80,8 @@ ulv_status ulv_system_run_until(ulv_system *system,
                                 void *self, ulv_nsec deadline);
 
 bool ulv_system_role_is_dead(const ulv_system *system, uint32_t kind);
+/* Of a record of a query's kind; 0: there is no such kind. */
+uint32_t ulv_system_record_bytes(uint32_t kind);
 /* Send nothing more and wait for the answer to the request just sent; a copy
  * of it is borrowed until the next call. */
 ulv_status ulv_system_await(ulv_system *system, ulv_status sent, bool ring,

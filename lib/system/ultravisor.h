@@ -101,6 +101,9 @@ extern const struct ulv_command_handlers ulv_ultravisor_handlers;
  * Errors: NO_MEMORY */
 ulv_status ulv_ultravisor_observe(struct ultravisor_role *r);
 void ulv_ultravisor_unobserve(struct ultravisor_role *r);
+/* A handler of the command server. */
+void ulv_ultravisor_on_cursor(void *self, struct ulv_command_session *session,
+                              const struct ulv_message_cursor *asked);
 void ulv_ultravisor_look_at_channels(struct ultravisor_role *r);
 
 #endif

@@ -153,6 +153,7 @@ const struct ulv_command_handlers ulv_ultravisor_handlers = {
     .hello = on_hello,
     .transaction = on_transaction,
     .query = on_query,
+    .cursor = ulv_ultravisor_on_cursor,
     .ready = on_ready,
     .ring = ulv_sessions_ring,
     .broken = ulv_sessions_broken,

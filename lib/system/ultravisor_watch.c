@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* What clients of the ultravisor can watch: what its transactions change. */
+/* What clients of the ultravisor can watch and read: what its transactions
+ * change, and cursors. */
 #include "base/base.h"
 #include "database/observe.h"
 #include "system/ultravisor.h"
@@ -32,4 +33,34 @@ ulv_ultravisor_unobserve(struct ultravisor_role *r)
     ulv_changes_fini(r->changes);
     host->free(host->self, r->changes, sizeof(*r->changes));
     r->changes = NULL;
+}
+
+void
+ulv_ultravisor_on_cursor(void *self, struct ulv_command_session *session,
+                         const struct ulv_message_cursor *asked)
+{
+    struct ultravisor_role *r = self;
+    struct ulv_message_cursor_answer header = { .cursor = asked->cursor };
+    uint8_t *records = (uint8_t *)r->views.picture; /* scratch */
+    struct ulv_cursor_page page = { .more = false };
+
+    if (asked->what == ULV_CURSOR_OPEN)
+        header.status = ulv_database_cursor_open(
+            r->db, session->client, asked->kinds, asked->partition,
+            &header.cursor);
+    if (header.status == ULV_OK && asked->what == ULV_CURSOR_CLOSE) {
+        ulv_database_cursor_close(r->db, session->client, asked->cursor);
+    } else if (header.status == ULV_OK) {
+        ulv_ultravisor_look_at_channels(r);
+        header.status = ulv_database_cursor_next(
+            r->db, session->client, header.cursor, records,
+            ULV_COMMAND_MESSAGE_MAX - sizeof(header), &page);
+    }
+    header.kind = page.kind;
+    header.record_bytes = page.record_bytes;
+    header.record_count = page.record_count;
+    header.revision = page.revision;
+    if (!page.more)
+        header.cursor = 0;
+    ulv_command_answer_cursor(session, &header, records);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* In place of ultravisor_watch.c and relay.c on a bare machine: nobody watches
- * there. */
+ * there, and there are no cursors. */
 #include "system/relay.h"
 #include "system/ultravisor.h"
 
@@ -49,4 +49,46 @@ ulv_relay_hear(struct relay *relay, const struct ulv_message *m)
     (void)relay;
     (void)m;
     return false;
+}
+
+void
+ulv_ultravisor_on_cursor(void *self, struct ulv_command_session *session,
+                         const struct ulv_message_cursor *asked)
+{
+    (void)self;
+    (void)session;
+    (void)asked;
+}
+
+ulv_status
+ulv_relay_cursor(struct relay *relay, struct ulv_command_client *client,
+                 const struct ulv_command_session *session,
+                 const struct ulv_message_cursor *asked, bool *ret_ring)
+{
+    (void)relay;
+    (void)client;
+    (void)session;
+    (void)asked;
+    (void)ret_ring;
+    return ULV_E_UNSUPPORTED;
+}
+
+void
+ulv_relay_cursor_answer(struct relay *relay,
+                        struct ulv_command_session *session,
+                        const struct ulv_message_cursor_answer *answer)
+{
+    (void)relay;
+    (void)session;
+    (void)answer;
+}
+
+void
+ulv_relay_drop(struct relay *relay, struct ulv_command_client *client,
+               const struct ulv_command_session *session, bool *ret_ring)
+{
+    (void)relay;
+    (void)client;
+    (void)session;
+    (void)ret_ring;
 }

@@ -96,5 +96,49 @@ class Watches(SystemTest):
             self.assertEqual(asyncio.run(first(host)).change, "made")
 
 
+class Cursors(SystemTest):
+    @each_placement
+    def test_all_records_are_of_one_revision(self, host):
+        with host.transaction() as t:
+            guests = [t.partition(f"g{i}", processors=0) for i in range(60)]
+        for guest in guests:
+            with host.transaction() as t:
+                for _ in range(20):  # more than one answer holds
+                    t.memory(guest, 4096)
+        before = {r["id"]: r for r in host.query("partitions")}
+        reader = host.records("partitions", "extents")
+        seen = [next(reader)]
+        with host.transaction() as t:  # while it is read
+            for guest in guests[30:]:
+                t.destroy(guest)
+            t.partition("late", processors=0)
+        seen += list(reader)
+        found = {r["id"]: r for kind, r in seen if kind == "partitions"}
+        self.assertEqual(found, before)
+        extents = [r for kind, r in seen if kind == "extents"]
+        self.assertEqual(sum(e["bytes"] for e in extents),
+                         sum(r["memory_bytes"] for r in before.values()))
+        one = list(host.records("extents", partition=guests[3]))
+        self.assertTrue(one)
+        self.assertTrue(all(r["partition"] == guests[3].id for _, r in one))
+
+    def test_a_client_has_so_many(self):
+        with ultravisor.open(backend=BACKENDS[0], memory="32M") as host:
+            for _ in range(3):  # those that are closed make room
+                readers = [host.records("partitions", "processors")
+                           for _ in range(8)]
+                for reader in readers:
+                    next(reader)
+                with self.assertRaises(ultravisor.Error) as refused:
+                    next(host.records("partitions", "processors"))
+                self.assertEqual(refused.exception.status,
+                                 ultravisor.C.ULV_E_LIMIT)
+                for reader in readers:
+                    reader.close()
+            for kinds in (("log",), ("usage",), ()):
+                with self.assertRaises(ultravisor.Error):
+                    next(host.records(*kinds))
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -471,6 +471,28 @@ class Host:
         revisions above after (None: from now)."""
         return Watch(self, kinds, partition, after)
 
+    def records(self, *kinds, partition=None):
+        """(kind, record as a dictionary) of all records of these kinds, as
+        they are at one revision, while others change them. Close the generator
+        if not all are wanted."""
+        bits = sum(1 << QUERIES[kind][0] for kind in kinds)
+        cursor = ffi.new("ulv_cursor **")
+        checked(lib.ulv_cursor_open, self._system, bits,
+                partition.id if partition else 0, cursor)
+        page = ffi.new("struct ulv_cursor_records *")
+        page.size = ffi.sizeof("struct ulv_cursor_records")
+        try:
+            while True:
+                checked(lib.ulv_cursor_next, cursor[0], page)
+                if page.count == 0:
+                    return
+                kind = KINDS[page.kind]
+                buf = ffi.cast(QUERIES[kind][1] + " *", page.records)
+                for one in _records(QUERIES[kind][1], buf, page.count):
+                    yield kind, one
+        finally:
+            lib.ulv_cursor_close(cursor[0])
+
     def query(self, what, room=1024):
         """Records of the resource database as dictionaries."""
         kind, record = QUERIES[what]

@@ -225,7 +225,8 @@ verdict(size_t at, uint32_t bit)
 
     if (at < AT_KIND)
         return ULV_E_PEER_LENGTH;
-    if (at == AT_KIND && (2 ^ 1u << bit) == ULV_MESSAGE_QUERY)
+    if (at == AT_KIND && ((2 ^ 1u << bit) == ULV_MESSAGE_QUERY ||
+                          (2 ^ 1u << bit) == ULV_MESSAGE_CURSOR))
         return ULV_E_PEER_LENGTH; /* too long for one */
     if (at < AT_REQUEST)
         return ULV_E_PEER_PROTOCOL;
@@ -273,7 +274,7 @@ test_command_decode__takes_every_kind_or_none(void **state)
         if (kind == ULV_MESSAGE_HELLO || kind == ULV_MESSAGE_QUERY)
             expected = ULV_OK;
         if (kind == ULV_MESSAGE_TRANSACTION || kind == ULV_MESSAGE_CANCEL ||
-            kind == ULV_MESSAGE_WATCH)
+            kind == ULV_MESSAGE_WATCH || kind == ULV_MESSAGE_CURSOR)
             expected = ULV_E_PEER_LENGTH;
         assert_int_equal(decode_copy(bytes, sizeof(bytes)), expected);
     }
@@ -336,7 +337,8 @@ test_command_decode_answer__knows_each_kind(void **state)
         uint64_t kind;
         size_t least;
     } answers[] = { { 0x101, 40 }, { 0x102, 248 }, { 0x103, 48 },
-                    { 0x104, 24 }, { 0x105, 32 },  { 0x205, 88 } };
+                    { 0x104, 24 }, { 0x105, 32 },  { 0x106, 48 },
+                    { 0x205, 88 } };
     uint8_t bytes[256] = { 0 };
 
     (void)state;
