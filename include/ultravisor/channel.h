@@ -13,6 +13,7 @@
 #ifndef ULTRAVISOR_CHANNEL_H
 #define ULTRAVISOR_CHANNEL_H
 
+#include <ultravisor/abi/channel.h>
 #include <ultravisor/system.h>
 
 #ifdef __cplusplus
@@ -215,6 +216,19 @@ ULV_API ulv_status ulv_channel_wait(ulv_channel *channel, uint32_t wanted,
  */
 ULV_API ulv_status ulv_channel_wait_any(struct ulv_channel_awaited *all,
                                         size_t count, ulv_nsec deadline);
+
+/**
+ * What the channel's header says of the end at the other side: one that died is
+ * detached, as one that left is; one that was taken away is revoked.
+ *
+ * @param channel  an end
+ *
+ * Returns ULV_END_* of <ultravisor/abi/channel.h>, or what the peer wrote in
+ * its place. It rings nobody when it attaches or leaves.
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API uint32_t ulv_channel_peer(const ulv_channel *channel);
 
 /* What went through this end since it was opened. */
 struct ulv_channel_counters {

@@ -142,9 +142,11 @@ bool guest_channel_open_named(struct guest_channel *channel, const char *type,
 /* After the peer has gone and another came: detach and attach anew, where the
  * view now says. false: it is in the view no more. */
 bool guest_channel_reopen(struct guest_channel *channel);
-/* The state of the peer's end: ULV_END_*. A peer that leaves rings nobody. */
+/* The state of the peer's end: ULV_END_*. A peer that leaves rings nobody; one
+ * that dies is DETACHED, and the doorbell rings. */
 uint32_t guest_channel_peer(const struct guest_channel *channel);
-/* Wait until the peer is attached, at most until that time. */
+/* Wait until the peer is attached, at most until that time; false also when the
+ * channel is revoked. */
 bool guest_channel_wait_peer(struct guest_channel *channel, uint64_t time);
 /* Tell the ultravisor that the peer broke the protocol, and give it up. */
 void guest_channel_fail(struct guest_channel *channel, int32_t status);

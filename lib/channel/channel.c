@@ -82,9 +82,9 @@ ulv_end_may_become(uint32_t from, uint32_t to)
 }
 
 static bool
-become(struct ulv_channel_end *ch, uint32_t to)
+end_becomes(struct ulv_channel_header *header, uint32_t end, uint32_t to)
 {
-    uint32_t *state = &ch->header->end[ch->end].state;
+    uint32_t *state = &header->end[end].state;
     uint32_t from = __atomic_load_n(state, __ATOMIC_ACQUIRE);
 
     /* Once: if somebody else writes it meanwhile, it is revoked, or our peer
@@ -92,6 +92,28 @@ become(struct ulv_channel_end *ch, uint32_t to)
     return ulv_end_may_become(from, to) &&
            __atomic_compare_exchange_n(state, &from, to, false,
                                        __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+static bool
+become(struct ulv_channel_end *ch, uint32_t to)
+{
+    return end_becomes(ch->header, ch->end, to);
+}
+
+void
+ulv_channel_end_died(struct ulv_channel_header *header, uint32_t end)
+{
+    (void)end_becomes(header, end, ULV_END_DETACHED);
+}
+
+/* A revoked end was allowed to become that from whatever else stood there, so
+ * no end that writes on can hinder it. */
+void
+ulv_channel_revoke(struct ulv_channel_header *header)
+{
+    for (uint32_t end = 0; end < 2; end++)
+        __atomic_store_n(&header->end[end].state, ULV_END_REVOKED,
+                         __ATOMIC_RELEASE);
 }
 
 /* [offset, offset + len) lies in the channel, behind its header page. */
@@ -189,8 +211,14 @@ ulv_channel_give_up(struct ulv_channel_end *ch)
 uint32_t
 ulv_channel_peer_state(const struct ulv_channel_end *ch)
 {
-    return __atomic_load_n(&ch->header->end[1 - ch->end].state,
-                           __ATOMIC_ACQUIRE);
+    const struct ulv_channel_header *h = ch->header;
+    uint32_t state =
+        __atomic_load_n(&h->end[1 - ch->end].state, __ATOMIC_ACQUIRE);
+
+    /* what was taken away is cleared, whoever still has it mapped */
+    if (__atomic_load_n(&h->magic, __ATOMIC_RELAXED) != ULV_CHANNEL_MAGIC)
+        return ULV_END_REVOKED;
+    return state;
 }
 
 uint32_t

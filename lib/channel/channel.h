@@ -38,6 +38,12 @@ uint64_t ulv_channel_bytes(uint64_t ring_bytes, uint64_t bulk_bytes);
 ulv_status ulv_channel_format(void *p, const struct ulv_channel_layout *layout);
 /* The ultravisor: an end moved to another partition. */
 void ulv_channel_set_epoch(struct ulv_channel_header *header, uint32_t epoch);
+/* The ultravisor: who was at that end is dead, and detached; a successor may
+ * attach. Before that is told that it is the successor. */
+void ulv_channel_end_died(struct ulv_channel_header *header, uint32_t end);
+/* The ultravisor: it is taken away from both ends. An end that writes its own
+ * state all the same says nothing to the ultravisor by it. */
+void ulv_channel_revoke(struct ulv_channel_header *header);
 
 /**
  * Attach an end: everything that the shared header says is checked against
@@ -55,6 +61,8 @@ void ulv_channel_detach(struct ulv_channel_end *ch);
 /* The peer broke the protocol: no successor of ours will talk to it. */
 void ulv_channel_give_up(struct ulv_channel_end *ch);
 
+/* ULV_END_*, or whatever the peer wrote; REVOKED also when the memory was
+ * cleared. */
 uint32_t ulv_channel_peer_state(const struct ulv_channel_end *ch);
 /* The epoch as the header says it now; compare with ch->epoch. */
 uint32_t ulv_channel_epoch(const struct ulv_channel_end *ch);

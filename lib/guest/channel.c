@@ -106,10 +106,12 @@ guest_channel_wait_peer(struct guest_channel *channel, uint64_t time)
     /* attaching rings nobody; so look now and then */
     const uint64_t pause = 1000000;
 
-    while (guest_channel_peer(channel) != ULV_END_ATTACHED) {
+    uint32_t peer;
+
+    while ((peer = guest_channel_peer(channel)) != ULV_END_ATTACHED) {
         uint64_t now = guest_time();
 
-        if (now >= time)
+        if (now >= time || peer == ULV_END_REVOKED)
             return false;
         (void)guest_wait_until(ULV_MIN(now + pause, time));
     }

@@ -98,6 +98,14 @@ ulv_channel_close(ulv_channel *channel)
     system->host->free(system->host->self, channel, sizeof(*channel));
 }
 
+uint32_t
+ulv_channel_peer(const ulv_channel *channel)
+{
+    return ulv_system_channel_is_gone(channel)
+               ? ULV_END_REVOKED
+               : ulv_channel_peer_state(&channel->end);
+}
+
 /* ---- sending ------------------------------------------------------------- */
 
 ulv_status

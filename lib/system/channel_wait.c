@@ -33,9 +33,14 @@ why_never(const ulv_channel *channel)
     if (p == NULL || p->state == ULV_STATE_STOPPED ||
         p->state == ULV_STATE_FAULTED)
         return ULV_E_PEER_GONE;
-    return ulv_channel_peer_state(&channel->end) == ULV_END_FAILED
-               ? ULV_E_PEER_PROTOCOL
-               : ULV_OK;
+    switch (ulv_channel_peer_state(&channel->end)) {
+    case ULV_END_FAILED:
+        return ULV_E_PEER_PROTOCOL;
+    case ULV_END_REVOKED:
+        return ULV_E_PEER_GONE;
+    default:
+        return ULV_OK;
+    }
 }
 
 /* What there is, without asking for it. */

@@ -299,6 +299,7 @@ static const struct {
     { SAY_ABORTED, ULV_PARTITION_ULTRAVISOR },
     { SAY_BOOTED, ULV_PARTITION_ULTRAVISOR },
     { SAY_NOTED, ULV_PARTITION_ULTRAVISOR },
+    { SAY_RING, ULV_PARTITION_ULTRAVISOR },
     { SAY_ACKNOWLEDGE, ULV_PARTITION_GUEST },
     { SAY_ACKNOWLEDGE, ULV_PARTITION_IO },
     { SAY_RUNNING, ULV_PARTITION_GUEST },
@@ -522,6 +523,9 @@ hear_ultravisor(struct keeper *k, struct keeper_partition *from,
         break;
     case SAY_SETTLED:
         k->settled = say->u.order.revision;
+        break;
+    case SAY_RING:
+        ulv_keeper_ring(k, ulv_keeper_channel(k, say->u.object));
         break;
     default:
         hear_event(k, from, &say->u.event);

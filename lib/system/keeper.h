@@ -224,6 +224,8 @@ bool ulv_keeper_role_reap(struct keeper *k, struct keeper_partition *p);
 /* ---- what is handed to whom (keeper_hand.c) ------------------------------ */
 void ulv_keeper_hand_view(struct keeper *k, struct keeper_partition *p);
 void ulv_keeper_hand_channel(struct keeper *k, struct keeper_channel *c);
+/* Both ends of it; NULL: it is gone. */
+void ulv_keeper_ring(const struct keeper *k, const struct keeper_channel *c);
 /* To its guest, if that runs. */
 void ulv_keeper_hand_extent(struct keeper *k, struct keeper_extent *e);
 void ulv_keeper_hand_device(struct keeper *k, struct keeper_device *d);

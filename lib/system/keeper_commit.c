@@ -111,6 +111,7 @@ commit_channel_destroy(struct keeper *k, ulv_id id)
     }
     if (c->open)
         k->channel_gone(k->self, id);
+    ulv_keeper_ring(k, c);
     ulv_keeper_channel_remove(k, c);
 }
 

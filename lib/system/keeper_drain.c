@@ -114,6 +114,7 @@ ulv_keeper_drain_commit(struct keeper *k, ulv_id object)
         k->channel_gone(k->self, c->id); /* the caller's own end */
     c->open = false;
     c->release_until = k->host->now(k->host->self) + k->settle_limit;
+    ulv_keeper_ring(k, c); /* its header says it, too */
     ask_holder(k, c, 0, c->server);
     ask_holder(k, c, 1, c->client);
     if (d != NULL && d->standby != c->server)

@@ -87,6 +87,14 @@ hand_end(struct keeper *k, struct keeper_channel *c, ulv_id to, uint32_t end)
     hand(k, p, &say, handles, 3);
 }
 
+/* Its header says something new. */
+void
+ulv_keeper_ring(const struct keeper *k, const struct keeper_channel *c)
+{
+    for (uint32_t end = 0; c != NULL && end < 2; end++)
+        k->host->event_signal(k->host->self, c->bell[end]);
+}
+
 /* To both ends, and to the standby of the serving one; the end of a guest that
  * does not run waits for its start. */
 void

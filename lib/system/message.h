@@ -73,6 +73,8 @@
 #define SAY_SAVED       48u /* a monitor: it wrote ticket bytes, or could not */
 #define SAY_HELD        49u /* an I/O partition: it does not serve it */
 
+#define SAY_RING        51u /* the ultravisor: an end of this channel died, its
+                               header says so: ring both */
 #define SAY_STOPPED     50u /* a monitor: a debugger's guest stands; tail:
                                registers of the processors that are known */
 
@@ -211,7 +213,7 @@ struct say {
         struct say_generation generation;
         struct say_returned returned;
         struct say_used used;
-        ulv_id object; /* RELEASED, DRAINED, HOLD, LET, HELD */
+        ulv_id object; /* RELEASED, DRAINED, HOLD, LET, HELD, RING */
         struct say_ready ready;
         struct say_console console;
         struct say_event event;

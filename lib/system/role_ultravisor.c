@@ -107,6 +107,36 @@ set_epochs(struct ultravisor_role *r, ulv_id device)
     }
 }
 
+/* Its channels say so, before anybody takes its place; their other ends are
+ * rung. */
+void
+ulv_ultravisor_mark_dead(struct ultravisor_role *r, ulv_id dead)
+{
+    for (struct header *h = r->headers; h != NULL; h = h->next) {
+        struct say say = { .kind = SAY_RING };
+        struct ulv_channel_record c;
+
+        if (ulv_database_find(r->db, ULV_QUERY_CHANNELS, h->channel, &c) !=
+                ULV_OK ||
+            (c.server != dead && c.client != dead))
+            continue;
+        ulv_channel_end_died(h->p, c.server == dead ? ULV_END_SERVER
+                                                    : ULV_END_CLIENT);
+        say.u.object = h->channel;
+        ulv_post_tell(&r->role.post, &say, NULL, NULL, 0);
+    }
+}
+
+/* The keeper rings its ends when it hears of the commit. */
+static void
+revoke(struct ultravisor_role *r, ulv_id channel)
+{
+    for (struct header *h = r->headers; h != NULL; h = h->next) {
+        if (h->channel == channel)
+            ulv_channel_revoke(h->p);
+    }
+}
+
 void
 ulv_ultravisor_look_at_channels(struct ultravisor_role *r)
 {
@@ -194,9 +224,11 @@ follow_effects(struct ultravisor_role *r, const struct ulv_effect *effects,
                                 UINT64_MAX);
             break;
         case ULV_EFFECT_CHANNEL_DESTROY:
+            revoke(r, effects[i].u.removal.id);
             drop_header(r, effects[i].u.removal.id);
             break;
-        case ULV_EFFECT_DRAIN:
+        case ULV_EFFECT_DRAIN: /* or it is memory */
+            revoke(r, effects[i].u.removal.id);
             ulv_settle_await(&r->settle, ulv_database_revision(r->db) + 1, 0,
                              0, effects[i].u.removal.id);
             break;

@@ -105,5 +105,6 @@ void ulv_ultravisor_unobserve(struct ultravisor_role *r);
 void ulv_ultravisor_on_cursor(void *self, struct ulv_command_session *session,
                               const struct ulv_message_cursor *asked);
 void ulv_ultravisor_look_at_channels(struct ultravisor_role *r);
+void ulv_ultravisor_mark_dead(struct ultravisor_role *r, ulv_id dead);
 
 #endif

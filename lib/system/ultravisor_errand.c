@@ -213,6 +213,8 @@ ulv_ultravisor_note_state(struct ultravisor_role *r,
 
     if (e == NULL)
         return ULV_E_NO_MEMORY;
+    if (say->state != ULV_STATE_RUNNING) /* the keeper tells ends only */
+        ulv_ultravisor_mark_dead(r, say->partition);
     e->operations[0].kind = ULV_OP_SET_STATE;
     e->operations[0].u.set_state.partition = say->partition;
     e->operations[0].u.set_state.state = say->state;
@@ -236,6 +238,7 @@ ulv_ultravisor_note_death(struct ultravisor_role *r, ulv_id dead)
 
     if (e == NULL)
         return ULV_E_NO_MEMORY;
+    ulv_ultravisor_mark_dead(r, dead);
     e->dead = dead;
     e->operations[0].kind = ULV_OP_SET_STATE;
     e->operations[0].u.set_state.partition = dead;

@@ -3,8 +3,8 @@
  * The life of a channel: its two ends attach, detach and attach again, a server
  * dies and its standby goes on, all of it is revoked. Tied by function to
  * lib/channel/channel.c (C:), lib/channel/ring.c (R:), lib/io/block.c (B:),
- * lib/system/role_io.c (I:), lib/system/keeper_drain.c (K:) and
- * lib/monitor/follow.c (M:).
+ * lib/system/role_io.c (I:), lib/system/keeper_drain.c (K:),
+ * lib/monitor/follow.c (M:) and lib/system/role_ultravisor.c (U:).
  *
  * Shown: states of an end follow the table, whoever writes them meanwhile; each
  * request is answered, by whoever lives, also when a server dies at any step;
@@ -38,6 +38,7 @@
  * bug 9 of revoke, assertion: memory is freed when one end has let go
  * bug 10 of revoke, end state: who does not let go is waited for
  * bug 11 of revoke, assertion: a release before the commit is forgotten
+ * bug 12 of takeover, end state: a death is written when its successor knows
  */
 #ifndef BUG
 #define BUG 0
@@ -324,11 +325,21 @@ proctype ultravisor()
 {
     byte i;
 
-    is_revoked = true; /* in the views, which show before anybody is told */
-    for (i : 0 .. 1) {
+    for (i : 0 .. 1) { /* C: ulv_channel_revoke() */
         atomic { assert(!freed); state[i] = REVOKED }
     }
+    is_revoked = true; /* in the views, which show before anybody is told */
     committed!1
+}
+
+/* C: ulv_channel_end_died() */
+inline write_death()
+{
+    atomic { touch();
+             if
+             :: MAY_BECOME(state[SERVER], DETACHED) -> state[SERVER] = DETACHED
+             :: else
+             fi }
 }
 
 proctype keeper()
@@ -344,9 +355,10 @@ end_idle:
                     lives[0] = false; holds[0] = false; fence = false
                 :: BUG == 1 -> skip
                 fi };
-        if
-        :: BUG != 2 -> epoch++; run serving(1)
+        if /* U: ulv_ultravisor_mark_dead(), then REHOME */
+        :: BUG != 2 && BUG != 12 -> write_death(); epoch++; run serving(1)
         :: BUG == 2 -> run serving(1); epoch++
+        :: BUG == 12 -> epoch++; run serving(1); write_death()
         fi
     :: atomic { released?who -> /* K: ulv_keeper_released(), too early */
                 witness(6);

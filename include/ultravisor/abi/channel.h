@@ -21,7 +21,8 @@
 #define ULV_END_SERVER 0u
 #define ULV_END_CLIENT 1u
 
-/* State of an end; only the end itself writes it, but for REVOKED. */
+/* State of an end. Only the end itself writes it, and the ultravisor: DETACHED
+ * for who died there, REVOKED for what is taken away. */
 #define ULV_END_DETACHED  0u
 #define ULV_END_DISABLED  1u
 #define ULV_END_ATTACHING 2u

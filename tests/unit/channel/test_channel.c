@@ -253,6 +253,97 @@ test_channel__states_follow_the_table(void **state)
     assert_false(ulv_end_may_become(0, 6));
 }
 
+/* Who is dead is detached, whatever it was in the middle of. */
+static void
+test_channel__a_dead_end_is_detached(void **state)
+{
+    static const uint32_t after[] = { ULV_END_DETACHED, ULV_END_DISABLED,
+                                      ULV_END_DETACHED, ULV_END_DETACHED,
+                                      ULV_END_FAILED,   ULV_END_REVOKED };
+    struct ulv_channel_header *h;
+    struct fixture f;
+
+    (void)state;
+    begin(&f);
+    h = (void *)f.p;
+    for (uint32_t from = 0; from < ULV_COUNT_OF(after); from++) {
+        h->end[ULV_END_SERVER].state = from;
+        ulv_channel_end_died(h, ULV_END_SERVER);
+        assert_int_equal(ulv_channel_peer_state(&f.client), after[from]);
+    }
+    h->end[ULV_END_SERVER].state = 77; /* it wrote what it liked */
+    ulv_channel_end_died(h, ULV_END_SERVER);
+    assert_int_equal(ulv_channel_peer_state(&f.client), 77);
+    assert_int_equal(h->end[ULV_END_CLIENT].state, ULV_END_ATTACHED);
+    h->end[ULV_END_SERVER].state = ULV_END_ATTACHED;
+    ulv_channel_end_died(h, ULV_END_SERVER);
+    assert_int_equal(
+        ulv_channel_attach(&f.server, f.p, f.bytes, ULV_END_SERVER, type),
+        ULV_OK); /* its successor */
+    assert_int_equal(ulv_channel_peer_state(&f.client), ULV_END_ATTACHED);
+    end(&f);
+}
+
+/* Both ends read it, whatever stood there; neither attaches again, and neither
+ * undoes it by what an end does. */
+static void
+test_channel__a_revoked_one_stays_so(void **state)
+{
+    static const uint32_t before[] = { 0, 1, 2, 3, 4, 5, 6, 77, UINT32_MAX };
+
+    (void)state;
+    for (size_t i = 0; i < ULV_COUNT_OF(before); i++) {
+        struct ulv_channel_header *h;
+        struct ulv_channel_end again;
+        struct fixture f;
+
+        begin(&f);
+        h = (void *)f.p;
+        h->end[0].state = h->end[1].state = before[i];
+        ulv_channel_revoke(h);
+        assert_int_equal(ulv_channel_peer_state(&f.client), ULV_END_REVOKED);
+        assert_int_equal(ulv_channel_peer_state(&f.server), ULV_END_REVOKED);
+        for (uint32_t e = 0; e < 2; e++) {
+            ulv_channel_end_died(h, e);
+            assert_int_equal(ulv_channel_attach(&again, f.p, f.bytes, e, type),
+                             ULV_E_STATE);
+        }
+        ulv_channel_give_up(&f.server);
+        ulv_channel_detach(&f.client);
+        assert_int_equal(h->end[0].state, ULV_END_REVOKED);
+        assert_int_equal(h->end[1].state, ULV_END_REVOKED);
+        end(&f);
+    }
+}
+
+/* Memory that was taken back reads as zeroes, at whoever still maps it. */
+static void
+test_channel__a_cleared_one_is_revoked(void **state)
+{
+    struct ulv_channel_end again;
+    struct ulv_ring_record record;
+    struct fixture f;
+    void *slot;
+
+    (void)state;
+    begin(&f);
+    assert_int_equal(put(&f.client.tx, 1, 24), ULV_OK);
+    assert_int_equal(put(&f.server.tx, 1, 24), ULV_OK);
+    take(&f.client.rx, 1, 24);
+    memset(f.p, 0, f.bytes);
+    assert_int_equal(ulv_channel_peer_state(&f.client), ULV_END_REVOKED);
+    assert_int_equal(ulv_channel_peer_state(&f.server), ULV_END_REVOKED);
+    assert_int_equal(
+        ulv_channel_attach(&again, f.p, f.bytes, ULV_END_CLIENT, type),
+        ULV_E_PEER_PROTOCOL);
+    assert_int_equal(ulv_ring_rx_peek(&f.client.rx, &record),
+                     ULV_E_PEER_INDEX);
+    (void)ulv_ring_tx_reserve(&f.client.tx, 1, 24, &slot);
+    (void)ulv_ring_tx_submit(&f.client.tx);
+    ulv_channel_detach(&f.client);
+    end(&f);
+}
+
 static void
 test_channel__impossible_geometry_is_refused(void **state)
 {
@@ -348,6 +439,9 @@ main(void)
         cmocka_unit_test(test_channel_ring__a_doorbell_may_be_a_function),
         cmocka_unit_test(test_channel__a_successor_goes_on),
         cmocka_unit_test(test_channel__states_follow_the_table),
+        cmocka_unit_test(test_channel__a_dead_end_is_detached),
+        cmocka_unit_test(test_channel__a_revoked_one_stays_so),
+        cmocka_unit_test(test_channel__a_cleared_one_is_revoked),
         cmocka_unit_test(test_channel__impossible_geometry_is_refused),
         cmocka_unit_test(test_channel__survives_a_hostile_peer),
     };

@@ -36,7 +36,7 @@ struct alone {
     uint32_t refuse; /* an order with such an effect is refused */
     uint32_t orders, committed, aborted, effects[16];
     uint32_t noted; /* states */
-    uint32_t faults;
+    uint32_t faults, rings;
     char fault[192]; /* the last */
 };
 
@@ -112,6 +112,9 @@ alone_hear(struct alone *a, const struct heard *heard)
         break;
     case SAY_ABORTED:
         a->aborted++;
+        break;
+    case SAY_RING:
+        a->rings++;
         break;
     case SAY_EVENT:
         if (say->u.event.kind == ULV_EVENT_FAULT) {

@@ -2,7 +2,8 @@
 /*
  * The program's own ends of channels, to guests that send back what they are
  * sent: in place, many at once, waited for, and left by a guest that ends.
- * Arguments: launcher, echo.elf, ultravisor-role.
+ * And what the header says of an end that died, to a program and to a guest.
+ * Arguments: launcher, echo.elf, ultravisor-role, hears_peer.elf.
  */
 #include "../port/port_test.h"
 
@@ -14,7 +15,7 @@
 #define RECORDS 3000u
 #define LONGEST 700u
 
-static const char *launcher, *echo, *role_program;
+static const char *launcher, *echo, *role_program, *hears_peer;
 static const struct ulv_guid type_echo = { "ultravisor echo" };
 
 struct fixture {
@@ -209,6 +210,98 @@ run_all(uint32_t placement)
     end(&f);
 }
 
+/* ---- an end that died ---------------------------------------------------- */
+
+static void
+check_program_hears(struct fixture *f)
+{
+    struct ulv_end over;
+
+    assert_int_equal(ulv_channel_wait(f->line[1], ULV_CHANNEL_ROOM, 1,
+                                      ULV_FOREVER),
+                     ULV_OK);
+    while (ulv_channel_peer(f->line[1]) != ULV_END_ATTACHED)
+        (void)ulv_system_step(f->system, ulv_system_now(f->system) + 1000000);
+    assert_int_equal(ulv_system_kill(f->system, f->guest[1], NULL), ULV_OK);
+    assert_int_equal(
+        ulv_partition_wait(f->system, f->guest[1], &over, ULV_FOREVER, NULL),
+        ULV_OK);
+    assert_int_equal(ulv_channel_peer(f->line[1]), ULV_END_DETACHED);
+    assert_int_equal(
+        ulv_channel_wait(f->line[1], ULV_CHANNEL_DATA, 0, ULV_FOREVER),
+        ULV_E_PEER_GONE);
+}
+
+static bool
+have_met(ulv_system *system)
+{
+    struct ulv_event event = ULV_EVENT_INIT;
+
+    while (ulv_event_next(system, &event) == ULV_OK) {
+        if (event.kind == ULV_EVENT_LOG && event.bytes == 3 &&
+            memcmp(event.data, "met", 3) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void
+check_guest_hears(ulv_system *system)
+{
+    static const struct ulv_guid type = { "hears peer" };
+    static const char *const names[2] = { "dies", "stays" };
+    struct ulv_image image = { .kernel = ULV_SOURCE_PATH(hears_peer) };
+    struct ulv_diag diag = ULV_DIAG_INIT;
+    ulv_transaction *t = ulv_transaction_begin(system);
+    struct ulv_end over;
+    ulv_id guest[2];
+
+    for (uint32_t i = 0; i < 2; i++) {
+        guest[i] =
+            ulv_transaction_partition(t, names[i], ULV_PARTITION_GUEST);
+        ulv_transaction_memory(t, guest[i], ULV_MIB(4), ULV_ANY_NODE);
+        ulv_transaction_processors(t, guest[i], 1, ULV_SHARED);
+    }
+    ulv_transaction_connect(t, guest[0], guest[1], &type);
+    assert_int_equal(ulv_transaction_commit(t, &diag), ULV_OK);
+    for (uint32_t i = 0; i < 2; i++)
+        assert_int_equal(ulv_partition_start(system, guest[i], &image, &diag),
+                         ULV_OK);
+    while (!have_met(system))
+        (void)ulv_system_step(system, ULV_FOREVER);
+    assert_int_equal(ulv_system_kill(system, guest[0], NULL), ULV_OK);
+    assert_int_equal(
+        ulv_partition_wait(system, guest[1], &over, ULV_FOREVER, NULL),
+        ULV_OK);
+    assert_int_equal(over.reason, ULV_END_REASON_STOP);
+    assert_int_equal(over.code, 7);
+}
+
+static void
+run_deaths(uint32_t placement)
+{
+    struct fixture f;
+
+    begin(&f, placement);
+    check_program_hears(&f);
+    check_guest_hears(f.system);
+    end(&f);
+}
+
+static void
+test_system_channels__a_death_in_process(void **state)
+{
+    (void)state;
+    run_deaths(ULV_PLACEMENT_IN_PROCESS);
+}
+
+static void
+test_system_channels__a_death_in_processes(void **state)
+{
+    (void)state;
+    run_deaths(ULV_PLACEMENT_PROCESSES);
+}
+
 static void
 test_system_channels__in_process(void **state)
 {
@@ -229,12 +322,15 @@ main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_system_channels__in_process),
         cmocka_unit_test(test_system_channels__in_processes),
+        cmocka_unit_test(test_system_channels__a_death_in_process),
+        cmocka_unit_test(test_system_channels__a_death_in_processes),
     };
 
-    if (argc != 4)
-        return fprintf(stderr, "usage: test LAUNCHER ECHO ROLE\n"), 2;
+    if (argc != 5)
+        return fprintf(stderr, "usage: test LAUNCHER ECHO ROLE PEER\n"), 2;
     launcher = argv[1];
     echo = argv[2];
     role_program = argv[3];
+    hears_peer = argv[4];
     return cmocka_run_group_tests_name("system-channels", tests, NULL, NULL);
 }

@@ -399,6 +399,72 @@ test_system_ultravisor__a_channel_is_revoked(void **state)
     alone_end(&a);
 }
 
+/* ---- what it writes into headers ----------------------------------------- */
+
+/* As the keeper does when it has made the memory of a channel. */
+static struct ulv_channel_header *
+made_channel(struct alone *a, ulv_id id, uint64_t bytes, ulv_handle *memory)
+{
+    const struct ulv_host *host = &a->t.host;
+    struct say say = { .kind = SAY_CHANNEL };
+    void *p;
+
+    assert_int_equal(
+        host->memory_create(host->self, "channel", bytes, 0, memory), ULV_OK);
+    assert_int_equal(host->memory_map(host->self, *memory, 0, bytes,
+                                      ULV_MAP_READ | ULV_MAP_WRITE, NULL, &p),
+                     ULV_OK);
+    say.u.channel.channel = id;
+    say.u.channel.bytes = bytes;
+    say.u.channel.ring_bytes = ULV_CONSOLE_RING_BYTES;
+    say.u.channel.format = 1;
+    assert_int_equal(ulv_post_send(&a->keeper, &say, NULL, memory, 1), ULV_OK);
+    alone_run(a);
+    return p;
+}
+
+static void
+test_system_ultravisor__headers_say_who_died(void **state)
+{
+    const uint64_t bytes = ulv_channel_bytes(ULV_CONSOLE_RING_BYTES, 0);
+    struct ulv_operation o = { .kind = ULV_OP_REVOKE };
+    struct ulv_channel_header *h;
+    struct alone a;
+    struct client c;
+    struct made m;
+    ulv_handle memory;
+    ulv_id device;
+
+    (void)state;
+    boot(&a, &m);
+    connect_client(&a, &c);
+    device = offer(&a, &c, m.io[0], m.io[1]);
+    o.u.revoke.channel = attach(&a, &c, device);
+    h = made_channel(&a, o.u.revoke.channel, bytes, &memory);
+    h->end[ULV_END_SERVER].state = ULV_END_ATTACHED;
+    h->end[ULV_END_CLIENT].state = ULV_END_ATTACHED;
+    /* of the standby it says nothing, of the server it does before it moves */
+    tell_death(&a, m.io[1]);
+    alone_run(&a);
+    assert_int_equal(a.rings, 0);
+    assert_int_equal(h->end[ULV_END_SERVER].state, ULV_END_ATTACHED);
+    a.refuse = ULV_EFFECT_DEVICE_REHOME;
+    tell_death(&a, m.io[0]);
+    alone_run(&a);
+    assert_int_equal(a.rings, 1);
+    assert_int_equal(h->end[ULV_END_SERVER].state, ULV_END_DETACHED);
+    assert_int_equal(h->end[ULV_END_CLIENT].state, ULV_END_ATTACHED);
+    /* nobody's word keeps it from being revoked */
+    h->end[ULV_END_CLIENT].state = UINT32_MAX;
+    assert_int_equal(ask(&a, &c, &o, 1).status, ULV_OK);
+    assert_int_equal(h->end[ULV_END_SERVER].state, ULV_END_REVOKED);
+    assert_int_equal(h->end[ULV_END_CLIENT].state, ULV_END_REVOKED);
+    a.t.host.memory_unmap(a.t.host.self, h, bytes);
+    a.t.host.handle_close(a.t.host.self, memory);
+    disconnect_client(&a, &c);
+    alone_end(&a);
+}
+
 /* ---- ids ----------------------------------------------------------------- */
 
 static ulv_status
@@ -470,6 +536,7 @@ main(void)
         cmocka_unit_test(test_system_ultravisor__a_death_moves_what_is_served),
         cmocka_unit_test(test_system_ultravisor__a_client_has_guests_only),
         cmocka_unit_test(test_system_ultravisor__a_channel_is_revoked),
+        cmocka_unit_test(test_system_ultravisor__headers_say_who_died),
         cmocka_unit_test(test_system_ultravisor__its_own_ids),
         cmocka_unit_test(test_system_ultravisor__leases_have_a_bound),
     };
