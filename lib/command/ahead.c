@@ -102,6 +102,8 @@ keep(struct ulv_command_session *session,
     session->last = &w->next;
     session->waiting_count++;
     session->waiting_bytes += bytes_of(w);
+    session->server->deadline =
+        ULV_MIN(session->server->deadline, w->expires);
     return true;
 }
 
@@ -343,6 +345,7 @@ add_watch(struct ulv_command_session *session,
         at = &(*at)->next;
     *at = w;
     server->watch_count++;
+    ulv_command_line_join(&server->watching, &session->watcher);
     w->number = asked->m.request;
     w->filter.kinds = asked->kinds;
     w->filter.partition = asked->partition;
@@ -402,6 +405,7 @@ tell(struct ulv_command_session *session, uint32_t most)
                                         sizeof(*event));
         if (event == NULL)
             return false;
+        session->worked = true;
         event->sequence = ++w->sequence;
         event->more = more;
         event->rsvd_ = 0;
@@ -460,6 +464,7 @@ ulv_command_answer_cursor(struct ulv_command_session *session,
     struct ulv_message_cursor_answer *answer;
 
     session->busy = false;
+    ulv_command_session_wake(session);
     answer = ulv_command_session_put(
         session, ULV_MESSAGE_CURSOR | ULV_MESSAGE_ANSWER, session->request,
         sizeof(*answer) + bytes);
@@ -468,6 +473,56 @@ ulv_command_answer_cursor(struct ulv_command_session *session,
     memcpy(&answer->status, &header->status,
            sizeof(*answer) - sizeof(answer->m));
     memcpy(answer + 1, records, bytes);
+}
+
+/* ---- who is looked at ---------------------------------------------------- */
+
+/* Nobody looks at the clock, or at the log, for each session. */
+static void
+wake_expired(struct ulv_command_server *server)
+{
+    const struct ulv_host *host = server->host;
+    struct ulv_command_place *place = server->all.next;
+
+    if (server->deadline == ULV_FOREVER ||
+        host->now(host->self) < server->deadline)
+        return;
+    server->deadline = ULV_FOREVER; /* each that has one says so again */
+    for (; place != &server->all; place = place->next) {
+        struct ulv_command_session *session =
+            ULV_CONTAINER_OF(place, struct ulv_command_session, all);
+
+        if (session->first != NULL)
+            ulv_command_session_wake(session);
+    }
+}
+
+static void
+wake_watchers(struct ulv_command_server *server)
+{
+    struct ulv_command_place *place = server->watching.next;
+    uint64_t news;
+
+    if (place == &server->watching || server->changes == NULL)
+        return;
+    news = server->changes->newest + server->changes->floor; /* both grow */
+    if (news == server->told)
+        return;
+    server->told = news;
+    for (; place != &server->watching; place = place->next) {
+        struct ulv_command_session *session =
+            ULV_CONTAINER_OF(place, struct ulv_command_session, watcher);
+
+        if (session->watches != NULL)
+            ulv_command_session_wake(session);
+    }
+}
+
+void
+ulv_command_ahead_wake(struct ulv_command_server *server)
+{
+    wake_expired(server);
+    wake_watchers(server);
 }
 
 bool

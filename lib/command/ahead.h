@@ -11,6 +11,8 @@
 
 #include "command/server.h"
 
+/* Before a step: wake those that have a deadline, or something to be told. */
+void ulv_command_ahead_wake(struct ulv_command_server *server);
 /* Whether there is nothing to do in this turn: what most are, where many are
  * served. false: perhaps there is. */
 bool ulv_command_ahead_idle(struct ulv_command_session *session);
@@ -66,6 +68,9 @@ void ulv_command_refuse(struct ulv_command_session *session, uint64_t number,
  * garbage is disconnected. Errors: EMPTY, and why it was disconnected. */
 ulv_status ulv_command_session_read(struct ulv_command_session *session,
                                     struct ulv_command_request *ret);
+/* Stand last in that line. */
+void ulv_command_line_join(struct ulv_command_place *line,
+                           struct ulv_command_place *place);
 /* A message of that kind for the client, to be filled in behind its header;
  * NULL: the session is over. */
 void *ulv_command_session_put(struct ulv_command_session *session,

@@ -3,6 +3,12 @@
 #include "base/base.h"
 #include "command/ahead.h"
 
+void
+ulv_command_ahead_wake(struct ulv_command_server *server)
+{
+    (void)server;
+}
+
 bool
 ulv_command_ahead_idle(struct ulv_command_session *session)
 {

@@ -29,6 +29,76 @@
 
 static const uint8_t type_command[16] = ULV_CHANNEL_TYPE_COMMAND;
 
+/* ---- lines of sessions --------------------------------------------------- */
+
+static void
+line_begin(struct ulv_command_place *line)
+{
+    line->next = line->before = line;
+}
+
+static void
+leave(struct ulv_command_place *place)
+{
+    if (place->next == NULL)
+        return;
+    place->before->next = place->next;
+    place->next->before = place->before;
+    place->next = place->before = NULL;
+}
+
+void
+ulv_command_line_join(struct ulv_command_place *line,
+                      struct ulv_command_place *place)
+{
+    leave(place);
+    place->next = line;
+    place->before = line->before;
+    line->before->next = place;
+    line->before = place;
+}
+
+#define SESSION(place, which)                                                  \
+    ULV_CONTAINER_OF(place, struct ulv_command_session, which)
+
+static void
+ignore(struct ulv_command_session *session)
+{
+    if (session->looked_at.next != NULL)
+        session->server->looked_at_count--;
+    leave(&session->looked_at);
+}
+
+void
+ulv_command_session_wake(struct ulv_command_session *session)
+{
+    struct ulv_command_server *server = session->server;
+
+    if (session->failed != ULV_OK || session->looked_at.next != NULL)
+        return;
+    server->looked_at_count++;
+    ulv_command_line_join(&server->looked_at, &session->looked_at);
+}
+
+/* The last of those that are looked at. */
+static void
+move_back(struct ulv_command_session *session)
+{
+    ignore(session);
+    ulv_command_session_wake(session);
+}
+
+void
+ulv_command_server_wake_all(struct ulv_command_server *server)
+{
+    struct ulv_command_place *place = server->all.next;
+
+    for (uint32_t n = server->session_count; n > 0; n--) {
+        ulv_command_session_wake(SESSION(place, all));
+        place = place->next;
+    }
+}
+
 /* ---- servers and sessions ------------------------------------------------ */
 
 ulv_status
@@ -50,27 +120,18 @@ ulv_command_session_init(struct ulv_command_session *session,
         ulv_channel_detach(&session->end);
         return ULV_E_LIMIT;
     }
-    session->server = server;
-    session->next = session;
-    if (server->next != NULL) {
-        session->next = server->next->next;
-        server->next->next = session;
+    if (server->session_count == 0) {
+        line_begin(&server->all);
+        line_begin(&server->looked_at);
+        line_begin(&server->waiting);
+        line_begin(&server->watching);
+        server->deadline = ULV_FOREVER;
     }
-    server->next = session;
+    session->server = server;
     server->session_count++;
+    ulv_command_line_join(&server->all, &session->all);
+    ulv_command_session_wake(session);
     return ULV_OK;
-}
-
-static void
-leave(struct ulv_command_server *server, struct ulv_command_session *session)
-{
-    struct ulv_command_session *before = session;
-
-    while (before->next != session)
-        before = before->next;
-    before->next = session->next;
-    server->next = before == session ? NULL : session->next;
-    server->session_count--;
 }
 
 void
@@ -83,7 +144,11 @@ ulv_command_session_fini(struct ulv_command_session *session)
     ulv_command_ahead_drop(session);
     ulv_channel_detach(&session->end);
     ulv_command_forget(session);
-    leave(server, session);
+    ignore(session);
+    leave(&session->waiting);
+    leave(&session->watcher);
+    leave(&session->all);
+    server->session_count--;
     memset(session, 0, sizeof(*session));
 }
 
@@ -102,6 +167,8 @@ disconnect(struct ulv_command_session *session, ulv_status why)
     session->failed = why;
     ulv_channel_give_up(&session->end);
     ulv_command_ahead_drop(session);
+    ignore(session);
+    leave(&session->waiting);
     session->server->handlers->broken(session);
 }
 
@@ -117,6 +184,7 @@ ulv_command_session_read(struct ulv_command_session *session,
 
     if (status == ULV_E_EMPTY)
         return status;
+    session->worked = true;
     if (status == ULV_OK && record.len > ULV_COMMAND_MESSAGE_MAX)
         status = ULV_E_PEER_LENGTH;
     if (status == ULV_OK) {
@@ -168,6 +236,7 @@ static void *
 put_answer(struct ulv_command_session *session, uint32_t kind, size_t len)
 {
     session->busy = false;
+    ulv_command_session_wake(session);
     return ulv_command_session_put(session, kind | ULV_MESSAGE_ANSWER,
                                    session->request, len);
 }
@@ -236,6 +305,7 @@ ulv_command_answer_transaction(struct ulv_command_session *session,
     answer->m.request = session->request;
     session->busy = false;
     name_revision(session, answer->revision);
+    ulv_command_session_wake(session);
     ulv_command_remember(session, answer);
     ulv_command_session_send(session, answer);
 }
@@ -291,10 +361,10 @@ may_begin(struct ulv_command_session *session)
 static bool
 begin_next(struct ulv_command_session *session)
 {
-    struct ulv_command_server *server = session->server;
     struct ulv_command_request request;
 
     if (session->first != NULL) {
+        session->worked = true;
         if (!ulv_command_ahead_take(session, &request))
             return true;
     } else {
@@ -302,7 +372,6 @@ begin_next(struct ulv_command_session *session)
             return false;
         session->expires = ulv_command_ahead_expiry(session, &request);
     }
-    server->next = session->next; /* it had its turn */
     carry_out(session, &request);
     return true;
 }
@@ -312,6 +381,7 @@ turn(struct ulv_command_session *session)
 {
     bool more = !ulv_command_ahead_idle(session);
 
+    session->worked = session->unsent;
     for (uint32_t n = 0; more && n < ULV_COMMAND_TURN; n++) {
         if (session->failed != ULV_OK)
             return false;
@@ -323,38 +393,124 @@ turn(struct ulv_command_session *session)
     if (session->failed == ULV_OK && ulv_command_ahead_turn(session))
         more = true;
     flush(session);
+    return more && session->failed == ULV_OK;
+}
+
+/* Whether it has something that can be begun when the handlers are ready. */
+static bool
+waits(struct ulv_command_session *session)
+{
+    struct ulv_command_server *server = session->server;
+    struct ulv_ring_record record;
+
+    return session->failed == ULV_OK && !session->busy &&
+           !server->handlers->ready(server->self) &&
+           (session->first != NULL ||
+            ulv_ring_rx_peek(&session->end.rx, &record) == ULV_OK);
+}
+
+/* A turn, and where it stands afterwards. */
+static bool
+serve(struct ulv_command_session *session)
+{
+    struct ulv_command_server *server = session->server;
+    bool more = turn(session);
+
+    if (session->worked)
+        move_back(session);
+    if (waits(session) && session->waiting.next == NULL)
+        ulv_command_line_join(&server->waiting, &session->waiting);
     return more;
+}
+
+/* Those that waited for the handlers, while these are ready. */
+static bool
+serve_waiting(struct ulv_command_server *server)
+{
+    bool more = false;
+
+    for (uint32_t n = server->session_count; n > 0; n--) {
+        struct ulv_command_place *place = server->waiting.next;
+
+        if (place == &server->waiting ||
+            !server->handlers->ready(server->self))
+            break;
+        leave(place);
+        /* if there is more of it, it comes last, behind those that are yet to
+         * be looked at */
+        if (turn(SESSION(place, waiting)))
+            more = true;
+        move_back(SESSION(place, waiting));
+    }
+    return more || (server->waiting.next != &server->waiting &&
+                    server->handlers->ready(server->self));
+}
+
+/* Whether nothing has to be done for it before its client rings, which it was
+ * asked to, or its request is answered, or the handlers are ready. */
+static bool
+may_be_left(struct ulv_command_session *session)
+{
+    if (session->unsent)
+        return false;
+    if (may_begin(session))
+        return session->first == NULL &&
+               !ulv_ring_rx_wait(&session->end.rx);
+    return ulv_command_ahead_sleep(session);
+}
+
+/* The first of those that are looked at, while there are so many, and no more
+ * than idle. */
+static bool
+leave_alone(struct ulv_command_server *server, uint32_t idle, uint32_t kept)
+{
+    bool all = true;
+
+    for (; idle > 0 && server->looked_at_count > kept; idle--) {
+        struct ulv_command_session *session =
+            SESSION(server->looked_at.next, looked_at);
+
+        if (may_be_left(session)) {
+            ignore(session);
+        } else {
+            move_back(session);
+            all = false;
+        }
+    }
+    return all;
 }
 
 bool
 ulv_command_server_step(struct ulv_command_server *server)
 {
-    struct ulv_command_session *session = server->next;
-    bool more = false;
+    struct ulv_command_place *place;
+    uint32_t idle = 0;
+    bool more;
 
-    server->deadline = ULV_FOREVER;
-    for (uint32_t n = server->session_count; n > 0; n--) {
-        struct ulv_command_session *next = session->next;
+    if (server->session_count == 0)
+        return false;
+    ulv_command_ahead_wake(server);
+    more = serve_waiting(server);
+    place = server->looked_at.next;
+    for (uint32_t n = server->looked_at_count;
+         n > 0 && place != &server->looked_at; n--) {
+        struct ulv_command_session *session = SESSION(place, looked_at);
 
-        if (turn(session))
+        place = place->next; /* it may move to the end */
+        if (serve(session))
             more = true;
-        session = next;
+        idle += session->worked ? 0 : 1;
     }
+    if (!leave_alone(server, idle, ULV_COMMAND_LOOKED_AT))
+        more = true;
     return more;
 }
 
 bool
 ulv_command_server_sleep(struct ulv_command_server *server)
 {
-    struct ulv_command_session *session = server->next;
-
-    for (uint32_t n = server->session_count; n > 0; n--) {
-        /* one that cannot be served now is looked at when it can */
-        if (session->failed == ULV_OK &&
-            (may_begin(session) ? ulv_ring_rx_wait(&session->end.rx)
-                                : !ulv_command_ahead_sleep(session)))
-            return false;
-        session = session->next;
-    }
-    return true;
+    return leave_alone(server, server->looked_at_count, 0) &&
+           (server->session_count == 0 ||
+            server->waiting.next == &server->waiting ||
+            !server->handlers->ready(server->self));
 }

@@ -19,6 +19,9 @@
 #define ULV_COMMAND_REMEMBERED 1024u
 /* Records of a session that are looked at before the next has its turn. */
 #define ULV_COMMAND_TURN 16u
+/* Sessions that have nothing to do and are looked at all the same: a client
+ * that asks again at once needs no doorbell. */
+#define ULV_COMMAND_LOOKED_AT 16u
 
 struct ulv_command_session;
 struct ulv_command_waiting; /* ahead.c */
@@ -52,6 +55,11 @@ struct ulv_command_answers {
     struct ulv_message_transaction_answer answer[ULV_COMMAND_ANSWERS];
 };
 
+/* A place in a line of sessions; the line is one, too: a circle. */
+struct ulv_command_place {
+    struct ulv_command_place *next, *before; /* NULL: it stands in none */
+};
+
 /* Made of zeros, a host, handlers, self and changes; has nothing when its
  * sessions are gone. */
 struct ulv_command_server {
@@ -61,22 +69,27 @@ struct ulv_command_server {
     const struct ulv_changes *changes; /* to watch; NULL: nothing */
     uint32_t watch_count; /* WATCHes of all sessions */
     uint64_t revision; /* the highest that an answer has named */
-    struct ulv_command_session *next; /* whose turn it is; a circle */
-    uint32_t session_count;
-    ulv_nsec deadline; /* step again then: a request expires */
+    struct ulv_command_place all;
+    /* Those that are looked at, the least busy first; those that can begin when
+     * the handlers are ready, in their order; those that watch. */
+    struct ulv_command_place looked_at, waiting, watching;
+    uint32_t session_count, looked_at_count;
+    uint64_t told; /* how far changes had come when watchers were woken */
+    ulv_nsec deadline; /* step again then: a request may expire */
     uint64_t message[ULV_COMMAND_MESSAGE_MAX / 8]; /* private */
 };
 
 /* What is used most stands first. */
 struct ulv_command_session {
     struct ulv_command_server *server;
-    struct ulv_command_session *next;
+    struct ulv_command_place looked_at, waiting;
     uint64_t request;  /* number of the one under way */
     ulv_nsec expires;  /* and when that is too late, or ULV_FOREVER */
     ulv_status failed; /* ULV_OK, or why the client was disconnected */
     bool greeted;
     bool busy;     /* a request awaits its answer */
     bool unsent;   /* answers lie in the ring that were not shown */
+    bool worked;   /* in its last turn it had something to do */
     bool stuck;    /* no more can be read ahead */
     uint64_t number; /* of the session, for the log: from its GUID */
     struct ulv_command_waiting *first, **last; /* read ahead */
@@ -86,6 +99,7 @@ struct ulv_command_session {
     uint64_t newest;    /* highest transaction number seen */
     uint8_t client[16]; /* the GUID of its last HELLO */
     struct ulv_command_watch *watches; /* whose turn it is first */
+    struct ulv_command_place all, watcher;
     struct ulv_command_answers
         *remembered[ULV_COMMAND_REMEMBERED / ULV_COMMAND_ANSWERS];
 };
@@ -97,15 +111,19 @@ ulv_status ulv_command_session_init(struct ulv_command_session *session,
                                     uint64_t bytes);
 void ulv_command_session_fini(struct ulv_command_session *session);
 
+/* Its client rang; or nobody knows whose did. */
+void ulv_command_session_wake(struct ulv_command_session *session);
+void ulv_command_server_wake_all(struct ulv_command_server *server);
 /**
- * One turn for each session, from where the last one that was served stands.
- * Returns whether there may be more to do at once. A client that sent garbage
- * is disconnected.
+ * One turn for each session that was woken, or was busy of late, in the order
+ * in which they had their last. Returns whether there may be more to do at
+ * once. A client that sent garbage is disconnected. The others were asked to
+ * ring, and cost nothing.
  */
 bool ulv_command_server_step(struct ulv_command_server *server);
 /**
- * Ask every client to ring. Returns false if one has sent something meanwhile,
- * so that there is no sleep.
+ * Ask every client to ring that was not yet. Returns false if one has sent
+ * something meanwhile, so that there is no sleep.
  */
 bool ulv_command_server_sleep(struct ulv_command_server *server);
 

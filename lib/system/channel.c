@@ -4,6 +4,23 @@
 #include "channel/ring_fast.h"
 #include "system/system_priv.h"
 
+/* News that the caller has not seen. */
+static void
+rang(struct bell *bell)
+{
+    ulv_channel *channel = ULV_CONTAINER_OF(bell, struct ulv_channel, bell);
+
+    (void)ulv_wire_take(&channel->wire);
+    channel->system->rang = true;
+}
+
+static void
+drop_wire(ulv_channel *channel)
+{
+    ulv_rung_remove(&channel->system->keeper.rung, &channel->bell);
+    ulv_wire_fini(&channel->wire);
+}
+
 ulv_status
 ulv_channel_open(ulv_system *system, ulv_id id, ulv_channel **ret_channel,
                  struct ulv_diag *diag)
@@ -25,12 +42,16 @@ ulv_channel_open(ulv_system *system, ulv_id id, ulv_channel **ret_channel,
     channel = host->alloc(host->self, sizeof(*channel), 8);
     if (channel == NULL)
         return ulv_fail(diag, ULV_E_NO_MEMORY, id, 0, 0, "out of memory");
+    channel->system = system;
     status = ulv_keeper_open_end(&system->keeper, c, end, &channel->wire);
+    if (status == ULV_OK)
+        status = ulv_rung_add(&system->keeper.rung, &channel->bell,
+                              channel->wire.own_bell, rang);
     if (status == ULV_OK)
         status = ulv_channel_attach(&channel->end, channel->wire.p,
                                     channel->wire.bytes, end, c->type);
     if (status != ULV_OK) {
-        ulv_wire_fini(&channel->wire);
+        drop_wire(channel);
         host->free(host->self, channel, sizeof(*channel));
         return ulv_fail(diag, status, id, 0, 0,
                         "channel %u cannot be attached: %s", id,
@@ -39,7 +60,6 @@ ulv_channel_open(ulv_system *system, ulv_id id, ulv_channel **ret_channel,
     c->open = true;
     /* a predecessor may have been closed before it rang */
     ulv_wire_ring(&channel->wire);
-    channel->system = system;
     channel->next = system->channels;
     system->channels = channel;
     *ret_channel = channel;
@@ -55,7 +75,7 @@ ulv_system_channel_gone(void *self, ulv_id id)
         if (c->wire.host == NULL || c->wire.channel != id)
             continue;
         memset(&c->end, 0, sizeof(c->end));
-        ulv_wire_fini(&c->wire);
+        drop_wire(c);
     }
 }
 
@@ -94,7 +114,7 @@ ulv_channel_close(ulv_channel *channel)
         at = &(*at)->next;
     *at = channel->next;
     ulv_channel_detach(&channel->end);
-    ulv_wire_fini(&channel->wire);
+    drop_wire(channel);
     system->host->free(system->host->self, channel, sizeof(*channel));
 }
 

@@ -17,6 +17,8 @@ ulv_keeper_init(struct keeper *k, const struct ulv_host *host,
     memset(k, 0, sizeof(*k));
     k->host = host;
     k->waits = waits;
+    k->rung.host = host;
+    k->rung.waits = waits;
     ulv_frame_table_init(&k->frames, host);
     return ULV_OK;
 }
@@ -44,6 +46,7 @@ ulv_keeper_fini(struct keeper *k)
         ulv_keeper_source_drop(k, k->sources->id);
     while (k->partitions != NULL)
         ulv_keeper_partition_remove(k, k->partitions);
+    ulv_rung_fini(&k->rung);
     ulv_frame_table_fini(&k->frames);
 }
 
@@ -661,21 +664,6 @@ step_partition(struct keeper *k, struct keeper_partition *p,
                                  k->host->now(k->host->self) + 1000000);
 }
 
-/* Whose set is ready has its turn. */
-static void
-take_ready(struct keeper *k)
-{
-    const struct ulv_host *host = k->host;
-    ulv_handle ready[READY_TURN];
-    uint32_t count =
-        host->ready(host->self, k->waits, ready, ULV_COUNT_OF(ready));
-
-    for (struct keeper_partition *p = k->partitions; p != NULL; p = p->next) {
-        for (uint32_t i = 0; i < count && !p->again; i++)
-            p->again = p->waits == ready[i];
-    }
-}
-
 void
 ulv_keeper_step(struct keeper *k, struct role_need *need)
 {
@@ -683,8 +671,7 @@ ulv_keeper_step(struct keeper *k, struct role_need *need)
     ulv_nsec now = host->now(host->self);
     struct keeper_partition *next;
 
-    if (host->ready != NULL)
-        take_ready(k);
+    (void)ulv_rung_look(&k->rung); /* the rest next time */
     for (struct keeper_partition *p = k->partitions; p != NULL; p = next) {
         struct role_need own = { false, ULV_FOREVER };
 
@@ -692,7 +679,7 @@ ulv_keeper_step(struct keeper *k, struct role_need *need)
                            which stands before every guest */
         if (!p->alive)
             continue;
-        if (host->ready == NULL || p->again || p->reaping ||
+        if (!ulv_rung_can_tell(&k->rung) || p->again || p->reaping ||
             now >= p->deadline) {
             p->again = false;
             step_partition(k, p, &own);

@@ -15,11 +15,11 @@
 
 #include "monitor/frame_table.h"
 #include "system/role.h"
+#include "system/rung.h"
 #include "system/wire.h"
 
 /* Messages heard from one role in one step. */
 #define KEEPER_TURN 64
-#define READY_TURN  64 /* partitions that are told of at a time */
 
 /* How far the end of a guest has come; it is told when nothing is left of the
  * run, so that whoever hears of it can start or destroy the guest at once. */
@@ -58,6 +58,7 @@ struct keeper_partition {
     ulv_nsec used;      /* processor time [ns] that was not yet reported */
     ulv_nsec measured;  /* of its process, so far */
     ulv_handle waits; /* a set of its own, or the keeper's */
+    struct bell ready; /* of that set */
     bool again;       /* it is its turn, whatever it waits for, or */
     ulv_nsec deadline; /* from then on */
 
@@ -154,6 +155,7 @@ struct keeper_order {
 struct keeper {
     const struct ulv_host *host;
     ulv_handle waits;
+    struct rung rung; /* what of that is ready */
     const struct ulv_platform *platform; /* NULL: all roles in process */
     bool processes;
     const char *role_program, *launcher, *backend;

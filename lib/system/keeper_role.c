@@ -49,6 +49,7 @@ drop_waits(struct keeper *k, struct keeper_partition *p)
 {
     const struct ulv_host *host = k->host;
 
+    ulv_rung_remove(&k->rung, &p->ready);
     if (p->waits != k->waits && p->waits != ULV_NO_HANDLE) {
         host->unwatch(host->self, k->waits, p->waits);
         host->handle_close(host->self, p->waits);
@@ -77,6 +78,13 @@ ulv_keeper_partition_remove(struct keeper *k, struct keeper_partition *p)
     host->free(host->self, p, sizeof(*p));
 }
 
+/* It is its turn. */
+static void
+is_ready(struct bell *bell)
+{
+    ULV_CONTAINER_OF(bell, struct keeper_partition, ready)->again = true;
+}
+
 /* What can wake the keeper or, in process, the role on this one's behalf: the
  * handle of the set says whose turn it is. */
 static ulv_status
@@ -89,17 +97,21 @@ make_waits(struct keeper *k, struct keeper_partition *p,
     drop_waits(k, p);
     p->waits = k->waits;
     p->again = true;
-    if (host->ready == NULL)
+    if (!ulv_rung_can_tell(&k->rung))
         return ULV_OK;
     status = host->wait_create(host->self, &p->waits);
     if (status == ULV_OK) {
         status = host->watch(host->self, k->waits, p->waits);
-        if (status != ULV_OK)
+        if (status != ULV_OK) {
             host->handle_close(host->self, p->waits);
+            p->waits = ULV_NO_HANDLE;
+        }
     }
     if (status == ULV_OK)
+        status = ulv_rung_add(&k->rung, &p->ready, p->waits, is_ready);
+    if (status == ULV_OK)
         return ULV_OK;
-    p->waits = ULV_NO_HANDLE;
+    drop_waits(k, p);
     return ulv_fail(diag, status, p->id, 0, 0, "%s: no wait set: %s", p->name,
                     ulv_status_text(status));
 }

@@ -3,6 +3,9 @@
 
 #include "base/base.h"
 
+/* So few are rather all looked at than the host asked which of them rang. */
+#define FEW 4u
+
 static struct session *
 session_of(struct ulv_command_session *command)
 {
@@ -30,6 +33,8 @@ ulv_sessions_init(struct sessions *sessions, struct role *role,
                   const struct ulv_command_handlers *handlers, void *self)
 {
     sessions->role = role;
+    sessions->rung.host = role->host;
+    sessions->rung.waits = role->waits;
     sessions->server.host = role->host;
     sessions->server.handlers = handlers;
     sessions->server.self = self;
@@ -42,6 +47,7 @@ drop(struct sessions *sessions, struct session **at)
     struct session *session = *at;
 
     *at = session->next;
+    ulv_rung_remove(&sessions->rung, &session->bell);
     ulv_command_session_fini(&session->command);
     ulv_wire_fini(&session->wire);
     host->free(host->self, session, sizeof(*session));
@@ -52,6 +58,16 @@ ulv_sessions_fini(struct sessions *sessions)
 {
     while (sessions->first != NULL)
         drop(sessions, &sessions->first);
+    ulv_rung_fini(&sessions->rung);
+}
+
+static void
+rang(struct bell *bell)
+{
+    struct session *session = ULV_CONTAINER_OF(bell, struct session, bell);
+
+    (void)ulv_wire_take(&session->wire);
+    ulv_command_session_wake(&session->command);
 }
 
 ulv_status
@@ -66,6 +82,9 @@ ulv_sessions_add(struct sessions *sessions, struct heard *heard)
         return status;
     session->role = sessions->role;
     status = ulv_wire_init(&session->wire, host, role->waits, heard);
+    if (status == ULV_OK)
+        status = ulv_rung_add(&sessions->rung, &session->bell,
+                              session->wire.own_bell, rang);
     if (status == ULV_OK)
         status = ulv_command_session_init(&session->command, &sessions->server,
                                           session->wire.p, session->wire.bytes);
@@ -101,17 +120,32 @@ ulv_sessions_close(struct sessions *sessions, ulv_id channel,
     drop(sessions, at);
 }
 
-void
-ulv_sessions_step(struct sessions *sessions, struct role_need *need)
+/* Wake those whose client rang; nobody who was not asked to has a reason to. */
+static void
+take_bells(struct sessions *sessions)
 {
     struct ulv_command_server *server = &sessions->server;
     struct session *s = sessions->first;
 
-    /* nobody who was not asked to has a reason to ring */
+    if (server->session_count > FEW && ulv_rung_can_tell(&sessions->rung)) {
+        if (server->looked_at_count < server->session_count)
+            (void)ulv_rung_look(&sessions->rung);
+        return;
+    }
     for (; sessions->slept && s != NULL; s = s->next)
         (void)ulv_wire_take(&s->wire);
+    ulv_command_server_wake_all(server);
+}
+
+void
+ulv_sessions_step(struct sessions *sessions, struct role_need *need)
+{
+    struct ulv_command_server *server = &sessions->server;
+
+    take_bells(sessions);
     sessions->slept = !ulv_command_server_step(server);
     if (!sessions->slept || !ulv_command_server_sleep(server))
         need->again = true;
-    need->deadline = ULV_MIN(need->deadline, server->deadline);
+    if (server->session_count != 0)
+        need->deadline = ULV_MIN(need->deadline, server->deadline);
 }

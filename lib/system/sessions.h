@@ -8,19 +8,22 @@
 
 #include "command/server.h"
 #include "system/role.h"
+#include "system/rung.h"
 #include "system/wire.h"
 
 struct session {
     struct session *next;
     struct role *role;
     struct wire wire;
+    struct bell bell;
     struct ulv_command_session command;
 };
 
 struct sessions {
     struct role *role;
     struct session *first;
-    bool slept; /* the clients were asked to ring */
+    struct rung rung; /* their doorbells */
+    bool slept; /* all clients were asked to ring */
     struct ulv_command_server server;
 };
 
@@ -40,7 +43,7 @@ struct ulv_command_session *ulv_sessions_find(const struct sessions *sessions,
 void ulv_sessions_close(struct sessions *sessions, ulv_id channel,
                         struct ulv_command_session **asking);
 
-/* A turn for each. */
+/* A turn for each that has something to do. */
 void ulv_sessions_step(struct sessions *sessions, struct role_need *need);
 
 /* For handlers. */

@@ -357,9 +357,13 @@ turn(ulv_system *system, struct role_need *need)
     /* A doorbell taken is news that the caller has not seen. */
     if (system->has_client)
         need->again |= ulv_wire_take(&system->wire);
-    for (struct ulv_channel *c = system->channels; c != NULL; c = c->next)
-        need->again |= c->wire.host != NULL && ulv_wire_take(&c->wire);
-    ulv_keeper_step(&system->keeper, need);
+    if (!ulv_rung_can_tell(&system->keeper.rung)) {
+        for (struct ulv_channel *c = system->channels; c != NULL; c = c->next)
+            need->again |= c->wire.host != NULL && ulv_wire_take(&c->wire);
+    }
+    ulv_keeper_step(&system->keeper, need); /* it asks which rang */
+    need->again |= system->rang;
+    system->rang = false;
     if (system->debug_step != NULL)
         system->debug_step(system, need);
 }

@@ -32,6 +32,7 @@ struct ulv_channel {
     struct ulv_channel *next;
     ulv_system *system;
     struct wire wire; /* host NULL: the channel was destroyed */
+    struct bell bell; /* of the wire */
     struct ulv_channel_end end;
     struct ulv_channel_counters count;
 };
@@ -61,6 +62,7 @@ struct ulv_system {
     struct ulv_fault_record *faults[ULV_FAULTS_KEPT]; /* or NULL */
     uint64_t fault_sequence; /* of the last one */
     struct ulv_channel *channels;
+    bool rang; /* one of them */
     struct ulv_spin spin; /* of waiting for them */
     /* what is watched, and where messages go that are no answers: watch.c,
      * where something was watched */

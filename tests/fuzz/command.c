@@ -210,10 +210,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         decode(message, len);
         put(&near.end.tx, message, len);
         put(&answers.tx, message, len);
+        ulv_command_server_wake_all(&s->command);
         (void)ulv_command_server_step(&s->command);
         drain(&far);
     }
     for (uint32_t n = 0; n < 100; n++) {
+        ulv_command_server_wake_all(&s->command);
         (void)ulv_command_server_step(&s->command);
         drain(&near);
     }

@@ -4,260 +4,7 @@
  * back, what expires, what a watch hears, and that nobody is forgotten. Clients
  * are the library's own; the handlers note what they are asked.
  */
-#include "command_test.h"
-
-#include "command/client.h"
-#include "command/server.h"
-#include "database/changes.h"
-#include "port/test/test.h"
-
-#define RING ULV_COMMAND_RING_BYTES
-
-struct peer {
-    struct ulv_command_session session;
-    struct ulv_command_client client;
-    uint8_t *p;
-    uint32_t answered; /* transactions */
-};
-
-struct service {
-    struct ulv_test_host t;
-    struct ulv_command_server server;
-    struct peer *peers;
-    uint32_t peer_count;
-    uint32_t transactions, queries, rings, broken;
-    uint32_t budget; /* transactions that may still be begun */
-    struct ulv_command_session *held; /* under way, if hold */
-    bool hold;
-    uint64_t deadline; /* of the last transaction begun */
-    uint64_t revision;
-    struct ulv_changes changes;
-};
-
-static void
-on_hello(void *self, struct ulv_command_session *session)
-{
-    (void)self;
-    ulv_command_answer_hello(session, ULV_OK, 4711, 12);
-}
-
-static void
-answer(struct service *s, struct ulv_command_session *session)
-{
-    struct ulv_message_transaction_answer done = { .revision = ++s->revision };
-
-    ulv_command_answer_transaction(session, &done);
-}
-
-static void
-on_transaction(void *self, struct ulv_command_session *session,
-               const struct ulv_command_request *request)
-{
-    struct service *s = self;
-
-    s->transactions++;
-    s->budget--;
-    s->deadline = request->u.transaction->deadline;
-    if (s->hold)
-        s->held = session;
-    else
-        answer(s, session);
-}
-
-static void
-on_query(void *self, struct ulv_command_session *session,
-         const struct ulv_message_query *query)
-{
-    struct ulv_message_query_answer header = { .kind = query->kind };
-    struct service *s = self;
-
-    s->queries++;
-    ulv_command_answer_query(session, &header, NULL);
-}
-
-static bool
-on_ready(void *self)
-{
-    const struct service *s = self;
-
-    return s->budget > 0 && s->held == NULL;
-}
-
-static void
-on_ring(struct ulv_command_session *session)
-{
-    struct service *s = session->server->self;
-
-    s->rings++;
-}
-
-static void
-on_broken(struct ulv_command_session *session)
-{
-    struct service *s = session->server->self;
-
-    s->broken++;
-}
-
-/* Another revision: a partition of that number changes, and two records of
- * partition 1, the last of which is the log's. */
-static void
-change(struct service *s, uint64_t revision)
-{
-    struct ulv_change c = { .revision = revision,
-                            .object = 7 * revision,
-                            .partition = { revision },
-                            .kind = ULV_QUERY_PARTITIONS,
-                            .change = ULV_CHANGE_CHANGED };
-
-    ulv_changes_add(&s->changes, &c);
-    c.partition[0] = 1;
-    c.kind = ULV_QUERY_EXTENTS;
-    ulv_changes_add(&s->changes, &c);
-    c.kind = ULV_QUERY_LOG;
-    ulv_changes_add(&s->changes, &c);
-    ulv_changes_show(&s->changes, revision);
-}
-
-static const struct ulv_command_handlers handlers = {
-    .hello = on_hello,
-    .transaction = on_transaction,
-    .query = on_query,
-    .ready = on_ready,
-    .ring = on_ring,
-    .broken = on_broken,
-};
-
-static struct service *
-begin(uint32_t count)
-{
-    const uint64_t bytes = ulv_channel_bytes(RING, 0);
-    struct service *s = calloc(1, sizeof(*s));
-
-    assert_non_null(s);
-    ulv_test_host_init(&s->t);
-    s->server.host = &s->t.host;
-    s->server.handlers = &handlers;
-    s->server.self = s;
-    s->server.changes = &s->changes;
-    assert_int_equal(ulv_changes_init(&s->changes, &s->t.host, 100), ULV_OK);
-    s->budget = UINT32_MAX;
-    s->peer_count = count;
-    s->peers = calloc(count, sizeof(*s->peers));
-    assert_non_null(s->peers);
-    for (uint32_t i = 0; i < count; i++) {
-        struct peer *peer = &s->peers[i];
-        bool ring;
-
-        peer->p = channel_make(RING);
-        assert_int_equal(ulv_command_session_init(&peer->session, &s->server,
-                                                  peer->p, bytes),
-                         ULV_OK);
-        assert_int_equal(ulv_command_client_init(&peer->client, &s->t.host,
-                                                 peer->p, bytes),
-                         ULV_OK);
-        assert_int_equal(ulv_command_send_hello(&peer->client, &ring), ULV_OK);
-    }
-    return s;
-}
-
-static void
-end(struct service *s)
-{
-    for (uint32_t i = 0; i < s->peer_count; i++) {
-        ulv_command_client_fini(&s->peers[i].client);
-        ulv_command_session_fini(&s->peers[i].session);
-        channel_drop(s->peers[i].p, RING);
-    }
-    ulv_changes_fini(&s->changes);
-    assert_int_equal(ulv_test_host_fini(&s->t), 0);
-    free(s->peers);
-    free(s);
-}
-
-static void
-step(struct service *s)
-{
-    for (uint32_t n = 0; ulv_command_server_step(&s->server) ||
-                         !ulv_command_server_sleep(&s->server);
-         n++)
-        assert_true(n < 100000);
-}
-
-/* Its number. */
-static uint64_t
-ask(struct peer *peer, uint64_t deadline)
-{
-    const struct ulv_command_transaction t = { .deadline = deadline };
-    bool ring = false;
-
-    assert_int_equal(ulv_command_send_transaction(&peer->client, &t, &ring),
-                     ULV_OK);
-    return peer->client.next_request - 1;
-}
-
-static uint64_t
-cancel(struct peer *peer, uint64_t target)
-{
-    bool ring = false;
-
-    assert_int_equal(ulv_command_send_cancel(&peer->client, target, &ring),
-                     ULV_OK);
-    return peer->client.next_request - 1;
-}
-
-static const struct ulv_message *
-take(struct peer *peer, uint32_t kind, uint64_t request)
-{
-    const struct ulv_message *m = NULL;
-    bool ring = false;
-
-    assert_int_equal(ulv_command_receive(&peer->client, &m, &ring), ULV_OK);
-    assert_int_equal(m->kind, kind);
-    assert_int_equal(m->request, request);
-    return m;
-}
-
-static int32_t
-take_status(struct peer *peer, uint32_t kind, uint64_t request)
-{
-    /* all answers have it there */
-    return ((const struct ulv_message_hello_answer *)(const void *)take(
-                peer, kind | ULV_MESSAGE_ANSWER, request))
-        ->status;
-}
-
-static void
-take_nothing(struct peer *peer)
-{
-    const struct ulv_message *m;
-    bool ring = false;
-
-    assert_int_equal(ulv_command_receive(&peer->client, &m, &ring),
-                     ULV_E_EMPTY);
-}
-
-static struct service *
-begin_one(void)
-{
-    struct service *s = begin(1);
-
-    step(s);
-    assert_int_equal(take_status(&s->peers[0], ULV_MESSAGE_HELLO, 1), ULV_OK);
-    return s;
-}
-
-/* The one under way is done, and whatever follows. */
-static void
-let_go(struct service *s)
-{
-    struct ulv_command_session *held = s->held;
-
-    assert_non_null(held);
-    s->held = NULL;
-    answer(s, held);
-    step(s);
-}
+#include "ahead_test.h"
 
 /* ---- pipelining ---------------------------------------------------------- */
 
@@ -273,6 +20,7 @@ test_command_ahead__many_are_under_way(void **state)
     (void)state;
     while (ulv_command_send_transaction(&peer->client, &t, &ring) == ULV_OK)
         sent++;
+    heed(peer, ring);
     /* the client has no room for more until answers come */
     assert_int_equal(sent, ULV_COMMAND_UNDER_WAY_MAX);
     step(s);
@@ -301,6 +49,7 @@ test_command_ahead__a_slow_server_loses_nothing(void **state)
     s->hold = true;
     while (ulv_command_send_transaction(&peer->client, &t, &ring) == ULV_OK)
         sent++;
+    heed(peer, ring);
     step(s);
     assert_int_equal(s->transactions, 1);
     /* a bounded part of them was read, the others lie in the ring */
@@ -381,6 +130,7 @@ test_command_ahead__takes_back_what_was_not_begun(void **state)
     peer->client.next_request = c[3] + 1;
     assert_int_equal(ulv_command_send_query(&peer->client, 1, 0, &ring),
                      ULV_OK);
+    heed(peer, ring);
     step(s);
     assert_int_equal(s->queries, 1);
     end(s);
@@ -436,6 +186,7 @@ watch(struct peer *peer, uint64_t after, uint32_t kinds, uint64_t partition)
 
     assert_int_equal(ulv_command_send_watch(&peer->client, &watching, &ring),
                      ULV_OK);
+    heed(peer, ring);
     return peer->client.next_request - 1;
 }
 
@@ -605,116 +356,12 @@ test_command_ahead__a_slow_watch_is_told_what_is_lost(void **state)
             assert_int_equal(event->change.revision, last + 1);
         heard += event->change.change == ULV_CHANGE_LOST ? 0 : 1;
         last = event->change.revision;
+        heed(peer, ring);
         step(s);
     }
     assert_int_equal(last, 15100);
     assert_int_equal(heard + lost, 15000);
     assert_true(lost > 1000 && heard > ULV_CHANGES_COUNT / 3 - 2);
-    end(s);
-}
-
-/* ---- many ---------------------------------------------------------------- */
-
-#define MANY 300u
-
-/* Take what has come; how many transactions of it. */
-static uint32_t
-drain(struct peer *peer)
-{
-    const struct ulv_message *m;
-    uint32_t count = 0;
-    bool ring = false;
-
-    while (ulv_command_receive(&peer->client, &m, &ring) == ULV_OK)
-        count += m->kind == (ULV_MESSAGE_TRANSACTION | ULV_MESSAGE_ANSWER);
-    peer->answered += count;
-    return count;
-}
-
-/* Keep that many under way. */
-static void
-fill(struct peer *peer, uint32_t count)
-{
-    const struct ulv_command_transaction t = { .deadline = 0 };
-    bool ring = false;
-
-    while (peer->client.next_request - 2 - peer->answered < count &&
-           ulv_command_send_transaction(&peer->client, &t, &ring) == ULV_OK)
-        ;
-}
-
-/* One client floods a server that can carry out one transaction a step; each
- * of the others has one under way. All make the same progress. */
-static void
-test_command_ahead__one_that_floods_takes_its_turn(void **state)
-{
-    struct service *s = begin(MANY);
-    const uint32_t rounds = 20;
-
-    (void)state;
-    step(s);
-    for (uint32_t i = 0; i < MANY; i++)
-        (void)drain(&s->peers[i]);
-    for (uint32_t n = 0; n < rounds * MANY; n++) {
-        for (uint32_t i = 0; i < MANY; i++)
-            fill(&s->peers[i], i == 17 ? ULV_COMMAND_UNDER_WAY_MAX : 1);
-        s->budget = 1;
-        (void)ulv_command_server_step(&s->server);
-        for (uint32_t i = 0; i < MANY; i++)
-            (void)drain(&s->peers[i]);
-    }
-    assert_int_equal(s->transactions, rounds * MANY);
-    for (uint32_t i = 0; i < MANY; i++)
-        assert_int_equal(s->peers[i].answered, rounds);
-    end(s);
-}
-
-/* A server that is fast gives nobody more than a turn in a step. */
-static void
-test_command_ahead__a_turn_is_bounded(void **state)
-{
-    struct service *s = begin(MANY);
-
-    (void)state;
-    step(s);
-    for (uint32_t i = 0; i < MANY; i++) {
-        (void)drain(&s->peers[i]);
-        fill(&s->peers[i], i == 0 ? ULV_COMMAND_UNDER_WAY_MAX : 2);
-    }
-    assert_true(ulv_command_server_step(&s->server));
-    assert_int_equal(drain(&s->peers[0]), ULV_COMMAND_TURN);
-    for (uint32_t i = 1; i < MANY; i++)
-        assert_int_equal(drain(&s->peers[i]), 2);
-    end(s);
-}
-
-/* Each third sends garbage; the others are served on. */
-static void
-test_command_ahead__garbage_harms_its_sender_only(void **state)
-{
-    struct service *s = begin(MANY);
-
-    (void)state;
-    step(s);
-    for (uint32_t i = 0; i < MANY; i++) {
-        (void)drain(&s->peers[i]);
-        fill(&s->peers[i], 3);
-        if (i % 3 == 0)
-            assert_int_equal(end_put(&s->peers[i].client.end, 2, "garbage", 7),
-                             ULV_OK);
-    }
-    step(s);
-    assert_int_equal(s->broken, MANY / 3);
-    for (uint32_t i = 0; i < MANY; i++) {
-        /* what it asked before was carried out */
-        assert_int_equal(drain(&s->peers[i]), 3);
-        assert_int_equal(s->peers[i].session.failed,
-                         i % 3 == 0 ? ULV_E_PEER_LENGTH : ULV_OK);
-        fill(&s->peers[i], 2);
-    }
-    step(s);
-    for (uint32_t i = 0; i < MANY; i++)
-        assert_int_equal(drain(&s->peers[i]), i % 3 == 0 ? 0 : 2);
     end(s);
 }
 
@@ -731,9 +378,6 @@ main(void)
         cmocka_unit_test(test_command_ahead__watches_hear_what_they_asked_for),
         cmocka_unit_test(test_command_ahead__there_are_only_so_many_watches),
         cmocka_unit_test(test_command_ahead__a_slow_watch_is_told_what_is_lost),
-        cmocka_unit_test(test_command_ahead__one_that_floods_takes_its_turn),
-        cmocka_unit_test(test_command_ahead__a_turn_is_bounded),
-        cmocka_unit_test(test_command_ahead__garbage_harms_its_sender_only),
     };
 
     return cmocka_run_group_tests_name("ahead", tests, NULL, NULL);

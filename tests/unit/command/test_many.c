@@ -95,6 +95,7 @@ static const struct ulv_command_handlers handlers = {
 static void
 step(void)
 {
+    ulv_command_server_wake_all(&many.server); /* nobody rings */
     while (ulv_command_server_step(&many.server))
         ;
 }
