@@ -7,6 +7,7 @@
  *   partition.h    start, wait, why it ended, its memory; read the database
  *   save.h         save a partition, and go on with it later
  *   channel.h      the program's own end of a channel
+ *   client.h       other programs, with a channel or asking the system
  *   event.h        what happened
  *   cursor.h       read the database as it is at one revision
  *   watch.h        what changes in it
@@ -18,6 +19,7 @@
 #define ULTRAVISOR_ULTRAVISOR_H
 
 #include <ultravisor/channel.h>
+#include <ultravisor/client.h>
 #include <ultravisor/cursor.h>
 #include <ultravisor/debug.h>
 #include <ultravisor/event.h>

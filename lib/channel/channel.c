@@ -221,6 +221,13 @@ ulv_channel_peer_state(const struct ulv_channel_end *ch)
     return state;
 }
 
+bool
+ulv_channel_peer_was_there(const struct ulv_channel_end *ch)
+{
+    return __atomic_load_n(&ch->header->end[1 - ch->end].epoch,
+                           __ATOMIC_RELAXED) != 0;
+}
+
 uint32_t
 ulv_channel_epoch(const struct ulv_channel_end *ch)
 {

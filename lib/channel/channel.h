@@ -64,6 +64,8 @@ void ulv_channel_give_up(struct ulv_channel_end *ch);
 /* ULV_END_*, or whatever the peer wrote; REVOKED also when the memory was
  * cleared. */
 uint32_t ulv_channel_peer_state(const struct ulv_channel_end *ch);
+/* Whether anybody has ever attached there, as the peer's line says. */
+bool ulv_channel_peer_was_there(const struct ulv_channel_end *ch);
 /* The epoch as the header says it now; compare with ch->epoch. */
 uint32_t ulv_channel_epoch(const struct ulv_channel_end *ch);
 

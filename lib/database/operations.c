@@ -100,6 +100,7 @@ create_partition(struct ulv_database *db,
 
 static const uint8_t type_block[16] = ULV_CHANNEL_TYPE_BLOCK;
 static const uint8_t type_console[16] = ULV_CHANNEL_TYPE_CONSOLE;
+static const uint8_t type_command[16] = ULV_CHANNEL_TYPE_COMMAND;
 
 /* A slot in a guest's view; other partitions need none. */
 static ulv_status
@@ -219,6 +220,16 @@ may_be_end(const struct ulv_database *db, const struct partition *p)
            p->kind == ULV_PARTITION_BOOT;
 }
 
+/* A program that the caller lets ask, beside itself. */
+static bool
+is_for_a_program(const struct partition *server,
+                 const struct partition *client, const uint8_t type[16])
+{
+    return server->kind == ULV_PARTITION_COMMAND &&
+           client->kind == ULV_PARTITION_BOOT &&
+           ulv_guid_equal(type, type_command);
+}
+
 static ulv_status
 connect_partitions(struct ulv_database *db, const struct ulv_op_connect *op,
                    struct ulv_diag *diag)
@@ -237,7 +248,8 @@ connect_partitions(struct ulv_database *db, const struct ulv_op_connect *op,
         return ulv_fail(diag, ULV_E_ARG, op->channel, op->client, 0,
                         "%s cannot be connected to itself",
                         want.client->name);
-    if (!may_be_end(db, want.server) || !may_be_end(db, want.client)) {
+    if (!is_for_a_program(want.server, want.client, op->type) &&
+        (!may_be_end(db, want.server) || !may_be_end(db, want.client))) {
         const struct partition *p =
             may_be_end(db, want.server) ? want.client : want.server;
 
@@ -372,6 +384,15 @@ drain_channel(struct ulv_database *db, struct channel *c)
     return ULV_OK;
 }
 
+/* Made with the partitions, by ids of the lease that the boot transaction had
+ * and nobody else. */
+static bool
+is_of_the_boot(const struct channel *c)
+{
+    return c->r.id / ULV_ID_LEASE_COUNT ==
+           c->client->r.id / ULV_ID_LEASE_COUNT;
+}
+
 /* At once, or when the ends that run have let go of it. */
 static ulv_status
 revoke_channel(struct ulv_database *db, const struct ulv_op_revoke *op,
@@ -385,7 +406,9 @@ revoke_channel(struct ulv_database *db, const struct ulv_op_revoke *op,
         return ulv_fail(diag, ULV_E_NOT_FOUND, op->channel, 0, 0,
                         "channel %u does not exist", op->channel);
     if (c->client->kind != ULV_PARTITION_GUEST &&
-        c->server->kind != ULV_PARTITION_GUEST)
+        c->server->kind != ULV_PARTITION_GUEST &&
+        (is_of_the_boot(c) ||
+         !is_for_a_program(c->server, c->client, c->type)))
         return ulv_fail(diag, ULV_E_DENIED, op->channel, c->client->r.id, 0,
                         "channel %u is how %s talks to %s: it stays",
                         op->channel, c->client->name, c->server->name);

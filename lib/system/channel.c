@@ -71,6 +71,8 @@ ulv_system_channel_gone(void *self, ulv_id id)
 {
     ulv_system *system = self;
 
+    if (system->visitor_gone != NULL)
+        system->visitor_gone(system, id);
     for (ulv_channel *c = system->channels; c != NULL; c = c->next) {
         if (c->wire.host == NULL || c->wire.channel != id)
             continue;

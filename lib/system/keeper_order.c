@@ -412,16 +412,19 @@ running_end(const struct keeper *k, const struct keeper_channel *c)
     return NULL;
 }
 
-/* Whether a guest is at one of its ends; roles' own stay as long as they. */
+/* Whether a guest is at one of its ends, or another program, whose channel came
+ * after the boot transaction's ids; roles' own stay as long as they. */
 static bool
-is_of_guest(const struct keeper *k, const struct keeper_channel *c)
+may_be_removed(const struct keeper *k, const struct keeper_channel *c)
 {
     const struct keeper_partition *client = ulv_keeper_partition(k, c->client);
     const struct keeper_partition *server = ulv_keeper_partition(k, c->server);
 
     return client == NULL || server == NULL ||
            client->kind == ULV_PARTITION_GUEST ||
-           server->kind == ULV_PARTITION_GUEST;
+           server->kind == ULV_PARTITION_GUEST ||
+           (c->client == k->boot &&
+            c->id / ULV_ID_LEASE_COUNT != k->boot / ULV_ID_LEASE_COUNT);
 }
 
 /* What is taken away must be there, and its holder must not run. */
@@ -448,7 +451,7 @@ prepare_removal(struct keeper *k, const struct ulv_effect *effect,
         break;
     case ULV_EFFECT_CHANNEL_DESTROY:
         c = ulv_keeper_channel(k, object);
-        known = c != NULL && is_of_guest(k, c);
+        known = c != NULL && may_be_removed(k, c);
         if (known && !c->released)
             p = running_end(k, c);
         break;

@@ -48,6 +48,8 @@
 #define SAY_HOLD           24u /* to I/O: serve this channel no more, say so */
 #define SAY_LET            25u /* to I/O: take it up where its rings stand */
 #define SAY_DEBUG          26u /* to a monitor; tail: say_registers */
+#define SAY_LEFT           27u /* to the ultravisor: nobody has this end of a
+                                  channel any more that the caller handed out */
 #define SAY_RETURNED       18u /* to the ultravisor: a guest gave memory back */
 
 /* ---- role to keeper ------------------------------------------------------ */

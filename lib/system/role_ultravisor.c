@@ -107,23 +107,29 @@ set_epochs(struct ultravisor_role *r, ulv_id device)
     }
 }
 
-/* Its channels say so, before anybody takes its place; their other ends are
- * rung. */
+void
+ulv_ultravisor_mark_left(struct ultravisor_role *r, struct header *h,
+                         uint32_t end)
+{
+    struct say say = { .kind = SAY_RING };
+
+    ulv_channel_end_died(h->p, end);
+    say.u.object = h->channel;
+    ulv_post_tell(&r->role.post, &say, NULL, NULL, 0);
+}
+
 void
 ulv_ultravisor_mark_dead(struct ultravisor_role *r, ulv_id dead)
 {
     for (struct header *h = r->headers; h != NULL; h = h->next) {
-        struct say say = { .kind = SAY_RING };
         struct ulv_channel_record c;
 
-        if (ulv_database_find(r->db, ULV_QUERY_CHANNELS, h->channel, &c) !=
-                ULV_OK ||
-            (c.server != dead && c.client != dead))
-            continue;
-        ulv_channel_end_died(h->p, c.server == dead ? ULV_END_SERVER
-                                                    : ULV_END_CLIENT);
-        say.u.object = h->channel;
-        ulv_post_tell(&r->role.post, &say, NULL, NULL, 0);
+        if (ulv_database_find(r->db, ULV_QUERY_CHANNELS, h->channel, &c) ==
+                ULV_OK &&
+            (c.server == dead || c.client == dead))
+            ulv_ultravisor_mark_left(r, h,
+                                     c.server == dead ? ULV_END_SERVER
+                                                      : ULV_END_CLIENT);
     }
 }
 
@@ -449,6 +455,8 @@ ultravisor_hear(struct role *role, struct heard *heard)
         return ULV_OK;
     case SAY_DRAINED:
         return ulv_ultravisor_note_drained(r, heard->say.u.object);
+    case SAY_LEFT:
+        return ulv_ultravisor_note_left(r, &heard->say.u.channel);
     case SAY_RETURNED:
         return ulv_ultravisor_note_returned(r, &heard->say.u.returned);
     case SAY_USED:

@@ -329,6 +329,8 @@ ulv_system_destroy(ulv_system *system)
         system->debug_fini(system);
     if (system->watch_fini != NULL)
         system->watch_fini(system);
+    if (system->visitors_fini != NULL)
+        system->visitors_fini(system);
     while (system->channels != NULL)
         ulv_channel_close(system->channels);
     ulv_command_client_fini(&system->client);
@@ -364,6 +366,8 @@ turn(ulv_system *system, struct role_need *need)
     ulv_keeper_step(&system->keeper, need); /* it asks which rang */
     need->again |= system->rang;
     system->rang = false;
+    if (system->visitor_left)
+        system->visitors_step(system);
     if (system->debug_step != NULL)
         system->debug_step(system, need);
 }

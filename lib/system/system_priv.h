@@ -63,6 +63,13 @@ struct ulv_system {
     uint64_t fault_sequence; /* of the last one */
     struct ulv_channel *channels;
     bool rang; /* one of them */
+    /* programs that were handed an end, and what is done with them: hand_out.c,
+     * where one was */
+    struct visitor *visitors;
+    bool visitor_left; /* one of them */
+    void (*visitors_step)(ulv_system *system);
+    void (*visitors_fini)(ulv_system *system);
+    void (*visitor_gone)(ulv_system *system, ulv_id channel);
     struct ulv_spin spin; /* of waiting for them */
     /* what is watched, and where messages go that are no answers: watch.c,
      * where something was watched */

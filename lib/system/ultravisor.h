@@ -75,6 +75,9 @@ ulv_status ulv_ultravisor_note_drained(struct ultravisor_role *r,
                                        ulv_id object);
 ulv_status ulv_ultravisor_note_returned(struct ultravisor_role *r,
                                         const struct say_returned *say);
+/* ultravisor_left.c; on a bare machine no end is handed out: unwatched.c */
+ulv_status ulv_ultravisor_note_left(struct ultravisor_role *r,
+                                    const struct say_channel *say);
 ulv_status ulv_ultravisor_note_death(struct ultravisor_role *r, ulv_id dead);
 
 /* A new one, at the end of those that wait; NULL: no memory. */
@@ -105,6 +108,9 @@ void ulv_ultravisor_unobserve(struct ultravisor_role *r);
 void ulv_ultravisor_on_cursor(void *self, struct ulv_command_session *session,
                               const struct ulv_message_cursor *asked);
 void ulv_ultravisor_look_at_channels(struct ultravisor_role *r);
+/* Its channels say so, before anybody takes its place; both ends are rung. */
 void ulv_ultravisor_mark_dead(struct ultravisor_role *r, ulv_id dead);
+void ulv_ultravisor_mark_left(struct ultravisor_role *r, struct header *h,
+                              uint32_t end);
 
 #endif

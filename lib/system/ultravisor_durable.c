@@ -143,6 +143,16 @@ is_guest(const struct ulv_database *db, ulv_id id)
            p.kind == ULV_PARTITION_GUEST;
 }
 
+/* A command channel that came after the boot transaction's lease. */
+static bool
+is_a_programs(const struct ulv_channel_record *c)
+{
+    static const uint8_t command[16] = ULV_CHANNEL_TYPE_COMMAND;
+
+    return ulv_guid_equal(c->type, command) &&
+           c->id / ULV_ID_LEASE_COUNT != c->client / ULV_ID_LEASE_COUNT;
+}
+
 static void
 close_channels(const struct ulv_database *db, struct list *l)
 {
@@ -152,7 +162,8 @@ close_channels(const struct ulv_database *db, struct list *l)
         struct ulv_effect_extent what;
         struct ulv_operation *o;
 
-        if (!is_guest(db, c.server) && !is_guest(db, c.client))
+        if (!is_guest(db, c.server) && !is_guest(db, c.client) &&
+            !is_a_programs(&c))
             continue;
         if (ulv_database_draining(db, c.id, &what)) {
             o = add(l, ULV_OP_SETTLE);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* In place of ultravisor_watch.c and relay.c on a bare machine: nobody watches
- * there, and there are no cursors. */
+/* In place of ultravisor_watch.c, relay.c and ultravisor_left.c on a bare
+ * machine: nobody watches there or is another program, and there are no
+ * cursors. */
 #include "system/relay.h"
 #include "system/ultravisor.h"
 
@@ -91,4 +92,13 @@ ulv_relay_drop(struct relay *relay, struct ulv_command_client *client,
     (void)client;
     (void)session;
     (void)ret_ring;
+}
+
+ulv_status
+ulv_ultravisor_note_left(struct ultravisor_role *r,
+                         const struct say_channel *say)
+{
+    (void)r;
+    (void)say;
+    return ULV_E_PEER_PROTOCOL;
 }

@@ -232,10 +232,12 @@ class Transaction:
                                            *self._pair(via))
 
     def connect(self, client, server, kind):
-        """A channel between two partitions; kind: its type, up to 16 bytes."""
+        """A channel between two partitions; kind: its type, up to 16 bytes.
+        server None: this program, which hands its end out."""
         guid = ffi.new("struct ulv_guid *", {"bytes": kind.ljust(16, b"\0")})
-        return lib.ulv_transaction_connect(self._handle, client.id, server.id,
-                                           guid)
+        return lib.ulv_transaction_connect(
+            self._handle, client.id,
+            0xffffffffffffffff if server is None else server.id, guid)
 
     def destroy(self, partition):
         lib.ulv_transaction_destroy(self._handle, partition.id)
@@ -419,6 +421,19 @@ class Host:
 
     def transaction(self, dry_run=False):
         return Transaction(self, dry_run)
+
+    def admit(self):
+        """Let another program ask this system: (id of its command channel, a
+        descriptor to give it). When nobody has that any more it is out."""
+        channel, found = ffi.new("ulv_id *"), ffi.new("ulv_handle *")
+        checked(lib.ulv_client_admit, self._system, channel, found)
+        return channel[0], int(found[0])
+
+    def hand_out(self, channel):
+        """This program's end of a channel, as a descriptor for another."""
+        found = ffi.new("ulv_handle *")
+        checked(lib.ulv_channel_hand_out, self._system, channel, found)
+        return int(found[0])
 
     def backend(self):
         """(name, lines that say why others were passed over)"""

@@ -59,7 +59,25 @@ struct ulv_platform {
     /* Optional. Processor time that all its threads have used [ns]; it is
      * not yet reaped. Errors: HOST. */
     ulv_status (*process_time)(void *self, int64_t number, ulv_nsec *ret);
+
+    /* Optional, both or neither. A link whose other end is a handle, to be
+     * given to a program that opens it there; the handle is its caller's. */
+    ulv_status (*link_create)(const struct ulv_host *host,
+                              struct ulv_link **ret, ulv_handle *ret_peer);
+    /* Takes the handle over, but not on failure. Errors: ARG (it is none),
+     * NO_MEMORY. */
+    ulv_status (*link_open)(const struct ulv_host *host, ulv_handle peer,
+                            struct ulv_link **ret);
 };
+
+/* Whether this host has links for other programs. */
+static inline bool
+ulv_platform_has_links(const struct ulv_host *host)
+{
+    return host->platform != NULL &&
+           host->platform->size >= sizeof(struct ulv_platform) &&
+           host->platform->link_create != NULL;
+}
 
 #ifdef __cplusplus
 }

@@ -137,4 +137,6 @@ const struct ulv_platform ulv_posix_platform = {
     .process_reap = platform_reap,
     .process_bind = platform_bind,
     .process_time = platform_time,
+    .link_create = ulv_posix_link_create,
+    .link_open = ulv_posix_link_open,
 };
