@@ -13,6 +13,7 @@
  *   watch.h        what changes in it
  *   fault.h        what went wrong, also in partitions that are gone
  *   trace.h        what a guest called, and when
+ *   policy.h       what was decided and why; another policy
  *   posix.h        the Linux host; JSON policies; the descriptor to poll
  */
 #ifndef ULTRAVISOR_ULTRAVISOR_H
@@ -25,6 +26,7 @@
 #include <ultravisor/event.h>
 #include <ultravisor/fault.h>
 #include <ultravisor/partition.h>
+#include <ultravisor/policy.h>
 #include <ultravisor/posix.h>
 #include <ultravisor/save.h>
 #include <ultravisor/system.h>

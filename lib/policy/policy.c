@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 #include "policy/policy.h"
 
-#include "base/base.h"
+#include "policy/policy_priv.h"
 
 void
 ulv_policy_default(struct ulv_policy *ret)
 {
     memset(ret, 0, sizeof(*ret));
     ret->magic = ULV_POLICY_MAGIC;
+    ret->version = ULV_POLICY_VERSION;
+    ret->bytes = sizeof(*ret);
     ret->memory_per_guest = ULV_GIB(1);
     ret->processors_per_guest = 4;
     ret->guests = 64;
@@ -15,12 +17,6 @@ ulv_policy_default(struct ulv_policy *ret)
     ulv_string_copy(ret->rule[0].device, 32, "*");
     ulv_string_copy(ret->rule[0].primary, 32, "io-a");
     ulv_string_copy(ret->rule[0].standby, 32, "io-b");
-}
-
-static bool
-is_terminated(const char s[32])
-{
-    return ulv_string_length(s, 32) < 32;
 }
 
 static ulv_status
@@ -35,60 +31,63 @@ out_of_range(struct ulv_diag *diag, const char *field, uint64_t value,
 ulv_status
 ulv_policy_check(const void *bytes, size_t len, struct ulv_diag *diag)
 {
-    struct ulv_policy p;
+    const struct ulv_policy *p = bytes;
 
-    if (len != sizeof(p))
-        return ulv_fail(diag, ULV_E_FORMAT, 0, len, sizeof(p),
+    if (len != sizeof(*p))
+        return ulv_fail(diag, ULV_E_FORMAT, 0, len, sizeof(*p),
                         "a compiled policy has %u bytes, not %u",
-                        (uint64_t)sizeof(p), (uint64_t)len);
-    memcpy(&p, bytes, sizeof(p));
-    if (p.magic != ULV_POLICY_MAGIC)
-        return ulv_fail(diag, ULV_E_FORMAT, 0, p.magic, ULV_POLICY_MAGIC,
-                        "not a compiled policy: it starts with %x", p.magic);
-    if (p.node > ULV_POLICY_NODE_FIRST)
-        return out_of_range(diag, "node", p.node, ULV_POLICY_NODE_FIRST);
-    if (p.side > ULV_POLICY_SIDE_FIRST)
-        return out_of_range(diag, "side", p.side, ULV_POLICY_SIDE_FIRST);
-    if (p.restarts > ULV_RESTARTS_MAX)
-        return out_of_range(diag, "restarts", p.restarts, ULV_RESTARTS_MAX);
-    if (p.rule_count > ULV_POLICY_RULES_MAX)
-        return out_of_range(diag, "rule_count", p.rule_count,
+                        (uint64_t)sizeof(*p), (uint64_t)len);
+    if (p->magic != ULV_POLICY_MAGIC)
+        return ulv_fail(diag, ULV_E_FORMAT, 0, p->magic, ULV_POLICY_MAGIC,
+                        "not a compiled policy: it starts with %x", p->magic);
+    if (p->version != ULV_POLICY_VERSION || p->bytes != sizeof(*p))
+        return ulv_fail(diag, ULV_E_FORMAT, 0, p->version, ULV_POLICY_VERSION,
+                        "policy: version %u of %u bytes, %u wanted",
+                        (uint64_t)p->version, (uint64_t)p->bytes,
+                        (uint64_t)ULV_POLICY_VERSION);
+    if (p->node > ULV_POLICY_NODE_FIRST)
+        return out_of_range(diag, "node", p->node, ULV_POLICY_NODE_FIRST);
+    if (p->side > ULV_POLICY_SIDE_FIRST)
+        return out_of_range(diag, "side", p->side, ULV_POLICY_SIDE_FIRST);
+    if (p->restarts > ULV_RESTARTS_MAX)
+        return out_of_range(diag, "restarts", p->restarts, ULV_RESTARTS_MAX);
+    if (p->rule_count > ULV_POLICY_RULES_MAX)
+        return out_of_range(diag, "rule_count", p->rule_count,
                             ULV_POLICY_RULES_MAX);
-    for (uint32_t i = 0; i < p.rule_count; i++) {
-        if (!is_terminated(p.rule[i].device) ||
-            !is_terminated(p.rule[i].primary) ||
-            !is_terminated(p.rule[i].standby))
-            return ulv_fail(diag, ULV_E_FORMAT, 0, i, p.rule_count,
+    for (uint32_t i = 0; i < p->rule_count; i++) {
+        if (!ulv_policy_terminated(p->rule[i].device) ||
+            !ulv_policy_terminated(p->rule[i].primary) ||
+            !ulv_policy_terminated(p->rule[i].standby))
+            return ulv_fail(diag, ULV_E_FORMAT, 0, i, p->rule_count,
                             "policy: rule %u has a name without an end",
                             (uint64_t)i);
     }
-    return ULV_OK;
+    return ulv_policy_check_rules(p, diag);
 }
 
 /* ---- one transaction ----------------------------------------------------- */
 
-struct decision {
-    const struct ulv_policy *policy;
-    const struct ulv_policy_facts *facts;
-    struct ulv_operation *operations;
-    uint32_t count;
-    const struct ulv_policy_reasons *reasons;
-    struct ulv_diag *diag;
-};
-
-static const struct ulv_partition_record *
-find_partition(const struct decision *d, ulv_id id)
+/* Ids go up. */
+const struct ulv_partition_record *
+ulv_policy_partition(const struct decision *d, ulv_id id)
 {
-    for (uint32_t i = 0; i < d->facts->partition_count; i++) {
-        if (d->facts->partitions[i].id == id)
-            return &d->facts->partitions[i];
+    const struct ulv_partition_record *all = d->facts->partitions;
+    uint32_t low = 0, high = d->facts->partition_count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (all[middle].id < id)
+            low = middle + 1;
+        else
+            high = middle;
     }
-    return NULL;
+    return low < d->facts->partition_count && all[low].id == id ? &all[low]
+                                                                : NULL;
 }
 
-/* A guest may have any name that is free: it does not become a server. */
-static ulv_id
-io_by_name(const struct decision *d, const char name[32])
+ulv_id
+ulv_policy_io(const struct decision *d, const char name[32])
 {
     for (uint32_t i = 0; i < d->facts->partition_count; i++) {
         if (d->facts->partitions[i].kind == ULV_PARTITION_IO &&
@@ -98,27 +97,46 @@ io_by_name(const struct decision *d, const char name[32])
     return 0;
 }
 
-/* A partition's name, also one that this transaction creates. */
-static const char *
-name_of(const struct decision *d, ulv_id id)
+const struct ulv_op_create_partition *
+ulv_policy_made(const struct decision *d, ulv_id id)
 {
-    const struct ulv_partition_record *p = find_partition(d, id);
-
-    for (uint32_t i = 0; i < d->count && p == NULL; i++) {
+    for (uint32_t i = 0; i < d->count; i++) {
         const struct ulv_operation *o = &d->operations[i];
 
         if (o->kind == ULV_OP_CREATE_PARTITION &&
             o->u.create_partition.id == id &&
-            is_terminated(o->u.create_partition.name))
-            return o->u.create_partition.name;
+            ulv_policy_terminated(o->u.create_partition.name))
+            return &o->u.create_partition;
     }
-    return p == NULL ? "?" : p->name;
+    return NULL;
 }
 
-static void
-reason(const struct decision *d, const char *line)
+const char *
+ulv_policy_name(const struct decision *d, ulv_id id)
 {
-    d->reasons->add(d->reasons->self, line);
+    const struct ulv_partition_record *p = ulv_policy_partition(d, id);
+    const struct ulv_op_create_partition *made =
+        p == NULL ? ulv_policy_made(d, id) : NULL;
+
+    if (p != NULL)
+        return p->name;
+    return made == NULL ? "?" : made->name;
+}
+
+void
+ulv_policy_begin(struct decision *d, uint32_t kind, ulv_id object)
+{
+    memset(&d->said, 0, sizeof(d->said));
+    d->said.kind = kind;
+    d->said.object = object;
+    d->said.operation_idx = d->idx;
+}
+
+void
+ulv_policy_say(struct decision *d, const char *text)
+{
+    ulv_string_copy(d->said.text, sizeof(d->said.text), text);
+    d->reasons->add(d->reasons->self, &d->said);
 }
 
 /* The client's names are no strings before they are looked at. */
@@ -129,35 +147,19 @@ unnamed(const struct decision *d, ulv_id id)
                     "object %u: a name has at most 31 bytes and an end", id);
 }
 
-static ulv_status
-decide_create(const struct decision *d, struct ulv_op_create_partition *op)
+/* What is looked at now is bounded by this key. */
+static void
+by_key(struct decision *d, uint32_t kind, ulv_id object, const char *key)
 {
-    uint32_t guests = 0;
+    ulv_policy_begin(d, kind, object);
+    ulv_string_copy(d->said.rule, sizeof(d->said.rule), key);
+}
 
-    if (!is_terminated(op->name))
-        return unnamed(d, op->id);
-    if (op->kind != ULV_PARTITION_GUEST)
-        return ulv_fail(d->diag, ULV_E_POLICY, op->id, op->kind, 0,
-                        "%s: only guests are created by request", op->name);
-    for (uint32_t i = 0; i < d->facts->partition_count; i++)
-        guests += d->facts->partitions[i].kind == ULV_PARTITION_GUEST;
-    for (uint32_t i = 0; i < d->count; i++)
-        guests += d->operations[i].kind == ULV_OP_CREATE_PARTITION;
-    if (guests > d->policy->guests)
-        return ulv_fail(d->diag, ULV_E_POLICY, op->id, guests,
-                        d->policy->guests,
-                        "%s would be guest %u, policy allows %u (guests)",
-                        op->name, (uint64_t)guests,
-                        (uint64_t)d->policy->guests);
-    if (op->restarts == 0)
-        op->restarts = d->policy->restarts;
-    if (op->restarts > d->policy->restarts)
-        return ulv_fail(d->diag, ULV_E_POLICY, op->id, op->restarts,
-                        d->policy->restarts,
-                        "%s: %u restarts a minute asked, policy allows %u "
-                        "(restarts_per_minute)",
-                        op->name, (uint64_t)op->restarts,
-                        (uint64_t)d->policy->restarts);
+/* How long it may be silent, and how often it starts again. */
+static ulv_status
+decide_ends(struct decision *d, struct ulv_op_create_partition *op)
+{
+    by_key(d, ULV_DECISION_LIMIT, op->id, "silence_limit_ms");
     if (op->silence_limit == 0)
         op->silence_limit = d->policy->silence_limit;
     if (d->policy->silence_limit != 0 &&
@@ -168,14 +170,38 @@ decide_create(const struct decision *d, struct ulv_op_create_partition *op)
                         "%u (silence_limit_ms)",
                         op->name, op->silence_limit,
                         d->policy->silence_limit);
-    return ULV_OK;
+    return ulv_policy_restarts(d, op);
+}
+
+static ulv_status
+decide_create(struct decision *d, struct ulv_op_create_partition *op)
+{
+    uint32_t guests = 0;
+
+    if (!ulv_policy_terminated(op->name))
+        return unnamed(d, op->id);
+    if (op->kind != ULV_PARTITION_GUEST)
+        return ulv_fail(d->diag, ULV_E_POLICY, op->id, op->kind, 0,
+                        "%s: only guests are created by request", op->name);
+    by_key(d, ULV_DECISION_LIMIT, op->id, "guests");
+    for (uint32_t i = 0; i < d->facts->partition_count; i++)
+        guests += d->facts->partitions[i].kind == ULV_PARTITION_GUEST;
+    for (uint32_t i = 0; i < d->count; i++)
+        guests += d->operations[i].kind == ULV_OP_CREATE_PARTITION;
+    if (guests > d->policy->guests)
+        return ulv_fail(d->diag, ULV_E_POLICY, op->id, guests,
+                        d->policy->guests,
+                        "%s would be guest %u, policy allows %u (guests)",
+                        op->name, (uint64_t)guests,
+                        (uint64_t)d->policy->guests);
+    return decide_ends(d, op);
 }
 
 /* What a partition would have after this transaction. */
 static uint64_t
 memory_after(const struct decision *d, ulv_id id)
 {
-    const struct ulv_partition_record *p = find_partition(d, id);
+    const struct ulv_partition_record *p = ulv_policy_partition(d, id);
     uint64_t bytes = p == NULL ? 0 : p->memory_bytes;
 
     for (uint32_t i = 0; i < d->count; i++) {
@@ -192,9 +218,8 @@ memory_after(const struct decision *d, ulv_id id)
     return bytes;
 }
 
-/* Free on a node when this transaction has what it asks for there. */
-static uint64_t
-free_after(const struct decision *d, const struct ulv_memory_record *node)
+uint64_t
+ulv_policy_free(const struct decision *d, const struct ulv_memory_record *node)
 {
     uint64_t bytes = node->free_bytes;
 
@@ -208,74 +233,43 @@ free_after(const struct decision *d, const struct ulv_memory_record *node)
     return bytes;
 }
 
-static const struct ulv_memory_record *
-choose_node(const struct decision *d, uint64_t bytes, uint64_t *ret_free)
-{
-    const struct ulv_memory_record *best = NULL;
-
-    for (uint32_t i = 0; i < d->facts->node_count; i++) {
-        const struct ulv_memory_record *node = &d->facts->nodes[i];
-        uint64_t free_bytes = free_after(d, node);
-
-        if (free_bytes < bytes)
-            continue;
-        if (best == NULL || (d->policy->node == ULV_POLICY_NODE_MOST_FREE &&
-                             free_bytes > *ret_free)) {
-            best = node;
-            *ret_free = free_bytes;
-        }
-    }
-    return best;
-}
-
 /* Whether policy lets a guest have what it would have. */
 static ulv_status
-check_memory(const struct decision *d, ulv_id id)
+check_memory(struct decision *d, ulv_id id)
 {
     uint64_t bytes = memory_after(d, id);
 
+    by_key(d, ULV_DECISION_LIMIT, id, "memory_per_guest");
     if (bytes <= d->policy->memory_per_guest)
         return ULV_OK;
     return ulv_fail(d->diag, ULV_E_POLICY, id, bytes,
                     d->policy->memory_per_guest,
                     "%s: %z asked, policy allows %z a guest "
                     "(memory_per_guest)",
-                    name_of(d, id), bytes, d->policy->memory_per_guest);
+                    ulv_policy_name(d, id), bytes, d->policy->memory_per_guest);
 }
 
 static ulv_status
-decide_memory(const struct decision *d, struct ulv_op_assign_memory *op)
+decide_memory(struct decision *d, struct ulv_op_assign_memory *op)
 {
     ulv_status status = check_memory(d, op->partition);
-    const struct ulv_memory_record *node;
-    uint64_t free_bytes = 0;
-    struct ulv_text line;
-    char text[160];
 
-    if (status != ULV_OK)
-        return status;
-    if (op->node != ULV_NODE_ANY)
-        return ULV_OK;
-    node = choose_node(d, op->bytes, &free_bytes);
-    if (node == NULL)
-        return ULV_OK; /* no single node has it: the ultravisor gathers */
-    op->node = node->node;
-    ulv_text_init(&line, text, sizeof(text));
-    ulv_text_format(&line, "%s: memory from node %u, %s (%z free)",
-                    name_of(d, op->partition), (uint64_t)node->node,
-                    d->policy->node == ULV_POLICY_NODE_MOST_FREE
-                        ? "which has most free"
-                        : "the first that has enough",
-                    free_bytes);
-    reason(d, text);
-    return ULV_OK;
+    return status != ULV_OK ? status : ulv_policy_place_memory(d, op);
+}
+
+static ulv_status
+decide_move(struct decision *d, const struct ulv_op_move_memory *op)
+{
+    ulv_status status = check_memory(d, op->to);
+
+    return status != ULV_OK ? status : ulv_policy_place_move(d, op);
 }
 
 /* As memory_after(); 512 times 32 bits do not wrap. */
 static uint64_t
 processors_after(const struct decision *d, ulv_id id)
 {
-    const struct ulv_partition_record *p = find_partition(d, id);
+    const struct ulv_partition_record *p = ulv_policy_partition(d, id);
     uint64_t count = p == NULL ? 0 : p->processor_count;
 
     for (uint32_t i = 0; i < d->count; i++) {
@@ -289,36 +283,36 @@ processors_after(const struct decision *d, ulv_id id)
 }
 
 static ulv_status
-decide_processors(const struct decision *d,
-                  const struct ulv_op_assign_processors *op)
+decide_processors(struct decision *d, struct ulv_op_assign_processors *op)
 {
     uint64_t count = processors_after(d, op->partition);
 
+    by_key(d, ULV_DECISION_LIMIT, op->partition, "processors_per_guest");
     if (count > d->policy->processors_per_guest)
         return ulv_fail(d->diag, ULV_E_POLICY, op->partition, count,
                         d->policy->processors_per_guest,
                         "%s: %u processors asked, policy allows %u a guest "
                         "(processors_per_guest)",
-                        name_of(d, op->partition), count,
+                        ulv_policy_name(d, op->partition), count,
                         (uint64_t)d->policy->processors_per_guest);
-    return ULV_OK;
+    return ulv_policy_place_processors(d, op);
 }
 
 /* ---- devices ------------------------------------------------------------- */
 
-static bool
-matches(const char pattern[32], const char name[32])
+bool
+ulv_policy_matches(const char pattern[32], const char *name, size_t size)
 {
     size_t len = ulv_string_length(pattern, 32);
 
     if (len > 0 && pattern[len - 1] == '*')
-        return ulv_string_length(name, 32) >= len - 1 &&
+        return ulv_string_length(name, size) >= len - 1 &&
                memcmp(pattern, name, len - 1) == 0;
-    return ulv_string_equal(pattern, name, 32);
+    return ulv_string_equal(pattern, name, size);
 }
 
-static uint64_t
-load_of(const struct decision *d, ulv_id io)
+uint64_t
+ulv_policy_load(const struct decision *d, ulv_id io)
 {
     uint64_t served = 0;
 
@@ -330,83 +324,33 @@ load_of(const struct decision *d, ulv_id io)
     return served;
 }
 
-static bool
-serves(const struct decision *d, ulv_id io)
+bool
+ulv_policy_serves(const struct decision *d, ulv_id io)
 {
-    const struct ulv_partition_record *p = find_partition(d, io);
+    const struct ulv_partition_record *p = ulv_policy_partition(d, io);
 
     return p != NULL && p->kind == ULV_PARTITION_IO &&
            p->state == ULV_STATE_RUNNING;
 }
 
-/* The side that serves first: one that runs, then as the policy prefers. */
-static ulv_status
-choose_side(const struct decision *d, struct ulv_op_offer *op, ulv_id a,
-            ulv_id b)
-{
-    bool a_serves = serves(d, a), b_serves = serves(d, b);
-    bool b_is_better = d->policy->side == ULV_POLICY_SIDE_LEAST_LOADED &&
-                       load_of(d, b) < load_of(d, a);
-    bool swap = b_serves && (!a_serves || b_is_better);
-    struct ulv_text line;
-    char text[160];
-
-    if (!a_serves && !b_serves)
-        return ulv_fail(d->diag, ULV_E_NOT_FOUND, op->id, a, b,
-                        "%s: of its pair neither %s nor %s runs (io)",
-                        op->name, a == 0 ? "nobody" : name_of(d, a),
-                        b == 0 ? "nobody" : name_of(d, b));
-    op->primary = swap ? b : a;
-    op->standby = swap ? a : b;
-    ulv_text_init(&line, text, sizeof(text));
-    ulv_text_format(&line, "%s: %s serves first, %s stands by (", op->name,
-                    name_of(d, op->primary),
-                    op->standby == 0 ? "nobody" : name_of(d, op->standby));
-    if (!a_serves || !b_serves)
-        ulv_text_string(&line, "the other is not running)");
-    else if (d->policy->side == ULV_POLICY_SIDE_FIRST)
-        ulv_text_string(&line, "first of its rule)");
-    else
-        ulv_text_format(&line, "least loaded: %u and %u devices)",
-                        load_of(d, op->primary) - 1,
-                        load_of(d, op->standby));
-    reason(d, text);
-    return ULV_OK;
-}
-
-/* Whether the pair a, b (0: there is none) may serve as was asked. */
-static bool
-lets(const struct ulv_op_offer *op, ulv_id a, ulv_id b)
+bool
+ulv_policy_lets(const struct ulv_op_offer *op, ulv_id a, ulv_id b)
 {
     return op->primary != 0 && (op->primary == a || op->primary == b) &&
            (op->standby == 0 || op->standby == a || op->standby == b);
 }
 
 static ulv_status
-decide_offer(const struct decision *d, struct ulv_op_offer *op)
+decide_offer(struct decision *d, struct ulv_op_offer *op)
 {
-    if (!is_terminated(op->name))
+    if (!ulv_policy_terminated(op->name))
         return unnamed(d, op->id);
-    for (uint32_t i = 0; i < d->policy->rule_count; i++) {
-        const struct ulv_policy_rule *rule = &d->policy->rule[i];
-        ulv_id a = io_by_name(d, rule->primary);
-        ulv_id b = io_by_name(d, rule->standby);
-
-        if (!matches(rule->device, op->name) || (a == 0 && b == 0))
-            continue;
-        if (op->primary == 0 && op->standby == 0)
-            return choose_side(d, op, a, a == b ? 0 : b);
-        if (lets(op, a, b))
-            return ULV_OK;
-    }
-    return ulv_fail(d->diag, ULV_E_POLICY, op->id, op->primary, op->standby,
-                    "%s: no rule lets %s and %s serve it (io)", op->name,
-                    op->primary == 0 ? "any pair" : name_of(d, op->primary),
-                    op->standby == 0 ? "none" : name_of(d, op->standby));
+    by_key(d, ULV_DECISION_SIDE, op->id, "io");
+    return ulv_policy_place_device(d, op);
 }
 
 static ulv_status
-decide_one(const struct decision *d, struct ulv_operation *o)
+decide_one(struct decision *d, struct ulv_operation *o)
 {
     switch (o->kind) {
     case ULV_OP_CREATE_PARTITION:
@@ -414,7 +358,7 @@ decide_one(const struct decision *d, struct ulv_operation *o)
     case ULV_OP_ASSIGN_MEMORY:
         return decide_memory(d, &o->u.assign_memory);
     case ULV_OP_MOVE_MEMORY:
-        return check_memory(d, o->u.move_memory.to);
+        return decide_move(d, &o->u.move_memory);
     case ULV_OP_ASSIGN_PROCESSORS:
         return decide_processors(d, &o->u.assign_processors);
     case ULV_OP_OFFER:
@@ -446,10 +390,22 @@ ulv_policy_decide(const struct ulv_policy *policy,
                   const struct ulv_policy_reasons *reasons,
                   struct ulv_diag *diag)
 {
-    struct decision d = { policy, facts, operations, count, reasons, diag };
+    struct ulv_diag why = ULV_DIAG_INIT;
+    struct decision d = {
+        .policy = policy,
+        .facts = facts,
+        .operations = operations,
+        .count = count,
+        .reasons = reasons,
+        .diag = diag == NULL ? &why : diag,
+    };
     ulv_status status = ULV_OK;
 
-    for (uint32_t i = 0; i < count && status == ULV_OK; i++)
-        status = decide_one(&d, &operations[i]);
+    for (; d.idx < count && status == ULV_OK; d.idx++)
+        status = decide_one(&d, &operations[d.idx]);
+    if (status == ULV_OK)
+        status = ulv_policy_check_limits(&d);
+    if (status != ULV_OK)
+        ulv_policy_say_refusal(&d);
     return status;
 }

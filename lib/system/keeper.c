@@ -318,6 +318,8 @@ static const struct {
     { SAY_GIVEN_BACK, ULV_PARTITION_GUEST },
     { SAY_USED, ULV_PARTITION_GUEST },
     { SAY_SETTLED, ULV_PARTITION_ULTRAVISOR },
+    { SAY_DECISION, ULV_PARTITION_COMMAND },
+    { SAY_REVIEWED, ULV_PARTITION_OPERATIONS },
     { SAY_EVENT, ULV_PARTITION_ULTRAVISOR },
     { SAY_EVENT, ULV_PARTITION_OPERATIONS },
     { SAY_EVENT, ULV_PARTITION_COMMAND },
@@ -571,6 +573,11 @@ hear_one(struct keeper *k, struct keeper_partition *from,
         if (k->stopped != NULL)
             k->stopped(k->self, from->id, heard);
         break;
+    case SAY_DECISION:
+    case SAY_REVIEWED:
+        if (k->policy_says != NULL)
+            k->policy_says(k->self, from->id, heard);
+        break;
     case SAY_HELD:
         hear_held(k, from, say->u.object);
         break;
@@ -612,6 +619,15 @@ hear(struct keeper *k, struct keeper_partition *from, struct role_need *need)
                             (uint64_t)heard.say.kind);
     }
     return !from->alive;
+}
+
+void
+ulv_keeper_listen(struct keeper *k, struct keeper_partition *p)
+{
+    struct role_need need = { false, ULV_FOREVER };
+
+    while (p->alive && !p->reaping && !hear(k, p, &need))
+        continue;
 }
 
 void

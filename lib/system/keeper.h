@@ -167,6 +167,9 @@ struct keeper {
     const struct role_debug *debug;
     void (*hand_debug)(struct keeper_partition *p);
     void (*stopped)(void *self, ulv_id partition, const struct heard *heard);
+    /* the same: what command decides, and operations says of a policy */
+    void (*policy_says)(void *self, ulv_id partition,
+                        const struct heard *heard);
     uint32_t threads_from; /* as in struct ulv_system_opts, 0 resolved */
     ulv_nsec settle_limit; /* how long a role may take to follow */
     uint64_t settled;      /* revision up to which everybody has followed */
@@ -220,6 +223,8 @@ ulv_status ulv_keeper_role_start(struct keeper *k, struct keeper_partition *p,
 void ulv_keeper_role_kill(struct keeper *k, struct keeper_partition *p);
 /* At once, too, but what it had said until then is heard. (keeper.c) */
 void ulv_keeper_role_drop(struct keeper *k, struct keeper_partition *p);
+/* Hear all that it has said. (keeper.c) */
+void ulv_keeper_listen(struct keeper *k, struct keeper_partition *p);
 /* Whether its process was found dead. */
 bool ulv_keeper_role_reap(struct keeper *k, struct keeper_partition *p);
 

@@ -50,6 +50,7 @@
 #define SAY_DEBUG          26u /* to a monitor; tail: say_registers */
 #define SAY_LEFT           27u /* to the ultravisor: nobody has this end of a
                                   channel any more that the caller handed out */
+#define SAY_POLICY         28u /* to operations; tail: ulv_policy_offer */
 #define SAY_RETURNED       18u /* to the ultravisor: a guest gave memory back */
 
 /* ---- role to keeper ------------------------------------------------------ */
@@ -79,6 +80,10 @@
                                header says so: ring both */
 #define SAY_STOPPED     50u /* a monitor: a debugger's guest stands; tail:
                                registers of the processors that are known */
+
+#define SAY_DECISION    52u /* command; tail: struct ulv_policy_decision */
+#define SAY_REVIEWED    53u /* operations; tail: struct ulv_policy_reviewed and
+                               its findings */
 
 #define SAY_TAIL_MAX 40960u
 

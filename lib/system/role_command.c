@@ -8,50 +8,10 @@
  * DECIDE, then WAIT for the ultravisor's answer. Queries of the caller are
  * passed on as they are.
  */
+#include "system/role_command.h"
+
 #include "base/base.h"
 #include "command/ahead.h"
-#include "command/client.h"
-#include "policy/policy.h"
-#include "system/relay.h"
-#include "system/sessions.h"
-
-#define FACTS_MAX 16384u /* partitions, nodes, devices looked at, of each */
-
-#define STATE_IDLE  0u
-#define STATE_HELLO 1u /* passing on a HELLO */
-#define STATE_QUERY 2u /* passing on a query */
-#define STATE_FACTS 3u /* asking, kind = facts_kind */
-#define STATE_WAIT  4u /* the transaction is with the ultravisor */
-#define STATE_READ  5u /* passing on what is asked of a cursor */
-
-/* Of one kind, as they were answered. */
-struct records {
-    void *all;
-    uint32_t capacity;
-};
-
-struct command_role {
-    struct role role;
-    struct wire above, policy_wire; /* to the ultravisor; to operations */
-    struct ulv_command_client client;
-    struct sessions sessions; /* the callers */
-    struct relay relay;       /* what they watch */
-    struct ulv_channel_end policy_end;
-    bool has_client, has_policy_end, asked_policy, has_policy;
-    bool above_lost;
-    struct ulv_policy policy;
-    struct ulv_diag no_policy; /* status: it was refused */
-
-    /* the request under way */
-    struct ulv_command_session *asking; /* NULL: its caller is gone */
-    uint32_t state, facts_kind;
-    struct ulv_command_transaction transaction; /* of the next two */
-    uint64_t upstream; /* request number there */
-    struct ulv_precondition preconditions[ULV_PRECONDITION_COUNT_MAX];
-    struct ulv_operation operations[ULV_OPERATION_COUNT_MAX];
-    struct records partitions, nodes, devices;
-    struct ulv_policy_facts facts;
-};
 
 static const uint8_t type_command[16] = ULV_CHANNEL_TYPE_COMMAND;
 static const uint8_t type_policy[16] = ULV_CHANNEL_TYPE_POLICY;
@@ -90,6 +50,8 @@ fail_upstream(struct command_role *r, ulv_status status)
     (void)ulv_fail(&diag, status, 0, 0, 0,
                    "the ultravisor partition does not answer: %s",
                    ulv_status_text(status));
+    if (ulv_command_more_failed(r, &diag))
+        return;
     switch (r->state) {
     case STATE_HELLO:
         ulv_command_answer_hello(r->asking, status, 0, 0);
@@ -130,18 +92,17 @@ ask_fact(struct command_role *r, uint32_t kind, uint64_t after)
     sent(r, status, ring, STATE_FACTS);
 }
 
-static void
-add_reason(void *self, const char *line)
+void
+ulv_command_look(struct command_role *r)
 {
-    struct command_role *r = self;
-
-    ulv_role_tell(&r->role, ULV_EVENT_DECISION, r->role.partition, 0, line);
+    memset(&r->facts, 0, sizeof(r->facts));
+    ask_fact(r, ULV_QUERY_PARTITIONS, 0);
 }
 
 static void
 decide(struct command_role *r)
 {
-    struct ulv_policy_reasons reasons = { add_reason, r };
+    struct ulv_policy_reasons reasons = { ulv_command_say, r };
     struct ulv_diag diag = ULV_DIAG_INIT;
     bool ring = false;
     ulv_status status;
@@ -149,9 +110,13 @@ decide(struct command_role *r)
     r->facts.partitions = r->partitions.all;
     r->facts.nodes = r->nodes.all;
     r->facts.devices = r->devices.all;
-    status = ulv_policy_decide(&r->policy, &r->facts, r->operations,
-                               r->transaction.operation_count, &reasons,
-                               &diag);
+    if (ulv_command_more_review(r))
+        return;
+    status = ulv_command_more_begin(r, &diag);
+    if (status == ULV_OK)
+        status = ulv_policy_decide(&r->policy, &r->facts, r->operations,
+                                   r->transaction.operation_count, &reasons,
+                                   &diag);
     if (status != ULV_OK) {
         fail_request(r, &diag);
         return;
@@ -163,9 +128,9 @@ decide(struct command_role *r)
     sent(r, status, ring, STATE_WAIT);
 }
 
-static ulv_status
-reserve(const struct command_role *r, struct records *records, size_t bytes,
-        uint32_t count, uint32_t more)
+ulv_status
+ulv_command_reserve(const struct command_role *r, struct records *records,
+                    size_t bytes, uint32_t count, uint32_t more)
 {
     const struct ulv_host *host = r->role.host;
     uint32_t capacity = ULV_MAX(count + more, records->capacity * 2);
@@ -186,31 +151,24 @@ reserve(const struct command_role *r, struct records *records, size_t bytes,
     return ULV_OK;
 }
 
-/* Append the records of an answer; *ret_last is the id of the last one.
- * LIMIT: there are more than FACTS_MAX. */
-static ulv_status
-take_facts(const struct command_role *r,
-           const struct ulv_message_query_answer *answer,
-           struct records *records, size_t bytes, uint32_t *count,
-           uint64_t *ret_last)
+ulv_status
+ulv_command_take_facts(const struct command_role *r,
+                       const struct ulv_message_query_answer *answer,
+                       struct records *records, size_t bytes, uint32_t *count)
 {
-    const uint8_t *from = (const uint8_t *)(answer + 1);
     ulv_status status;
 
-    if (answer->status != ULV_OK)
-        return answer->status;
     if (answer->record_bytes != bytes && answer->record_count != 0)
         return ULV_E_PEER_PROTOCOL;
-    *ret_last = 0;
     if (answer->record_count == 0)
         return ULV_OK;
-    status = reserve(r, records, bytes, *count, answer->record_count);
+    status = ulv_command_reserve(r, records, bytes, *count,
+                                 answer->record_count);
     if (status != ULV_OK)
         return status;
-    memcpy((uint8_t *)records->all + *count * bytes, from,
+    memcpy((uint8_t *)records->all + *count * bytes, answer + 1,
            answer->record_count * bytes);
     *count += answer->record_count;
-    *ret_last = ulv_get_le64(from + (answer->record_count - 1) * bytes);
     return ULV_OK;
 }
 
@@ -228,36 +186,54 @@ fail_facts(struct command_role *r, ulv_status status)
                    "there are more than %u partitions, nodes or devices: the "
                    "policy cannot be applied",
                    (uint64_t)FACTS_MAX);
-    fail_request(r, &diag);
+    if (!ulv_command_more_failed(r, &diag))
+        fail_request(r, &diag);
+}
+
+/* Records of a kind; *ret_next is the kind to ask for behind it. */
+static ulv_status
+take_kind(struct command_role *r,
+          const struct ulv_message_query_answer *answer, uint32_t *ret_next)
+{
+    struct ulv_policy_facts *facts = &r->facts;
+
+    switch (r->facts_kind) {
+    case ULV_QUERY_PARTITIONS:
+        *ret_next = ULV_QUERY_MEMORY;
+        return ulv_command_take_facts(r, answer, &r->partitions,
+                                      sizeof(struct ulv_partition_record),
+                                      &facts->partition_count);
+    case ULV_QUERY_MEMORY:
+        *ret_next = ULV_QUERY_DEVICES;
+        return ulv_command_take_facts(r, answer, &r->nodes,
+                                      sizeof(struct ulv_memory_record),
+                                      &facts->node_count);
+    case ULV_QUERY_DEVICES:
+        *ret_next = ulv_command_more_next(r, 0);
+        return ulv_command_take_facts(r, answer, &r->devices,
+                                      sizeof(struct ulv_device_record),
+                                      &facts->device_count);
+    default:
+        *ret_next = ulv_command_more_next(r, r->facts_kind);
+        return ulv_command_more_take(r, answer);
+    }
 }
 
 static void
 hear_facts(struct command_role *r,
            const struct ulv_message_query_answer *answer)
 {
-    struct ulv_policy_facts *facts = &r->facts;
+    const uint8_t *records = (const uint8_t *)(answer + 1);
     uint64_t last = 0;
     uint32_t next = 0;
-    ulv_status status;
+    ulv_status status = answer->status;
 
-    switch (r->facts_kind) {
-    case ULV_QUERY_PARTITIONS:
-        status = take_facts(r, answer, &r->partitions,
-                            sizeof(struct ulv_partition_record),
-                            &facts->partition_count, &last);
-        next = ULV_QUERY_MEMORY;
-        break;
-    case ULV_QUERY_MEMORY:
-        status = take_facts(r, answer, &r->nodes,
-                            sizeof(struct ulv_memory_record),
-                            &facts->node_count, &last);
-        next = ULV_QUERY_DEVICES;
-        break;
-    default:
-        status = take_facts(r, answer, &r->devices,
-                            sizeof(struct ulv_device_record),
-                            &facts->device_count, &last);
-    }
+    if (status == ULV_OK)
+        status = take_kind(r, answer, &next);
+    if (status == ULV_OK && answer->record_count != 0)
+        last = ulv_get_le64(records + (answer->record_count - 1) *
+                                          (size_t)answer->record_bytes);
+    r->revision = answer->revision;
     if (status != ULV_OK)
         fail_facts(r, status);
     else if (answer->more != 0 && last != 0)
@@ -268,9 +244,9 @@ hear_facts(struct command_role *r,
         decide(r);
 }
 
-static void
-drop_records(const struct command_role *r, struct records *records,
-             size_t bytes)
+void
+ulv_command_drop_records(const struct command_role *r, struct records *records,
+                         size_t bytes)
 {
     const struct ulv_host *host = r->role.host;
 
@@ -305,6 +281,7 @@ hear_answer(struct command_role *r, const struct ulv_message *m)
         break;
     case STATE_WAIT:
         memcpy(&transaction, m, sizeof(transaction));
+        ulv_command_more_origin(r, &transaction);
         r->state = STATE_IDLE;
         ulv_command_answer_transaction(r->asking, &transaction);
         break;
@@ -399,11 +376,12 @@ on_transaction(void *self, struct ulv_command_session *session,
            t->precondition_count * sizeof(*r->preconditions));
     memcpy(r->operations, request->operations,
            t->operation_count * sizeof(*r->operations));
-    memset(&r->facts, 0, sizeof(r->facts));
-    if (needs_facts(r))
-        ask_fact(r, ULV_QUERY_PARTITIONS, 0);
-    else
+    if (needs_facts(r)) {
+        ulv_command_look(r);
+    } else {
+        memset(&r->facts, 0, sizeof(r->facts));
         decide(r);
+    }
 }
 
 /* One request at a time, and none before it is known what is allowed. */
@@ -459,7 +437,6 @@ fetch_policy(struct command_role *r)
 {
     struct ulv_diag diag = ULV_DIAG_INIT;
     struct ulv_ring_record record;
-    struct ulv_policy copy;
     ulv_status status;
     void *slot;
 
@@ -482,16 +459,15 @@ fetch_policy(struct command_role *r)
         return;
     }
     status = ULV_E_PEER_PROTOCOL;
-    if (record.type == ULV_POLICY_IS && record.len == sizeof(copy)) {
-        memcpy(&copy, record.data, sizeof(copy));
-        status = ulv_policy_check(&copy, sizeof(copy), &diag);
+    if (record.type == ULV_POLICY_IS && record.len == sizeof(r->policy)) {
+        memcpy(&r->policy, record.data, sizeof(r->policy));
+        status = ulv_policy_check(&r->policy, sizeof(r->policy), &diag);
     }
     (void)ulv_ring_rx_release(&r->policy_end.rx);
     if (status != ULV_OK) {
         refuse_policy(r, status, diag.text);
         return;
     }
-    r->policy = copy;
     r->has_policy = true;
 }
 
@@ -515,9 +491,11 @@ command_fini(struct role *role)
 {
     struct command_role *r = self_of(role);
 
-    drop_records(r, &r->partitions, sizeof(struct ulv_partition_record));
-    drop_records(r, &r->nodes, sizeof(struct ulv_memory_record));
-    drop_records(r, &r->devices, sizeof(struct ulv_device_record));
+    ulv_command_drop_records(r, &r->partitions,
+                             sizeof(struct ulv_partition_record));
+    ulv_command_drop_records(r, &r->nodes, sizeof(struct ulv_memory_record));
+    ulv_command_drop_records(r, &r->devices, sizeof(struct ulv_device_record));
+    ulv_command_more_drop(r);
     ulv_command_client_fini(&r->client);
     ulv_sessions_fini(&r->sessions);
     ulv_relay_fini(&r->relay);
@@ -651,6 +629,8 @@ command_step(struct role *role, struct role_need *need)
     }
     if (r->has_client && !r->above_lost)
         hear_ultravisor(r);
+    if (r->has_policy) /* behind what may have ended a request */
+        ulv_command_more_step(r);
     ulv_sessions_step(&r->sessions, need);
     if (r->has_client && !r->above_lost)
         watch_ultravisor(r);

@@ -1,18 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* The operations partition: holds the policy, and lets command fetch it. */
-#include "base/base.h"
-#include "channel/channel.h"
-#include "policy/policy.h"
-#include "system/role.h"
-#include "system/wire.h"
+/*
+ * The operations partition: holds the policy, and lets command fetch it. How it
+ * comes by another one is in operations_more.c.
+ */
+#include "system/role_operations.h"
 
-struct operations_role {
-    struct role role;
-    struct ulv_policy policy;
-    struct wire wire;
-    struct ulv_channel_end end;
-    bool attached;
-};
+#include "base/base.h"
 
 static const uint8_t type_policy[16] = ULV_CHANNEL_TYPE_POLICY;
 
@@ -26,18 +19,17 @@ static ulv_status
 operations_init(struct role *role, const struct heard *configure)
 {
     struct operations_role *r = self_of(role);
-    ulv_status status =
-        ulv_policy_check(configure->tail, configure->say.tail_bytes, NULL);
 
-    if (status != ULV_OK)
-        return status;
+    if (configure->say.tail_bytes != sizeof(r->policy))
+        return ULV_E_PEER_LENGTH;
     memcpy(&r->policy, configure->tail, sizeof(r->policy));
-    return ULV_OK;
+    return ulv_policy_check(&r->policy, sizeof(r->policy), NULL);
 }
 
 static void
 operations_fini(struct role *role)
 {
+    ulv_operations_drop(self_of(role));
     ulv_wire_fini(&self_of(role)->wire);
 }
 
@@ -50,7 +42,9 @@ operations_hear(struct role *role, struct heard *heard)
     if (heard->say.kind == SAY_VIEW || heard->say.kind == SAY_BELL ||
         heard->say.kind == SAY_CHANNEL_CLOSE)
         return ULV_OK; /* its view has nothing it needs, nor have others' */
-    if (heard->say.kind != SAY_CHANNEL || r->wire.host != NULL)
+    if (heard->say.kind != SAY_CHANNEL)
+        return ulv_operations_hear(r, heard);
+    if (r->wire.host != NULL)
         return ULV_E_PEER_PROTOCOL;
     status = ulv_wire_init(&r->wire, role->host, role->waits, heard);
     if (status == ULV_OK)
@@ -60,7 +54,7 @@ operations_hear(struct role *role, struct heard *heard)
     return status;
 }
 
-/* Answer one GET. */
+/* Answer one GET, or hear what command says of another policy. */
 static bool
 answer(struct operations_role *r)
 {
@@ -68,6 +62,8 @@ answer(struct operations_role *r)
     ulv_status status = ulv_ring_rx_peek(&r->end.rx, &record);
     void *slot;
 
+    if (status == ULV_OK && record.type == ULV_POLICY_REVIEWED)
+        return ulv_operations_reviewed(r, &record);
     if (status != ULV_OK || record.type != ULV_POLICY_GET)
         return false;
     status = ulv_ring_tx_reserve(&r->end.tx, ULV_POLICY_IS, sizeof(r->policy),

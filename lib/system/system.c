@@ -184,16 +184,13 @@ static ulv_status
 set_policy(ulv_system *system, const struct ulv_system_opts *opts,
            struct ulv_diag *diag)
 {
-    ulv_status status;
-
     if (opts->policy == NULL) {
         ulv_policy_default(&system->policy);
         return ULV_OK;
     }
-    status = ulv_policy_check(opts->policy, opts->policy_bytes, diag);
-    if (status == ULV_OK)
+    if (opts->policy_bytes == sizeof(system->policy))
         memcpy(&system->policy, opts->policy, sizeof(system->policy));
-    return status;
+    return ulv_policy_check(&system->policy, opts->policy_bytes, diag);
 }
 
 /* A handle that make has made is watched, or gone. */
@@ -271,6 +268,7 @@ set_up(ulv_system *system, const struct ulv_system_opts *opts,
     k->fault = keep_fault;
     k->channel_gone = ulv_system_channel_gone;
     k->self = system;
+    ulv_system_keep_decisions(system);
     if (opts->launcher_program != NULL) {
         ulv_string_copy(system->launcher, sizeof(system->launcher),
                         opts->launcher_program);
@@ -344,6 +342,7 @@ ulv_system_destroy(ulv_system *system)
         host->free(host->self, event, sizeof(*event) + event->bytes + 1);
     }
     ulv_system_drop_faults(system);
+    ulv_system_drop_decisions(system);
     end_watched(system, system->due);
     end_watched(system, system->alarm);
     if (system->waits != ULV_NO_HANDLE)

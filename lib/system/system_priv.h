@@ -6,6 +6,7 @@
 #include <ultravisor/event.h>
 #include <ultravisor/fault.h>
 #include <ultravisor/partition.h>
+#include <ultravisor/policy.h>
 #include <ultravisor/system.h>
 #include <ultravisor/transaction.h>
 
@@ -61,6 +62,15 @@ struct ulv_system {
     uint64_t sequence, lost;
     struct ulv_fault_record *faults[ULV_FAULTS_KEPT]; /* or NULL */
     uint64_t fault_sequence; /* of the last one */
+    /* the last decisions, and what became of a policy that is offered:
+     * system_policy.c */
+    struct ulv_policy_decision *decisions[ULV_DECISIONS_KEPT]; /* or NULL */
+    uint64_t decision_sequence;
+    struct ulv_policy_review *review; /* borrowed: who waits for it */
+    uint64_t review_number;
+    ulv_status review_status;
+    char review_text[192];
+    bool reviewed;
     struct ulv_channel *channels;
     bool rang; /* one of them */
     /* programs that were handed an end, and what is done with them: hand_out.c,
@@ -125,6 +135,11 @@ ulv_status ulv_system_start_from(ulv_system *system, ulv_id partition,
 ulv_status ulv_system_give_storage(ulv_system *system,
                                    const struct ulv_system_opts *opts,
                                    struct ulv_diag *diag);
+/* Keep what is decided (nothing of it on a bare machine). */
+void ulv_system_keep_decisions(ulv_system *system);
+void ulv_system_drop_decisions(ulv_system *system);
+/* An answer is there: what was decided for it was said before. */
+void ulv_system_hear_decisions(ulv_system *system);
 ulv_status ulv_system_boot(ulv_system *system,
                            const struct ulv_system_opts *opts,
                            struct ulv_diag *diag);

@@ -119,6 +119,7 @@ ulv_system_ask(ulv_system *system, uint32_t options,
         ulv_command_send_transaction(&system->client, &transaction, &ring);
 
     status = ulv_system_await(system, status, ring, &m, diag);
+    ulv_system_hear_decisions(system);
     if (status != ULV_OK)
         return status;
     answer = (const void *)m;

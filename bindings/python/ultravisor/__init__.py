@@ -13,6 +13,7 @@
 import asyncio
 import collections
 import os
+import re
 
 from ._library import (C, Error, backends, checked, compile_policy, ffi, lib,
                        size, text)
@@ -144,12 +145,40 @@ class Partition:
         return ffi.unpack(data, length)
 
 
+DECISIONS = {number: name[13:].lower() for name, number in C._asdict().items()
+             if re.fullmatch("ULV_DECISION_(NODE|SIDE|PROCESSOR|RESTARTS|LIMIT"
+                             "|RESERVED)", name)}
+VERDICTS = {number: name[14:].lower() for name, number in C._asdict().items()
+            if name.startswith("ULV_CANDIDATE_")}
+
+
+def _decision(found):
+    """A dictionary: what was decided, by which rule, among which
+    candidates, and why the others were not taken."""
+    kept = min(found.candidate_count, C.ULV_DECISION_CANDIDATES_MAX)
+    return {
+        "sequence": found.sequence, "request": found.request,
+        "kind": DECISIONS.get(found.kind, found.kind),
+        "refused": bool(found.flags & C.ULV_DECISION_REFUSED),
+        "dry_run": bool(found.flags & C.ULV_DECISION_DRY_RUN),
+        "operation": found.operation_idx, "object": found.object,
+        "chosen": found.chosen, "value": found.value, "bound": found.bound,
+        "rule": text(found.rule), "text": text(found.text),
+        "candidates": [{
+            "what": c.what, "verdict": VERDICTS.get(c.verdict, c.verdict),
+            "value": c.value, "bound": c.bound, "rule": text(c.rule),
+        } for c in found.candidate[0:kept]],
+    }
+
+
 class Transaction:
     """Collects what shall be; leaving the block commits it, an exception in
-    the block forgets it."""
+    the block forgets it. Afterwards decisions has what was decided: of a dry
+    run, what would be."""
 
     def __init__(self, host, dry_run=False):
         self.host, self._handle = host, lib.ulv_transaction_begin(host._system)
+        self.decisions = []
         if dry_run:
             lib.ulv_transaction_dry_run(self._handle)
 
@@ -160,8 +189,12 @@ class Transaction:
         handle, self._handle = self._handle, ffi.NULL
         if kind is not None:
             lib.ulv_transaction_abort(handle)
-        else:
+            return
+        before = lib.ulv_decision_last(self.host._system)
+        try:
             checked(lib.ulv_transaction_commit, handle)
+        finally:
+            self.decisions = list(self.host.decisions(before))
 
     def partition(self, name, memory=None, processors=1, level=None,
                   interrupts=False, stock=False):
@@ -434,6 +467,49 @@ class Host:
         found = ffi.new("ulv_handle *")
         checked(lib.ulv_channel_hand_out, self._system, channel, found)
         return int(found[0])
+
+    def decisions(self, after=0):
+        """What was decided, with a higher sequence than after: dictionaries;
+        the last ULV_DECISIONS_KEPT are there."""
+        found = ffi.new("struct ulv_policy_decision *")
+        while lib.ulv_decision_next(self._system, after, found) == 0:
+            after = found.sequence
+            yield _decision(found)
+
+    def _review(self, function, policy, *arguments):
+        review = ffi.new("struct ulv_policy_review *")
+        review.size = ffi.sizeof("struct ulv_policy_review")
+        error = None
+        try:
+            checked(function, self._system, policy,
+                    ffi.sizeof("struct ulv_policy"), *arguments, review)
+        except Error as caught:
+            error = caught
+        found = _records("struct ulv_policy_finding", review.finding,
+                         review.told)
+        for finding in found:
+            finding["kind"] = DECISIONS.get(finding["kind"], finding["kind"])
+        return found, review.count, error
+
+    def preview_policy(self, policy):
+        """What another policy would refuse of what there is: dictionaries, the
+        first ULV_POLICY_FINDINGS_MAX. Nothing is changed."""
+        found, _count, error = self._review(lib.ulv_policy_preview, policy)
+        if error:
+            raise error
+        return found
+
+    def replace_policy(self, policy, unless_refused=False):
+        """Put another policy in force, from the next request on; what there
+        is stays. Returns what it would refuse of that; with unless_refused it
+        is then not put in force, and the error has findings."""
+        found, _count, error = self._review(
+            lib.ulv_policy_replace, policy,
+            C.ULV_POLICY_UNLESS_REFUSED if unless_refused else 0)
+        if error:
+            error.findings = found
+            raise error
+        return found
 
     def backend(self):
         """(name, lines that say why others were passed over)"""

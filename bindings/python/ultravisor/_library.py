@@ -59,11 +59,14 @@ def backends():
         found.append((text(name[0]), None if status == 0 else text(diag.text)))
 
 
-def compile_policy(path):
-    """A compiled policy from a JSON file."""
-    with builtins.open(path, "rb") as file:
-        source = file.read()
+def compile_policy(path=None, text=None):
+    """A compiled policy from a JSON file, or from a text."""
+    if text is None:
+        with builtins.open(path, "rb") as file:
+            text = file.read()
+    elif isinstance(text, str):
+        text = text.encode()
     policy = ffi.new("struct ulv_policy *")
-    checked(lib.ulv_policy_compile, os.fsencode(path), source, len(source),
-             policy)
+    checked(lib.ulv_policy_compile, os.fsencode(path or "policy"), text,
+            len(text), policy)
     return policy

@@ -30,21 +30,40 @@ random_next(uint64_t *state)
 /* A host with two I/O partitions, a guest and two nodes. */
 struct world {
     struct ulv_policy policy;
-    struct ulv_partition_record partitions[8];
+    struct ulv_partition_record partitions[10];
     struct ulv_memory_record nodes[4];
     struct ulv_device_record devices[4];
+    struct ulv_policy_home homes[12];
+    struct ulv_channel_record channels[8];
+    struct ulv_processor_record processors[8];
+    struct ulv_policy_seat seats[8];
+    struct ulv_policy_tag tags[8];
     struct ulv_policy_facts facts;
     struct ulv_policy_reasons reasons;
     struct ulv_diag diag;
     uint32_t line_count;
     char lines[8][256];
+    struct ulv_policy_decision said; /* the last that was made */
+    uint32_t refused_count;
+    struct ulv_policy_decision refused; /* and the last that was refused */
 };
 
 static inline void
-world_note(void *self, const char *line)
+world_note(void *self, const struct ulv_policy_decision *decision)
 {
     struct world *w = self;
+    const char *line = decision->text;
 
+    assert_true(memchr(line, 0, sizeof(decision->text)) != NULL);
+    assert_true(memchr(decision->rule, 0, sizeof(decision->rule)) != NULL);
+    assert_true(decision->kind >= ULV_DECISION_NODE &&
+                decision->kind <= ULV_DECISION_RESERVED);
+    if ((decision->flags & ULV_DECISION_REFUSED) != 0) {
+        w->refused_count++;
+        w->refused = *decision;
+        return;
+    }
+    w->said = *decision;
     assert_true(w->line_count < ULV_COUNT_OF(w->lines));
     ulv_string_copy(w->lines[w->line_count++], sizeof(w->lines[0]), line);
 }
@@ -73,6 +92,11 @@ world_begin(struct world *w)
     w->facts.partitions = w->partitions;
     w->facts.nodes = w->nodes;
     w->facts.devices = w->devices;
+    w->facts.homes = w->homes;
+    w->facts.channels = w->channels;
+    w->facts.processors = w->processors;
+    w->facts.seats = w->seats;
+    w->facts.tags = w->tags;
     w->reasons.add = world_note;
     w->reasons.self = w;
     (void)world_partition(w, IO_A, ULV_PARTITION_IO, "io-a");
@@ -100,14 +124,24 @@ world_decide(struct world *w, struct ulv_operation *operations, uint32_t count)
     assert_non_null(copy);
     memcpy(copy, operations, bytes);
     w->line_count = 0;
+    w->refused_count = 0;
     memset(&w->diag, 0, sizeof(w->diag));
     w->diag.size = sizeof(w->diag);
     status = ulv_policy_decide(&w->policy, &w->facts, copy, count, &w->reasons,
                                &w->diag);
     memcpy(operations, copy, bytes);
     free(copy);
-    if (status != ULV_OK)
+    if (status != ULV_OK) {
+        /* what is refused is explained: once, by the same words */
         assert_int_equal(w->diag.status, status);
+        assert_int_equal(w->refused_count, 1);
+        assert_string_equal(w->refused.text, w->diag.text);
+        assert_true(w->refused.value == w->diag.value &&
+                    w->refused.bound == w->diag.bound &&
+                    w->refused.object == w->diag.object);
+    } else {
+        assert_int_equal(w->refused_count, 0);
+    }
     return status;
 }
 

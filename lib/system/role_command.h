@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * The command role, and what rules of a policy add to it: further facts, the
+ * decisions told in full, another policy while it runs. Those are the functions
+ * with "more" in their names: command_more.c, or command_plain.c on a bare
+ * machine, whose policies have no rules.
+ */
+#ifndef SYSTEM_ROLE_COMMAND_H
+#define SYSTEM_ROLE_COMMAND_H
+
+#include "command/client.h"
+#include "policy/policy.h"
+#include "system/relay.h"
+#include "system/sessions.h"
+
+#define FACTS_MAX 16384u /* partitions, nodes, devices looked at, of each */
+
+#define STATE_IDLE  0u
+#define STATE_HELLO 1u /* passing on a HELLO */
+#define STATE_QUERY 2u /* passing on a query */
+#define STATE_FACTS 3u /* asking, kind = facts_kind */
+#define STATE_WAIT  4u /* the transaction is with the ultravisor */
+#define STATE_READ  5u /* passing on what is asked of a cursor */
+
+/* Of one kind, as they were answered. */
+struct records {
+    void *all;
+    uint32_t capacity;
+};
+
+struct command_more {
+    struct records homes, channels, processors, seats, tags;
+    uint32_t home_count; /* in use; the table has gaps */
+    /* which operation of the caller's each of ours is of; a processor each */
+    bool spread;
+    uint16_t origin[ULV_OPERATION_COUNT_MAX];
+    struct review *review; /* a policy that is looked at, or NULL */
+};
+
+struct command_role {
+    struct role role;
+    struct wire above, policy_wire; /* to the ultravisor; to operations */
+    struct ulv_command_client client;
+    struct sessions sessions; /* the callers */
+    struct relay relay;       /* what they watch */
+    struct ulv_channel_end policy_end;
+    bool has_client, has_policy_end, asked_policy, has_policy;
+    bool above_lost;
+    struct ulv_policy policy;
+    struct ulv_diag no_policy; /* status: it was refused */
+
+    /* the request under way */
+    struct ulv_command_session *asking; /* NULL: its caller is gone */
+    uint32_t state, facts_kind;
+    struct ulv_command_transaction transaction; /* of the next two */
+    uint64_t upstream; /* request number there */
+    uint64_t revision; /* that the facts are of */
+    struct ulv_precondition preconditions[ULV_PRECONDITION_COUNT_MAX];
+    struct ulv_operation operations[ULV_OPERATION_COUNT_MAX];
+    struct records partitions, nodes, devices;
+    struct ulv_policy_facts facts;
+    struct command_more more;
+};
+
+/* ---- role_command.c ------------------------------------------------------ */
+
+/* Room for more records. Errors: LIMIT (above FACTS_MAX), NO_MEMORY. */
+ulv_status ulv_command_reserve(const struct command_role *r,
+                               struct records *records, size_t bytes,
+                               uint32_t count, uint32_t more);
+/* Append those of an answer. Errors: the same, PEER_PROTOCOL. */
+ulv_status
+ulv_command_take_facts(const struct command_role *r,
+                       const struct ulv_message_query_answer *answer,
+                       struct records *records, size_t bytes, uint32_t *count);
+void ulv_command_drop_records(const struct command_role *r,
+                              struct records *records, size_t bytes);
+/* Ask for all facts anew; then decide, or review. */
+void ulv_command_look(struct command_role *r);
+
+/* ---- command_more.c, or command_plain.c ---------------------------------- */
+
+/* Of reasons: self is the role. */
+void ulv_command_say(void *self, const struct ulv_policy_decision *decision);
+/* The query behind kind (0: the first); 0: that is all. */
+uint32_t ulv_command_more_next(const struct command_role *r, uint32_t kind);
+ulv_status ulv_command_more_take(struct command_role *r,
+                                 const struct ulv_message_query_answer *answer);
+/* The facts are there: a request is to be decided about. Errors: LIMIT. */
+ulv_status ulv_command_more_begin(struct command_role *r,
+                                  struct ulv_diag *diag);
+/* Whether the facts were for a review, which is now done. */
+bool ulv_command_more_review(struct command_role *r);
+/* Whether what failed was one. */
+bool ulv_command_more_failed(struct command_role *r,
+                             const struct ulv_diag *diag);
+/* An answer tells of our operations: it is to tell of the caller's. */
+void ulv_command_more_origin(const struct command_role *r,
+                             struct ulv_message_transaction_answer *answer);
+void ulv_command_more_step(struct command_role *r);
+void ulv_command_more_drop(struct command_role *r);
+
+#endif
