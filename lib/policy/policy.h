@@ -34,17 +34,17 @@ struct ulv_policy_seat {
     ulv_id processor;
 };
 
-/* What else a guest is known by: kind is ULV_POLICY_OF_LABEL ("key=value") or
- * another of these. */
+/* What an object is known by: LABEL: "key=value"; of a zone also ZONE: its
+ * name, and POLICY: what it refers to. */
 struct ulv_policy_tag {
-    ulv_id partition;
-    uint32_t kind;
+    ulv_id object;
+    uint32_t kind; /* ULV_POLICY_OF_* */
     uint32_t rsvd_;
     char text[64];
 };
 
 /* The host as it is now. Borrowed. Partitions, devices and channels: ids go
- * up; tags: their partitions' do. */
+ * up; tags: their objects' do. */
 struct ulv_policy_facts {
     const struct ulv_partition_record *partitions;
     const struct ulv_memory_record *nodes;

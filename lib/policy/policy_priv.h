@@ -83,6 +83,11 @@ ulv_status ulv_policy_restarts(struct decision *d,
                                struct ulv_op_create_partition *op);
 bool ulv_policy_selects(const struct decision *d,
                         const struct ulv_policy_selector *of, ulv_id id);
+/* By label, zone or policy. (tags.c) */
+bool ulv_policy_is_tagged(const struct decision *d,
+                          const struct ulv_policy_selector *of, ulv_id guest);
+/* What an operation gives or takes such a tag, or 0. */
+ulv_id ulv_policy_tags(const struct ulv_operation *o);
 /* Whether it is to be destroyed. */
 bool ulv_policy_goes(const struct decision *d, ulv_id partition);
 /* A refusal is told, and counted. */

@@ -169,30 +169,6 @@ ulv_policy_needs(const struct ulv_policy *p)
 
 /* ---- whom they are of ---------------------------------------------------- */
 
-static bool
-is_tagged(const struct decision *d, const struct ulv_policy_selector *of,
-          ulv_id id)
-{
-    const struct ulv_policy_tag *all = d->facts->tags;
-    uint32_t low = 0, high = d->facts->tag_count;
-
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-
-        if (all[middle].partition < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    for (; low < d->facts->tag_count && all[low].partition == id; low++) {
-        if (all[low].kind == of->kind &&
-            ulv_policy_matches(of->pattern, all[low].text,
-                               sizeof(all[low].text)))
-            return true;
-    }
-    return false;
-}
-
 bool
 ulv_policy_selects(const struct decision *d,
                    const struct ulv_policy_selector *of, ulv_id id)
@@ -214,7 +190,7 @@ ulv_policy_selects(const struct decision *d,
         return ulv_policy_matches(of->pattern, p == NULL ? made->name : p->name,
                                   32);
     default:
-        return is_tagged(d, of, id);
+        return ulv_policy_is_tagged(d, of, id);
     }
 }
 
@@ -490,18 +466,36 @@ too_much(struct decision *d, const struct ulv_policy_limit *r, ulv_id guest,
     return ulv_policy_refuse(d, r->name, value_bound[0], value_bound[1], text);
 }
 
+/* Whether somebody comes to be one of those the rule is of: then nothing need
+ * grow. */
+static bool
+is_joined(const struct decision *d, const struct ulv_policy_limit *r)
+{
+    if (r->of.kind < ULV_POLICY_OF_LABEL)
+        return false;
+    for (uint32_t i = 0; i < d->count; i++) {
+        ulv_id object = ulv_policy_tags(&d->operations[i]);
+
+        if (object != 0 && (ulv_policy_selects(d, &r->of, object) ||
+                            ulv_policy_partition(d, object) == NULL))
+            return true;
+    }
+    return false;
+}
+
 /* Of a guest, or of all that the rule is of: what grows beyond a bound. */
 static ulv_status
 check_sums(struct decision *d, const struct ulv_policy_limit *r, ulv_id guest,
            const struct sum sums[RESOURCES])
 {
+    bool anew = d->review || is_joined(d, r);
     uint64_t bound[RESOURCES];
 
     bounds_of(r, bound);
     for (uint32_t i = 0; i < RESOURCES; i++) {
         const uint64_t pair[2] = { after(&sums[i]), bound[i] };
 
-        if (pair[0] > pair[1] && (d->review || pair[0] > sums[i].before))
+        if (pair[0] > pair[1] && (anew || pair[0] > sums[i].before))
             return too_much(d, r, guest, i, pair);
     }
     return ULV_OK;
@@ -546,7 +540,7 @@ receiver(const struct ulv_operation *o, bool second)
     case ULV_OP_CONNECT:
         return second ? o->u.connect.client : o->u.connect.server;
     default:
-        return 0;
+        return second ? 0 : ulv_policy_tags(o);
     }
 }
 

@@ -52,6 +52,8 @@ ulv_command_more_next(const struct command_role *r, uint32_t kind)
         { ULV_QUERY_EXTENTS, ULV_POLICY_NEEDS_HOMES },
         { ULV_QUERY_CHANNELS, ULV_POLICY_NEEDS_CHANNELS },
         { ULV_QUERY_PROCESSORS, ULV_POLICY_NEEDS_PROCESSORS },
+        { ULV_QUERY_ZONES, ULV_POLICY_NEEDS_TAGS },
+        { ULV_QUERY_LABELS, ULV_POLICY_NEEDS_TAGS },
     };
     uint32_t needs = ulv_policy_needs(judged_by(r));
     bool behind = kind == 0;
@@ -174,6 +176,99 @@ take_processors(struct command_role *r,
     return status;
 }
 
+static ulv_status
+add_tag(struct command_role *r, ulv_id object, uint32_t kind,
+        const char *parts[2])
+{
+    struct ulv_policy_tag *tag;
+    struct ulv_text line;
+    ulv_status status =
+        ulv_command_reserve(r, &r->more.tags, sizeof(*tag),
+                            r->facts.tag_count, 1);
+
+    if (status != ULV_OK)
+        return status;
+    r->facts.tags = r->more.tags.all;
+    tag = (struct ulv_policy_tag *)r->more.tags.all + r->facts.tag_count++;
+    memset(tag, 0, sizeof(*tag));
+    tag->object = object;
+    tag->kind = kind;
+    ulv_text_init(&line, tag->text, sizeof(tag->text));
+    ulv_text_format(&line, "%s%s%s", parts[0], parts[1][0] == '\0' ? "" : "=",
+                    parts[1]);
+    return ULV_OK;
+}
+
+static ulv_status
+take_zones(struct command_role *r,
+           const struct ulv_message_query_answer *answer)
+{
+    const struct ulv_zone_record *zones = (const void *)(answer + 1);
+    ulv_status status = ULV_OK;
+
+    if (answer->record_bytes != sizeof(*zones) && answer->record_count != 0)
+        return ULV_E_PEER_PROTOCOL;
+    for (uint32_t i = 0; i < answer->record_count && status == ULV_OK; i++) {
+        struct ulv_zone_record zone = zones[i];
+        const char *name[2] = { zone.name, "" }, *policy[2] = { zone.policy,
+                                                                "" };
+
+        zone.name[sizeof(zone.name) - 1] = '\0';
+        zone.policy[sizeof(zone.policy) - 1] = '\0';
+        status = add_tag(r, zone.id, ULV_POLICY_OF_ZONE, name);
+        if (status == ULV_OK && zone.policy[0] != '\0')
+            status = add_tag(r, zone.id, ULV_POLICY_OF_POLICY, policy);
+    }
+    return status;
+}
+
+/* By their objects' ids: a heap, so that nothing makes it slow. */
+static void
+sort_tags(struct ulv_policy_tag *tags, uint32_t count)
+{
+    for (uint32_t end = count, first = count / 2; end > 1;) {
+        struct ulv_policy_tag moved;
+        uint32_t at, child;
+
+        if (first > 0) {
+            moved = tags[--first];
+        } else {
+            moved = tags[--end];
+            tags[end] = tags[0];
+        }
+        for (at = first; (child = 2 * at + 1) < end; at = child) {
+            child += child + 1 < end &&
+                     tags[child + 1].object > tags[child].object;
+            if (tags[child].object <= moved.object)
+                break;
+            tags[at] = tags[child];
+        }
+        tags[at] = moved;
+    }
+}
+
+static ulv_status
+take_labels(struct command_role *r,
+            const struct ulv_message_query_answer *answer)
+{
+    const struct ulv_label_record *labels = (const void *)(answer + 1);
+    ulv_status status = ULV_OK;
+
+    if (answer->record_bytes != sizeof(*labels) && answer->record_count != 0)
+        return ULV_E_PEER_PROTOCOL;
+    for (uint32_t i = 0; i < answer->record_count && status == ULV_OK; i++) {
+        struct ulv_label_record label = labels[i];
+        const char *text[2] = { label.key, label.value };
+
+        label.key[sizeof(label.key) - 1] = '\0';
+        label.value[sizeof(label.value) - 1] = '\0';
+        status = add_tag(r, label.object, ULV_POLICY_OF_LABEL, text);
+    }
+    if (status == ULV_OK && answer->more == 0)
+        sort_tags(r->more.tags.all, r->facts.tag_count);
+    return status;
+}
+
 ulv_status
 ulv_command_more_take(struct command_role *r,
                       const struct ulv_message_query_answer *answer)
@@ -189,6 +284,10 @@ ulv_command_more_take(struct command_role *r,
                                         &r->facts.channel_count);
         r->facts.channels = r->more.channels.all;
         return status;
+    case ULV_QUERY_ZONES:
+        return take_zones(r, answer);
+    case ULV_QUERY_LABELS:
+        return take_labels(r, answer);
     default:
         return take_processors(r, answer);
     }

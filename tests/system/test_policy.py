@@ -133,6 +133,49 @@ class Decisions(SystemTest):
                 self.guest(host, "db-2", memory="2M")
             self.assert_alive(host)
 
+    @each_kind
+    def test_rules_by_label_zone_and_reference(self, backend, in_process):
+        """As the database has them, and as the transaction gives them."""
+        rules = policy(limits=[
+            {"name": "gold", "of": "label:tier=gold",
+             "each": {"memory": "8M"}},
+            {"name": "blue", "of": "zone:bl*", "together": {"memory": "6M"}},
+            {"name": "lean", "of": "policy:lean", "each": {"devices": 0}}])
+        with ultravisor.open(backend=backend, in_process=in_process,
+                             memory="64M", policy=rules) as host:
+            def refused(by, act):
+                with self.assertRaisesRegex(ultravisor.Error,
+                                            rf"\({by}\)") as caught:
+                    with host.transaction() as t:
+                        act(t)
+                self.assertEqual(caught.exception.status, C.ULV_E_POLICY)
+
+            def gold(t):
+                t.label(t.partition("a", memory="10M"), tier="gold")
+
+            refused("gold", gold)
+            with host.transaction() as t:
+                a = t.partition("a", memory="4M")
+                t.label(a, tier="gold", rack="7")
+                zone = t.zone("blue")
+                t.zone_set(a, zone)
+            refused("gold", lambda t: t.memory(a, "5M"))
+            refused("blue", lambda t: t.memory(a, "3M"))
+
+            def join(t):
+                b = t.partition("b", memory="4M")
+                t.zone_set(b, zone)
+
+            refused("blue", join)
+            with host.transaction() as t:
+                t.policy(zone, "lean")
+            refused("lean", lambda t: t.console(a))
+            with host.transaction() as t:
+                t.policy(a, "rich")
+                t.console(a)
+            self.assertEqual(host.preview_policy(rules), [])
+            self.assert_alive(host)
+
     def test_processors_are_placed_one_by_one(self):
         """Several in one operation, where a rule has a say; the operation that
         fails is the caller's."""

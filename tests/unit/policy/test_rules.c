@@ -512,9 +512,9 @@ test_policy_rules__by_label(void **state)
                      ULV_POLICY_NEEDS_TAGS);
     assert_int_equal(world_decide(&w, &o, 1), ULV_OK);
     w.facts.tag_count = 2;
-    w.tags[0].partition = IO_A; /* is no guest */
+    w.tags[0].object = IO_A; /* is no guest */
     w.tags[0].kind = w.tags[1].kind = ULV_POLICY_OF_LABEL;
-    w.tags[1].partition = GUEST;
+    w.tags[1].object = GUEST;
     strcpy(w.tags[0].text, "tier=gold");
     strcpy(w.tags[1].text, "tier=gold");
     assert_int_equal(world_decide(&w, &o, 1), ULV_E_POLICY);
@@ -523,6 +523,96 @@ test_policy_rules__by_label(void **state)
     w.tags[1].kind = ULV_POLICY_OF_ZONE;
     strcpy(w.tags[1].text, "tier=gold");
     assert_int_equal(world_decide(&w, &o, 1), ULV_OK);
+}
+
+static struct ulv_operation
+op_label(ulv_id object, const char *key, const char *value)
+{
+    struct ulv_operation o = { .kind = ULV_OP_SET_LABEL };
+
+    o.u.set_label.object = object;
+    ulv_string_copy(o.u.set_label.key, 16, key);
+    ulv_string_copy(o.u.set_label.value, 48, value);
+    return o;
+}
+
+/* A label that a transaction gives or takes counts in it. */
+static void
+test_policy_rules__labels_within_a_transaction(void **state)
+{
+    struct ulv_policy_limit *limit;
+    struct ulv_operation o[4] = { op_create(FRESH, "new") };
+    struct world w;
+
+    (void)state;
+    world_begin(&w);
+    limit = add_limit(&w, "gold", "tier=gold", 1);
+    limit->of.kind = ULV_POLICY_OF_LABEL;
+    limit->memory = ULV_MIB(100);
+    o[1] = op_memory(FRESH, ULV_MIB(101), ULV_NODE_ANY);
+    assert_int_equal(world_decide(&w, o, 2), ULV_OK);
+    o[2] = op_label(FRESH, "tier", "gold");
+    assert_int_equal(world_decide(&w, o, 3), ULV_E_POLICY);
+    o[3] = op_label(FRESH, "tier", "tin"); /* the last one counts */
+    assert_int_equal(world_decide(&w, o, 4), ULV_OK);
+    o[3] = op_label(FRESH, "tie", "gold");
+    assert_int_equal(world_decide(&w, o, 4), ULV_E_POLICY);
+    /* who has 256 MiB already cannot become one of them; nor stay for that */
+    o[0] = op_label(GUEST, "tier", "gold");
+    assert_int_equal(world_decide(&w, o, 1), ULV_E_POLICY);
+    assert_int_equal(w.diag.value, ULV_MIB(256));
+    w.facts.tag_count = 1;
+    w.tags[0].object = GUEST;
+    w.tags[0].kind = ULV_POLICY_OF_LABEL;
+    strcpy(w.tags[0].text, "tier=gold");
+    o[0] = op_memory(GUEST, 4096, ULV_NODE_ANY);
+    assert_int_equal(world_decide(&w, o, 1), ULV_E_POLICY);
+    o[1] = op_label(GUEST, "tier", "");
+    assert_int_equal(world_decide(&w, o, 2), ULV_OK);
+    /* texts without an end are read no further than they go */
+    memset(&o[1].u.set_label.key, 'k', 64);
+    assert_int_equal(world_decide(&w, o, 2), ULV_E_POLICY);
+}
+
+static void
+test_policy_rules__by_zone_and_reference(void **state)
+{
+    struct ulv_policy_limit *limit;
+    struct ulv_operation o[4] = { op_memory(GUEST, 4096, ULV_NODE_ANY) };
+    struct world w;
+
+    (void)state;
+    world_begin(&w);
+    limit = add_limit(&w, "blue", "bl*", 0);
+    limit->of.kind = ULV_POLICY_OF_ZONE;
+    limit->memory = ULV_MIB(1);
+    assert_int_equal(world_decide(&w, o, 1), ULV_OK);
+    w.facts.tag_count = 2;
+    w.tags[0].object = w.tags[1].object = 90;
+    w.tags[0].kind = ULV_POLICY_OF_ZONE;
+    strcpy(w.tags[0].text, "blue");
+    w.tags[1].kind = ULV_POLICY_OF_POLICY;
+    strcpy(w.tags[1].text, "bleak");
+    assert_int_equal(world_decide(&w, o, 1), ULV_OK);
+    w.partitions[2].zone = 90;
+    assert_int_equal(world_decide(&w, o, 1), ULV_E_POLICY);
+    o[1] = (struct ulv_operation){ .kind = ULV_OP_SET_ZONE };
+    o[1].u.set_zone.partition = GUEST;
+    assert_int_equal(world_decide(&w, o, 2), ULV_OK); /* it leaves it */
+    o[1].u.set_zone.zone = 91;
+    o[2] = (struct ulv_operation){ .kind = ULV_OP_CREATE_ZONE };
+    o[2].u.create_zone.id = 91;
+    strcpy(o[2].u.create_zone.name, "black");
+    assert_int_equal(world_decide(&w, o, 3), ULV_E_POLICY);
+    /* what it refers to itself goes before what its zone does */
+    limit->of.kind = ULV_POLICY_OF_POLICY;
+    assert_int_equal(world_decide(&w, o, 1), ULV_E_POLICY);
+    strcpy(w.partitions[2].policy, "own");
+    assert_int_equal(world_decide(&w, o, 1), ULV_OK);
+    o[1] = (struct ulv_operation){ .kind = ULV_OP_SET_POLICY };
+    o[1].u.set_policy.object = GUEST;
+    strcpy(o[1].u.set_policy.name, "black");
+    assert_int_equal(world_decide(&w, o, 2), ULV_E_POLICY);
 }
 
 /* ---- what there is ------------------------------------------------------- */
@@ -582,6 +672,8 @@ main(void)
         cmocka_unit_test(test_policy_rules__processors_by_core),
         cmocka_unit_test(test_policy_rules__restarts),
         cmocka_unit_test(test_policy_rules__by_label),
+        cmocka_unit_test(test_policy_rules__labels_within_a_transaction),
+        cmocka_unit_test(test_policy_rules__by_zone_and_reference),
         cmocka_unit_test(test_policy_rules__review),
     };
 
