@@ -81,8 +81,9 @@ ULV_API ulv_status ulv_policy_preview(ulv_system *system, const void *policy,
 
 /**
  * Put another policy in force, for every request from here on; what there is
- * stays as it is. The operations partition keeps it. A failure leaves the old
- * one in force, whole.
+ * stays as it is. The operations partition keeps it; where there is a storage it
+ * is in that before this returns, and in force in the next system that is given
+ * no policy. A failure leaves the old one in force, whole.
  *
  * @param system  a system
  * @param policy  a compiled policy, borrowed
@@ -96,6 +97,8 @@ ULV_API ulv_status ulv_policy_preview(ulv_system *system, const void *policy,
  *          ULV_E_POLICY  it would refuse what there is, and was not to; the
  *                        first finding is explained, ret has the others
  *          ULV_E_ARG     unknown flags
+ *          ULV_E_MEDIUM, ULV_E_NO_MEMORY, ULV_E_DENIED  the storage does not
+ *                        take it
  * Context: serial; steps the system until the answer is there
  * Since:   0.1
  */

@@ -148,7 +148,8 @@ ULV_API ulv_status ulv_posix_debug_listening(ulv_system *system,
 
 /**
  * A storage in a directory, for ulv_system_opts.storage: files "checkpoint",
- * "next", "segment-0" and "segment-1" that only their owner may read. The
+ * "next", "segment-0", "segment-1", "policy" and "policy-next" that only their
+ * owner may read. The
  * directory is there, and is empty or has a journal already. One program has
  * it at a time.
  *

@@ -34,7 +34,8 @@ struct ulv_system_opts {
     /* Memory to divide among the nodes [bytes, multiple of 2 MiB]; 0: a
      * quarter of what is free. */
     uint64_t memory;
-    /* A compiled policy, copied; NULL: ulv_policy_default(). */
+    /* A compiled policy, copied; NULL: the one that ulv_policy_replace() put
+     * into the storage, or else ulv_policy_default(). */
     const void *policy;
     size_t policy_bytes;
     /* Programs the library starts; NULL: the installed ones. */

@@ -511,10 +511,13 @@ bool
 ulv_database_take_restart(struct ulv_database *db, ulv_id id, uint64_t now)
 {
     struct partition *p = find_partition(db, id);
+    uint64_t window = ULV_RESTART_WINDOW;
 
     if (p == NULL || p->restarts == 0)
         return false;
-    if (p->restarted == 0 || now - p->restart_since >= ULV_RESTART_WINDOW) {
+    if (p->restart_window != 0)
+        window = p->restart_window * UINT64_C(1000000);
+    if (p->restarted == 0 || now - p->restart_since >= window) {
         p->restarted = 0;
         p->restart_since = now;
     }

@@ -83,6 +83,7 @@ struct partition {
     uint64_t used; /* ns of processor time, as reported */
     bool ran; /* once at least */
     uint32_t restarts, restarted; /* allowed, and used up in this window */
+    uint32_t restart_window;      /* [ms]; 0: ULV_RESTART_WINDOW */
     uint64_t restart_since;       /* [ns] when it began */
     struct zone *zone;            /* or NULL; guests only */
     struct quota quota;           /* guests only */

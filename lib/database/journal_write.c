@@ -68,6 +68,7 @@ put_partition(struct ulv_journal *j, struct frame_buffer *f,
     out->window = p->window;
     out->ran = p->ran;
     out->restarts = p->restarts;
+    out->restart_window = p->restart_window;
     out->share_count = p->processor_count;
     out->zone = p->zone == NULL ? 0 : p->zone->r.id;
     memcpy(out->limit, p->quota.limit, sizeof(out->limit));

@@ -74,6 +74,7 @@ create_partition(struct ulv_database *db,
     p->capabilities = op->capabilities;
     p->silence_limit = op->silence_limit;
     p->restarts = op->restarts;
+    p->restart_window = op->restart_window;
     p->extents_end = &p->extents;
     p->top = ulv_db_ram_base(p);
     ulv_db_quota_init(&p->quota);

@@ -200,6 +200,7 @@ restore_partition(struct restore *w, const void *content)
     p->window = in->window;
     p->ran = in->ran != 0;
     p->restarts = in->restarts;
+    p->restart_window = in->restart_window;
     p->extents_end = &p->extents;
     p->top = ulv_db_ram_base(p);
     p->zone = (void *)ulv_db_find(db, in->zone, ULV_QUERY_ZONES);

@@ -160,6 +160,7 @@ static ulv_status
 decide_ends(struct decision *d, struct ulv_op_create_partition *op)
 {
     by_key(d, ULV_DECISION_LIMIT, op->id, "silence_limit_ms");
+    op->restart_window = 0; /* it is the policy's to say */
     if (op->silence_limit == 0)
         op->silence_limit = d->policy->silence_limit;
     if (d->policy->silence_limit != 0 &&

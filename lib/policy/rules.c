@@ -69,7 +69,7 @@ check_restart(const struct ulv_policy_restart *r, uint32_t i,
 {
     if (!ulv_policy_terminated(r->name) || !is_selector(&r->of, false))
         return wrong(diag, "restart", i, "whom it is of", r->of.kind);
-    if (r->times > ULV_RESTARTS_MAX || r->rsvd_ != 0)
+    if (r->times > ULV_RESTARTS_MAX)
         return wrong(diag, "restart", i, "times", r->times);
     return ULV_OK;
 }
@@ -228,6 +228,13 @@ ulv_policy_say_refusal(struct decision *d)
 
 /* ---- restarts ------------------------------------------------------------ */
 
+static uint32_t
+window_of(const struct ulv_op_create_partition *op)
+{
+    return op->restart_window == 0 ? (uint32_t)(ULV_RESTART_WINDOW / 1000000)
+                                   : op->restart_window;
+}
+
 ulv_status
 ulv_policy_restarts(struct decision *d, struct ulv_op_create_partition *op)
 {
@@ -245,23 +252,24 @@ ulv_policy_restarts(struct decision *d, struct ulv_op_create_partition *op)
             continue;
         rule = r->name;
         times = r->times;
+        op->restart_window = r->window;
     }
     ulv_policy_begin(d, ULV_DECISION_RESTARTS, op->id);
     ulv_string_copy(d->said.rule, sizeof(d->said.rule), rule);
     if (op->restarts > times)
         return ulv_fail(d->diag, ULV_E_POLICY, op->id, op->restarts, times,
-                        "%s: %u restarts a minute asked, policy allows %u "
+                        "%s: %u restarts in %u ms asked, policy allows %u "
                         "(%s)",
-                        op->name, (uint64_t)op->restarts, (uint64_t)times,
-                        rule);
+                        op->name, (uint64_t)op->restarts,
+                        (uint64_t)window_of(op), (uint64_t)times, rule);
     if (op->restarts == 0)
         op->restarts = times;
     if (!found)
         return ULV_OK;
     d->said.chosen = op->restarts;
     ulv_text_init(&line, text, sizeof(text));
-    ulv_text_format(&line, "%s: starts again %u times a minute (%s)", op->name,
-                    (uint64_t)op->restarts, rule);
+    ulv_text_format(&line, "%s: starts again %u times in %u ms (%s)", op->name,
+                    (uint64_t)op->restarts, (uint64_t)window_of(op), rule);
     ulv_policy_say(d, text);
     return ULV_OK;
 }

@@ -179,6 +179,30 @@ ask(ulv_system *system, struct ulv_policy_offer *offer,
     return ULV_OK;
 }
 
+/* In force, and in the storage if there is one; or neither. */
+static ulv_status
+put_in_force(ulv_system *system, struct ulv_policy_offer *offer,
+             struct ulv_policy_review *ret, struct ulv_diag *diag)
+{
+    ulv_status status = ULV_OK;
+
+    if (system->storage != NULL)
+        status = ulv_system_write_policy(system->storage, &offer->policy, diag);
+    if (status == ULV_OK)
+        status = ask(system, offer, ret, diag);
+    if (status != ULV_OK || ret->in_force == 0 || system->storage == NULL)
+        return status;
+    status = ulv_system_keep_policy(system->storage, diag);
+    if (status == ULV_OK)
+        return status;
+    /* it would be forgotten: the one before is put in force again */
+    offer->policy = system->policy;
+    offer->flags = 0;
+    if (ask(system, offer, ret, NULL) == ULV_OK && ret->in_force != 0)
+        ret->in_force = 0;
+    return status;
+}
+
 static ulv_status
 offer_policy(ulv_system *system, const void *policy, size_t bytes,
              uint32_t flags, struct ulv_policy_review *ret,
@@ -192,12 +216,15 @@ offer_policy(ulv_system *system, const void *policy, size_t bytes,
     if (offer == NULL)
         return ulv_fail(diag, ULV_E_NO_MEMORY, 0, sizeof(*offer), 0,
                         "no memory for a policy");
+    ret->count = ret->told = ret->in_force = 0;
     offer->flags = flags;
     if (bytes == sizeof(offer->policy))
         memcpy(&offer->policy, policy, bytes);
     status = ulv_policy_check(&offer->policy, bytes, diag);
     if (status == ULV_OK)
-        status = ask(system, offer, ret, diag);
+        status = (flags & ULV_POLICY_PREVIEW) != 0
+                     ? ask(system, offer, ret, diag)
+                     : put_in_force(system, offer, ret, diag);
     if (status == ULV_OK && ret->in_force != 0)
         system->policy = offer->policy;
     host->free(host->self, offer, sizeof(*offer));

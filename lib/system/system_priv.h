@@ -68,6 +68,7 @@ struct ulv_system {
     uint64_t decision_sequence;
     struct ulv_policy_review *review; /* borrowed: who waits for it */
     uint64_t review_number;
+    const struct ulv_storage *storage; /* or NULL: where a policy is kept */
     ulv_status review_status;
     char review_text[192];
     bool reviewed;
@@ -135,6 +136,17 @@ ulv_status ulv_system_start_from(ulv_system *system, ulv_id partition,
 ulv_status ulv_system_give_storage(ulv_system *system,
                                    const struct ulv_system_opts *opts,
                                    struct ulv_diag *diag);
+/* The policy of a storage, if it has one and the caller none (policy_kept.c).
+ * Errors: FORMAT (it is damaged), and those of the storage. */
+ulv_status ulv_system_load_policy(ulv_system *system,
+                           const struct ulv_system_opts *opts,
+                           struct ulv_diag *diag);
+/* Write one there that is to be kept; it is when it was put in its place. */
+ulv_status ulv_system_write_policy(const struct ulv_storage *storage,
+                            const struct ulv_policy *policy,
+                            struct ulv_diag *diag);
+ulv_status ulv_system_keep_policy(const struct ulv_storage *storage,
+                           struct ulv_diag *diag);
 /* Keep what is decided (nothing of it on a bare machine). */
 void ulv_system_keep_decisions(ulv_system *system);
 void ulv_system_drop_decisions(ulv_system *system);

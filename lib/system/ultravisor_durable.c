@@ -464,7 +464,7 @@ ulv_system_give_storage(ulv_system *system, const struct ulv_system_opts *opts,
         return status;
     role->drop = close_durable;
     system->durable = true;
-    return ULV_OK;
+    return ulv_system_load_policy(system, opts, diag);
 }
 
 const char *

@@ -102,7 +102,7 @@ struct ulv_journal_partition {
     uint32_t ran;    /* 1: once at least */
     uint32_t restarts;
     uint32_t share_count; /* struct ulv_journal_share follow, falling index */
-    uint32_t rsvd_;
+    uint32_t restart_window; /* [ms]; 0: ULV_RESTART_WINDOW */
     uint64_t zone;     /* or 0 */
     uint64_t limit[6]; /* its quotas, by ULV_QUOTA_* */
     char name[32];

@@ -95,10 +95,7 @@ struct ulv_policy_restart {
     char name[32];
     struct ulv_policy_selector of;
     uint32_t times;  /* in a window, 0: it stays down */
-    uint32_t rsvd_;
-    uint64_t window; /* [ns] */
-    uint64_t delay;  /* [ns] before the first; twice as long each time */
-    uint64_t delay_max; /* [ns] */
+    uint32_t window; /* [ms]; 0: ULV_RESTART_WINDOW */
 };
 
 /* What of a node nobody gets but those it is for. */
@@ -233,15 +230,27 @@ struct ulv_policy_reviewed {
     char text[192];    /* of the status */
 };
 
+/* ---- in a storage -------------------------------------------------------- */
+
+#define ULV_POLICY_STORED UINT64_C(0x0a4c4f50564c55) /* "ULVPOL\n" */
+
+/* The policy follows. */
+struct ulv_policy_stored {
+    uint64_t magic;
+    uint32_t bytes; /* of the policy */
+    uint32_t crc;   /* CRC-32C of it */
+};
+
 #ifndef __cplusplus
+_Static_assert(sizeof(struct ulv_policy_stored) == 16, "abi");
 _Static_assert(sizeof(struct ulv_policy_selector) == 40, "abi");
 _Static_assert(sizeof(struct ulv_policy_rule) == 96, "abi");
 _Static_assert(sizeof(struct ulv_policy_limit) == 104, "abi");
 _Static_assert(sizeof(struct ulv_policy_placement) == 208, "abi");
 _Static_assert(sizeof(struct ulv_policy_affinity) == 128, "abi");
-_Static_assert(sizeof(struct ulv_policy_restart) == 104, "abi");
+_Static_assert(sizeof(struct ulv_policy_restart) == 80, "abi");
 _Static_assert(sizeof(struct ulv_policy_reservation) == 88, "abi");
-_Static_assert(sizeof(struct ulv_policy) == 80 + 32 * 728, "abi");
+_Static_assert(sizeof(struct ulv_policy) == 80 + 32 * 704, "abi");
 _Static_assert(sizeof(struct ulv_policy_finding) == 256, "abi");
 _Static_assert(sizeof(struct ulv_policy_reviewed) == 224, "abi");
 _Static_assert(sizeof(struct ulv_policy_candidate) == 64, "abi");

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
  * Storage: where a host keeps what shall outlast the program, namely the
- * journal of the resource database. Optional: without it the database lives in
- * memory, and what it says of its durability is "none".
+ * journal of the resource database, and a policy that was put in force.
+ * Optional: without it the database lives in memory, and what it says of its
+ * durability is "none".
  *
  * For authors of ports. ulv_posix_storage_open() has one in a directory. What
  * is written into it is described in <ultravisor/abi/journal.h>.
  *
- * A storage holds four objects of bytes, which are empty at first. Nobody else
+ * A storage holds six objects of bytes, which are empty at first. Nobody else
  * writes to it meanwhile. One thread uses it.
  *
  * Each member says what holds on failure: NO_MEMORY (it is full), MEDIUM (it
@@ -26,7 +27,9 @@ extern "C" {
 #define ULV_STORAGE_CHECKPOINT 0u /* replaced as a whole, or not at all */
 #define ULV_STORAGE_NEXT       1u /* becomes the checkpoint */
 #define ULV_STORAGE_SEGMENT    2u /* this and the next: appended to, in turns */
-#define ULV_STORAGE_OBJECTS    4u
+#define ULV_STORAGE_POLICY      4u /* replaced as the checkpoint is */
+#define ULV_STORAGE_POLICY_NEXT 5u /* becomes the policy */
+#define ULV_STORAGE_OBJECTS     6u
 
 struct ulv_storage {
     uint32_t size; /* sizeof(struct ulv_storage) at the port's compile time */

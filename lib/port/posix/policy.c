@@ -10,6 +10,7 @@
 #define WORD_MAX           15  /* of node and side [bytes] */
 #define SELECTOR_MAX       39  /* whom a rule is of [bytes] */
 #define WEIGHT_MAX         1000
+#define WINDOW_MAX         UINT64_C(86400000) /* a day [ms] */
 #define NODE_MAX           255
 #define NAME_MAX_BYTES     31  /* of a device or partition */
 #define WHERE_BYTES        128 /* the place of a rule, in a diagnostic */
@@ -392,7 +393,7 @@ compile_affinity(const json_t *object, const char *where, uint32_t idx,
 
 struct written_restart {
     char name[32], of[SELECTOR_MAX + 1];
-    uint64_t times;
+    uint64_t times, window;
 };
 
 static ulv_status
@@ -406,6 +407,8 @@ compile_restart(const json_t *object, const char *where, uint32_t idx,
          SELECTOR_MAX},
         {"times", ULV_JSON_NUMBER, true,
          offsetof(struct written_restart, times), 0, ULV_RESTARTS_MAX},
+        {"window_ms", ULV_JSON_NUMBER, false,
+         offsetof(struct written_restart, window), 1, WINDOW_MAX},
     };
     struct ulv_policy_restart *ret = (struct ulv_policy_restart *)all + idx;
     struct written_restart w = {.name = ""};
@@ -415,6 +418,7 @@ compile_restart(const json_t *object, const char *where, uint32_t idx,
     if (status == ULV_OK)
         status = compile_selector(w.of, where, &ret->of, diag);
     ret->times = (uint32_t)w.times;
+    ret->window = (uint32_t)w.window;
     name_rule(w.name, "restart", idx);
     memcpy(ret->name, w.name, sizeof(ret->name));
     return status;

@@ -22,6 +22,8 @@ static const char *const object_name[ULV_STORAGE_OBJECTS] = {
     [ULV_STORAGE_NEXT] = "next",
     [ULV_STORAGE_SEGMENT] = "segment-0",
     [ULV_STORAGE_SEGMENT + 1] = "segment-1",
+    [ULV_STORAGE_POLICY] = "policy",
+    [ULV_STORAGE_POLICY_NEXT] = "policy-next",
 };
 
 struct directory {

@@ -76,7 +76,7 @@ test_policy_check__refuses_every_other_length(void **state)
         assert_int_equal(check_copy(bytes, len, &diag), ULV_E_FORMAT);
         assert_int_equal(diag.value, len);
         assert_int_equal(diag.bound, BYTES);
-        assert_non_null(strstr(diag.text, "23376"));
+        assert_non_null(strstr(diag.text, "22608"));
         ulv_text_init(&text, number, sizeof(number));
         ulv_text_decimal(&text, len);
         assert_non_null(strstr(diag.text, number));
@@ -179,7 +179,7 @@ decide_by(const struct ulv_policy *p)
 static void
 test_policy_check__survives_random_changes(void **state)
 {
-    uint64_t seed = 23376;
+    uint64_t seed = 22608;
     uint32_t accepted = 0, refused = 0;
 
     (void)state;

@@ -236,6 +236,9 @@ test_policy_decide__operations_that_are_not_for_clients(void **state)
         [ULV_OP_ATTACH] = 1,            [ULV_OP_CONNECT] = 1,
         [ULV_OP_REVOKE] = 1,            [ULV_OP_SET_INTENT] = 1,
         [ULV_OP_MOVE_MEMORY] = 1,        [ULV_OP_SET_QUANTA] = 1,
+        [ULV_OP_CREATE_ZONE] = 1,       [ULV_OP_DESTROY_ZONE] = 1,
+        [ULV_OP_SET_ZONE] = 1,          [ULV_OP_SET_QUOTA] = 1,
+        [ULV_OP_SET_LABEL] = 1,         [ULV_OP_SET_POLICY] = 1,
     };
     struct world w;
 

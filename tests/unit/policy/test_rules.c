@@ -487,13 +487,23 @@ test_policy_rules__restarts(void **state)
     assert_int_equal(world_decide(&w, &o, 1), ULV_OK);
     assert_int_equal(o.u.create_partition.restarts, 7);
     assert_string_equal(w.lines[0],
-                        "web-2: starts again 7 times a minute (again)");
+                        "web-2: starts again 7 times in 60000 ms (again)");
+    assert_int_equal(o.u.create_partition.restart_window, 0);
+    r->window = 5000;
+    assert_int_equal(world_decide(&w, &o, 1), ULV_OK);
+    assert_int_equal(o.u.create_partition.restart_window, 5000);
     o.u.create_partition.restarts = 8;
     assert_int_equal(world_decide(&w, &o, 1), ULV_E_POLICY);
     assert_string_equal(w.refused.rule, "again");
+    assert_string_equal(w.diag.text, "web-2: 8 restarts in 5000 ms asked, "
+                                     "policy allows 7 (again)");
     o = op_create(FRESH, "db");
     assert_int_equal(world_decide(&w, &o, 1), ULV_OK);
     assert_int_equal(o.u.create_partition.restarts, 1);
+    /* a window of the client's own is no way around it */
+    o.u.create_partition.restart_window = 1;
+    assert_int_equal(world_decide(&w, &o, 1), ULV_OK);
+    assert_int_equal(o.u.create_partition.restart_window, 0);
 }
 
 static void

@@ -141,7 +141,8 @@ test_port_policy__every_rule(void **state)
         " \"affinity\": [{\"apart\": [\"a\"], \"over\": \"core\"},"
         " {\"together\": [\"zone:x\", \"policy:y*\"], \"over\": \"node\","
         " \"prefer\": true}],"
-        " \"restart\": [{\"of\": \"*\", \"times\": 1000}],"
+        " \"restart\": [{\"of\": \"*\", \"times\": 1000,"
+        " \"window_ms\": 5000}],"
         " \"reservations\": [{\"node\": 7, \"memory\": \"1G\"},"
         " {\"node\": 0, \"for\": \"db\", \"processors\": 2}]}";
     struct ulv_policy p;
@@ -183,6 +184,7 @@ test_port_policy__every_rule(void **state)
     assert_int_equal(p.affinity[1].prefer, 1);
     assert_int_equal(p.restart_count, 1);
     assert_int_equal(p.restart[0].times, 1000);
+    assert_int_equal(p.restart[0].window, 5000);
     assert_int_equal(p.reservation_count, 2);
     assert_int_equal(p.reservation[0].of.kind, ULV_POLICY_OF_NONE);
     assert_int_equal(p.reservation[0].node, 7);
