@@ -81,9 +81,9 @@ ULV_API ulv_status ulv_policy_preview(ulv_system *system, const void *policy,
 
 /**
  * Put another policy in force, for every request from here on; what there is
- * stays as it is. The operations partition keeps it; where there is a storage it
- * is in that before this returns, and in force in the next system that is given
- * no policy. A failure leaves the old one in force, whole.
+ * stays as it is. The operations partition keeps it; where there is a storage
+ * it is in that before this returns, and in force in the next system that is
+ * given no policy. A failure leaves the old one in force, whole.
  *
  * @param system  a system
  * @param policy  a compiled policy, borrowed

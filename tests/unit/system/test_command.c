@@ -227,6 +227,94 @@ test_system_command__a_policy_that_is_refused(void **state)
     }
 }
 
+/* What command says of a policy that is offered; EMPTY: nothing. */
+static ulv_status
+reviewed(struct command *c, struct ulv_policy_reviewed *ret)
+{
+    struct ulv_ring_record record;
+    ulv_status status = ulv_ring_rx_peek(&c->operations.rx, &record);
+
+    if (status == ULV_OK && record.type == ULV_POLICY_GET) {
+        (void)ulv_ring_rx_release(&c->operations.rx);
+        status = ulv_ring_rx_peek(&c->operations.rx, &record);
+    }
+    if (status != ULV_OK)
+        return status;
+    assert_int_equal(record.type, ULV_POLICY_REVIEWED);
+    assert_true(record.len >= sizeof(*ret));
+    memcpy(ret, record.data, sizeof(*ret));
+    (void)ulv_ring_rx_release(&c->operations.rx);
+    return ULV_OK;
+}
+
+/* Another policy that is none, by a page of garbage or a whole one: the one in
+ * force stays, and requests are served on. */
+static void
+test_system_command__another_policy_that_is_none(void **state)
+{
+    static struct ulv_policy_offer offer;
+    struct ulv_policy_reviewed head;
+    struct command c;
+    int32_t hello = 0;
+
+    (void)state;
+    begin(&c);
+    give_policy(&c);
+    assert_int_equal(reviewed(&c, &head), ULV_E_EMPTY);
+    put(&c, &c.operations, &c.policy, ULV_POLICY_OFFER, &offer, 64);
+    put(&c, &c.operations, &c.policy, 77, &offer, sizeof(offer));
+    assert_int_equal(reviewed(&c, &head), ULV_E_EMPTY);
+    memset(&offer, 0xff, sizeof(offer));
+    offer.number = 7;
+    put(&c, &c.operations, &c.policy, ULV_POLICY_OFFER, &offer, sizeof(offer));
+    assert_int_equal(reviewed(&c, &head), ULV_OK);
+    assert_int_equal(head.number, 7);
+    assert_int_equal(head.status, ULV_E_FORMAT);
+    assert_int_equal(head.in_force, 0);
+    assert_int_equal(head.told, 0);
+    assert_non_null(strstr(head.text, "not a compiled policy"));
+    assert_int_equal(c.a.ended, ULV_OK);
+    assert_int_equal(say_hello(&c, &hello), ULV_E_EMPTY); /* is passed on */
+    /* one that is good waits until that is answered */
+    memset(&offer, 0, sizeof(offer));
+    offer.number = 8;
+    ulv_policy_default(&offer.policy);
+    put(&c, &c.operations, &c.policy, ULV_POLICY_OFFER, &offer, sizeof(offer));
+    assert_int_equal(reviewed(&c, &head), ULV_E_EMPTY);
+    assert_int_equal(c.a.faults, 0);
+    end(&c);
+}
+
+/* The ultravisor answers with garbage while a policy is looked at: it is not
+ * put in force, and operations is told so. */
+static void
+test_system_command__a_review_that_fails(void **state)
+{
+    static const uint8_t garbage[64] = { 1, 2, 3 };
+    static struct ulv_policy_offer offer;
+    struct ulv_policy_reviewed head;
+    struct command c;
+
+    (void)state;
+    begin(&c);
+    give_policy(&c);
+    offer.number = 9;
+    ulv_policy_default(&offer.policy);
+    put(&c, &c.operations, &c.policy, ULV_POLICY_OFFER, &offer, sizeof(offer));
+    assert_int_equal(reviewed(&c, &head), ULV_E_EMPTY); /* it asks first */
+    put(&c, &c.ultravisor, &c.above, ULV_MESSAGE_QUERY | ULV_MESSAGE_ANSWER,
+        garbage, sizeof(garbage));
+    assert_int_equal(reviewed(&c, &head), ULV_OK);
+    assert_int_equal(head.number, 9);
+    assert_true(head.status < 0);
+    assert_int_equal(head.in_force, 0);
+    /* from now on at once */
+    put(&c, &c.operations, &c.policy, ULV_POLICY_OFFER, &offer, sizeof(offer));
+    assert_int_equal(reviewed(&c, &head), ULV_OK);
+    assert_int_equal(head.status, ULV_E_PEER_GONE);
+    end(&c);
+}
+
 int
 main(void)
 {
@@ -235,6 +323,8 @@ main(void)
         cmocka_unit_test(test_system_command__an_index_that_cannot_be),
         cmocka_unit_test(test_system_command__garbage_from_the_caller),
         cmocka_unit_test(test_system_command__a_policy_that_is_refused),
+        cmocka_unit_test(test_system_command__another_policy_that_is_none),
+        cmocka_unit_test(test_system_command__a_review_that_fails),
     };
 
     return cmocka_run_group_tests_name("system", tests, NULL, NULL);
