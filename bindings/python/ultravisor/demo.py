@@ -70,7 +70,8 @@ class Demo:
         if event.kind == C.ULV_EVENT_CONSOLE:
             self.hear_console(event)
         elif event.kind == C.ULV_EVENT_DECISION:
-            self.report.add("decisions", text, text)
+            decision = next(self.host.decisions(event.value - 1), None)
+            self.report.add("decisions", decision or {"text": text}, text)
         elif event.kind == C.ULV_EVENT_COMMITTED:
             self.moment(event.time, f"revision {event.value} committed")
         elif event.kind == C.ULV_EVENT_SERVING:
