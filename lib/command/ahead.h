@@ -68,9 +68,16 @@ void ulv_command_refuse(struct ulv_command_session *session, uint64_t number,
  * garbage is disconnected. Errors: EMPTY, and why it was disconnected. */
 ulv_status ulv_command_session_read(struct ulv_command_session *session,
                                     struct ulv_command_request *ret);
-/* Stand last in that line. */
+/* Stand last in that line; stand in none. */
 void ulv_command_line_join(struct ulv_command_place *line,
                            struct ulv_command_place *place);
+void ulv_command_line_leave(struct ulv_command_place *place);
+/* It is looked at no more. */
+void ulv_command_session_ignore(struct ulv_command_session *session);
+/* A request can be begun, and answered whatever it is. */
+bool ulv_command_session_may_begin(struct ulv_command_session *session);
+/* What a session may do at once; true: there may be more. */
+bool ulv_command_session_turn(struct ulv_command_session *session);
 /* A message of that kind for the client, to be filled in behind its header;
  * NULL: the session is over. */
 void *ulv_command_session_put(struct ulv_command_session *session,

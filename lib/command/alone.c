@@ -1,12 +1,58 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* In place of ahead.c and remember.c: one request after the other. */
+/* In place of ahead.c, remember.c and turns.c: one request after the other, and
+ * each session is looked at. */
 #include "base/base.h"
 #include "command/ahead.h"
 
 void
-ulv_command_ahead_wake(struct ulv_command_server *server)
+ulv_command_session_wake(struct ulv_command_session *session)
+{
+    (void)session;
+}
+
+void
+ulv_command_server_wake_all(struct ulv_command_server *server)
 {
     (void)server;
+}
+
+static struct ulv_command_session *
+session_at(struct ulv_command_place *place)
+{
+    return ULV_CONTAINER_OF(place, struct ulv_command_session, all);
+}
+
+/* Who had a turn comes last the next time. */
+bool
+ulv_command_server_step(struct ulv_command_server *server)
+{
+    bool more = false;
+
+    for (uint32_t n = server->session_count; n > 0; n--) {
+        struct ulv_command_place *place = server->all.next;
+
+        if (ulv_command_session_turn(session_at(place)))
+            more = true;
+        ulv_command_line_join(&server->all, place);
+    }
+    return more;
+}
+
+bool
+ulv_command_server_sleep(struct ulv_command_server *server)
+{
+    struct ulv_command_place *place = server->all.next;
+
+    for (uint32_t n = server->session_count; n > 0; n--) {
+        struct ulv_command_session *session = session_at(place);
+
+        if (session->failed == ULV_OK &&
+            ulv_command_session_may_begin(session) &&
+            ulv_ring_rx_wait(&session->end.rx))
+            return false;
+        place = place->next;
+    }
+    return true;
 }
 
 bool

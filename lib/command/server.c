@@ -37,8 +37,8 @@ line_begin(struct ulv_command_place *line)
     line->next = line->before = line;
 }
 
-static void
-leave(struct ulv_command_place *place)
+void
+ulv_command_line_leave(struct ulv_command_place *place)
 {
     if (place->next == NULL)
         return;
@@ -51,52 +51,19 @@ void
 ulv_command_line_join(struct ulv_command_place *line,
                       struct ulv_command_place *place)
 {
-    leave(place);
+    ulv_command_line_leave(place);
     place->next = line;
     place->before = line->before;
     line->before->next = place;
     line->before = place;
 }
 
-#define SESSION(place, which)                                                  \
-    ULV_CONTAINER_OF(place, struct ulv_command_session, which)
-
-static void
-ignore(struct ulv_command_session *session)
+void
+ulv_command_session_ignore(struct ulv_command_session *session)
 {
     if (session->looked_at.next != NULL)
         session->server->looked_at_count--;
-    leave(&session->looked_at);
-}
-
-void
-ulv_command_session_wake(struct ulv_command_session *session)
-{
-    struct ulv_command_server *server = session->server;
-
-    if (session->failed != ULV_OK || session->looked_at.next != NULL)
-        return;
-    server->looked_at_count++;
-    ulv_command_line_join(&server->looked_at, &session->looked_at);
-}
-
-/* The last of those that are looked at. */
-static void
-move_back(struct ulv_command_session *session)
-{
-    ignore(session);
-    ulv_command_session_wake(session);
-}
-
-void
-ulv_command_server_wake_all(struct ulv_command_server *server)
-{
-    struct ulv_command_place *place = server->all.next;
-
-    for (uint32_t n = server->session_count; n > 0; n--) {
-        ulv_command_session_wake(SESSION(place, all));
-        place = place->next;
-    }
+    ulv_command_line_leave(&session->looked_at);
 }
 
 /* ---- servers and sessions ------------------------------------------------ */
@@ -144,10 +111,10 @@ ulv_command_session_fini(struct ulv_command_session *session)
     ulv_command_ahead_drop(session);
     ulv_channel_detach(&session->end);
     ulv_command_forget(session);
-    ignore(session);
-    leave(&session->waiting);
-    leave(&session->watcher);
-    leave(&session->all);
+    ulv_command_session_ignore(session);
+    ulv_command_line_leave(&session->waiting);
+    ulv_command_line_leave(&session->watcher);
+    ulv_command_line_leave(&session->all);
     server->session_count--;
     memset(session, 0, sizeof(*session));
 }
@@ -167,8 +134,8 @@ disconnect(struct ulv_command_session *session, ulv_status why)
     session->failed = why;
     ulv_channel_give_up(&session->end);
     ulv_command_ahead_drop(session);
-    ignore(session);
-    leave(&session->waiting);
+    ulv_command_session_ignore(session);
+    ulv_command_line_leave(&session->waiting);
     session->server->handlers->broken(session);
 }
 
@@ -348,9 +315,8 @@ carry_out(struct ulv_command_session *session,
 
 /* ---- turns --------------------------------------------------------------- */
 
-/* A request can be begun, and answered whatever it is. */
-static bool
-may_begin(struct ulv_command_session *session)
+bool
+ulv_command_session_may_begin(struct ulv_command_session *session)
 {
     struct ulv_command_server *server = session->server;
 
@@ -376,8 +342,8 @@ begin_next(struct ulv_command_session *session)
     return true;
 }
 
-static bool
-turn(struct ulv_command_session *session)
+bool
+ulv_command_session_turn(struct ulv_command_session *session)
 {
     bool more = !ulv_command_ahead_idle(session);
 
@@ -385,7 +351,7 @@ turn(struct ulv_command_session *session)
     for (uint32_t n = 0; more && n < ULV_COMMAND_TURN; n++) {
         if (session->failed != ULV_OK)
             return false;
-        if (may_begin(session))
+        if (ulv_command_session_may_begin(session))
             more = begin_next(session);
         else
             more = ulv_command_ahead_read(session);
@@ -394,123 +360,4 @@ turn(struct ulv_command_session *session)
         more = true;
     flush(session);
     return more && session->failed == ULV_OK;
-}
-
-/* Whether it has something that can be begun when the handlers are ready. */
-static bool
-waits(struct ulv_command_session *session)
-{
-    struct ulv_command_server *server = session->server;
-    struct ulv_ring_record record;
-
-    return session->failed == ULV_OK && !session->busy &&
-           !server->handlers->ready(server->self) &&
-           (session->first != NULL ||
-            ulv_ring_rx_peek(&session->end.rx, &record) == ULV_OK);
-}
-
-/* A turn, and where it stands afterwards. */
-static bool
-serve(struct ulv_command_session *session)
-{
-    struct ulv_command_server *server = session->server;
-    bool more = turn(session);
-
-    if (session->worked)
-        move_back(session);
-    if (waits(session) && session->waiting.next == NULL)
-        ulv_command_line_join(&server->waiting, &session->waiting);
-    return more;
-}
-
-/* Those that waited for the handlers, while these are ready. */
-static bool
-serve_waiting(struct ulv_command_server *server)
-{
-    bool more = false;
-
-    for (uint32_t n = server->session_count; n > 0; n--) {
-        struct ulv_command_place *place = server->waiting.next;
-
-        if (place == &server->waiting ||
-            !server->handlers->ready(server->self))
-            break;
-        leave(place);
-        /* if there is more of it, it comes last, behind those that are yet to
-         * be looked at */
-        if (turn(SESSION(place, waiting)))
-            more = true;
-        move_back(SESSION(place, waiting));
-    }
-    return more || (server->waiting.next != &server->waiting &&
-                    server->handlers->ready(server->self));
-}
-
-/* Whether nothing has to be done for it before its client rings, which it was
- * asked to, or its request is answered, or the handlers are ready. */
-static bool
-may_be_left(struct ulv_command_session *session)
-{
-    if (session->unsent)
-        return false;
-    if (may_begin(session))
-        return session->first == NULL &&
-               !ulv_ring_rx_wait(&session->end.rx);
-    return ulv_command_ahead_sleep(session);
-}
-
-/* The first of those that are looked at, while there are so many, and no more
- * than idle. */
-static bool
-leave_alone(struct ulv_command_server *server, uint32_t idle, uint32_t kept)
-{
-    bool all = true;
-
-    for (; idle > 0 && server->looked_at_count > kept; idle--) {
-        struct ulv_command_session *session =
-            SESSION(server->looked_at.next, looked_at);
-
-        if (may_be_left(session)) {
-            ignore(session);
-        } else {
-            move_back(session);
-            all = false;
-        }
-    }
-    return all;
-}
-
-bool
-ulv_command_server_step(struct ulv_command_server *server)
-{
-    struct ulv_command_place *place;
-    uint32_t idle = 0;
-    bool more;
-
-    if (server->session_count == 0)
-        return false;
-    ulv_command_ahead_wake(server);
-    more = serve_waiting(server);
-    place = server->looked_at.next;
-    for (uint32_t n = server->looked_at_count;
-         n > 0 && place != &server->looked_at; n--) {
-        struct ulv_command_session *session = SESSION(place, looked_at);
-
-        place = place->next; /* it may move to the end */
-        if (serve(session))
-            more = true;
-        idle += session->worked ? 0 : 1;
-    }
-    if (!leave_alone(server, idle, ULV_COMMAND_LOOKED_AT))
-        more = true;
-    return more;
-}
-
-bool
-ulv_command_server_sleep(struct ulv_command_server *server)
-{
-    return leave_alone(server, server->looked_at_count, 0) &&
-           (server->session_count == 0 ||
-            server->waiting.next == &server->waiting ||
-            !server->handlers->ready(server->self));
 }
