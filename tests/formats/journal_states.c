@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
  * Random states of a database with a journal, for a reader in another
- * language: for each, to standard output, the four objects of the storage (the
+ * language: for each, to standard output, the four objects of the journal (the
  * length in 8 bytes, then that) and what queries say (kind, bytes of a record,
  * count, in 4 each, then the records; kind 0 ends it). Argument: how many
  * states (default 100); ULV_SEED sets the seed.
@@ -21,7 +21,7 @@ put(const void *p, size_t len)
 static void
 put_storage(const struct ulv_test_storage *s)
 {
-    for (uint32_t i = 0; i < ULV_STORAGE_OBJECTS; i++) {
+    for (uint32_t i = 0; i < ULV_STORAGE_POLICY; i++) {
         put(&s->now[i].bytes, 8);
         put(s->now[i].p, s->now[i].bytes);
     }
