@@ -363,6 +363,119 @@ ULV_API void ulv_transaction_policy(ulv_transaction *t, ulv_id object,
                                     const char *name);
 
 /**
+ * Take processors from a guest that does not run: its last ones.
+ *
+ * @param t          a transaction
+ * @param partition  a guest partition
+ * @param count      how many, 1 or more
+ *
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API void ulv_transaction_processors_release(ulv_transaction *t,
+                                                ulv_id partition,
+                                                uint32_t count);
+
+/**
+ * Move the last virtual processor of a guest that does not run to another, with
+ * its quanta of the same processor of the host.
+ *
+ * @param t          a transaction
+ * @param partition  the guest partition that has it
+ * @param to         the guest partition that gets it
+ *
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API void ulv_transaction_processor_move(ulv_transaction *t,
+                                            ulv_id partition, ulv_id to);
+
+/**
+ * Give a partition a device of the machine that nobody has; or give it back. A
+ * guest that runs neither gets nor loses one. The library keeps who has it; it
+ * passes no device through.
+ *
+ * @param t          a transaction
+ * @param hardware   its id: ULV_QUERY_HARDWARE
+ * @param partition  a partition; 0: back to idle
+ *
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API void ulv_transaction_hardware(ulv_transaction *t, ulv_id hardware,
+                                      ulv_id partition);
+
+/**
+ * Move a device of the machine from the partition that has it to another.
+ *
+ * @param t         a transaction
+ * @param hardware  its id: ULV_QUERY_HARDWARE
+ * @param to        a partition
+ *
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API void ulv_transaction_hardware_move(ulv_transaction *t, ulv_id hardware,
+                                           ulv_id to);
+
+/**
+ * Give a partition a range of I/O ports or interrupt vectors that nobody has.
+ *
+ * @param t          a transaction
+ * @param partition  a partition that does not run, or of the infrastructure
+ * @param kind       ULV_RANGE_PORTS or ULV_RANGE_VECTORS
+ * @param first      the first of them
+ * @param count      how many, 1 or more
+ *
+ * Returns the id of the range; 0 when the transaction has failed already.
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API ulv_id ulv_transaction_range(ulv_transaction *t, ulv_id partition,
+                                     uint32_t kind, uint64_t first,
+                                     uint64_t count);
+
+/**
+ * Move a range to another partition, or give it up.
+ *
+ * @param t      a transaction
+ * @param range  its id: ULV_QUERY_RANGES
+ * @param to     a partition; 0: nobody
+ *
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API void ulv_transaction_range_move(ulv_transaction *t, ulv_id range,
+                                        ulv_id to);
+
+/**
+ * Retire memory that is broken: nobody gets it any more. What a partition has
+ * of it is taken as by ulv_transaction_release(), whole extents, and its view
+ * says why; a channel is revoked.
+ *
+ * @param t      a transaction
+ * @param frame  address of the first page: as extents have it
+ * @param bytes  [bytes, multiple of 4 KiB, at most ULV_RETIRE_BYTES_MAX]
+ *
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API void ulv_transaction_retire_memory(ulv_transaction *t, uint64_t frame,
+                                           uint64_t bytes);
+
+/**
+ * Retire a processor: nobody gets it or more of it; who runs on it goes on.
+ *
+ * @param t          a transaction
+ * @param processor  its id: ULV_QUERY_PROCESSORS
+ *
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API void ulv_transaction_retire_processor(ulv_transaction *t,
+                                              ulv_id processor);
+
+/**
  * Only say what would happen: everything is checked, nothing is changed.
  *
  * @param t  a transaction

@@ -363,7 +363,8 @@ def document_records(description):
         singular = {"PARTITIONS": "partition", "CHANNELS": "channel",
                     "DEVICES": "device", "PROCESSORS": "processor",
                     "EXTENTS": "extent", "ZONES": "zone", "LABELS": "label",
-                    "QUOTAS": "quota"}.get(name[6:], name[6:].lower())
+                    "QUOTAS": "quota", "RANGES": "range"}.get(
+                        name[6:], name[6:].lower())
         struct = description.structs[singular + "_record"]
         yield (f"| {kind} | {singular} | {struct.bytes} "
                f"| {places(struct, 0, False)} |")

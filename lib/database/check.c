@@ -2,13 +2,20 @@
 /* Every invariant of the database, verified from scratch. */
 #include "database/database_priv.h"
 
-static ulv_status
-wrong(struct ulv_diag *diag, const struct record *r, uint64_t value,
-      uint64_t bound, const char *what)
+ulv_status
+ulv_db_wrong(struct ulv_diag *diag, const struct record *r, uint64_t value,
+             uint64_t bound, const char *what)
 {
     return ulv_fail(diag, ULV_E_INTERNAL, r->id, value, bound,
                     "object %u: %s: %u, should be %u", r->id, what, value,
                     bound);
+}
+
+static ulv_status
+wrong(struct ulv_diag *diag, const struct record *r, uint64_t value,
+      uint64_t bound, const char *what)
+{
+    return ulv_db_wrong(diag, r, value, bound, what);
 }
 
 static ulv_status
@@ -151,6 +158,10 @@ check_guest_quota(const struct ulv_database *db, const struct partition *p,
         if (e->heir == p->r.id)
             there[ULV_QUOTA_MEMORY] += e->bytes;
     }
+    for (const struct record *r = db->first[ULV_QUERY_HARDWARE]; r != NULL;
+         r = r->after)
+        there[ULV_QUOTA_DEVICES] +=
+            ((const struct hardware *)(const void *)r)->owner == p ? 1 : 0;
     return check_quota(&p->r, &p->quota, there, diag);
 }
 
@@ -337,5 +348,7 @@ ulv_database_check(const struct ulv_database *db, struct ulv_diag *diag)
     for (r = db->first[ULV_QUERY_ZONES]; r != NULL && status == ULV_OK;
          r = r->after)
         status = check_zone(db, (const void *)r, diag);
+    if (status == ULV_OK)
+        status = ulv_db_check_machine(db, diag);
     return status == ULV_OK ? check_all_labels(db, diag) : status;
 }

@@ -23,10 +23,11 @@
 #include "database/observe_priv.h"
 
 #define KIND(kind) (1u << ULV_QUERY_##kind)
-#define SUMS       (KIND(MEMORY) | KIND(ZONES) | KIND(QUOTAS))
+#define SUMS                                                                   \
+    (KIND(MEMORY) | KIND(ZONES) | KIND(QUOTAS) | KIND(RETIRED))
 #define RECORDS                                                                \
     (KIND(PARTITIONS) | KIND(CHANNELS) | KIND(DEVICES) | KIND(PROCESSORS) |    \
-     KIND(EXTENTS) | KIND(LABELS))
+     KIND(EXTENTS) | KIND(LABELS) | KIND(RANGES) | KIND(HARDWARE))
 
 struct image {
     struct image *next; /* newest first */
@@ -102,7 +103,7 @@ keep(struct ulv_database *db, struct cursor *c, const struct record *r,
     image->revision = db->revision + 1;
     image->kind = kind;
     image->bytes = bytes;
-    ulv_db_write_record(r, kind, image + 1);
+    ulv_db_write_record(db, r, kind, image + 1);
     image->next = c->images;
     c->images = image;
     c->bytes += bytes;
@@ -309,7 +310,7 @@ say_records(const struct ulv_database *db, struct cursor *c,
         c->after = c->near = r->id;
         if (r->version > c->revision || !concerns(c, r))
             continue;
-        ulv_db_write_record(r, c->kind,
+        ulv_db_write_record(db, r, c->kind,
                             piece->to + (size_t)piece->count * piece->bytes);
         piece->count++;
     }

@@ -260,7 +260,8 @@ write_processor(const struct record *r, void *ret)
                     ? ULV_PROCESSOR_SHARED
                     : ULV_PROCESSOR_DEDICATED;
     out->share_count = p->share_count;
-    if (p->owner->kind == ULV_PARTITION_IDLE)
+    out->retired = p->retired;
+    if (p->owner->kind == ULV_PARTITION_IDLE && !p->retired)
         out->idle_quanta = ulv_db_count(~p->taken);
 }
 
@@ -333,6 +334,53 @@ write_quota(const struct record *r, void *ret)
     memcpy(out->used, p->quota.used, sizeof(out->used));
 }
 
+static void
+write_range(const struct record *r, void *ret)
+{
+    const struct range_record *range = (const void *)r;
+    struct ulv_range_record *out = ret;
+
+    out->id = r->id;
+    out->version = r->version;
+    out->owner = range->owner->r.id;
+    out->first = range->first;
+    out->count = range->count;
+    out->kind = range->kind;
+}
+
+static void
+write_hardware(const struct record *r, void *ret)
+{
+    const struct hardware *h = (const void *)r;
+    struct ulv_hardware_record *out = ret;
+
+    out->id = r->id;
+    out->version = r->version;
+    out->owner = h->owner->r.id;
+    out->parent = h->parent == NULL ? 0 : h->parent->r.id;
+    out->address = h->address;
+    out->bytes = h->bytes;
+    out->kind = h->kind;
+    out->device_class = h->device_class;
+    out->node = h->node;
+    out->model = h->model;
+    memcpy(out->name, h->name, sizeof(out->name));
+    memcpy(out->driver, h->driver, sizeof(out->driver));
+}
+
+/* What somebody has still: see ulv_db_write_record(). */
+static void
+write_retired(const struct record *r, void *ret)
+{
+    const struct retired *x = (const void *)r;
+    struct ulv_retired_record *out = ret;
+
+    out->id = r->id;
+    out->version = r->version;
+    out->frame = x->frame;
+    out->bytes = x->bytes;
+}
+
 /* What its virtual processors have together; idle: what nobody has. */
 static void
 count_quanta(const struct ulv_database *db, const struct partition *p,
@@ -348,7 +396,7 @@ count_quanta(const struct ulv_database *db, const struct partition *p,
          r = r->after) {
         const struct processor *processor = (const void *)r;
 
-        if (processor->owner == p)
+        if (processor->owner == p && !processor->retired)
             out->quanta += ulv_db_count(~processor->taken);
     }
 }
@@ -393,6 +441,11 @@ static const struct {
     [ULV_QUERY_ZONES] = { sizeof(struct ulv_zone_record), write_zone },
     [ULV_QUERY_LABELS] = { sizeof(struct ulv_label_record), write_label },
     [ULV_QUERY_QUOTAS] = { sizeof(struct ulv_quota_record), write_quota },
+    [ULV_QUERY_RANGES] = { sizeof(struct ulv_range_record), write_range },
+    [ULV_QUERY_HARDWARE] = { sizeof(struct ulv_hardware_record),
+                             write_hardware },
+    [ULV_QUERY_RETIRED] = { sizeof(struct ulv_retired_record),
+                            write_retired },
 };
 
 uint32_t
@@ -402,10 +455,15 @@ ulv_db_record_bytes(uint32_t kind)
 }
 
 void
-ulv_db_write_record(const struct record *r, uint32_t kind, void *ret)
+ulv_db_write_record(const struct ulv_database *db, const struct record *r,
+                    uint32_t kind, void *ret)
 {
+    struct ulv_retired_record *retired = ret;
+
     memset(ret, 0, query_kind[kind].bytes);
     query_kind[kind].write(r, ret);
+    if (kind == ULV_QUERY_RETIRED)
+        retired->pending_bytes = ulv_db_retired_pending(db, (const void *)r);
 }
 
 /* Of the records that such a query is about. */
@@ -482,7 +540,7 @@ ulv_database_query(const struct ulv_database *db, uint32_t kind,
         if (usage)
             write_usage(db, r, elapsed, (void *)out);
         else
-            query_kind[kind].write(r, out);
+            ulv_db_write_record(db, r, kind, out);
         out += *ret_bytes;
         (*ret_count)++;
     }
@@ -502,8 +560,7 @@ ulv_database_find(const struct ulv_database *db, uint32_t kind, ulv_id id,
                                                      ulv_db_list_of(kind));
     if (r == NULL)
         return ULV_E_NOT_FOUND;
-    memset(ret, 0, query_kind[kind].bytes);
-    query_kind[kind].write(r, ret);
+    ulv_db_write_record(db, r, kind, ret);
     return ULV_OK;
 }
 
@@ -569,6 +626,8 @@ ulv_database_view_memory(const struct ulv_database *db, ulv_id id,
             buf[count].extent = e->r.id;
             buf[count].node = e->node;
             buf[count].flags = e->draining ? ULV_VIEW_REVOKED : 0;
+            if (ulv_db_is_retired(db, e->frame, e->bytes))
+                buf[count].flags |= ULV_VIEW_RETIRED;
         }
         count++;
     }

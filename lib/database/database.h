@@ -52,6 +52,7 @@ struct ulv_request {
 #define ULV_EFFECT_INTENT            10u
 #define ULV_EFFECT_DRAIN             11u /* an extent or channel is to go */
 #define ULV_EFFECT_PROCESSOR         12u /* a guest's, or its quanta */
+#define ULV_EFFECT_PROCESSOR_GONE    13u /* is not that guest's any more */
 
 struct ulv_effect_partition {
     ulv_id id;

@@ -30,7 +30,7 @@ struct record {
     uint32_t bytes;   /* of the whole object */
     struct label *labels;
 };
-#define KIND_COUNT 12u
+#define KIND_COUNT 15u
 
 struct label {
     struct record r;
@@ -42,6 +42,28 @@ struct label {
 /* What there may be of each ULV_QUOTA_*, and what there is. */
 struct quota {
     uint64_t limit[ULV_QUOTA_COUNT], used[ULV_QUOTA_COUNT];
+};
+
+struct range_record { /* of ports or vectors */
+    struct record r;
+    struct partition *owner;
+    uint64_t first, count;
+    uint32_t kind;
+};
+
+struct hardware {
+    struct record r;
+    struct partition *owner; /* or idle */
+    struct hardware *parent; /* or NULL */
+    uint64_t address, bytes;
+    uint32_t kind, device_class, node, model;
+    char name[24], driver[16];
+};
+#define ULV_DB_HARDWARE_MAX 4096u
+
+struct retired { /* memory */
+    struct record r;
+    uint64_t frame, bytes;
 };
 
 struct zone {
@@ -79,6 +101,7 @@ struct partition {
     struct share *shares;
     struct channel *slot[ULV_SLOT_COUNT]; /* guests */
     uint32_t extent_count, processor_count, channel_count, device_count;
+    uint32_t owned_count; /* ranges and hardware */
     uint64_t touched; /* by the plan that leads to this revision */
     uint64_t used; /* ns of processor time, as reported */
     bool ran; /* once at least */
@@ -116,6 +139,7 @@ struct processor {
     struct partition *owner; /* idle, or the one it is dedicated to */
     uint32_t package, core, thread, node, os_number, share_count;
     uint64_t taken; /* quanta that are somebody's own; the rest is idle's */
+    bool retired;
 };
 
 struct pool { /* of a memory node */
@@ -250,7 +274,8 @@ struct pool *ulv_db_pool_of(const struct ulv_database *db, uint64_t frame);
 
 /* database.c: a record as queries show it, of a kind that has its own. */
 uint32_t ulv_db_record_bytes(uint32_t kind);
-void ulv_db_write_record(const struct record *r, uint32_t kind, void *ret);
+void ulv_db_write_record(const struct ulv_database *db,
+                         const struct record *r, uint32_t kind, void *ret);
 /* The kind of the records that such a query is about. */
 uint32_t ulv_db_list_of(uint32_t kind);
 
@@ -323,6 +348,88 @@ bool ulv_db_value_is_good(const char value[48]);
 /* Whether an object of that kind can have one. */
 bool ulv_db_can_be_labelled(uint32_t kind);
 
+/* Zero at its end, no byte below least. */
+bool ulv_db_is_text(const char *text, size_t room, uint8_t least);
+
+/* ranges.c */
+ulv_status ulv_db_assign_range(struct ulv_database *db,
+                               const struct ulv_op_assign_range *op,
+                               struct ulv_diag *diag);
+ulv_status ulv_db_release_range(struct ulv_database *db,
+                                const struct ulv_op_release_range *op,
+                                struct ulv_diag *diag);
+ulv_status ulv_db_move_range(struct ulv_database *db,
+                             const struct ulv_op_move_range *op,
+                             struct ulv_diag *diag);
+ulv_status ulv_db_ranges_drop(struct ulv_database *db,
+                              const struct partition *p);
+bool ulv_db_range_is_good(uint32_t kind, uint64_t first, uint64_t count);
+/* One of that kind that overlaps; NULL: none, and how many there are. */
+const struct range_record *ulv_db_range_at(const struct ulv_database *db,
+                                           uint32_t kind, uint64_t first,
+                                           uint64_t count,
+                                           uint32_t *ret_count);
+/* Whether p can have ranges and hardware, and may get or lose some now. */
+ulv_status ulv_db_may_own(const struct ulv_database *db,
+                          const struct partition *p, ulv_id id,
+                          struct ulv_diag *diag);
+
+/* hardware.c */
+ulv_status ulv_db_add_hardware(struct ulv_database *db,
+                               const struct ulv_op_add_hardware *op,
+                               struct ulv_diag *diag);
+ulv_status ulv_db_remove_hardware(struct ulv_database *db,
+                                  const struct ulv_op_remove_hardware *op,
+                                  struct ulv_diag *diag);
+ulv_status ulv_db_assign_hardware(struct ulv_database *db,
+                                  const struct ulv_op_assign_hardware *op,
+                                  struct ulv_diag *diag);
+ulv_status ulv_db_release_hardware(struct ulv_database *db,
+                                   const struct ulv_op_release_hardware *op,
+                                   struct ulv_diag *diag);
+ulv_status ulv_db_move_hardware(struct ulv_database *db,
+                                const struct ulv_op_move_hardware *op,
+                                struct ulv_diag *diag);
+ulv_status ulv_db_hardware_drop(struct ulv_database *db,
+                                const struct partition *p);
+bool ulv_db_hardware_is_good(uint32_t kind, const char name[24],
+                             const char driver[16]);
+/* The one of that kind and name; NULL: none, and how many there are. */
+const struct hardware *ulv_db_hardware_named(const struct ulv_database *db,
+                                             uint32_t kind,
+                                             const char name[24],
+                                             uint32_t *ret_count);
+
+/* retire.c */
+ulv_status ulv_db_retire_memory(struct ulv_database *db,
+                                const struct ulv_op_retire_memory *op,
+                                struct ulv_diag *diag);
+ulv_status ulv_db_retire_processor(struct ulv_database *db,
+                                   const struct ulv_op_retire_processor *op,
+                                   struct ulv_diag *diag);
+/* Of pages that were given back just now, those that are retired. */
+ulv_status ulv_db_retire_returned(struct ulv_database *db, uint64_t frame,
+                                  uint64_t bytes);
+/* Whether a retired page is among these. */
+bool ulv_db_is_retired(const struct ulv_database *db, uint64_t frame,
+                       uint64_t bytes);
+/* Of those, bytes that are somebody's still. */
+uint64_t ulv_db_retired_pending(const struct ulv_database *db,
+                                const struct retired *x);
+ulv_status ulv_db_extent_retire(struct ulv_database *db, struct extent *e,
+                                struct ulv_diag *diag);
+ulv_status ulv_db_revoke_channel(struct ulv_database *db,
+                                 const struct ulv_op_revoke *op,
+                                 struct ulv_diag *diag);
+ulv_status ulv_db_remember_range(struct ulv_database *db, struct pool *pool,
+                                 uint64_t address, uint64_t bytes);
+
+/* check.c, check_machine.c */
+ulv_status ulv_db_wrong(struct ulv_diag *diag, const struct record *r,
+                        uint64_t value, uint64_t bound, const char *what);
+ulv_status ulv_db_check_machine(const struct ulv_database *db,
+                                struct ulv_diag *diag);
+
 /* memory.c, operations.c, processors.c */
 ulv_status ulv_db_apply(struct ulv_database *db, const struct ulv_operation *o,
                         struct ulv_diag *diag);
@@ -342,6 +449,13 @@ ulv_status ulv_db_release_memory(struct ulv_database *db,
 ulv_status ulv_db_assign_processors(struct ulv_database *db,
                                     const struct ulv_op_assign_processors *op,
                                     struct ulv_diag *diag);
+ulv_status
+ulv_db_release_processors(struct ulv_database *db,
+                          const struct ulv_op_release_processors *op,
+                          struct ulv_diag *diag);
+ulv_status ulv_db_move_processor(struct ulv_database *db,
+                                 const struct ulv_op_move_processor *op,
+                                 struct ulv_diag *diag);
 ulv_status ulv_db_set_quanta(struct ulv_database *db,
                              const struct ulv_op_set_quanta *op,
                              struct ulv_diag *diag);

@@ -83,7 +83,24 @@ ulv_status ulv_journal_read_all(struct ulv_journal *j, struct stage *stage,
                                 bool *ret_found, struct ulv_diag *diag);
 void ulv_stage_fini(struct stage *stage);
 
-/* restore.c */
+/* restore.c, restore_machine.c */
+struct restore {
+    struct ulv_database *db;
+    struct staged **record; /* ascending id, unless said otherwise */
+    uint32_t count;
+    struct ulv_diag *diag;
+};
+ulv_status ulv_restore_wrong(const struct restore *w, ulv_id id,
+                             uint64_t value, const char *what);
+/* Errors: FORMAT (a version of the future), NO_MEMORY */
+ulv_status ulv_restore_insert(const struct restore *w, ulv_id id,
+                              uint64_t version, uint32_t kind, size_t bytes,
+                              struct record **ret);
+ulv_status ulv_restore_range(struct restore *w, const void *content);
+ulv_status ulv_restore_hardware(struct restore *w, const void *content);
+/* When all of them are there. */
+ulv_status ulv_restore_parent(struct restore *w, const void *content);
+ulv_status ulv_restore_retired(struct restore *w, const void *content);
 ulv_status ulv_database_restore(struct ulv_database *db,
                                 const struct stage *stage,
                                 struct ulv_diag *diag);

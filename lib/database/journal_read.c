@@ -264,6 +264,9 @@ static const struct {
     [ULV_JOURNAL_CHANNEL] = { sizeof(struct ulv_journal_channel), 0 },
     [ULV_JOURNAL_ZONE] = { sizeof(struct ulv_journal_zone), 0 },
     [ULV_JOURNAL_LABEL] = { sizeof(struct ulv_journal_label), 0 },
+    [ULV_JOURNAL_RANGE] = { sizeof(struct ulv_journal_range), 0 },
+    [ULV_JOURNAL_HARDWARE] = { sizeof(struct ulv_journal_hardware), 0 },
+    [ULV_JOURNAL_RETIRED] = { sizeof(struct ulv_journal_retired), 0 },
 };
 
 static bool

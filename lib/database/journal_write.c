@@ -100,6 +100,7 @@ put_processor(struct ulv_journal *j, struct frame_buffer *f,
     out->thread = p->thread;
     out->node = p->node;
     out->os_number = p->os_number;
+    out->retired = p->retired;
 }
 
 static void
@@ -217,6 +218,64 @@ put_label(struct ulv_journal *j, struct frame_buffer *f,
     memcpy(out->value, label->value, sizeof(out->value));
 }
 
+static void
+put_range(struct ulv_journal *j, struct frame_buffer *f,
+          const struct record *r)
+{
+    const struct range_record *range = (const void *)r;
+    struct ulv_journal_range *out =
+        add_entry(j, f, ULV_JOURNAL_RANGE, sizeof(*out));
+
+    if (out == NULL)
+        return;
+    out->id = r->id;
+    out->version = r->version;
+    out->owner = range->owner->r.id;
+    out->first = range->first;
+    out->count = range->count;
+    out->kind = range->kind;
+}
+
+static void
+put_hardware(struct ulv_journal *j, struct frame_buffer *f,
+             const struct record *r)
+{
+    const struct hardware *h = (const void *)r;
+    struct ulv_journal_hardware *out =
+        add_entry(j, f, ULV_JOURNAL_HARDWARE, sizeof(*out));
+
+    if (out == NULL)
+        return;
+    out->id = r->id;
+    out->version = r->version;
+    out->owner = h->owner->r.id;
+    out->parent = h->parent == NULL ? 0 : h->parent->r.id;
+    out->address = h->address;
+    out->bytes = h->bytes;
+    out->kind = h->kind;
+    out->device_class = h->device_class;
+    out->node = h->node;
+    out->model = h->model;
+    memcpy(out->name, h->name, sizeof(out->name));
+    memcpy(out->driver, h->driver, sizeof(out->driver));
+}
+
+static void
+put_retired(struct ulv_journal *j, struct frame_buffer *f,
+            const struct record *r)
+{
+    const struct retired *x = (const void *)r;
+    struct ulv_journal_retired *out =
+        add_entry(j, f, ULV_JOURNAL_RETIRED, sizeof(*out));
+
+    if (out == NULL)
+        return;
+    out->id = r->id;
+    out->version = r->version;
+    out->frame = x->frame;
+    out->bytes = x->bytes;
+}
+
 typedef void put(struct ulv_journal *j, struct frame_buffer *f,
                  const struct record *r);
 static put *const put_kind[KIND_COUNT] = {
@@ -228,6 +287,9 @@ static put *const put_kind[KIND_COUNT] = {
     [ULV_QUERY_CHANNELS] = put_channel,
     [ULV_QUERY_ZONES] = put_zone,
     [ULV_QUERY_LABELS] = put_label,
+    [ULV_QUERY_RANGES] = put_range,
+    [ULV_QUERY_HARDWARE] = put_hardware,
+    [ULV_QUERY_RETIRED] = put_retired,
 };
 
 /* As it is now; what is not there any more was removed by another effect. */

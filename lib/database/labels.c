@@ -3,8 +3,8 @@
  * keeps for those who read them, and gives no meaning to. */
 #include "database/database_priv.h"
 
-static bool
-is_text(const char *text, size_t room, uint8_t least)
+bool
+ulv_db_is_text(const char *text, size_t room, uint8_t least)
 {
     const size_t len = ulv_string_length(text, room);
 
@@ -20,13 +20,13 @@ is_text(const char *text, size_t room, uint8_t least)
 bool
 ulv_db_key_is_good(const char key[16])
 {
-    return key[0] != '\0' && is_text(key, 16, 0x21);
+    return key[0] != '\0' && ulv_db_is_text(key, 16, 0x21);
 }
 
 bool
 ulv_db_value_is_good(const char value[48])
 {
-    return is_text(value, 48, 0x20);
+    return ulv_db_is_text(value, 48, 0x20);
 }
 
 bool

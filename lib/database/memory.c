@@ -75,9 +75,9 @@ free_on(const struct ulv_database *db, uint32_t node)
     return bytes;
 }
 
-static ulv_status
-remember_range(struct ulv_database *db, struct pool *pool, uint64_t address,
-               uint64_t bytes)
+ulv_status
+ulv_db_remember_range(struct ulv_database *db, struct pool *pool,
+                      uint64_t address, uint64_t bytes)
 {
     struct range *range = ulv_db_scratch(db, sizeof(*range));
 
@@ -100,7 +100,7 @@ take_some(struct ulv_database *db, struct pool *pool, uint64_t bytes,
         ulv_page_map_find(&pool->map, bytes, ret_frame, ret_bytes);
 
     if (status == ULV_OK)
-        status = remember_range(db, pool, *ret_frame, *ret_bytes);
+        status = ulv_db_remember_range(db, pool, *ret_frame, *ret_bytes);
     if (status != ULV_OK)
         return status;
     return ulv_page_map_set(&pool->map, *ret_frame, *ret_bytes, ULV_PAGE_FREE,
@@ -128,7 +128,7 @@ ulv_db_take_run(struct ulv_database *db, uint64_t bytes, uint64_t owner,
 
         if (ulv_page_map_find_run(&pool->map, bytes, &frame) != ULV_OK)
             continue;
-        if (remember_range(db, pool, frame, bytes) != ULV_OK)
+        if (ulv_db_remember_range(db, pool, frame, bytes) != ULV_OK)
             return ULV_E_NO_MEMORY;
         *ret_frame = frame;
         return ulv_page_map_set(&pool->map, frame, bytes, ULV_PAGE_FREE,
@@ -142,11 +142,14 @@ ulv_db_give_back(struct ulv_database *db, uint64_t frame, uint64_t bytes,
                  uint64_t owner)
 {
     struct pool *pool = ulv_db_pool_of(db, frame);
-    ulv_status status = remember_range(db, pool, frame, bytes);
+    ulv_status status = ulv_db_remember_range(db, pool, frame, bytes);
 
     if (status != ULV_OK)
         return status;
-    return ulv_page_map_set(&pool->map, frame, bytes, owner, ULV_PAGE_FREE);
+    status = ulv_page_map_set(&pool->map, frame, bytes, owner, ULV_PAGE_FREE);
+    if (status != ULV_OK || db->first[ULV_QUERY_RETIRED] == NULL)
+        return status;
+    return ulv_db_retire_returned(db, frame, bytes);
 }
 
 /* ---- extents ------------------------------------------------------------- */
@@ -441,6 +444,30 @@ drain_extent(struct ulv_database *db, struct extent *e, struct partition *heir)
     return ULV_OK;
 }
 
+/* Some of it is broken. What a stock kernel has it keeps until it is stopped:
+ * that hears of no change. */
+ulv_status
+ulv_db_extent_retire(struct ulv_database *db, struct extent *e,
+                     struct ulv_diag *diag)
+{
+    struct partition *p = e->partition, *heir = find_partition(db, e->heir);
+    ulv_status status = ULV_OK;
+
+    if (!ulv_db_touched(db, p) || !ulv_db_change(db, &e->r) ||
+        (heir != NULL &&
+         !ulv_db_discharge(db, heir, ULV_QUOTA_MEMORY, e->bytes)))
+        return ulv_db_no_memory(diag);
+    e->heir = 0;
+    if (e->draining || may_change(p, NULL) != ULV_OK)
+        status = ulv_db_changed(db, e->r.id, ULV_QUERY_EXTENTS)
+                     ? ULV_OK
+                     : ULV_E_NO_MEMORY;
+    else
+        status = ulv_db_runs(p) ? drain_extent(db, e, NULL)
+                                : drop_extent(db, e);
+    return status == ULV_OK ? ULV_OK : ulv_db_no_memory(diag);
+}
+
 ulv_status
 ulv_db_release_memory(struct ulv_database *db,
                       const struct ulv_op_release_memory *op,
@@ -540,7 +567,7 @@ ulv_db_grant(struct ulv_database *db, const struct ulv_op_grant *op,
         return ulv_fail(diag, ULV_E_LIMIT, p->r.id, op->frame,
                         ULV_EXTENTS_MAX, "%s cannot have memory at %x",
                         p->name, op->frame);
-    status = remember_range(db, pool, op->frame, op->bytes);
+    status = ulv_db_remember_range(db, pool, op->frame, op->bytes);
     if (status == ULV_OK)
         status = ulv_page_map_set(&pool->map, op->frame, op->bytes,
                                   ULV_PAGE_FREE, p->r.id);

@@ -46,6 +46,14 @@ ulv_db_concerned(const struct record *r,
         add_partition(((const struct processor *)(const void *)r)->owner,
                       partition);
         break;
+    case ULV_QUERY_RANGES:
+        add_partition(((const struct range_record *)(const void *)r)->owner,
+                      partition);
+        break;
+    case ULV_QUERY_HARDWARE:
+        add_partition(((const struct hardware *)(const void *)r)->owner,
+                      partition);
+        break;
     case ULV_QUERY_LABELS: /* those of what it is a label of */
         ulv_db_concerned(((const struct label *)(const void *)r)->object,
                          partition);

@@ -395,9 +395,9 @@ is_of_the_boot(const struct channel *c)
 }
 
 /* At once, or when the ends that run have let go of it. */
-static ulv_status
-revoke_channel(struct ulv_database *db, const struct ulv_op_revoke *op,
-               struct ulv_diag *diag)
+ulv_status
+ulv_db_revoke_channel(struct ulv_database *db, const struct ulv_op_revoke *op,
+                      struct ulv_diag *diag)
 {
     struct channel *c =
         (void *)ulv_db_find(db, op->channel, ULV_QUERY_CHANNELS);
@@ -658,7 +658,9 @@ destroy_partition(struct ulv_database *db,
                             p->name, running_end(c)->name);
     }
     if (!ulv_db_touched(db, p) || drop_connections(db, p) != ULV_OK ||
-        ulv_db_shares_drop(db, p) != ULV_OK || !TOUCH(db, &db->used_gone))
+        ulv_db_shares_drop(db, p) != ULV_OK ||
+        ulv_db_ranges_drop(db, p) != ULV_OK ||
+        ulv_db_hardware_drop(db, p) != ULV_OK || !TOUCH(db, &db->used_gone))
         return ulv_db_no_memory(diag);
     db->used_gone += p->used;
     if (ulv_db_extents_drop(db, p) != ULV_OK)
@@ -692,6 +694,42 @@ settle(struct ulv_database *db, const struct ulv_op_settle *op,
                                              : ulv_db_no_memory(diag);
 }
 
+/* What is about processors, ranges and hardware themselves. */
+static ulv_status
+apply_to_machine(struct ulv_database *db, const struct ulv_operation *o,
+                 struct ulv_diag *diag)
+{
+    switch (o->kind) {
+    case ULV_OP_ADD_HARDWARE:
+        return ulv_db_add_hardware(db, &o->u.add_hardware, diag);
+    case ULV_OP_REMOVE_HARDWARE:
+        return ulv_db_remove_hardware(db, &o->u.remove_hardware, diag);
+    case ULV_OP_ASSIGN_HARDWARE:
+        return ulv_db_assign_hardware(db, &o->u.assign_hardware, diag);
+    case ULV_OP_RELEASE_HARDWARE:
+        return ulv_db_release_hardware(db, &o->u.release_hardware, diag);
+    case ULV_OP_MOVE_HARDWARE:
+        return ulv_db_move_hardware(db, &o->u.move_hardware, diag);
+    case ULV_OP_ASSIGN_RANGE:
+        return ulv_db_assign_range(db, &o->u.assign_range, diag);
+    case ULV_OP_RELEASE_RANGE:
+        return ulv_db_release_range(db, &o->u.release_range, diag);
+    case ULV_OP_MOVE_RANGE:
+        return ulv_db_move_range(db, &o->u.move_range, diag);
+    case ULV_OP_RETIRE_MEMORY:
+        return ulv_db_retire_memory(db, &o->u.retire_memory, diag);
+    case ULV_OP_RETIRE_PROCESSOR:
+        return ulv_db_retire_processor(db, &o->u.retire_processor, diag);
+    case ULV_OP_RELEASE_PROCESSORS:
+        return ulv_db_release_processors(db, &o->u.release_processors, diag);
+    case ULV_OP_MOVE_PROCESSOR:
+        return ulv_db_move_processor(db, &o->u.move_processor, diag);
+    default:
+        return ulv_fail(diag, ULV_E_ARG, 0, o->kind, ULV_OP_MOVE_PROCESSOR,
+                        "unknown operation %u", (uint64_t)o->kind);
+    }
+}
+
 ulv_status
 ulv_db_apply(struct ulv_database *db, const struct ulv_operation *o,
              struct ulv_diag *diag)
@@ -720,7 +758,7 @@ ulv_db_apply(struct ulv_database *db, const struct ulv_operation *o,
     case ULV_OP_REHOME:
         return rehome_device(db, &o->u.rehome, diag);
     case ULV_OP_REVOKE:
-        return revoke_channel(db, &o->u.revoke, diag);
+        return ulv_db_revoke_channel(db, &o->u.revoke, diag);
     case ULV_OP_SET_INTENT:
         return set_intent(db, &o->u.set_intent, diag);
     case ULV_OP_SET_STATE:
@@ -746,7 +784,6 @@ ulv_db_apply(struct ulv_database *db, const struct ulv_operation *o,
     case ULV_OP_SET_POLICY:
         return ulv_db_set_policy(db, &o->u.set_policy, diag);
     default:
-        return ulv_fail(diag, ULV_E_ARG, 0, o->kind, ULV_OP_SET_POLICY,
-                        "unknown operation %u", (uint64_t)o->kind);
+        return apply_to_machine(db, o, diag);
     }
 }

@@ -58,6 +58,8 @@ quanta_to_give(const struct ulv_database *db,
 {
     uint32_t count = ulv_db_count(~processor->taken);
 
+    if (processor->retired)
+        return 0;
     for (const struct record *r = db->first[ULV_QUERY_PARTITIONS]; r != NULL;
          r = r->after) {
         const struct partition *p = (const void *)r;
@@ -198,7 +200,7 @@ can_have(const struct ulv_database *db, const struct partition *p,
 
     while (share != NULL && share->processor != processor)
         share = share->next;
-    if (share != NULL || processor->owner != db->idle)
+    if (share != NULL || processor->owner != db->idle || processor->retired)
         return false;
     if (op->mode == ULV_PROCESSOR_DEDICATED)
         return processor->share_count == 0;
@@ -314,29 +316,135 @@ ulv_db_assign_processors(struct ulv_database *db,
     return ULV_OK;
 }
 
+/* Its last virtual processor, off the list; the share is not p's any more. */
+static bool
+take_last(struct ulv_database *db, struct partition *p, struct share *share)
+{
+    struct ulv_effect *effect =
+        ulv_db_effect(db, ULV_EFFECT_PROCESSOR_GONE);
+    struct processor *processor = share->processor;
+    uint64_t quanta =
+        ulv_db_quanta_of(share->mode, ulv_db_count(share->quanta));
+
+    if (effect == NULL || !TOUCH(db, share) ||
+        !ulv_db_change(db, &processor->r) || !ulv_db_touched(db, p) ||
+        !ulv_db_discharge(db, p, ULV_QUOTA_PROCESSORS, 1) ||
+        !ulv_db_discharge(db, p, ULV_QUOTA_QUANTA, quanta))
+        return false;
+    effect->u.processor.partition = p->r.id;
+    effect->u.processor.os_number = processor->os_number;
+    effect->u.processor.mode = share->mode;
+    p->shares = share->next;
+    p->processor_count--;
+    return true;
+}
+
+static bool
+drop_last(struct ulv_database *db, struct partition *p)
+{
+    struct share *share = p->shares;
+    struct processor *processor = share->processor;
+
+    if (!take_last(db, p, share) || !give_quanta(db, share, 0) ||
+        ulv_db_bury(db, share, sizeof(*share)) != ULV_OK)
+        return false;
+    processor->share_count--;
+    processor->owner = db->idle;
+    return true;
+}
+
 ulv_status
 ulv_db_shares_drop(struct ulv_database *db, struct partition *p)
 {
-    struct share *share = p->shares;
-
-    p->shares = NULL;
-    p->processor_count = 0;
-    if (!ulv_db_discharge(db, p, ULV_QUOTA_PROCESSORS,
-                          p->quota.used[ULV_QUOTA_PROCESSORS]) ||
-        !ulv_db_discharge(db, p, ULV_QUOTA_QUANTA,
-                          p->quota.used[ULV_QUOTA_QUANTA]))
-        return ULV_E_NO_MEMORY;
-    for (; share != NULL; share = share->next) {
-        struct processor *processor = share->processor;
-
-        if (!TOUCH(db, share) || !ulv_db_change(db, &processor->r) ||
-            ulv_db_bury(db, share, sizeof(*share)) != ULV_OK ||
-            !give_quanta(db, share, 0))
+    while (p->shares != NULL) {
+        if (!drop_last(db, p))
             return ULV_E_NO_MEMORY;
-        processor->share_count--;
-        processor->owner = db->idle;
     }
     return ULV_OK;
+}
+
+/* A guest that does not run, with so many of them. */
+static ulv_status
+may_give(const struct ulv_database *db, const struct partition *p, ulv_id id,
+         uint32_t count, struct ulv_diag *diag)
+{
+    if (p == NULL || p == db->idle)
+        return ulv_fail(diag, ULV_E_NOT_FOUND, id, 0, 0,
+                        "partition %u does not exist", id);
+    if (count == 0 || count > p->processor_count)
+        return ulv_fail(diag, ULV_E_ARG, id, count, p->processor_count,
+                        "%s: %u processors of %u that it has", p->name,
+                        (uint64_t)count, (uint64_t)p->processor_count);
+    if (ulv_db_runs(p))
+        return ulv_fail(diag, ULV_E_BUSY, id, p->state, 0,
+                        "%s runs on its processors: stop it first", p->name);
+    return ULV_OK;
+}
+
+ulv_status
+ulv_db_release_processors(struct ulv_database *db,
+                          const struct ulv_op_release_processors *op,
+                          struct ulv_diag *diag)
+{
+    struct partition *p = find_partition(db, op->partition);
+    ulv_status status = may_give(db, p, op->partition, op->count, diag);
+
+    if (status != ULV_OK)
+        return status;
+    for (uint32_t i = 0; i < op->count; i++) {
+        if (!drop_last(db, p))
+            return ulv_db_no_memory(diag);
+    }
+    return ULV_OK;
+}
+
+static ulv_status
+may_get(const struct partition *to, ulv_id id, const struct share *share,
+        struct ulv_diag *diag)
+{
+    if (to == NULL || to->kind != ULV_PARTITION_GUEST)
+        return ulv_fail(diag, ULV_E_NOT_FOUND, id, 0, 0,
+                        "%u is no guest: processors are given to guests", id);
+    for (const struct share *s = to->shares; s != NULL; s = s->next) {
+        if (s->processor == share->processor)
+            return ulv_fail(diag, ULV_E_EXISTS, id, share->processor->r.id, 0,
+                            "%s is on processor %u already", to->name,
+                            share->processor->r.id);
+    }
+    return ULV_OK;
+}
+
+ulv_status
+ulv_db_move_processor(struct ulv_database *db,
+                      const struct ulv_op_move_processor *op,
+                      struct ulv_diag *diag)
+{
+    struct partition *p = find_partition(db, op->partition);
+    struct partition *to = find_partition(db, op->to);
+    ulv_status status = may_give(db, p, op->partition, 1, diag);
+    struct share *share;
+
+    if (status != ULV_OK)
+        return status;
+    share = p->shares;
+    status = may_get(to, op->to, share, diag);
+    if (status != ULV_OK)
+        return status;
+    if (!take_last(db, p, share) || !ulv_db_touched(db, to))
+        return ulv_db_no_memory(diag);
+    status = ulv_db_charge(db, to, ULV_QUOTA_PROCESSORS, 1, diag);
+    if (status == ULV_OK)
+        status = ulv_db_charge(
+            db, to, ULV_QUOTA_QUANTA,
+            ulv_db_quanta_of(share->mode, ulv_db_count(share->quanta)), diag);
+    if (status != ULV_OK)
+        return status;
+    share->next = to->shares;
+    share->vcpu_idx = to->processor_count++;
+    to->shares = share;
+    if (share->mode == ULV_PROCESSOR_DEDICATED)
+        share->processor->owner = to;
+    return announce(db, to, share, diag);
 }
 
 /* ---- accounts ------------------------------------------------------------ */

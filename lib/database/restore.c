@@ -13,13 +13,6 @@
 #define POOLS_MAX      1024u
 #define ADDRESS_MAX    (UINT64_C(1) << 47) /* of a guest */
 
-struct restore {
-    struct ulv_database *db;
-    struct staged **record; /* ascending id, unless said otherwise */
-    uint32_t count;
-    struct ulv_diag *diag;
-};
-
 static ulv_status
 wrong(const struct restore *w, ulv_id id, uint64_t value, const char *what)
 {
@@ -27,6 +20,13 @@ wrong(const struct restore *w, ulv_id id, uint64_t value, const char *what)
                     "the journal is damaged: object %u: %s (%u); nothing was "
                     "changed",
                     id, what, value);
+}
+
+ulv_status
+ulv_restore_wrong(const struct restore *w, ulv_id id, uint64_t value,
+                  const char *what)
+{
+    return wrong(w, id, value, what);
 }
 
 /* ---- order --------------------------------------------------------------- */
@@ -100,6 +100,13 @@ insert(const struct restore *w, ulv_id id, uint64_t version, uint32_t kind,
     (*ret)->version = version;
     ulv_index_grow(&w->db->ids, w->db->host);
     return ULV_OK;
+}
+
+ulv_status
+ulv_restore_insert(const struct restore *w, ulv_id id, uint64_t version,
+                   uint32_t kind, size_t bytes, struct record **ret)
+{
+    return insert(w, id, version, kind, bytes, ret);
 }
 
 static ulv_status
@@ -240,6 +247,7 @@ restore_processor(struct restore *w, const void *content)
     p->thread = in->thread;
     p->node = in->node;
     p->os_number = in->os_number;
+    p->retired = in->retired != 0;
     return ULV_OK;
 }
 
@@ -669,6 +677,9 @@ make_all(struct restore *w)
         { ULV_JOURNAL_DEVICE, restore_device },
         { ULV_JOURNAL_CHANNEL, restore_channel },
         { ULV_JOURNAL_EXTENT, reserve_extent },
+        { ULV_JOURNAL_RANGE, ulv_restore_range },
+        { ULV_JOURNAL_HARDWARE, ulv_restore_hardware },
+        { ULV_JOURNAL_HARDWARE, ulv_restore_parent },
     };
 
     ulv_status status = ULV_OK;
@@ -679,6 +690,8 @@ make_all(struct restore *w)
         return status;
     sort(w->record, w->count, less_by_place);
     status = each(w, ULV_JOURNAL_EXTENT, restore_extent);
+    if (status == ULV_OK)
+        status = each(w, ULV_JOURNAL_RETIRED, ulv_restore_retired);
     if (status == ULV_OK)
         status = each(w, ULV_JOURNAL_PARTITION, count_quota);
     if (status == ULV_OK)

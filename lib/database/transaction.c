@@ -47,7 +47,10 @@ static const char *const operation_name[] = {
     "revoke channel",  "set intent",     "state",           "move memory",
     "settle",          "grant memory",   "set quanta",
     "create zone",     "destroy zone",  "set zone",         "set quota",
-    "set label",       "set policy",
+    "set label",       "set policy",    "add hardware",     "remove hardware",
+    "assign hardware", "release hardware", "move hardware", "assign range",
+    "release range",   "move range",    "retire memory",    "retire processor",
+    "release processors", "move processor",
 };
 
 /* One line: what it did, in the order asked, equal operations counted. */

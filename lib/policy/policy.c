@@ -377,6 +377,16 @@ decide_one(struct decision *d, struct ulv_operation *o)
     case ULV_OP_SET_QUOTA:
     case ULV_OP_SET_LABEL:
     case ULV_OP_SET_POLICY:
+    case ULV_OP_ASSIGN_HARDWARE:
+    case ULV_OP_RELEASE_HARDWARE:
+    case ULV_OP_MOVE_HARDWARE:
+    case ULV_OP_ASSIGN_RANGE:
+    case ULV_OP_RELEASE_RANGE:
+    case ULV_OP_MOVE_RANGE:
+    case ULV_OP_RETIRE_MEMORY:
+    case ULV_OP_RETIRE_PROCESSOR:
+    case ULV_OP_RELEASE_PROCESSORS:
+    case ULV_OP_MOVE_PROCESSOR:
         return ULV_OK;
     default:
         return ulv_fail(d->diag, ULV_E_POLICY, 0, o->kind, 0,

@@ -337,6 +337,9 @@ struct keeper_source *ulv_keeper_source(const struct keeper *k, ulv_id id);
 void ulv_keeper_bind(struct keeper *k, struct keeper_partition *p);
 /* All but guests, which keep away from what is dedicated. */
 void ulv_keeper_bind_roles(struct keeper *k);
+void
+ulv_keeper_processor_gone(struct keeper *k,
+                          const struct ulv_effect_processor *e);
 void ulv_keeper_processor(struct keeper *k,
                           const struct ulv_effect_processor *e);
 /* The guest that had these goes. */

@@ -156,6 +156,9 @@ commit_effect(struct keeper *k, const struct ulv_effect *e)
     case ULV_EFFECT_PROCESSOR:
         ulv_keeper_processor(k, &e->u.processor);
         break;
+    case ULV_EFFECT_PROCESSOR_GONE:
+        ulv_keeper_processor_gone(k, &e->u.processor);
+        break;
     case ULV_EFFECT_DRAIN:
         ulv_keeper_drain_commit(k, e->u.removal.id);
         break;

@@ -486,6 +486,7 @@ ulv_keeper_order_prepare(struct keeper *k, const struct ulv_effect *effect,
     case ULV_EFFECT_DRAIN:
         return ulv_keeper_drain_prepare(k, effect->u.removal.id, diag);
     case ULV_EFFECT_PROCESSOR:
+    case ULV_EFFECT_PROCESSOR_GONE:
         return ULV_OK;
     case ULV_EFFECT_PARTITION_DESTROY:
     case ULV_EFFECT_EXTENT_REVOKE:

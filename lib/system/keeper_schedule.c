@@ -65,6 +65,26 @@ ulv_keeper_processor(struct keeper *k, const struct ulv_effect_processor *e)
 }
 
 void
+ulv_keeper_processor_gone(struct keeper *k,
+                          const struct ulv_effect_processor *e)
+{
+    struct keeper_partition *p = ulv_keeper_partition(k, e->partition);
+    struct ulv_processor_set gone = { 0 };
+    const uint32_t word = e->os_number / 64;
+
+    if (p == NULL || word >= ULV_COUNT_OF(gone.bits))
+        return;
+    gone.bits[word] = UINT64_C(1) << e->os_number % 64;
+    p->processors.set.bits[word] &= ~gone.bits[word];
+    p->processors.any = false;
+    for (uint32_t i = 0; i < ULV_COUNT_OF(gone.bits); i++)
+        p->processors.any |= p->processors.set.bits[i] != 0;
+    p->processors.promised &= p->processors.any;
+    if (e->mode == ULV_PROCESSOR_DEDICATED)
+        ulv_keeper_give_back(k, &gone);
+}
+
+void
 ulv_keeper_give_back(struct keeper *k, const struct ulv_processor_set *set)
 {
     for (uint32_t i = 0; i < ULV_COUNT_OF(set->bits); i++)

@@ -331,6 +331,9 @@ static const uint32_t record_bytes[] = {
     [ULV_QUERY_ZONES] = sizeof(struct ulv_zone_record),
     [ULV_QUERY_LABELS] = sizeof(struct ulv_label_record),
     [ULV_QUERY_QUOTAS] = sizeof(struct ulv_quota_record),
+    [ULV_QUERY_RANGES] = sizeof(struct ulv_range_record),
+    [ULV_QUERY_HARDWARE] = sizeof(struct ulv_hardware_record),
+    [ULV_QUERY_RETIRED] = sizeof(struct ulv_retired_record),
 };
 
 uint32_t

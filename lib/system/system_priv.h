@@ -116,6 +116,10 @@ ulv_status ulv_system_ask(ulv_system *system, uint32_t options,
                           uint32_t count, struct ulv_diag *diag);
 /* A new id; asks for a lease when the last one is used up. 0: none. */
 ulv_id ulv_system_new_id(ulv_system *system, struct ulv_diag *diag);
+/* Room for an operation, unless an error sticks already: NULL. */
+struct ulv_operation *ulv_transaction_add(ulv_transaction *t, uint32_t kind);
+/* The same, or 0 and the error sticks. */
+ulv_id ulv_transaction_new_id(ulv_transaction *t);
 /* Whether the caller's end has lost its channel to a transaction. */
 bool ulv_system_channel_is_gone(const struct ulv_channel *channel);
 /* Ring, or count that it was not needed. */

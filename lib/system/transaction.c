@@ -165,9 +165,8 @@ ulv_transaction_begin(ulv_system *system)
     return t;
 }
 
-/* Room for an operation, unless an error sticks already. */
-static struct ulv_operation *
-add(ulv_transaction *t, uint32_t kind)
+struct ulv_operation *
+ulv_transaction_add(ulv_transaction *t, uint32_t kind)
 {
     struct ulv_operation *o;
 
@@ -184,9 +183,8 @@ add(ulv_transaction *t, uint32_t kind)
     return o;
 }
 
-/* A new id, or 0 and the error sticks. */
-static ulv_id
-new_id(ulv_transaction *t)
+ulv_id
+ulv_transaction_new_id(ulv_transaction *t)
 {
     ulv_id id = ulv_system_new_id(t->system, &t->diag);
 
@@ -204,7 +202,7 @@ self_or(const ulv_transaction *t, ulv_id id)
 ulv_id
 ulv_transaction_partition(ulv_transaction *t, const char *name, uint32_t kind)
 {
-    struct ulv_operation *o = add(t, ULV_OP_CREATE_PARTITION);
+    struct ulv_operation *o = ulv_transaction_add(t, ULV_OP_CREATE_PARTITION);
     struct ulv_op_create_partition *op;
     size_t len;
 
@@ -219,7 +217,7 @@ ulv_transaction_partition(ulv_transaction *t, const char *name, uint32_t kind)
                      (uint64_t)ULV_NAME_MAX);
         return 0;
     }
-    op->id = new_id(t);
+    op->id = ulv_transaction_new_id(t);
     op->kind = kind;
     op->capabilities = ULV_CAP_GUEST;
     ulv_string_copy(op->name, sizeof(op->name), name);
@@ -298,7 +296,7 @@ ulv_transaction_stock(ulv_transaction *t, ulv_id partition)
 void
 ulv_transaction_destroy(ulv_transaction *t, ulv_id partition)
 {
-    struct ulv_operation *o = add(t, ULV_OP_DESTROY_PARTITION);
+    struct ulv_operation *o = ulv_transaction_add(t, ULV_OP_DESTROY_PARTITION);
 
     if (o != NULL)
         o->u.destroy_partition.id = partition;
@@ -308,7 +306,7 @@ void
 ulv_transaction_memory(ulv_transaction *t, ulv_id partition, uint64_t bytes,
                        uint32_t node)
 {
-    struct ulv_operation *o = add(t, ULV_OP_ASSIGN_MEMORY);
+    struct ulv_operation *o = ulv_transaction_add(t, ULV_OP_ASSIGN_MEMORY);
 
     if (o == NULL)
         return;
@@ -321,7 +319,7 @@ void
 ulv_transaction_release(ulv_transaction *t, ulv_id partition, ulv_gpa address,
                         uint64_t bytes)
 {
-    struct ulv_operation *o = add(t, ULV_OP_RELEASE_MEMORY);
+    struct ulv_operation *o = ulv_transaction_add(t, ULV_OP_RELEASE_MEMORY);
 
     if (o == NULL)
         return;
@@ -334,7 +332,7 @@ void
 ulv_transaction_move(ulv_transaction *t, ulv_id partition, ulv_gpa address,
                      uint64_t bytes, ulv_id to)
 {
-    struct ulv_operation *o = add(t, ULV_OP_MOVE_MEMORY);
+    struct ulv_operation *o = ulv_transaction_add(t, ULV_OP_MOVE_MEMORY);
 
     if (o == NULL)
         return;
@@ -347,7 +345,7 @@ ulv_transaction_move(ulv_transaction *t, ulv_id partition, ulv_gpa address,
 void
 ulv_transaction_revoke(ulv_transaction *t, ulv_id channel)
 {
-    struct ulv_operation *o = add(t, ULV_OP_REVOKE);
+    struct ulv_operation *o = ulv_transaction_add(t, ULV_OP_REVOKE);
 
     if (o != NULL)
         o->u.revoke.channel = channel;
@@ -357,7 +355,7 @@ void
 ulv_transaction_processors(ulv_transaction *t, ulv_id partition,
                            uint32_t count, uint32_t mode)
 {
-    struct ulv_operation *o = add(t, ULV_OP_ASSIGN_PROCESSORS);
+    struct ulv_operation *o = ulv_transaction_add(t, ULV_OP_ASSIGN_PROCESSORS);
 
     if (o == NULL)
         return;
@@ -370,7 +368,7 @@ void
 ulv_transaction_processor(ulv_transaction *t, ulv_id partition,
                           ulv_id processor, uint32_t mode, uint32_t quanta)
 {
-    struct ulv_operation *o = add(t, ULV_OP_ASSIGN_PROCESSORS);
+    struct ulv_operation *o = ulv_transaction_add(t, ULV_OP_ASSIGN_PROCESSORS);
 
     if (o == NULL)
         return;
@@ -385,7 +383,7 @@ void
 ulv_transaction_quanta(ulv_transaction *t, ulv_id partition, uint32_t vcpu_idx,
                        uint32_t quanta)
 {
-    struct ulv_operation *o = add(t, ULV_OP_SET_QUANTA);
+    struct ulv_operation *o = ulv_transaction_add(t, ULV_OP_SET_QUANTA);
 
     if (o == NULL)
         return;
@@ -418,7 +416,7 @@ ulv_id
 ulv_transaction_offer(ulv_transaction *t, ulv_id primary, ulv_id standby,
                       struct ulv_source source)
 {
-    struct ulv_operation *o = add(t, ULV_OP_OFFER);
+    struct ulv_operation *o = ulv_transaction_add(t, ULV_OP_OFFER);
     const struct ulv_host *host;
     struct offered *offered;
 
@@ -439,7 +437,7 @@ ulv_transaction_offer(ulv_transaction *t, ulv_id primary, ulv_id standby,
         ulv_string_copy(offered->path, sizeof(offered->path), source.path);
         offered->source.path = offered->path;
     }
-    o->u.offer.id = offered->device = new_id(t);
+    o->u.offer.id = offered->device = ulv_transaction_new_id(t);
     o->u.offer.primary = primary;
     o->u.offer.standby = standby;
     o->u.offer.kind = ULV_DEVICE_BLOCK;
@@ -452,11 +450,11 @@ ulv_id
 ulv_transaction_attach(ulv_transaction *t, ulv_id partition, ulv_id device,
                        uint32_t flags)
 {
-    struct ulv_operation *o = add(t, ULV_OP_ATTACH);
+    struct ulv_operation *o = ulv_transaction_add(t, ULV_OP_ATTACH);
 
     if (o == NULL)
         return 0;
-    o->u.attach.channel = new_id(t);
+    o->u.attach.channel = ulv_transaction_new_id(t);
     o->u.attach.partition = partition;
     o->u.attach.device = device;
     o->u.attach.flags = flags == ULV_DISK_READ_ONLY ? ULV_BLOCK_READ_ONLY : 0;
@@ -467,12 +465,12 @@ ulv_id
 ulv_transaction_console(ulv_transaction *t, ulv_id partition, ulv_id primary,
                         ulv_id standby)
 {
-    struct ulv_operation *o = add(t, ULV_OP_OFFER);
+    struct ulv_operation *o = ulv_transaction_add(t, ULV_OP_OFFER);
     struct ulv_text name;
 
     if (o == NULL)
         return 0;
-    o->u.offer.id = new_id(t);
+    o->u.offer.id = ulv_transaction_new_id(t);
     o->u.offer.primary = primary;
     o->u.offer.standby = standby;
     o->u.offer.kind = ULV_DEVICE_CONSOLE;
@@ -486,11 +484,11 @@ ulv_id
 ulv_transaction_connect(ulv_transaction *t, ulv_id client, ulv_id server,
                         const struct ulv_guid *type)
 {
-    struct ulv_operation *o = add(t, ULV_OP_CONNECT);
+    struct ulv_operation *o = ulv_transaction_add(t, ULV_OP_CONNECT);
 
     if (o == NULL)
         return 0;
-    o->u.connect.channel = new_id(t);
+    o->u.connect.channel = ulv_transaction_new_id(t);
     o->u.connect.server = self_or(t, server);
     o->u.connect.client = self_or(t, client);
     o->u.connect.bytes = ULV_KIB(64);
@@ -518,11 +516,11 @@ put_text(ulv_transaction *t, char *to, size_t size, const char *from,
 ulv_id
 ulv_transaction_zone(ulv_transaction *t, const char *name)
 {
-    struct ulv_operation *o = add(t, ULV_OP_CREATE_ZONE);
+    struct ulv_operation *o = ulv_transaction_add(t, ULV_OP_CREATE_ZONE);
 
     if (o == NULL)
         return 0;
-    o->u.create_zone.id = new_id(t);
+    o->u.create_zone.id = ulv_transaction_new_id(t);
     put_text(t, o->u.create_zone.name, sizeof(o->u.create_zone.name), name,
              o->u.create_zone.id, "the name");
     return t->diag.status == ULV_OK ? o->u.create_zone.id : 0;
@@ -531,7 +529,7 @@ ulv_transaction_zone(ulv_transaction *t, const char *name)
 void
 ulv_transaction_zone_destroy(ulv_transaction *t, ulv_id zone)
 {
-    struct ulv_operation *o = add(t, ULV_OP_DESTROY_ZONE);
+    struct ulv_operation *o = ulv_transaction_add(t, ULV_OP_DESTROY_ZONE);
 
     if (o != NULL)
         o->u.destroy_zone.id = zone;
@@ -540,7 +538,7 @@ ulv_transaction_zone_destroy(ulv_transaction *t, ulv_id zone)
 void
 ulv_transaction_zone_set(ulv_transaction *t, ulv_id partition, ulv_id zone)
 {
-    struct ulv_operation *o = add(t, ULV_OP_SET_ZONE);
+    struct ulv_operation *o = ulv_transaction_add(t, ULV_OP_SET_ZONE);
 
     if (o == NULL)
         return;
@@ -552,7 +550,7 @@ void
 ulv_transaction_quota(ulv_transaction *t, ulv_id object, uint32_t resource,
                       uint64_t limit)
 {
-    struct ulv_operation *o = add(t, ULV_OP_SET_QUOTA);
+    struct ulv_operation *o = ulv_transaction_add(t, ULV_OP_SET_QUOTA);
 
     if (o == NULL)
         return;
@@ -565,7 +563,7 @@ void
 ulv_transaction_label(ulv_transaction *t, ulv_id object, const char *key,
                       const char *value)
 {
-    struct ulv_operation *o = add(t, ULV_OP_SET_LABEL);
+    struct ulv_operation *o = ulv_transaction_add(t, ULV_OP_SET_LABEL);
 
     if (o == NULL)
         return;
@@ -579,7 +577,7 @@ ulv_transaction_label(ulv_transaction *t, ulv_id object, const char *key,
 void
 ulv_transaction_policy(ulv_transaction *t, ulv_id object, const char *name)
 {
-    struct ulv_operation *o = add(t, ULV_OP_SET_POLICY);
+    struct ulv_operation *o = ulv_transaction_add(t, ULV_OP_SET_POLICY);
 
     if (o == NULL)
         return;

@@ -71,6 +71,18 @@ static const char *const denied[] = {
     [ULV_OP_SET_QUOTA] = "",
     [ULV_OP_SET_LABEL] = "",
     [ULV_OP_SET_POLICY] = "",
+    [ULV_OP_ADD_HARDWARE] = "the machine is what it is",
+    [ULV_OP_REMOVE_HARDWARE] = "the machine is what it is",
+    [ULV_OP_ASSIGN_HARDWARE] = "",
+    [ULV_OP_RELEASE_HARDWARE] = "",
+    [ULV_OP_MOVE_HARDWARE] = "",
+    [ULV_OP_ASSIGN_RANGE] = "",
+    [ULV_OP_RELEASE_RANGE] = "",
+    [ULV_OP_MOVE_RANGE] = "",
+    [ULV_OP_RETIRE_MEMORY] = "",
+    [ULV_OP_RETIRE_PROCESSOR] = "",
+    [ULV_OP_RELEASE_PROCESSORS] = "",
+    [ULV_OP_MOVE_PROCESSOR] = "",
 };
 
 static ulv_status

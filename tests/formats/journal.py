@@ -16,8 +16,8 @@ PARTITION_FIELDS = ("id version kind state intent end_reason end_code "
 SHARE = struct.Struct("<QQII")
 # of each kind: its name, its layout, its fields
 RECORDS = {
-    8: ("processor", struct.Struct("<QQ5I4x"),
-        "id version package core thread node os_number"),
+    8: ("processor", struct.Struct("<QQ6I"),
+        "id version package core thread node os_number retired"),
     9: ("memory", struct.Struct("<QQQQI4x"), "id version base bytes node"),
     10: ("device", struct.Struct("<QQQQQII32s"),
          "id version serving standby bytes kind flags name"),
@@ -28,6 +28,12 @@ RECORDS = {
          "client_slot type instance"),
     13: ("zone", struct.Struct("<QQ6Q32s32s"), "id version"),
     14: ("label", struct.Struct("<QQQ16s48s"), "id version object key value"),
+    15: ("range", struct.Struct("<5QI4x"),
+         "id version owner first count kind"),
+    16: ("hardware", struct.Struct("<6Q4I24s16s"),
+         "id version owner parent address bytes kind device_class node model "
+         "name driver"),
+    17: ("retired", struct.Struct("<4Q"), "id version frame bytes"),
 }
 
 
@@ -179,7 +185,7 @@ class Journal:
             record["record"] = name
         else:
             raise Damaged(f"an entry of kind {kind}")
-        for field in "name", "policy", "key", "value":
+        for field in "name", "policy", "key", "value", "driver":
             if field in record:
                 record[field] = text(record[field])
         self.records[record["id"]] = record

@@ -33,7 +33,7 @@ put_records(const struct ulv_database *db)
     static uint8_t buf[EVERYTHING_MAX];
     uint32_t head[3] = { 0 };
 
-    for (uint32_t kind = 1; kind <= ULV_QUERY_QUOTAS; kind++) {
+    for (uint32_t kind = 1; kind <= ULV_QUERY_RETIRED; kind++) {
         bool more;
 
         if (kind == ULV_QUERY_USAGE)

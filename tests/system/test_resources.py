@@ -112,6 +112,72 @@ class Resources(SystemTest):
             t.destroy(web)
         self.assertEqual(host.query("labels"), [])
 
+    @each_placement
+    def test_ranges_have_one_owner(self, host):
+        with host.transaction() as t:
+            web, data = t.partition("web"), t.partition("data")
+            ports = t.ports(web, 0x3f8, 8)
+            t.vectors(web, 64, 4)
+        error = self.refused(host, lambda t: t.ports(data, 0x3ff, 2))
+        self.assertEqual((error.status, error.object, error.value,
+                          error.bound),
+                         (C.ULV_E_EXISTS, ports, 0x3ff, 0x3f8))
+        self.assertIn("web", str(error))
+        for ask in (lambda t: t.ports(data, 65535, 2),
+                    lambda t: t.vectors(data, 31),
+                    lambda t: t.ports(data, 0, 0)):
+            self.assertEqual(self.refused(host, ask).status, C.ULV_E_ARG)
+        with host.transaction() as t:
+            t.range_move(ports, data)
+            t.destroy(web)
+        self.assertEqual([(r["owner"], r["first"], r["count"])
+                          for r in host.query("ranges")],
+                         [(data.id, 0x3f8, 8)])
+        with host.transaction() as t:
+            t.range_move(ports)
+        self.assertEqual(host.query("ranges"), [])
+
+    @each_placement
+    def test_processors_are_given_up_and_moved(self, host):
+        processor = host.query("processors")[0]["id"]
+        with host.transaction() as t:
+            web = t.partition("web", processors=0)
+            data = t.partition("data", processors=0)
+            t.processor(web, processor, quanta=16)
+        with host.transaction() as t:
+            t.processor_move(web, data)
+        self.assertEqual([self.one(host, "usage", p.id)["quanta"]
+                          for p in (web, data)], [0, 16])
+        self.assertEqual(self.refused(
+            host, lambda t: t.processors_release(web)).status, C.ULV_E_ARG)
+        with host.transaction() as t:
+            t.processors_release(data)
+            t.retire_processor(processor)
+        self.assertEqual(self.refused(
+            host, lambda t: t.processor(web, processor)).status,
+            C.ULV_E_LIMIT)
+
+    @each_placement
+    def test_retired_memory_is_given_to_nobody(self, host):
+        with host.transaction() as t:
+            web = t.partition("web", memory="4M")
+        pool = host.query("memory")[0]
+        extent = [e for e in host.query("extents")
+                  if e["partition"] == web.id][0]
+        with host.transaction() as t:
+            t.retire_memory(extent["frame"])
+            t.retire_memory(pool["base"] + pool["bytes"] - 4096)
+        self.assertEqual([r["pending_bytes"] for r in host.query("retired")],
+                         [0, 0])
+        self.assertEqual(self.one(host, "partitions", web.id)["memory_bytes"],
+                         (4 << 20) - extent["bytes"])
+        self.assertEqual(self.refused(
+            host, lambda t: t.retire_memory(extent["frame"])).status,
+            C.ULV_E_EXISTS)
+        self.assertEqual(self.refused(
+            host, lambda t: t.hardware(999999, web)).status,
+            C.ULV_E_NOT_FOUND)
+
 
 if __name__ == "__main__":
     unittest.main()

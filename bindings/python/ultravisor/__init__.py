@@ -30,6 +30,9 @@ QUERIES = {
     "zones": (C.ULV_QUERY_ZONES, "struct ulv_zone_record"),
     "labels": (C.ULV_QUERY_LABELS, "struct ulv_label_record"),
     "quotas": (C.ULV_QUERY_QUOTAS, "struct ulv_quota_record"),
+    "ranges": (C.ULV_QUERY_RANGES, "struct ulv_range_record"),
+    "hardware": (C.ULV_QUERY_HARDWARE, "struct ulv_hardware_record"),
+    "retired": (C.ULV_QUERY_RETIRED, "struct ulv_retired_record"),
 }
 
 
@@ -303,6 +306,47 @@ class Transaction:
         for key, value in labels.items():
             lib.ulv_transaction_label(self._handle, _number(what),
                                       key.encode(), str(value).encode())
+
+    def processors_release(self, partition, count=1):
+        """The last processors of a guest that does not run."""
+        lib.ulv_transaction_processors_release(self._handle, partition.id,
+                                               count)
+
+    def processor_move(self, partition, to):
+        """The last processor of a guest that does not run, to another."""
+        lib.ulv_transaction_processor_move(self._handle, partition.id, to.id)
+
+    def hardware(self, hardware, to=None):
+        """A device of the machine that is idle's, to a partition; without
+        one: back to idle."""
+        lib.ulv_transaction_hardware(self._handle, hardware,
+                                     0 if to is None else _number(to))
+
+    def hardware_move(self, hardware, to):
+        """A device of the machine from partition to partition."""
+        lib.ulv_transaction_hardware_move(self._handle, hardware, _number(to))
+
+    def ports(self, partition, first, count=1):
+        return lib.ulv_transaction_range(self._handle, _number(partition),
+                                         C.ULV_RANGE_PORTS, first, count)
+
+    def vectors(self, partition, first, count=1):
+        return lib.ulv_transaction_range(self._handle, _number(partition),
+                                         C.ULV_RANGE_VECTORS, first, count)
+
+    def range_move(self, number, to=None):
+        """A range of ports or vectors to another partition; without one it is
+        nobody's."""
+        lib.ulv_transaction_range_move(self._handle, number,
+                                       0 if to is None else _number(to))
+
+    def retire_memory(self, frame, size_=4096):
+        """Broken memory: taken from who has it, and given to nobody."""
+        lib.ulv_transaction_retire_memory(self._handle, frame, size(size_))
+
+    def retire_processor(self, processor):
+        """Nobody gets it any more; who runs on it goes on."""
+        lib.ulv_transaction_retire_processor(self._handle, processor)
 
     def policy(self, what, name):
         """Which part of the policy is a partition's or zone's own."""

@@ -60,6 +60,9 @@ struct ulv_journal_frame {
 #define ULV_JOURNAL_CHANNEL     12u
 #define ULV_JOURNAL_ZONE        13u
 #define ULV_JOURNAL_LABEL       14u
+#define ULV_JOURNAL_RANGE       15u
+#define ULV_JOURNAL_HARDWARE    16u
+#define ULV_JOURNAL_RETIRED     17u
 
 struct ulv_journal_entry {
     uint32_t kind;
@@ -110,7 +113,8 @@ struct ulv_journal_partition {
 };
 struct ulv_journal_processor {
     uint64_t id, version;
-    uint32_t package, core, thread, node, os_number, rsvd_;
+    uint32_t package, core, thread, node, os_number;
+    uint32_t retired; /* 1: nobody gets more of it */
 };
 struct ulv_journal_pool {
     uint64_t id, version;
@@ -154,6 +158,25 @@ struct ulv_journal_label {
     char key[16];
     char value[48];
 };
+struct ulv_journal_range {
+    uint64_t id, version;
+    uint64_t owner;
+    uint64_t first, count;
+    uint32_t kind; /* ULV_RANGE_* */
+    uint32_t rsvd_;
+};
+struct ulv_journal_hardware {
+    uint64_t id, version;
+    uint64_t owner, parent;
+    uint64_t address, bytes;
+    uint32_t kind, device_class, node, model;
+    char name[24];
+    char driver[16];
+};
+struct ulv_journal_retired {
+    uint64_t id, version;
+    uint64_t frame, bytes;
+};
 
 #ifndef __cplusplus
 _Static_assert(sizeof(struct ulv_journal_header) == 64, "abi");
@@ -171,6 +194,9 @@ _Static_assert(sizeof(struct ulv_journal_extent) == 64, "abi");
 _Static_assert(sizeof(struct ulv_journal_channel) == 104, "abi");
 _Static_assert(sizeof(struct ulv_journal_zone) == 128, "abi");
 _Static_assert(sizeof(struct ulv_journal_label) == 88, "abi");
+_Static_assert(sizeof(struct ulv_journal_range) == 48, "abi");
+_Static_assert(sizeof(struct ulv_journal_hardware) == 104, "abi");
+_Static_assert(sizeof(struct ulv_journal_retired) == 32, "abi");
 #endif
 
 #endif

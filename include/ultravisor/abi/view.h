@@ -84,6 +84,7 @@ struct ulv_view_partition {
 
 /* flags of memory and channels */
 #define ULV_VIEW_REVOKED 1u /* give it up: after ULV_REVOKE_GRACE it is gone */
+#define ULV_VIEW_RETIRED 2u /* memory: some of it is broken */
 
 struct ulv_view_memory {
     uint64_t guest_address;

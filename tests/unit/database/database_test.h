@@ -17,6 +17,9 @@
 
 #define ZONES      4
 #define KEYS       4
+#define RANGES     12
+#define HARDWARE   6
+#define RETIRED    16
 
 struct model_share {
     uint32_t processor, mode, quanta;
@@ -31,6 +34,22 @@ struct model_partition {
     uint32_t zone; /* its number and one; 0: none */
     uint64_t limit[ULV_QUOTA_COUNT];
     uint32_t label[KEYS]; /* value of each key; 0: none */
+};
+
+struct model_range {
+    ulv_id id; /* 0: not there */
+    struct model_partition *owner;
+    uint64_t first, count;
+    uint32_t kind;
+};
+
+struct model_hardware {
+    ulv_id id; /* 0: not there */
+    struct model_partition *owner; /* NULL: idle */
+};
+
+struct model_retired {
+    uint64_t frame, bytes; /* 0: not there */
 };
 
 struct model_zone {
@@ -53,6 +72,9 @@ struct model {
     struct ulv_journal *journal; /* NULL: none */
     struct model_partition p[PARTITIONS];
     struct model_zone zone[ZONES];
+    struct model_range range[RANGES];
+    struct model_hardware hardware[HARDWARE]; /* odd: a function of 0 */
+    struct model_retired retired[RETIRED];
     ulv_id next, io[2], ultravisor, processor[PROCESSORS];
     uint32_t dedicated, exhausted, over; /* how often that was seen */
     uint64_t free_bytes, revision;

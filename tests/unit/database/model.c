@@ -337,8 +337,8 @@ of_id(struct model *m, ulv_id id)
     return NULL;
 }
 
-static struct draining *
-find_draining(struct model *m, ulv_id object)
+struct draining *
+model_find_draining(struct model *m, ulv_id object)
 {
     for (uint32_t i = 0; i < DRAINING; i++) {
         if (m->draining[i].object == object)
@@ -352,7 +352,7 @@ static void
 try_take(struct model *m, uint64_t i)
 {
     struct ulv_operation o = { .kind = ULV_OP_RELEASE_MEMORY };
-    struct draining *room = find_draining(m, 0);
+    struct draining *room = model_find_draining(m, 0);
     struct ulv_extent_record e;
     struct model_partition *p;
     bool moves = model_random(2) == 0 && m->p[i].id != 0;
@@ -396,7 +396,7 @@ static void
 try_revoke(struct model *m, uint64_t i)
 {
     struct ulv_operation o = { .kind = ULV_OP_REVOKE };
-    struct draining *room = find_draining(m, 0);
+    struct draining *room = model_find_draining(m, 0);
     struct ulv_channel_record c;
     struct model_partition *p;
     ulv_status status, expected = ULV_OK;
@@ -406,7 +406,7 @@ try_revoke(struct model *m, uint64_t i)
         return;
     p = of_id(m, c.client);
     o.u.revoke.channel = c.id;
-    if (find_draining(m, c.id) != NULL)
+    if (model_find_draining(m, c.id) != NULL)
         expected = ULV_E_BUSY;
     status = commit(m, &o, 1);
     assert_int_equal(status, expected);
@@ -441,7 +441,7 @@ try_settle(struct model *m, uint64_t i)
         return;
     }
     was.of->memory -= was.bytes;
-    m->free_bytes += was.bytes;
+    m->free_bytes += was.bytes - model_retired_in(m, was.frame, was.bytes);
     if (was.heir == 0)
         return;
     o.kind = ULV_OP_GRANT;
@@ -474,6 +474,7 @@ try_destroy(struct model *m, uint64_t i)
 {
     struct model_partition *p = &m->p[i];
     struct ulv_operation o = { .kind = ULV_OP_DESTROY_PARTITION };
+    const uint64_t retired = model_retired_of(m, p);
     ulv_status status, expected = ULV_OK;
 
     o.u.destroy_partition.id = p->id != 0 ? p->id : 888888;
@@ -489,7 +490,9 @@ try_destroy(struct model *m, uint64_t i)
         if (m->draining[d].of == p)
             memset(&m->draining[d], 0, sizeof(m->draining[d]));
     }
-    m->free_bytes += p->memory + p->channels * channel_bytes(false);
+    m->free_bytes +=
+        p->memory - retired + p->channels * channel_bytes(false);
+    model_forget(m, p);
     memset(p, 0, sizeof(*p));
 }
 
@@ -518,6 +521,7 @@ model_compare(const struct model *m)
     assert_int_equal(pool.free_bytes, m->free_bytes);
     model_compare_quotas(m);
     model_compare_labels(m);
+    model_compare_machine(m);
     compare_quanta(m);
 }
 
@@ -525,10 +529,32 @@ void
 model_step(struct model *m)
 {
     static void (*const tries[])(struct model *m, uint64_t i) = {
-        model_create, model_memory, try_processor, try_disk,
-        try_intent,   try_ended,    try_destroy,   try_take,
-        try_revoke,   try_settle,   try_quanta,    model_zone_step,
-        model_enter,    model_limit,    model_label,
+        model_create,
+        model_create,
+        model_create,
+        model_create,
+        model_memory,
+        try_processor,
+        try_disk,
+        try_intent,
+        try_ended,
+        try_destroy,
+        try_take,
+        try_revoke,
+        try_settle,
+        try_quanta,
+        model_zone_step,
+        model_enter,
+        model_limit,
+        model_label,
+        model_range,
+        model_range,
+        model_hardware,
+        model_retire,
+        model_release_processors,
+        model_release_processors,
+        model_release_processors,
+        model_move_processor,
     };
 
     tries[model_random(ULV_COUNT_OF(tries))](m, model_random(PARTITIONS));
@@ -582,7 +608,7 @@ model_everything(const struct ulv_database *db, uint8_t *buf, size_t size)
     uint32_t bytes, count;
     bool more;
 
-    for (uint32_t kind = 1; kind <= ULV_QUERY_QUOTAS; kind++) {
+    for (uint32_t kind = 1; kind <= ULV_QUERY_RETIRED; kind++) {
         if (kind == ULV_QUERY_USAGE)
             continue;
         assert_int_equal(ulv_database_query(db, kind, 0, buf + r.used,

@@ -35,6 +35,10 @@ model_used_by(const struct model *m, const struct model_partition *p,
         return used;
     case ULV_QUOTA_CHANNELS:
         return p->channels;
+    case ULV_QUOTA_DEVICES:
+        for (uint32_t i = 0; i < HARDWARE; i++)
+            used += m->hardware[i].id != 0 && m->hardware[i].owner == p;
+        return used;
     case ULV_QUOTA_PARTITIONS:
         return 1;
     default:

@@ -27,7 +27,10 @@ test_database_model__agrees(void **state)
         model_step(&m);
         model_compare(&m);
     }
-    assert_true(m.dedicated != 0 && m.exhausted != 0 && m.over != 0);
+    print_message("# dedicated %u, exhausted %u, over %u\n", m.dedicated,
+                  m.exhausted, m.over);
+    assert_true(m.exhausted != 0 && m.over != 0);
+    assert_true(m.dedicated != 0 || steps < 50000); /* which are few */
     end(&m);
 }
 
