@@ -122,6 +122,21 @@ ULV_API uint64_t ulv_system_revision(const ulv_system *system);
 ULV_API const char *ulv_system_durability(const ulv_system *system);
 
 /**
+ * Have the resource database verify all that holds of it, from scratch: one
+ * owner for each page, processor, quantum and device, counts that equal sums,
+ * nothing that dangles. It takes time with all records; other requests wait.
+ *
+ * @param system  the system
+ * @param diag    NULL or what is wrong: the object, what it is, and should be
+ *
+ * Errors:  ULV_E_INTERNAL   something is wrong: a defect of the library
+ *          ULV_E_PEER_GONE  the command or the ultravisor partition is dead
+ * Context: serial; steps the system until the answer is there
+ * Since:   0.1
+ */
+ULV_API ulv_status ulv_system_check(ulv_system *system, struct ulv_diag *diag);
+
+/**
  * Wait until a revision is settled: every monitor and I/O partition concerned
  * has followed it, and what it took away is free, or has its new owner. Each
  * committed revision settles; who does not follow is killed.

@@ -15,7 +15,9 @@
 
 #define PROCESSORS_MAX 256u
 #define NODES_MAX      64u
-#define OPERATIONS_MAX (PROCESSORS_MAX + NODES_MAX + 16u)
+/* One message. */
+#define OPERATIONS_MAX (SAY_TAIL_MAX / (uint32_t)sizeof(struct ulv_operation))
+#define CHANNELS_MAX   3u
 #define BOOT_NS        UINT64_C(20000000000) /* until the roles must be up */
 
 struct boot {
@@ -205,6 +207,60 @@ add_memory(struct boot *b, uint64_t wanted, struct ulv_diag *diag)
     return share_out(b, node, count, wanted, diag);
 }
 
+static void
+add_device(struct boot *b, const struct ulv_host_device *d, ulv_id first)
+{
+    struct ulv_op_add_hardware *op =
+        &add(b, ULV_OP_ADD_HARDWARE)->u.add_hardware;
+
+    op->id = b->next++;
+    op->parent = d->parent == UINT32_MAX ? 0 : first + d->parent;
+    op->address = d->address;
+    op->bytes = d->bytes;
+    op->kind = d->kind;
+    op->device_class = d->device_class;
+    op->node = d->node;
+    op->model = d->model;
+    memcpy(op->name, d->name, sizeof(op->name));
+    memcpy(op->driver, d->driver, sizeof(op->driver));
+}
+
+/* As many as there is room for; of others, and of a host that cannot say, a
+ * line is told: no guest needs them to run. */
+static ulv_status
+add_devices(struct boot *b)
+{
+    const struct ulv_host *host = b->system->host;
+    const uint32_t room = OPERATIONS_MAX - CHANNELS_MAX - b->count;
+    const size_t bytes = room * sizeof(struct ulv_host_device);
+    struct ulv_host_device *found = host->alloc(host->self, bytes, 8);
+    struct ulv_diag diag = ULV_DIAG_INIT;
+    const ulv_id first = b->next;
+    uint32_t count = 0;
+
+    if (found == NULL)
+        return ULV_E_NO_MEMORY;
+    if (host->devices(host->self, found, room, &count, &diag) != ULV_OK)
+        ulv_keeper_tell(&b->system->keeper, ULV_EVENT_LOG, 0, 0,
+                        "devices: none is known: %s", diag.text);
+    else if (count > room)
+        ulv_keeper_tell(&b->system->keeper, ULV_EVENT_LOG, 0, 0,
+                        "devices: %u of %u are known", (uint64_t)room,
+                        (uint64_t)count);
+    for (uint32_t i = 0; diag.status == ULV_OK && i < count && i < room; i++)
+        add_device(b, &found[i], first);
+    host->free(host->self, found, bytes);
+    return ULV_OK;
+}
+
+static bool
+knows_devices(const struct ulv_host *host)
+{
+    return host->size >= offsetof(struct ulv_host, devices) +
+                             sizeof(host->devices) &&
+           host->devices != NULL;
+}
+
 static ulv_status
 describe(struct boot *b, const struct ulv_system_opts *opts,
          struct ulv_diag *diag)
@@ -226,6 +282,9 @@ describe(struct boot *b, const struct ulv_system_opts *opts,
         status = b->system->host->frames != NULL
                      ? add_frames(b, opts->memory, diag)
                      : add_memory(b, opts->memory, diag);
+    if (status == ULV_OK && knows_devices(b->system->host) &&
+        add_devices(b) != ULV_OK)
+        return ulv_fail(diag, ULV_E_NO_MEMORY, 0, 0, 0, "out of memory");
     add_channel(b, operations, command, type_policy);
     add_channel(b, ultravisor, command, type_command);
     add_channel(b, command, boot, type_command);

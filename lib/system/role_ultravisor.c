@@ -358,7 +358,12 @@ ulv_ultravisor_begin(struct ultravisor_role *r,
     struct ulv_diag diag = ULV_DIAG_INIT;
     uint32_t operation_idx;
 
-    diag.status = ulv_ultravisor_prepare(r, request, &operation_idx, &diag);
+    operation_idx = UINT32_MAX;
+    if ((request->options & ULV_TRANSACTION_CHECK) != 0)
+        diag.status = ulv_database_check(r->db, &diag);
+    if (diag.status == ULV_OK)
+        diag.status =
+            ulv_ultravisor_prepare(r, request, &operation_idx, &diag);
     if (diag.status != ULV_OK) {
         finish(r, &diag, operation_idx, 0);
     } else if ((request->options & ULV_TRANSACTION_DRY_RUN) != 0) {

@@ -131,6 +131,14 @@ ulv_system_ask(ulv_system *system, uint32_t options,
     return ULV_OK;
 }
 
+ulv_status
+ulv_system_check(ulv_system *system, struct ulv_diag *diag)
+{
+    return ulv_system_ask(system,
+                          ULV_TRANSACTION_CHECK | ULV_TRANSACTION_DRY_RUN,
+                          NULL, 0, diag);
+}
+
 ulv_id
 ulv_system_new_id(ulv_system *system, struct ulv_diag *diag)
 {

@@ -238,6 +238,8 @@ is_the_same(const struct ulv_database *db, const struct ulv_operation *o)
                                  &c) == ULV_OK &&
                c.server == o->u.connect.server &&
                c.client == o->u.connect.client;
+    case ULV_OP_ADD_HARDWARE:
+        return true; /* stays as it was */
     default:
         return false;
     }

@@ -178,6 +178,35 @@ class Resources(SystemTest):
             host, lambda t: t.hardware(999999, web)).status,
             C.ULV_E_NOT_FOUND)
 
+    @each_placement
+    def test_the_machine_has_devices(self, host):
+        found = host.query("hardware")
+        print(f"# {len(found)} devices: "
+              f"{[r['name'] for r in found][:8]}", flush=True)
+        for record in found:
+            self.assertEqual(record["owner"], 1)
+            self.assertIn(record["kind"], range(1, 6))
+        with host.transaction() as t:
+            web, data = t.partition("web"), t.partition("data")
+            t.quota(data, devices=0)
+            for record in found:
+                t.hardware(record["id"], web)
+        for record in found:
+            number = record["id"]
+            self.assertEqual(self.refused(
+                host, lambda t, n=number: t.hardware(n, data)).status,
+                C.ULV_E_BUSY)
+            self.assertEqual(self.refused(
+                host, lambda t, n=number: t.hardware_move(n, data)).status,
+                C.ULV_E_QUOTA)
+        self.assertEqual(self.one(host, "quotas", web.id)["used"]
+                         [C.ULV_QUOTA_DEVICES], len(found))
+        host.check()
+        with host.transaction() as t:
+            t.destroy(web)
+        self.assertEqual({r["owner"] for r in host.query("hardware")},
+                         {1} if found else set())
+
 
 if __name__ == "__main__":
     unittest.main()

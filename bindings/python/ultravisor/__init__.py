@@ -571,6 +571,10 @@ class Host:
     def kill(self, name):
         checked(lib.ulv_system_kill, self._system, self.find(name))
 
+    def check(self):
+        """Verify every invariant of the resource database."""
+        checked(lib.ulv_system_check, self._system)
+
     def wait_settled(self, seconds=None):
         """Until everybody has followed the last transaction."""
         checked(lib.ulv_wait_settled, self._system,

@@ -70,6 +70,22 @@ struct ulv_host_node {
     uint64_t free_bytes; /* what could be had now */
 };
 
+/* A device of the machine. */
+struct ulv_host_device {
+    uint64_t address; /* PCI: domain << 16 | bus << 8 | slot << 3 | function;
+                         of a disk: its numbers, major << 32 | minor */
+    uint64_t bytes;   /* of a disk or file */
+    uint32_t kind;    /* ULV_HARDWARE_* of abi/command.h */
+    uint32_t device_class; /* PCI */
+    uint32_t node;    /* or UINT32_MAX */
+    uint32_t model;   /* PCI: vendor << 16 | device */
+    uint32_t parent;  /* of a virtual function: the index of what it is of,
+                         which comes before; else UINT32_MAX */
+    uint32_t rsvd_;
+    char name[24];    /* unique among its kind; printable, no spaces */
+    char driver[16];  /* the host's; may be empty */
+};
+
 /* A range of the machine's own memory, for a host that is given all of it. */
 struct ulv_host_frames {
     uint64_t base;  /* physical address, and */
@@ -242,6 +258,14 @@ struct ulv_host {
      * not been made lazy: NO_MEMORY now, never a fault later. Multiples of
      * 4096. NULL: what is lazy stays so. */
     ulv_status (*memory_back)(void *self, void *p, uint64_t bytes);
+
+    /* ---- A host that knows its devices ---------------------------------- */
+
+    /* As processors fills its array, ordered as the host likes; only whoever
+     * has them is kept. NULL: none. */
+    ulv_status (*devices)(void *self, struct ulv_host_device *ret,
+                          uint32_t capacity, uint32_t *ret_count,
+                          struct ulv_diag *diag);
 };
 
 /*

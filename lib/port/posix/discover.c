@@ -26,9 +26,9 @@ has(const struct numbers *set, uint32_t n)
     return (set->words[n / 64] >> n % 64 & 1) != 0;
 }
 
-/* Read a whole file; NOT_FOUND quietly, all else with a diagnostic. */
-static ulv_status
-read_file(const char *path, char *buf, size_t size, struct ulv_diag *diag)
+ulv_status
+ulv_posix_read_text(const char *path, char *buf, size_t size,
+                    struct ulv_diag *diag)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     size_t len = 0;
@@ -57,9 +57,8 @@ read_file(const char *path, char *buf, size_t size, struct ulv_diag *diag)
     return ULV_OK;
 }
 
-/* Digits at *at into *ret; moves *at behind them. */
-static bool
-parse_number(const char **at, uint64_t *ret)
+bool
+ulv_posix_parse_number(const char **at, uint64_t *ret)
 {
     uint64_t n = 0;
 
@@ -83,12 +82,12 @@ parse_list(const char *at, struct numbers *ret)
 
     memset(ret, 0, sizeof(*ret));
     while (*at != '\0' && *at != '\n') {
-        if (!parse_number(&at, &first))
+        if (!ulv_posix_parse_number(&at, &first))
             return false;
         last = first;
         if (*at == '-') {
             at++;
-            if (!parse_number(&at, &last))
+            if (!ulv_posix_parse_number(&at, &last))
                 return false;
         }
         if (first > last || last >= NUMBERS_MAX)
@@ -107,7 +106,7 @@ static ulv_status
 read_list(const char *path, struct numbers *ret, struct ulv_diag *diag)
 {
     char buf[FILE_BYTES];
-    ulv_status status = read_file(path, buf, sizeof(buf), diag);
+    ulv_status status = ulv_posix_read_text(path, buf, sizeof(buf), diag);
 
     if (status != ULV_OK)
         return status;
@@ -171,7 +170,7 @@ read_package(const char *path, uint32_t *ret, struct ulv_diag *diag)
     char buf[64];
     const char *at = buf;
     uint64_t n = 0;
-    ulv_status status = read_file(path, buf, sizeof(buf), diag);
+    ulv_status status = ulv_posix_read_text(path, buf, sizeof(buf), diag);
 
     if (status == ULV_E_NOT_FOUND || (status == ULV_OK && buf[0] == '-')) {
         *ret = 0;
@@ -179,7 +178,7 @@ read_package(const char *path, uint32_t *ret, struct ulv_diag *diag)
     }
     if (status != ULV_OK)
         return status;
-    if (!parse_number(&at, &n) || n > UINT32_MAX)
+    if (!ulv_posix_parse_number(&at, &n) || n > UINT32_MAX)
         return ulv_fail(diag, ULV_E_FORMAT, 0, n, UINT32_MAX,
                         "%s: not a number up to %u", path,
                         (uint64_t)UINT32_MAX);
@@ -299,7 +298,7 @@ meminfo_bytes(const char *text, const char *name)
     at += strlen(name);
     while (*at == ' ' || *at == '\t')
         at++;
-    if (!parse_number(&at, &kibibytes) ||
+    if (!ulv_posix_parse_number(&at, &kibibytes) ||
         !ulv_multiply_u64(kibibytes, 1024, &bytes))
         return 0;
     return bytes;
@@ -315,7 +314,7 @@ whole_machine(const struct ulv_posix_roots *roots, struct ulv_host_node *ret,
 
     ulv_text_init(&text, path, sizeof(path));
     ulv_text_format(&text, "%s/meminfo", roots->proc);
-    status = read_file(path, buf, sizeof(buf), diag);
+    status = ulv_posix_read_text(path, buf, sizeof(buf), diag);
     if (status == ULV_E_NOT_FOUND)
         return ulv_fail(diag, ULV_E_HOST, 0, 0, 0,
                         "%s: not there; is /proc mounted?", path);
@@ -339,7 +338,7 @@ read_node(const struct ulv_posix_roots *roots, uint32_t number,
     ulv_status status;
 
     make_path(path, roots->sys, "node/node", number, "meminfo");
-    status = read_file(path, buf, sizeof(buf), diag);
+    status = ulv_posix_read_text(path, buf, sizeof(buf), diag);
     if (status == ULV_E_NOT_FOUND)
         return ulv_fail(diag, ULV_E_FORMAT, 0, number, 0, "%s: not there",
                         path);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * What machine this is: processors and nodes of memory, read from sysfs.
+ * What machine this is: processors, nodes of memory, devices: from sysfs.
  */
 #ifndef PORT_POSIX_DISCOVER_H
 #define PORT_POSIX_DISCOVER_H
@@ -40,5 +40,26 @@ ulv_posix_find_processors(const struct ulv_posix_roots *roots,
 ulv_status ulv_posix_find_nodes(const struct ulv_posix_roots *roots,
                                 struct ulv_host_node *ret, uint32_t capacity,
                                 uint32_t *ret_count, struct ulv_diag *diag);
+
+/**
+ * Find the machine's devices: PCI functions and then their virtual ones, disks
+ * that have a size, taps; each by name. A folder that is not there has none.
+ *
+ * Errors:  ULV_E_FORMAT  a name or a file is not what it should be; named
+ *          ULV_E_LIMIT   a folder with more than 4096 entries
+ *          ULV_E_NO_MEMORY
+ * Context: any
+ */
+ulv_status ulv_posix_find_devices(const struct ulv_posix_roots *roots,
+                                  struct ulv_host_device *ret,
+                                  uint32_t capacity, uint32_t *ret_count,
+                                  struct ulv_diag *diag);
+
+/* A whole file, zero at its end. Errors: NOT_FOUND, quietly; FORMAT (longer
+ * than that), HOST. */
+ulv_status ulv_posix_read_text(const char *path, char *buf, size_t size,
+                               struct ulv_diag *diag);
+/* Digits at *at into *ret; moves *at behind them. */
+bool ulv_posix_parse_number(const char **at, uint64_t *ret);
 
 #endif

@@ -390,6 +390,15 @@ posix_nodes(void *self, struct ulv_host_node *ret, uint32_t capacity,
     return ulv_posix_find_nodes(&machine_roots, ret, capacity, ret_count, diag);
 }
 
+static ulv_status
+posix_devices(void *self, struct ulv_host_device *ret, uint32_t capacity,
+              uint32_t *ret_count, struct ulv_diag *diag)
+{
+    (void)self;
+    return ulv_posix_find_devices(&machine_roots, ret, capacity, ret_count,
+                                  diag);
+}
+
 static const struct ulv_host posix_host = {
     .size = sizeof(struct ulv_host),
     .alloc = posix_alloc,
@@ -428,6 +437,7 @@ static const struct ulv_host posix_host = {
     .alarm_create = posix_alarm_create,
     .alarm_set = posix_alarm_set,
     .memory_back = ulv_posix_memory_back,
+    .devices = posix_devices,
 };
 
 const struct ulv_host *

@@ -230,7 +230,7 @@ verdict(size_t at, uint32_t bit)
         return ULV_E_PEER_LENGTH; /* too long for one */
     if (at < AT_REQUEST)
         return ULV_E_PEER_PROTOCOL;
-    if (at < AT_OPTIONS || (at == AT_OPTIONS && bit == 0))
+    if (at < AT_OPTIONS || (at == AT_OPTIONS && bit <= 1))
         return ULV_OK;
     if (at < AT_PRECONDITION)
         return ULV_E_PEER_PROTOCOL;

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <ultravisor/abi/command.h>
+
 #include "port/posix/discover.h"
 
 static char root[64];
@@ -205,6 +207,128 @@ test_port_discover__bad_lists_are_refused(void **state)
 }
 
 static void
+put_link(const char *path, const char *to)
+{
+    char whole[256];
+
+    snprintf(whole, sizeof(whole), "%s/%s", root, path);
+    (void)unlink(whole);
+    assert_int_equal(symlink(to, whole), 0);
+}
+
+static void
+put_function(const char *name, const char *class, const char *vendor)
+{
+    static const char folder[] = "bus/pci/devices";
+    char path[128];
+
+    snprintf(path, sizeof(path), "%s/%s/class", folder, name);
+    put(path, class);
+    snprintf(path, sizeof(path), "%s/%s/vendor", folder, name);
+    put(path, vendor);
+    snprintf(path, sizeof(path), "%s/%s/device", folder, name);
+    put(path, "0x10d3\n");
+}
+
+/* A card with a virtual function, a disk, one that is empty, a tap. */
+static void
+put_devices(void)
+{
+    put_function("0000:00:1f.2", "0x010601\n", "0x8086\n");
+    put_function("0000:00:1f.7", "0x020000\n", "0x8086\n");
+    put("bus/pci/devices/0000:00:1f.2/numa_node", "1\n");
+    put("bus/pci/devices/0000:00:1f.7/numa_node", "-1\n");
+    put_link("bus/pci/devices/0000:00:1f.2/driver", "../../drivers/ahci");
+    put_function("0000:00:02.0", "0x020000\n", "0x1af4\n");
+    put_link("bus/pci/devices/0000:00:02.0/physfn", "../0000:00:1f.7");
+    put("block/sda/size", "2048\n");
+    put("block/sda/dev", "8:16\n");
+    put("block/loop0/size", "0\n");
+    put("class/net/lo/mtu", "65536\n");
+    put("class/net/tap0/tun_flags", "0x1002\n");
+}
+
+static void
+test_port_discover__devices(void **state)
+{
+    static const struct ulv_host_device expected[] = {
+        {.kind = ULV_HARDWARE_PCI, .address = 0xfa, .device_class = 0x010601,
+         .node = 1, .model = 0x808610d3, .parent = UINT32_MAX,
+         .name = "0000:00:1f.2", .driver = "ahci"},
+        {.kind = ULV_HARDWARE_PCI, .address = 0xff, .device_class = 0x020000,
+         .node = UINT32_MAX, .model = 0x808610d3, .parent = UINT32_MAX,
+         .name = "0000:00:1f.7"},
+        {.kind = ULV_HARDWARE_FUNCTION, .address = 0x10,
+         .device_class = 0x020000, .node = UINT32_MAX, .model = 0x1af410d3,
+         .parent = 1, .name = "0000:00:02.0"},
+        {.kind = ULV_HARDWARE_DISK, .address = UINT64_C(8) << 32 | 16,
+         .bytes = 1048576, .node = UINT32_MAX, .parent = UINT32_MAX,
+         .name = "sda"},
+        {.kind = ULV_HARDWARE_TAP, .node = UINT32_MAX, .parent = UINT32_MAX,
+         .name = "tap0"},
+    };
+    struct ulv_posix_roots roots = fixture();
+    struct ulv_host_device found[8];
+    uint32_t count = 0;
+
+    (void)state;
+    assert_int_equal(ulv_posix_find_devices(&roots, found, 8, &count, NULL),
+                     ULV_OK);
+    assert_int_equal(count, 0);
+    put_devices();
+    assert_int_equal(ulv_posix_find_devices(&roots, found, 8, &count, NULL),
+                     ULV_OK);
+    assert_int_equal(count, ULV_COUNT_OF(expected));
+    assert_memory_equal(found, expected, sizeof(expected));
+    assert_int_equal(ulv_posix_find_devices(&roots, found, 1, &count, NULL),
+                     ULV_OK);
+    assert_int_equal(count, ULV_COUNT_OF(expected));
+}
+
+static void
+test_port_discover__bad_devices_are_refused(void **state)
+{
+    static const struct {
+        const char *path, *text, *good;
+    } bad[] = {
+        {"bus/pci/devices/0000:00:1f.2/class", "010601\n", "0x010601\n"},
+        {"bus/pci/devices/0000:00:1f.2/class", "0x1010601\n", "0x010601\n"},
+        {"bus/pci/devices/0000:00:1f.2/class", "", "0x010601\n"},
+        {"bus/pci/devices/0000:00:1f.2/vendor", "0x12345\n", "0x8086\n"},
+        {"bus/pci/devices/0000:00:1f.2/vendor", "0x80 86\n", "0x8086\n"},
+        {"bus/pci/devices/0000:00:1f.2/numa_node", "x\n", "1\n"},
+        {"bus/pci/devices/0000:00:1f.2/numa_node", "4294967295\n", "1\n"},
+        {"block/sda/size", "-1\n", "2048\n"},
+        {"block/sda/size", "36028797018963968\n", "2048\n"},
+        {"block/sda/dev", "8\n", "8:16\n"},
+        {"block/sda/dev", "8:99999999999\n", "8:16\n"},
+    };
+    struct ulv_posix_roots roots = fixture();
+    struct ulv_host_device found[8];
+    uint32_t count = 0;
+
+    (void)state;
+    put_devices();
+    for (size_t i = 0; i < ULV_COUNT_OF(bad); i++) {
+        struct ulv_diag diag = ULV_DIAG_INIT;
+
+        put(bad[i].path, bad[i].text);
+        if (ulv_posix_find_devices(&roots, found, 8, &count, &diag) !=
+            ULV_E_FORMAT)
+            fail_msg("taken: %s: %s", bad[i].path, bad[i].text);
+        assert_non_null(strstr(diag.text, bad[i].path));
+        put(bad[i].path, bad[i].good);
+    }
+    put_link("bus/pci/devices/0000:00:1f.2/driver", "../a driver");
+    assert_int_equal(ulv_posix_find_devices(&roots, found, 8, &count, NULL),
+                     ULV_E_FORMAT);
+    put_link("bus/pci/devices/0000:00:1f.2/driver", "../../drivers/ahci");
+    put("bus/pci/devices/0000:00:20.0/class", "0x010601\n");
+    assert_int_equal(ulv_posix_find_devices(&roots, found, 8, &count, NULL),
+                     ULV_E_FORMAT);
+}
+
+static void
 test_port_discover__respects_affinity(void **state)
 {
     struct ulv_host_processor found[1024];
@@ -259,6 +383,11 @@ main(void)
             remove_root),
         cmocka_unit_test_setup_teardown(
             test_port_discover__bad_lists_are_refused, make_root, remove_root),
+        cmocka_unit_test_setup_teardown(test_port_discover__devices,
+                                        make_root, remove_root),
+        cmocka_unit_test_setup_teardown(
+            test_port_discover__bad_devices_are_refused, make_root,
+            remove_root),
         cmocka_unit_test(test_port_discover__respects_affinity),
         cmocka_unit_test(test_port_discover__this_machine),
     };

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Source: Linux Documentation/ABI/testing/sysfs-bus-pci (class, vendor, device,
+ *         numa_node, physfn), Documentation/ABI/stable/sysfs-block (size, dev),
+ *         drivers/net/tun.c (tun_flags)
+ */
+#include "port/posix/discover.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <ultravisor/abi/command.h>
+
+#define NAMES_MAX    4096u
+#define PATH_BYTES   512
+#define LINK_BYTES   1024
+#define SECTOR_BYTES 512u
+
+struct search {
+    const struct ulv_posix_roots *roots;
+    struct ulv_host_device *ret;
+    uint32_t capacity, count;
+    struct ulv_diag *diag;
+};
+
+static const char pci_folder[] = "bus/pci/devices";
+
+static void
+make_path(char path[PATH_BYTES], const struct search *s, const char *folder,
+          const char *name, const char *file)
+{
+    struct ulv_text text;
+
+    ulv_text_init(&text, path, PATH_BYTES);
+    ulv_text_format(&text, "%s/%s/%s/%s", s->roots->sys, folder, name, file);
+}
+
+static ulv_status
+malformed(const struct search *s, const char *path, const char *wanted)
+{
+    return ulv_fail(s->diag, ULV_E_FORMAT, 0, 0, 0, "%s: not %s", path, wanted);
+}
+
+/* ---- numbers and names --------------------------------------------------- */
+
+/* Up to so many hexadecimal digits at *at; moves it behind them. */
+static bool
+parse_hex(const char **at, uint32_t digits_max, uint64_t *ret)
+{
+    uint32_t digits = 0;
+
+    *ret = 0;
+    for (; digits < digits_max; digits++, (*at)++) {
+        const char c = **at;
+
+        if (c >= '0' && c <= '9')
+            *ret = *ret * 16 + (uint64_t)(c - '0');
+        else if (c >= 'a' && c <= 'f')
+            *ret = *ret * 16 + (uint64_t)(c - 'a' + 10);
+        else
+            break;
+    }
+    return digits != 0;
+}
+
+/* "0000:00:1f.2" */
+static bool
+parse_address(const char *name, uint64_t *ret)
+{
+    uint64_t domain, bus, slot, function;
+
+    if (!parse_hex(&name, 8, &domain) || *name++ != ':' ||
+        !parse_hex(&name, 2, &bus) || *name++ != ':' ||
+        !parse_hex(&name, 2, &slot) || slot > 31 || *name++ != '.' ||
+        !parse_hex(&name, 1, &function) || function > 7 || *name != '\0')
+        return false;
+    *ret = domain << 16 | bus << 8 | slot << 3 | function;
+    return true;
+}
+
+/* A name as the database takes it. */
+static bool
+is_name(const char *name, size_t room)
+{
+    const size_t len = strlen(name);
+
+    for (size_t i = 0; i < len; i++) {
+        if ((uint8_t)name[i] <= 0x20 || name[i] == 0x7f)
+            return false;
+    }
+    return len != 0 && len < room;
+}
+
+/* "0x8086\n", at most maximum. */
+static ulv_status
+read_hex(const struct search *s, const char *name, const char *file,
+         uint64_t maximum, uint32_t *ret)
+{
+    char path[PATH_BYTES], buf[64];
+    const char *at = buf + 2;
+    uint64_t n;
+    ulv_status status;
+
+    make_path(path, s, pci_folder, name, file);
+    status = ulv_posix_read_text(path, buf, sizeof(buf), s->diag);
+    if (status == ULV_E_NOT_FOUND)
+        return malformed(s, path, "there");
+    if (status != ULV_OK)
+        return status;
+    if (strncmp(buf, "0x", 2) != 0 || !parse_hex(&at, 8, &n) ||
+        (*at != '\n' && *at != '\0') || n > maximum)
+        return malformed(s, path, "such a number in hexadecimal");
+    *ret = (uint32_t)n;
+    return ULV_OK;
+}
+
+/* The last part of what a link leads to; empty without one. */
+static ulv_status
+read_link(const struct search *s, const char *folder, const char *name,
+          const char *file, char *ret, size_t size)
+{
+    char path[PATH_BYTES], to[LINK_BYTES];
+    const char *last;
+    ssize_t len;
+
+    make_path(path, s, folder, name, file);
+    len = readlink(path, to, sizeof(to) - 1);
+    ret[0] = '\0';
+    if (len < 0)
+        return errno == ENOENT ? ULV_OK
+                               : ulv_posix_fail(s->diag, errno, path, 0, 0);
+    to[len] = '\0';
+    last = strrchr(to, '/');
+    last = last == NULL ? to : last + 1;
+    if (!is_name(last, sizeof(to)))
+        return malformed(s, path, "a link to something with a name");
+    ulv_string_copy(ret, size, last);
+    return ULV_OK;
+}
+
+/* "-1" where the machine says nothing. */
+static ulv_status
+read_node(const struct search *s, const char *name, uint32_t *ret)
+{
+    char path[PATH_BYTES], buf[64];
+    const char *at = buf;
+    uint64_t n = 0;
+    ulv_status status;
+
+    make_path(path, s, pci_folder, name, "numa_node");
+    status = ulv_posix_read_text(path, buf, sizeof(buf), s->diag);
+    *ret = ULV_NODE_ANY;
+    if (status == ULV_E_NOT_FOUND || (status == ULV_OK && buf[0] == '-'))
+        return ULV_OK;
+    if (status != ULV_OK)
+        return status;
+    if (!ulv_posix_parse_number(&at, &n) || n >= ULV_NODE_ANY)
+        return malformed(s, path, "the number of a node");
+    *ret = (uint32_t)n;
+    return ULV_OK;
+}
+
+/* ---- folders ------------------------------------------------------------- */
+
+static int
+by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void
+free_names(char **names, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        free(names[i]);
+    free(names);
+}
+
+/* What is in a folder, sorted; nothing without one. */
+static ulv_status
+list_folder(const struct search *s, const char *folder, char ***ret,
+            uint32_t *ret_count)
+{
+    char path[PATH_BYTES];
+    char **names = calloc(NAMES_MAX, sizeof(*names));
+    struct dirent *entry;
+    uint32_t count = 0;
+    ulv_status status = names == NULL ? ULV_E_NO_MEMORY : ULV_OK;
+    DIR *dir;
+
+    *ret = NULL;
+    *ret_count = 0;
+    make_path(path, s, folder, "", "");
+    dir = opendir(path);
+    while (dir != NULL && status == ULV_OK &&
+           (entry = readdir(dir)) != NULL) {
+        if (entry->d_name[0] == '.')
+            continue;
+        if (count == NAMES_MAX)
+            status = ulv_fail(s->diag, ULV_E_LIMIT, 0, count + 1, NAMES_MAX,
+                              "%s: more than %u entries", path,
+                              (uint64_t)NAMES_MAX);
+        else if ((names[count] = strdup(entry->d_name)) == NULL)
+            status = ULV_E_NO_MEMORY;
+        else
+            count++;
+    }
+    if (dir != NULL)
+        closedir(dir);
+    if (status == ULV_E_NO_MEMORY)
+        (void)ulv_fail(s->diag, status, 0, 0, 0, "%s: no memory", path);
+    if (status != ULV_OK) {
+        free_names(names, count);
+        return status;
+    }
+    qsort(names, count, sizeof(*names), by_name);
+    *ret = names;
+    *ret_count = count;
+    return ULV_OK;
+}
+
+/* ---- devices ------------------------------------------------------------- */
+
+/* Counted, and filled in where there is room. */
+static void
+add_device(struct search *s, const struct ulv_host_device *d)
+{
+    if (s->count < s->capacity)
+        s->ret[s->count] = *d;
+    s->count++;
+}
+
+static uint32_t
+find_function(const struct search *s, const char *name)
+{
+    for (uint32_t i = 0; i < s->count && i < s->capacity; i++) {
+        if (s->ret[i].kind == ULV_HARDWARE_PCI &&
+            strcmp(s->ret[i].name, name) == 0)
+            return i;
+    }
+    return UINT32_MAX;
+}
+
+/* Virtual functions in a second turn, behind what they are of. */
+static ulv_status
+look_at_function(struct search *s, const char *name, bool virtual)
+{
+    struct ulv_host_device d = {.kind = ULV_HARDWARE_PCI,
+                                .parent = UINT32_MAX};
+    char of[sizeof(d.name)];
+    uint32_t vendor = 0, device = 0;
+    ulv_status status;
+
+    if (!parse_address(name, &d.address))
+        return malformed(s, name, "the address of a PCI function");
+    ulv_string_copy(d.name, sizeof(d.name), name);
+    status = read_link(s, pci_folder, name, "physfn", of, sizeof(of));
+    if (status != ULV_OK || (of[0] != '\0') != virtual)
+        return status;
+    if (virtual) {
+        d.kind = ULV_HARDWARE_FUNCTION;
+        d.parent = find_function(s, of);
+    }
+    status = read_hex(s, name, "class", 0xffffff, &d.device_class);
+    if (status == ULV_OK)
+        status = read_hex(s, name, "vendor", 0xffff, &vendor);
+    if (status == ULV_OK)
+        status = read_hex(s, name, "device", 0xffff, &device);
+    if (status == ULV_OK)
+        status = read_node(s, name, &d.node);
+    if (status == ULV_OK)
+        status = read_link(s, pci_folder, name, "driver", d.driver,
+                           sizeof(d.driver));
+    d.model = vendor << 16 | device;
+    if (status == ULV_OK)
+        add_device(s, &d);
+    return status;
+}
+
+/* "254:0\n" and sectors; what has none is no disk now. */
+static ulv_status
+look_at_disk(struct search *s, const char *name)
+{
+    struct ulv_host_device d = {.kind = ULV_HARDWARE_DISK,
+                                .node = ULV_NODE_ANY,
+                                .parent = UINT32_MAX};
+    char path[PATH_BYTES], buf[64];
+    const char *at = buf;
+    uint64_t sectors = 0, major = 0, minor = 0;
+    ulv_status status;
+
+    make_path(path, s, "block", name, "size");
+    status = ulv_posix_read_text(path, buf, sizeof(buf), s->diag);
+    if (status == ULV_E_NOT_FOUND)
+        return ULV_OK;
+    if (status != ULV_OK)
+        return status;
+    if (!ulv_posix_parse_number(&at, &sectors) ||
+        !ulv_multiply_u64(sectors, SECTOR_BYTES, &d.bytes))
+        return malformed(s, path, "a number of sectors");
+    if (sectors == 0 || !is_name(name, sizeof(d.name)))
+        return ULV_OK;
+    make_path(path, s, "block", name, "dev");
+    status = ulv_posix_read_text(path, buf, sizeof(buf), s->diag);
+    at = buf;
+    if (status != ULV_OK || !ulv_posix_parse_number(&at, &major) ||
+        *at++ != ':' || !ulv_posix_parse_number(&at, &minor) ||
+        major > UINT32_MAX || minor > UINT32_MAX)
+        return malformed(s, path, "the numbers of a device");
+    d.address = major << 32 | minor;
+    ulv_string_copy(d.name, sizeof(d.name), name);
+    add_device(s, &d);
+    return ULV_OK;
+}
+
+/* Only what has the file is one. */
+static ulv_status
+look_at_interface(struct search *s, const char *name)
+{
+    struct ulv_host_device d = {.kind = ULV_HARDWARE_TAP,
+                                .node = ULV_NODE_ANY,
+                                .parent = UINT32_MAX};
+    char path[PATH_BYTES];
+
+    make_path(path, s, "class/net", name, "tun_flags");
+    if (access(path, F_OK) != 0 || !is_name(name, sizeof(d.name)))
+        return ULV_OK;
+    ulv_string_copy(d.name, sizeof(d.name), name);
+    add_device(s, &d);
+    return ULV_OK;
+}
+
+ulv_status
+ulv_posix_find_devices(const struct ulv_posix_roots *roots,
+                       struct ulv_host_device *ret, uint32_t capacity,
+                       uint32_t *ret_count, struct ulv_diag *diag)
+{
+    static const char *const folders[] = {pci_folder, pci_folder, "block",
+                                          "class/net"};
+    struct search s = {roots, ret, capacity, 0, diag};
+    ulv_status status = ULV_OK;
+
+    for (uint32_t i = 0; i < ULV_COUNT_OF(folders) && status == ULV_OK; i++) {
+        char **names;
+        uint32_t count;
+
+        status = list_folder(&s, folders[i], &names, &count);
+        for (uint32_t n = 0; n < count && status == ULV_OK; n++) {
+            if (i < 2)
+                status = look_at_function(&s, names[n], i == 1);
+            else
+                status = i == 2 ? look_at_disk(&s, names[n])
+                                : look_at_interface(&s, names[n]);
+        }
+        free_names(names, count);
+    }
+    *ret_count = s.count;
+    return status;
+}
