@@ -34,6 +34,9 @@
 #define ENTRY       ((uint32_t)sizeof(struct ulv_view_entry))
 #define ROOM        (ULV_VIEW_PAGE_BYTES - HEAD)
 
+/* What a predecessor can have come to: half of what the root word can say. */
+#define GENERATION_MAX (UINT64_C(1) << 47)
+
 _Static_assert(HEAD + ULV_VIEW_ENTRIES_MAX * ENTRY + SMALL_BYTES <=
                    ULV_VIEW_PAGE_BYTES,
                "a directory is one page");
@@ -62,6 +65,16 @@ ulv_view_publisher_init(struct ulv_view_publisher *publisher, void *segment,
     root->epoch = epoch;
     root->partition = partition;
     root->segment_bytes = bytes;
+    return ULV_OK;
+}
+
+ulv_status
+ulv_view_publisher_succeed(struct ulv_view_publisher *publisher,
+                           uint64_t generation)
+{
+    if (generation >= GENERATION_MAX)
+        return ULV_E_ARG;
+    publisher->generation = publisher->acknowledged = generation;
     return ULV_OK;
 }
 

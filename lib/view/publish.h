@@ -49,6 +49,11 @@ ulv_status ulv_view_publisher_init(struct ulv_view_publisher *publisher,
                                    void *segment, uint64_t bytes,
                                    uint32_t part, uint64_t partition,
                                    uint64_t epoch);
+/* The chain is the successor of one that came to this generation: it goes on
+ * from there, so that no page of either is taken for one of the other. Before
+ * the first prepare. Errors: ARG (no generation can be that high). */
+ulv_status ulv_view_publisher_succeed(struct ulv_view_publisher *publisher,
+                                      uint64_t generation);
 /* The segment is lazy: its first ULV_VIEW_BACK_PAGES are there, further ones
  * are had from host->memory_back as they come to be used. */
 void ulv_view_publisher_lazy(struct ulv_view_publisher *publisher,

@@ -167,6 +167,49 @@ test_view__old_generations_stay_readable(void **state)
     end(&f);
 }
 
+/* A successor's segment comes in the place of the old one between any two
+ * looks of a reader. */
+static void
+test_view__a_successor_in_its_place(void **state)
+{
+    struct fixture old, next;
+    struct ulv_view_memory memory;
+    uint64_t generation;
+
+    (void)state;
+    for (uint32_t before = 1; before < 12; before++) {
+        begin(&old);
+        begin(&next);
+        for (uint64_t n = 1; n <= before; n++)
+            assert_int_equal(publish(&old, 300, 1000 * n), n);
+        assert_int_equal(
+            ulv_view_publisher_succeed(&next.publisher, before), ULV_OK);
+        assert_int_equal(publish(&next, 300, 5000000), before + 1);
+        assert_int_equal(ulv_view_refresh(&old.reader, &generation), ULV_OK);
+        assert_int_equal(ulv_view_read(&old.reader, ULV_VIEW_MEMORY, 0,
+                                       &memory, sizeof(memory)),
+                         ULV_OK);
+        memcpy(old.segment, next.segment, ULV_VIEW_SEGMENT_BYTES);
+        for (uint32_t i = 0; i < 300; i++)
+            assert_int_equal(ulv_view_read(&old.reader, ULV_VIEW_MEMORY, i,
+                                           &memory, sizeof(memory)),
+                             ULV_E_AGAIN);
+        assert_int_equal(ulv_view_refresh(&old.reader, &generation), ULV_OK);
+        assert_int_equal(generation, before + 1);
+        assert_int_equal(ulv_view_read(&old.reader, ULV_VIEW_MEMORY, 7,
+                                       &memory, sizeof(memory)),
+                         ULV_OK);
+        assert_int_equal(memory.guest_address, 5000007);
+        end(&next);
+        end(&old);
+    }
+    begin(&next);
+    assert_int_equal(ulv_view_publisher_succeed(&next.publisher,
+                                                UINT64_C(1) << 47),
+                     ULV_E_ARG);
+    end(&next);
+}
+
 static void
 test_view__says_limit_and_changes_nothing(void **state)
 {
@@ -228,6 +271,7 @@ main(void)
         cmocka_unit_test(test_view__round_trip),
         cmocka_unit_test(test_view__a_lazy_segment),
         cmocka_unit_test(test_view__old_generations_stay_readable),
+        cmocka_unit_test(test_view__a_successor_in_its_place),
         cmocka_unit_test(test_view__says_limit_and_changes_nothing),
         cmocka_unit_test(test_view__any_bytes_yield_a_value_or_an_error),
     };
