@@ -47,8 +47,8 @@ bool ulv_command_is_known(struct ulv_command_session *session,
 /* The answer of one that was begun. */
 void ulv_command_remember(struct ulv_command_session *session,
                           const struct ulv_message_transaction_answer *answer);
-/* Who greets now; another than before is a successor. */
-void ulv_command_meet(struct ulv_command_session *session,
+/* Who greets now; returns whether it is another than before. */
+bool ulv_command_meet(struct ulv_command_session *session,
                       const uint8_t client[16]);
 void ulv_command_forget(struct ulv_command_session *session);
 

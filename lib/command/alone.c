@@ -103,11 +103,12 @@ ulv_command_remember(struct ulv_command_session *session,
     (void)answer;
 }
 
-void
+bool
 ulv_command_meet(struct ulv_command_session *session, const uint8_t client[16])
 {
     (void)session;
     (void)client;
+    return false;
 }
 
 void

@@ -37,6 +37,17 @@ ulv_command_client_fini(struct ulv_command_client *client)
     memset(client, 0, sizeof(*client));
 }
 
+ulv_status
+ulv_command_client_again(struct ulv_command_client *client, void *p,
+                         uint64_t bytes)
+{
+    ulv_channel_detach(&client->end);
+    memset(client->asked, 0, sizeof(client->asked));
+    client->watch = client->watched = 0;
+    return ulv_channel_attach(&client->end, p, bytes, ULV_END_CLIENT,
+                              type_command);
+}
+
 #define ANSWERED 0x8000u /* beside a kind in asked */
 
 /* Where the kind of a request is kept; NULL: it is none of the latest. */
@@ -123,6 +134,20 @@ ulv_command_send_transaction(struct ulv_command_client *client,
     memcpy((uint8_t *)(t + 1) + before, from->operations, bytes);
     finish(client, ret_ring);
     return ULV_OK;
+}
+
+ulv_status
+ulv_command_send_again(struct ulv_command_client *client, uint64_t number,
+                       const struct ulv_command_transaction *transaction,
+                       bool *ret_ring)
+{
+    const uint64_t next = client->next_request;
+    ulv_status status;
+
+    client->next_request = number;
+    status = ulv_command_send_transaction(client, transaction, ret_ring);
+    client->next_request = next;
+    return status;
 }
 
 ulv_status

@@ -49,6 +49,12 @@ ulv_status ulv_command_client_init(struct ulv_command_client *client,
                                    const struct ulv_host *host, void *p,
                                    uint64_t bytes);
 void ulv_command_client_fini(struct ulv_command_client *client);
+/* The channel was made anew, in the place of one whose server is gone: greet,
+ * then ask again what was not answered. It is the same client; no request that
+ * it sent is under way any more, nor is its WATCH.
+ * Errors: PEER_PROTOCOL, PEER_INDEX, STATE: it has no channel. */
+ulv_status ulv_command_client_again(struct ulv_command_client *client, void *p,
+                                    uint64_t bytes);
 
 /*
  * Send a request; *ret_ring: ring the server's doorbell. Its number is
@@ -60,6 +66,10 @@ ulv_status ulv_command_send_hello(struct ulv_command_client *client,
                                   bool *ret_ring);
 ulv_status ulv_command_send_transaction(
     struct ulv_command_client *client,
+    const struct ulv_command_transaction *transaction, bool *ret_ring);
+/* One that was sent before, under its number: it is carried out once. */
+ulv_status ulv_command_send_again(
+    struct ulv_command_client *client, uint64_t number,
     const struct ulv_command_transaction *transaction, bool *ret_ring);
 ulv_status ulv_command_send_query(struct ulv_command_client *client,
                                   uint32_t kind, uint64_t after,

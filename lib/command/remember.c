@@ -43,13 +43,34 @@ ulv_command_forget(struct ulv_command_session *session)
     ulv_command_ahead_unwatch(session);
 }
 
-void
+bool
 ulv_command_meet(struct ulv_command_session *session, const uint8_t client[16])
 {
+    bool other =
+        !session->greeted || !ulv_guid_equal(session->client, client);
+
     /* a successor numbers from 1 again, and none of it is a retry */
-    if (!ulv_guid_equal(session->client, client))
+    if (other)
         ulv_command_forget(session);
     memcpy(session->client, client, sizeof(session->client));
+    return other;
+}
+
+ulv_status
+ulv_command_recall(struct ulv_command_session *session, uint64_t number,
+                   uint64_t revision, uint64_t newest)
+{
+    const struct ulv_message_transaction_answer answer = {
+        .m.request = number,
+        .operation_idx = UINT32_MAX,
+        .revision = revision,
+    };
+
+    if (slot_of(session, number) == NULL)
+        return ULV_E_NO_MEMORY;
+    session->newest = ULV_MAX(session->newest, newest);
+    ulv_command_remember(session, &answer);
+    return ULV_OK;
 }
 
 ulv_status

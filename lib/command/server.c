@@ -17,7 +17,8 @@
  *    though it never ran. To run it would be to run a forgotten duplicate too.
  *
  * All numbers are of one client, known by the GUID of its HELLO. With another
- * GUID another client goes on in its place, and all is forgotten.
+ * GUID another client goes on in its place, and all is forgotten. A server that
+ * has a journal recalls what it has of a client that it meets.
  *
  * Nothing is begun for a client that does not take its answers: its requests
  * stay in its ring until that is full, and then its own send fails with FULL.
@@ -287,8 +288,16 @@ carry_out(struct ulv_command_session *session,
     const struct ulv_command_handlers *h = server->handlers;
 
     if (request->kind == ULV_MESSAGE_HELLO) {
-        ulv_command_meet(session, request->u.hello->session);
+        ulv_status status = ULV_OK;
+
         session->number = ulv_get_le64(request->u.hello->session);
+        if (ulv_command_meet(session, request->u.hello->session) &&
+            h->recall != NULL)
+            status = h->recall(server->self, session);
+        if (status != ULV_OK) {
+            disconnect(session, status);
+            return;
+        }
         session->greeted = true;
     }
     if (!session->greeted) {

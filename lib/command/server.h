@@ -47,6 +47,10 @@ struct ulv_command_handlers {
     /* The client was disconnected: session->failed says why, for the record.
      * It may wait for an answer: ring it too. */
     void (*broken)(struct ulv_command_session *session);
+    /* NULL, or: a client greets that this session has not had before; what
+     * its requests have led to is told by ulv_command_recall(). On failure it
+     * is disconnected. */
+    ulv_status (*recall)(void *self, struct ulv_command_session *session);
 };
 
 /* 16 remembered answers; there is memory for those that were needed. */
@@ -138,6 +142,14 @@ ulv_command_answer_transaction(struct ulv_command_session *session,
 void ulv_command_answer_cursor(struct ulv_command_session *session,
                                const struct ulv_message_cursor_answer *header,
                                const void *records);
+/**
+ * For handlers.recall: transaction number of this client's led to a revision,
+ * and is not carried out again. newest: the highest number that it had asked.
+ * Errors: NO_MEMORY
+ */
+ulv_status ulv_command_recall(struct ulv_command_session *session,
+                              uint64_t number, uint64_t revision,
+                              uint64_t newest);
 /* header: status, kind, record_*, revision, more are set. */
 void ulv_command_answer_query(struct ulv_command_session *session,
                               const struct ulv_message_query_answer *header,
