@@ -31,6 +31,10 @@ extern "C" {
 #define ULV_EVENT_RESET     UINT32_C(12) /* partition asked to be reset, and
                                             starts again; value: the reason */
 
+#define ULV_EVENT_RESTARTED UINT32_C(13) /* partition, whose role had died, was
+                                            started again and has adopted what
+                                            there is; value: its revision */
+
 #define ULV_EVENT_BYTES_MAX 1024
 
 struct ulv_event {

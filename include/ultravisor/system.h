@@ -50,10 +50,12 @@ struct ulv_system_opts {
      * ulv_system_step(); in processes 2. */
     uint32_t threads_from;
     uint32_t rsvd_;
-    /* Where the resource database outlasts the program, with the roles in
-     * process; it outlives the system. NULL: nothing does. A machine that was
-     * divided before is found again: partitions are there, with new memory and
-     * stopped, without their channels and devices. Memory is to be the same. */
+    /* Where the resource database outlasts the program, and an ultravisor that
+     * dies, which is then started again while guests run (doc/restart.md); it
+     * outlives the system, and is used by the thread that steps that. NULL:
+     * nothing does. A machine that was divided before is found again:
+     * partitions are there, with new memory and stopped, without their channels
+     * and devices. Memory is to be the same. */
     const struct ulv_storage *storage;
 };
 

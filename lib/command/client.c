@@ -43,7 +43,7 @@ ulv_command_client_again(struct ulv_command_client *client, void *p,
 {
     ulv_channel_detach(&client->end);
     memset(client->asked, 0, sizeof(client->asked));
-    client->watch = client->watched = 0;
+    memset(client->watch, 0, sizeof(client->watch));
     return ulv_channel_attach(&client->end, p, bytes, ULV_END_CLIENT,
                               type_command);
 }

@@ -51,7 +51,7 @@ ulv_status ulv_command_client_init(struct ulv_command_client *client,
 void ulv_command_client_fini(struct ulv_command_client *client);
 /* The channel was made anew, in the place of one whose server is gone: greet,
  * then ask again what was not answered. It is the same client; no request that
- * it sent is under way any more, nor is its WATCH.
+ * it sent is under way any more, nor is a WATCH.
  * Errors: PEER_PROTOCOL, PEER_INDEX, STATE: it has no channel. */
 ulv_status ulv_command_client_again(struct ulv_command_client *client, void *p,
                                     uint64_t bytes);

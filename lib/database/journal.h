@@ -94,11 +94,14 @@ ulv_status ulv_journal_recall(const struct ulv_journal *j,
                               struct ulv_journal_answer *ret);
 
 /**
- * Add to the open plan the effects of having made everything that there is, but
- * for channels with a device: for a keeper that has nothing yet.
+ * Add to the open plan the effects of having made everything that there is.
+ * @param held  false: for a keeper that has nothing yet, without devices and
+ *              what they are served over; true: for one that has it, with what
+ *              drains
  * Errors: NO_MEMORY
  */
-ulv_status ulv_database_adopt(struct ulv_database *db, struct ulv_diag *diag);
+ulv_status ulv_database_adopt(struct ulv_database *db, bool held,
+                              struct ulv_diag *diag);
 
 /* Write all of the database anew, and go on in a new segment. */
 ulv_status ulv_journal_checkpoint(struct ulv_journal *j,

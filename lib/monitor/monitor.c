@@ -105,6 +105,36 @@ ulv_monitor_destroy(struct ulv_monitor *m)
 
 /* ---- what the keeper hands over ------------------------------------------ */
 
+/* A new chain, of an ultravisor that was started again. The guest's part takes
+ * the place of the old one where that is mapped, at once: a backend that lets
+ * the guest see our own mapping shows it that from now on. Where the host
+ * cannot, or the guest has a mapping of its own, it keeps what it has. */
+static ulv_status
+take_next_view(struct ulv_monitor *m, bool guest, ulv_handle segment,
+               uint64_t bytes)
+{
+    const struct ulv_host *host = m->cfg.host;
+    void *p;
+    ulv_status status = ULV_OK;
+
+    if (bytes != (guest ? m->guest_view_bytes : m->view_bytes))
+        status = ULV_E_ARG;
+    else if (guest)
+        (void)host->memory_map(host->self, segment, 0, bytes, ULV_MAP_READ,
+                               m->guest_view_mapping, &p);
+    else
+        status = host->memory_map(host->self, segment, 0, bytes, ULV_MAP_READ,
+                                  NULL, &p);
+    host->handle_close(host->self, segment);
+    if (status != ULV_OK || guest)
+        return status;
+    host->memory_unmap(host->self, m->view_mapping, bytes);
+    m->view_mapping = p;
+    ulv_view_reader_init(&m->view, p, bytes);
+    m->look = true;
+    return ULV_OK;
+}
+
 ulv_status
 ulv_monitor_take_view(struct ulv_monitor *m, uint32_t part, ulv_handle segment,
                       uint64_t bytes)
@@ -112,8 +142,11 @@ ulv_monitor_take_view(struct ulv_monitor *m, uint32_t part, ulv_handle segment,
     const struct ulv_host *host = m->cfg.host;
     bool guest = part == ULV_VIEW_PART_GUEST;
     void **mapping = guest ? &m->guest_view_mapping : &m->view_mapping;
-    ulv_status status = ULV_E_EXISTS;
+    ulv_status status;
 
+    if (ULV_RESTARTS && *mapping != NULL)
+        return take_next_view(m, guest, segment, bytes);
+    status = ULV_E_EXISTS;
     if (*mapping == NULL)
         status = host->memory_map(host->self, segment, 0, bytes, ULV_MAP_READ,
                                   NULL, mapping);

@@ -297,7 +297,7 @@ static bool
 ultravisor_is_ready(ulv_system *system, void *self)
 {
     (void)self;
-    return system->keeper.lease_first != 0 ||
+    return system->keeper.lease_first != 0 || system->keeper.booted ||
            system->keeper.ultravisor == NULL;
 }
 
@@ -323,6 +323,15 @@ run(ulv_system *system, bool (*done)(ulv_system *system, void *self),
     return ULV_OK;
 }
 
+/* It says why, if it has. */
+static ulv_status
+boot_refused(const struct keeper *k, struct ulv_diag *diag)
+{
+    if (k->boot_diag.status != ULV_OK && diag != NULL)
+        *diag = k->boot_diag;
+    return k->boot_diag.status;
+}
+
 static ulv_status
 start_ultravisor(ulv_system *system, const struct ulv_system_opts *opts,
                  struct ulv_diag *diag)
@@ -334,13 +343,13 @@ start_ultravisor(ulv_system *system, const struct ulv_system_opts *opts,
         k, 0, ULV_PARTITION_ULTRAVISOR, "ultravisor");
     if (k->ultravisor == NULL)
         return ulv_fail(diag, ULV_E_NO_MEMORY, 0, 0, 0, "out of memory");
-    status = ulv_keeper_role_start(k, k->ultravisor, diag);
+    status = ulv_system_give_storage(system, opts, diag);
     if (status == ULV_OK)
-        status = ulv_system_give_storage(system, opts, diag);
-    if (status != ULV_OK)
-        return status;
-    return run(system, ultravisor_is_ready, "the ultravisor did not start",
-               diag);
+        status = ulv_keeper_role_start(k, k->ultravisor, diag);
+    if (status == ULV_OK)
+        status = run(system, ultravisor_is_ready,
+                     "the ultravisor did not start", diag);
+    return status == ULV_OK ? boot_refused(k, diag) : status;
 }
 
 static ulv_status
@@ -358,12 +367,7 @@ send_boot(ulv_system *system, const struct boot *b, struct ulv_diag *diag)
                         ulv_status_text(status));
     status = run(system, is_booted, "the boot transaction was not answered",
                  diag);
-    if (status == ULV_OK && k->boot_diag.status != ULV_OK) {
-        if (diag != NULL)
-            *diag = k->boot_diag;
-        return k->boot_diag.status;
-    }
-    return status;
+    return status == ULV_OK ? boot_refused(k, diag) : status;
 }
 
 /* All of them run, or there is no system. */

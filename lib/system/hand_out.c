@@ -69,6 +69,8 @@ visitors_step(ulv_system *system)
 {
     struct visitor **at = &system->visitors;
 
+    if (ulv_keeper_restarts(&system->keeper) != RESTART_NO)
+        return; /* who notes it is being started again */
     system->visitor_left = false;
     while (*at != NULL) {
         if (!(*at)->left && !(*at)->taken_away) {

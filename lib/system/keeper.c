@@ -26,6 +26,8 @@ ulv_keeper_init(struct keeper *k, const struct ulv_host *host,
 void
 ulv_keeper_fini(struct keeper *k)
 {
+    k->storage = NULL; /* nobody is started again */
+    k->restart = RESTART_NO;
     for (struct keeper_partition *p = k->partitions; p != NULL; p = p->next)
         ulv_keeper_role_kill(k, p);
     for (struct keeper_partition *p = k->partitions; p != NULL; p = p->next) {
@@ -68,16 +70,25 @@ ulv_keeper_tell(struct keeper *k, uint32_t event, ulv_id partition,
 }
 
 void
-ulv_keeper_inform(struct keeper *k, const struct say *say)
+ulv_keeper_say(struct keeper *k, const struct say *say)
 {
     if (k->ultravisor != NULL && k->ultravisor->alive)
         ulv_post_tell(&k->ultravisor->post, say, NULL, NULL, 0);
+}
+
+void
+ulv_keeper_inform(struct keeper *k, const struct say *say)
+{
+    if (ulv_keeper_restarts(k) == RESTART_NO)
+        ulv_keeper_say(k, say);
 }
 
 static void
 tell_ended(struct keeper *k, struct keeper_partition *p)
 {
     p->ending = ENDING_NO;
+    if (ULV_RESTARTS && k->sweeps)
+        ulv_keeper_sweep(k);
     ulv_keeper_source_drop(k, p->image); /* if it was kept */
     p->state = p->end.reason == ULV_END_REASON_FAULT ? ULV_STATE_FAULTED
                                                      : ULV_STATE_STOPPED;
@@ -102,9 +113,34 @@ ulv_keeper_go_on_ending(struct keeper *k, struct keeper_partition *p)
             say.u.state.image = p->image;
         ulv_keeper_inform(k, &say);
     }
-    if (p->ending == ENDING_NOTED &&
-        (k->ultravisor == NULL || !k->ultravisor->alive))
+    if (p->ending == ENDING_NOTED && !ulv_keeper_is_served(k))
         tell_ended(k, p); /* nobody is left who could start it */
+}
+
+static void
+inform_of_state(struct keeper *k, struct keeper_partition *p)
+{
+    struct say say = { .kind = SAY_STATE };
+
+    say.u.state.partition = p->id;
+    if (p->kind != ULV_PARTITION_GUEST) {
+        say.kind = SAY_DIED;
+        if (p->state == ULV_STATE_LOST)
+            ulv_keeper_inform(k, &say);
+    } else if (p->ending == ENDING_NOTED) {
+        p->ending = ENDING_ROLE;
+        ulv_keeper_go_on_ending(k, p);
+    } else if (p->state == ULV_STATE_RUNNING && p->ending == ENDING_NO) {
+        say.u.state.state = ULV_STATE_RUNNING;
+        ulv_keeper_inform(k, &say);
+    }
+}
+
+void
+ulv_keeper_inform_of_states(struct keeper *k)
+{
+    for (struct keeper_partition *p = k->partitions; p != NULL; p = p->next)
+        inform_of_state(k, p);
 }
 
 /* Ask the console's server to say when it has heard all; false: nobody. */
@@ -131,7 +167,7 @@ ask_flush(struct keeper *k, struct keeper_partition *p)
             d == NULL ? NULL : ulv_keeper_partition(k, d->standby);
 
         return next != NULL && next->alive && !next->reaping &&
-               k->ultravisor != NULL && k->ultravisor->alive;
+               ulv_keeper_is_served(k);
     }
     say.u.console.channel = c->id;
     return ulv_post_send(&server->post, &say, NULL, NULL, 0) == ULV_OK;
@@ -475,6 +511,12 @@ hear_given_back(struct keeper *k, const struct keeper_partition *from,
 {
     struct say say = { .kind = SAY_RETURNED };
 
+    for (struct keeper_extent *e = k->extents; ULV_RESTARTS && e != NULL;
+         e = e->next) {
+        if (e->partition == from->id &&
+            e->guest_address == heard->guest_address)
+            e->given_back = true;
+    }
     say.u.returned = *heard;
     say.u.returned.partition = from->id;
     ulv_keeper_inform(k, &say);
@@ -489,14 +531,39 @@ hear_held(struct keeper *k, const struct keeper_partition *from, ulv_id channel)
         c->held = true;
 }
 
+void
+ulv_keeper_tell_committed(struct keeper *k, uint64_t revision)
+{
+    k->revision = revision;
+    k->tell(k->self, ULV_EVENT_COMMITTED, 0, revision, "", 0);
+}
+
 static void
 hear_committed(struct keeper *k, const struct heard *heard)
 {
     const struct say_order *say = &heard->say.u.order;
 
     ulv_keeper_await(k, heard); /* what follows may end who said it */
+    if (ULV_RESTARTS && k->order.adopts) {
+        ulv_keeper_adopt_commit(k, say->revision);
+        return;
+    }
     ulv_keeper_order_commit(k, say->ticket);
-    k->tell(k->self, ULV_EVENT_COMMITTED, 0, say->revision, "", 0);
+    ulv_keeper_tell_committed(k, say->revision);
+}
+
+static void
+hear_booted(struct keeper *k, const struct ulv_diag *heard)
+{
+    struct ulv_diag diag = *heard;
+
+    diag.text[sizeof(diag.text) - 1] = '\0';
+    if (!k->booted) {
+        k->booted = true;
+        k->boot_diag = diag;
+    } else if (ulv_keeper_restarts(k) != RESTART_NO) {
+        ulv_keeper_restart_failed(k, &diag);
+    }
 }
 
 /* What the ultravisor alone may say, and what all may. */
@@ -508,7 +575,10 @@ hear_ultravisor(struct keeper *k, struct keeper_partition *from,
 
     switch (say->kind) {
     case SAY_READY:
-        k->lease_first = say->u.ready.lease_first;
+        if (ulv_keeper_restarts(k) == RESTART_READING)
+            ulv_keeper_restart_ready(k, say->u.ready.revision);
+        else if (!k->booted)
+            k->lease_first = say->u.ready.lease_first;
         break;
     case SAY_ORDER:
         ulv_keeper_order_receive(k, heard);
@@ -520,8 +590,7 @@ hear_ultravisor(struct keeper *k, struct keeper_partition *from,
         ulv_keeper_order_abort(k);
         break;
     case SAY_BOOTED:
-        k->booted = true;
-        k->boot_diag = say->u.order_done.diag;
+        hear_booted(k, &say->u.order_done.diag);
         break;
     case SAY_NOTED:
         hear_noted(k, &say->u.state);
@@ -669,6 +738,8 @@ step_partition(struct keeper *k, struct keeper_partition *p,
                struct role_need *need)
 {
     step_role(k, p, need);
+    if (ULV_RESTARTS && p == k->ultravisor && k->far.p != NULL)
+        ulv_keeper_serve_storage(k);
     /* one that died may have said more than fits into one turn */
     p->behind = p->alive && !p->reaping && !hear(k, p, need);
     if (p->behind)
@@ -687,6 +758,8 @@ ulv_keeper_step(struct keeper *k, struct role_need *need)
     ulv_nsec now = host->now(host->self);
     struct keeper_partition *next;
 
+    if (ulv_keeper_restarts(k) == RESTART_DUE)
+        ulv_keeper_restart(k);
     (void)ulv_rung_look(&k->rung); /* the rest next time */
     for (struct keeper_partition *p = k->partitions; p != NULL; p = next) {
         struct role_need own = { false, ULV_FOREVER };
@@ -706,4 +779,5 @@ ulv_keeper_step(struct keeper *k, struct role_need *need)
         need->deadline = ULV_MIN(need->deadline, p->deadline);
     }
     ulv_keeper_check_followers(k, need);
+    need->again |= ulv_keeper_restarts(k) == RESTART_DUE;
 }

@@ -13,9 +13,11 @@
 #include <ultravisor/partition.h>
 #include <ultravisor/sys/platform.h>
 
+#include "base/base.h"
 #include "monitor/frame_table.h"
 #include "system/role.h"
 #include "system/rung.h"
+#include "system/storage_far.h"
 #include "system/wire.h"
 
 /* Messages heard from one role in one step. */
@@ -27,9 +29,16 @@
 #define ENDING_ROLE  1u /* its console is emptied, its role is reaped */
 #define ENDING_NOTED 2u /* the ultravisor commits the state */
 
+/* An ultravisor that died is started again, if it has a journal: it is to be
+ * started, it reads its journal, it orders what that says. */
+#define RESTART_NO       0u
+#define RESTART_DUE      1u
+#define RESTART_READING  2u
+#define RESTART_ADOPTING 3u
+
 struct keeper_view {
     ulv_handle writable; /* the ultravisor's; closed once it has mapped it */
-    ulv_handle segment;  /* read-only */
+    ulv_handle segment;  /* read-only; of the chain before, until then */
     uint64_t bytes;      /* 0: no such part */
 };
 
@@ -82,6 +91,7 @@ struct keeper_partition {
     uint64_t awaited;        /* view generation that it has to follow */
     uint64_t followed;       /* the last one that it said it follows */
     ulv_nsec follow_until;   /* or it is unresponsive; 0: nothing awaited */
+    uint32_t seen;           /* in this start of the ultravisor's journal */
 };
 
 struct keeper_save {
@@ -97,6 +107,9 @@ struct keeper_extent {
     ulv_handle memory;
     bool let_go; /* its holder said so, perhaps before we hear of the drain */
     bool draining, released; /* by its holder, or it is dead */
+    bool given_back;         /* its guest did, and it was told */
+    bool unknown; /* to the journal: it goes when nobody has it */
+    uint32_t seen;
 };
 
 struct keeper_channel {
@@ -117,6 +130,8 @@ struct keeper_channel {
     ulv_id let_go[3]; /* server, client: said so before that */
     ulv_id holder[3]; /* while it drains: who has not let go; 0 = nobody */
     ulv_nsec release_until;
+    bool unknown;
+    uint32_t seen;
 };
 
 struct keeper_device {
@@ -148,6 +163,8 @@ struct keeper_order {
     uint64_t ticket;
     struct ulv_effect *effects;
     uint32_t count, received, prepared;
+    uint64_t revision; /* that it leads to */
+    bool adopts; /* of an ultravisor that was started again: what is there */
     bool open, done;
     bool committing; /* decided: whoever dies meanwhile, nothing is undone */
 };
@@ -194,7 +211,14 @@ struct keeper {
     struct keeper_source *sources;
     struct keeper_order order;
 
-    struct keeper_partition *ultravisor; /* NULL once it is dead */
+    struct keeper_partition *ultravisor; /* NULL once it is dead for good */
+    const struct ulv_storage *storage; /* of its journal, or NULL */
+    struct far_server far; /* how it reaches that, as a process */
+    uint32_t restart;      /* RESTART_* */
+    uint32_t starts;       /* how often it was started; the views' epoch */
+    uint32_t tries;        /* that came to nothing, one after the other */
+    uint64_t revision;     /* that was told of last */
+    bool sweeps; /* something is here that the journal does not know */
     ulv_id boot; /* id of our own partition */
     ulv_id lease_first; /* 0 until the ultravisor is ready */
     bool booted;
@@ -228,8 +252,47 @@ void ulv_keeper_listen(struct keeper *k, struct keeper_partition *p);
 /* Whether its process was found dead. */
 bool ulv_keeper_role_reap(struct keeper *k, struct keeper_partition *p);
 
+/* ---- the ultravisor, again (keeper_restart.c) ---------------------------- */
+/* What one with a process of its own is handed to reach its storage with:
+ * FAR_STORAGE_HANDLES, borrowed, or none. */
+ulv_status ulv_keeper_reach_storage(struct keeper *k,
+                                    const struct keeper_partition *p,
+                                    ulv_handle *handles, uint32_t *ret_count);
+void ulv_keeper_serve_storage(struct keeper *k);
+/* It is dead: returns whether it is to be started again. */
+bool ulv_keeper_ultravisor_died(struct keeper *k);
+/* Do so, if it is due. */
+void ulv_keeper_restart(struct keeper *k);
+/* It has read its journal, up to a revision. */
+void ulv_keeper_restart_ready(struct keeper *k, uint64_t revision);
+/* It could not adopt what is there. */
+void ulv_keeper_restart_failed(struct keeper *k, const struct ulv_diag *diag);
+/* In place of ulv_keeper_order_prepare and _commit, for k->order.adopts. */
+ulv_status ulv_keeper_adopt_prepare(struct keeper *k,
+                                    const struct ulv_effect *effect,
+                                    struct ulv_diag *diag);
+void ulv_keeper_adopt_commit(struct keeper *k, uint64_t revision);
+/* What the journal does not know goes when its holders are dead. */
+void ulv_keeper_sweep(struct keeper *k);
+
+static inline uint32_t
+ulv_keeper_restarts(const struct keeper *k)
+{
+    return ULV_RESTARTS ? k->restart : RESTART_NO;
+}
+
+/* Somebody commits what it is told, now or when it was started again. */
+static inline bool
+ulv_keeper_is_served(const struct keeper *k)
+{
+    return k->ultravisor != NULL &&
+           (k->ultravisor->alive || ulv_keeper_restarts(k) != RESTART_NO);
+}
+
 /* ---- what is handed to whom (keeper_hand.c) ------------------------------ */
 void ulv_keeper_hand_view(struct keeper *k, struct keeper_partition *p);
+/* Of a new chain: its doorbell is as it was. */
+void ulv_keeper_hand_next_view(struct keeper *k, struct keeper_partition *p);
 void ulv_keeper_hand_channel(struct keeper *k, struct keeper_channel *c);
 /* Both ends of it; NULL: it is gone. */
 void ulv_keeper_ring(const struct keeper *k, const struct keeper_channel *c);
@@ -263,6 +326,8 @@ ulv_status ulv_keeper_make_channel(struct keeper *k,
                                    ulv_handle *ret);
 ulv_status ulv_keeper_make_takeover(struct keeper *k, ulv_id device,
                                     ulv_handle *ret);
+/* The segments of its view, and its doorbell, to the ultravisor. */
+ulv_status ulv_keeper_make_views(struct keeper *k, struct keeper_partition *p);
 
 /* ---- a guest that runs again (keeper_again.c) ---------------------------- */
 /* Make what takes the place of its channels, as the last run has left them. */
@@ -293,6 +358,7 @@ ulv_keeper_is_end(const struct keeper_channel *c, ulv_id partition)
 
 /* keeper_commit.c */
 void ulv_keeper_order_commit(struct keeper *k, uint64_t ticket);
+void ulv_keeper_seal_views(struct keeper *k, struct keeper_partition *p);
 struct keeper_channel *ulv_keeper_channel(const struct keeper *k, ulv_id id);
 struct keeper_device *ulv_keeper_device(const struct keeper *k, ulv_id id);
 struct keeper_extent *ulv_keeper_extent(const struct keeper *k, ulv_id id);
@@ -354,8 +420,15 @@ void ulv_keeper_account(struct keeper *k, struct keeper_partition *p);
 /* A line of text as an event. */
 void ulv_keeper_tell(struct keeper *k, uint32_t event, ulv_id partition,
                      uint64_t value, const char *format, ...);
-/* Tell the ultravisor, if it lives. */
+/* A revision was committed: an event. */
+void ulv_keeper_tell_committed(struct keeper *k, uint64_t revision);
+/* Tell the ultravisor, if it lives: a fact. One that is being started again is
+ * told all facts when it is ready for them. */
 void ulv_keeper_inform(struct keeper *k, const struct say *say);
+/* The same at any time. */
+void ulv_keeper_say(struct keeper *k, const struct say *say);
+/* Tell it what it may not have committed. */
+void ulv_keeper_inform_of_states(struct keeper *k);
 /* A guest's run is over: told when its last words were heard, its role is no
  * more and the ultravisor knows. */
 void ulv_keeper_guest_ended(struct keeper *k, struct keeper_partition *p,

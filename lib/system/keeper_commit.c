@@ -9,8 +9,8 @@
 
 /* From here on nobody can write the view but through the mapping that the
  * ultravisor made before. */
-static void
-seal_views(struct keeper *k, struct keeper_partition *p)
+void
+ulv_keeper_seal_views(struct keeper *k, struct keeper_partition *p)
 {
     const struct ulv_host *host = k->host;
 
@@ -19,6 +19,7 @@ seal_views(struct keeper *k, struct keeper_partition *p)
 
         if (view->writable == ULV_NO_HANDLE)
             continue;
+        ulv_keeper_close(k, &view->segment); /* of the chain before */
         if (host->memory_seal(host->self, view->writable,
                               ULV_SEAL_SIZE | ULV_SEAL_WRITE |
                                   ULV_SEAL_SEALS) != ULV_OK ||
@@ -37,7 +38,7 @@ commit_partition(struct keeper *k, ulv_id id)
     struct ulv_diag diag = ULV_DIAG_INIT;
 
     p->committed = true;
-    seal_views(k, p);
+    ulv_keeper_seal_views(k, p);
     if (p->kind == ULV_PARTITION_GUEST || id == k->boot)
         return;
     if (p != k->ultravisor && p->kind != ULV_PARTITION_IDLE &&

@@ -45,7 +45,7 @@ hand(struct keeper *k, struct keeper_partition *p, const struct say *say,
 }
 
 void
-ulv_keeper_hand_view(struct keeper *k, struct keeper_partition *p)
+ulv_keeper_hand_next_view(struct keeper *k, struct keeper_partition *p)
 {
     struct say say = { .kind = SAY_VIEW };
 
@@ -57,7 +57,14 @@ ulv_keeper_hand_view(struct keeper *k, struct keeper_partition *p)
         say.u.view.bytes = p->view[part].bytes;
         hand(k, p, &say, &p->view[part].segment, 1);
     }
-    say.kind = SAY_BELL;
+}
+
+void
+ulv_keeper_hand_view(struct keeper *k, struct keeper_partition *p)
+{
+    struct say say = { .kind = SAY_BELL };
+
+    ulv_keeper_hand_next_view(k, p);
     if (p->alive)
         hand(k, p, &say, &p->bell, 1);
 }

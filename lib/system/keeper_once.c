@@ -15,6 +15,74 @@ ulv_keeper_renew_prepare(struct keeper *k, const struct keeper_partition *p,
                     p->name, c->id);
 }
 
+ulv_status
+ulv_keeper_reach_storage(struct keeper *k, const struct keeper_partition *p,
+                         ulv_handle *handles, uint32_t *ret_count)
+{
+    (void)k;
+    (void)p;
+    (void)handles;
+    (void)ret_count;
+    return ULV_OK;
+}
+
+void
+ulv_keeper_serve_storage(struct keeper *k)
+{
+    (void)k;
+}
+
+/* In place of keeper_restart.c: without a journal nothing is started again. */
+bool
+ulv_keeper_ultravisor_died(struct keeper *k)
+{
+    ulv_keeper_order_abort(k); /* of what it ordered, all but itself */
+    k->ultravisor = NULL;
+    return false;
+}
+
+void
+ulv_keeper_restart(struct keeper *k)
+{
+    (void)k;
+}
+
+void
+ulv_keeper_restart_ready(struct keeper *k, uint64_t revision)
+{
+    (void)k;
+    (void)revision;
+}
+
+void
+ulv_keeper_restart_failed(struct keeper *k, const struct ulv_diag *diag)
+{
+    (void)k;
+    (void)diag;
+}
+
+ulv_status
+ulv_keeper_adopt_prepare(struct keeper *k, const struct ulv_effect *effect,
+                         struct ulv_diag *diag)
+{
+    (void)k;
+    (void)effect;
+    return ulv_fail(diag, ULV_E_UNSUPPORTED, 0, 0, 0, "nothing is adopted");
+}
+
+void
+ulv_keeper_sweep(struct keeper *k)
+{
+    (void)k;
+}
+
+void
+ulv_keeper_adopt_commit(struct keeper *k, uint64_t revision)
+{
+    (void)k;
+    (void)revision;
+}
+
 void
 ulv_keeper_renew_undo(struct keeper *k, ulv_id partition)
 {

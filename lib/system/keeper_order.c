@@ -14,12 +14,33 @@
 #include "io/block.h"
 #include "view/publish.h"
 
+/* Of one order; of one that says all that there is. */
+#define EFFECTS_MAX UINT32_C(65536)
+#define ADOPTED_MAX UINT32_C(4194304)
+
 /* ---- prepare ------------------------------------------------------------- */
 
 static ulv_status
 send_to_ultravisor(struct keeper *k, const struct say *say, ulv_handle h)
 {
     return ulv_post_send(&k->ultravisor->post, say, NULL, &h, 1);
+}
+
+/* Of the chain before this one, whose publisher is dead. */
+static uint64_t
+last_generation(const struct keeper *k, const struct keeper_view *view)
+{
+    const struct ulv_host *host = k->host;
+    uint64_t generation = 0;
+    void *p;
+
+    if (view->segment == ULV_NO_HANDLE ||
+        host->memory_map(host->self, view->segment, 0, ULV_VIEW_PAGE_BYTES,
+                         ULV_MAP_READ, NULL, &p) != ULV_OK)
+        return 0;
+    generation = ((const struct ulv_view_root *)p)->root >> 16;
+    host->memory_unmap(host->self, p, ULV_VIEW_PAGE_BYTES);
+    return generation;
 }
 
 static ulv_status
@@ -29,6 +50,10 @@ make_view(struct keeper *k, struct keeper_partition *p, uint32_t part)
     struct say say = { .kind = SAY_VIEW };
     ulv_status status;
 
+    ulv_keeper_close(k, &view->writable); /* of one that died before */
+    say.u.view.epoch = k->starts + UINT64_C(1);
+    if (ULV_RESTARTS)
+        say.u.view.generation = last_generation(k, view);
     /* the ultravisor makes sure of the pages that it uses, if it can */
     view->bytes = ULV_VIEW_SEGMENT_BYTES;
     status = k->host->memory_create(
@@ -42,6 +67,18 @@ make_view(struct keeper *k, struct keeper_partition *p, uint32_t part)
     return send_to_ultravisor(k, &say, view->writable);
 }
 
+ulv_status
+ulv_keeper_make_views(struct keeper *k, struct keeper_partition *p)
+{
+    struct say say = { .kind = SAY_BELL };
+    ulv_status status = make_view(k, p, ULV_VIEW_PART_MONITOR);
+
+    if (status == ULV_OK && p->kind == ULV_PARTITION_GUEST)
+        status = make_view(k, p, ULV_VIEW_PART_GUEST);
+    say.u.view.partition = p->id;
+    return status == ULV_OK ? send_to_ultravisor(k, &say, p->bell) : status;
+}
+
 /* A partition that was not committed, whole or half made. */
 static void
 undo_partition(struct keeper *k, ulv_id id)
@@ -50,7 +87,7 @@ undo_partition(struct keeper *k, ulv_id id)
     struct say say = { .kind = SAY_PARTITION_GONE };
 
     say.u.state.partition = id;
-    ulv_keeper_inform(k, &say);
+    ulv_keeper_say(k, &say);
     if (p != NULL && !p->committed && p != k->ultravisor && id != k->boot)
         ulv_keeper_partition_remove(k, p);
 }
@@ -80,7 +117,6 @@ prepare_partition(struct keeper *k, const struct ulv_effect *e,
 {
     struct keeper_partition *p =
         ulv_keeper_partition(k, e->u.partition_create.id);
-    struct say say = { .kind = SAY_BELL };
     ulv_status status = ULV_E_NO_MEMORY;
 
     if (p != NULL && p->bell != ULV_NO_HANDLE)
@@ -99,13 +135,7 @@ prepare_partition(struct keeper *k, const struct ulv_effect *e,
     if (p != NULL)
         status = k->host->event_create(k->host->self, &p->bell);
     if (status == ULV_OK)
-        status = make_view(k, p, ULV_VIEW_PART_MONITOR);
-    if (status == ULV_OK && p->kind == ULV_PARTITION_GUEST)
-        status = make_view(k, p, ULV_VIEW_PART_GUEST);
-    if (status == ULV_OK) {
-        say.u.view.partition = p->id;
-        status = send_to_ultravisor(k, &say, p->bell);
-    }
+        status = ulv_keeper_make_views(k, p);
     if (status == ULV_OK)
         return ULV_OK;
     undo_partition(k, e->u.partition_create.id);
@@ -192,7 +222,7 @@ ulv_keeper_make_channel(struct keeper *k, const struct keeper_channel *c,
     say.u.channel.bytes = c->bytes;
     say.u.channel.ring_bytes = c->ring_bytes;
     say.u.channel.bulk_bytes = c->bulk_bytes;
-    say.u.channel.format = 1;
+    say.u.channel.format = CHANNEL_NEW;
     memcpy(say.u.channel.type, c->type, 16);
     memcpy(say.u.channel.instance, c->instance, 16);
     return send_to_ultravisor(k, &say, *ret);
@@ -501,6 +531,21 @@ ulv_keeper_order_prepare(struct keeper *k, const struct ulv_effect *effect,
 
 /* ---- undo ---------------------------------------------------------------- */
 
+/* The same may be ordered again: who asked for it still has its medium. */
+static void
+undo_device(struct keeper *k, struct keeper_device *d)
+{
+    struct keeper_source *source = ulv_keeper_source(k, d->id);
+
+    for (uint32_t i = 0; ULV_RESTARTS && i < 2 && source != NULL; i++) {
+        if (source->medium[i] == ULV_NO_HANDLE) {
+            source->medium[i] = d->medium[i];
+            d->medium[i] = ULV_NO_HANDLE;
+        }
+    }
+    ulv_keeper_device_remove(k, d);
+}
+
 static void
 undo_effect(struct keeper *k, const struct ulv_effect *effect)
 {
@@ -516,8 +561,7 @@ undo_effect(struct keeper *k, const struct ulv_effect *effect)
             k, ulv_keeper_channel(k, effect->u.channel.id));
         break;
     case ULV_EFFECT_DEVICE_OFFER:
-        ulv_keeper_device_remove(k,
-                                 ulv_keeper_device(k, effect->u.device.id));
+        undo_device(k, ulv_keeper_device(k, effect->u.device.id));
         break;
     case ULV_EFFECT_INTENT:
         ulv_keeper_renew_undo(k, effect->u.intent.partition);
@@ -544,6 +588,8 @@ ulv_keeper_order_abort(struct keeper *k)
 
     if (order->committing)
         return;
+    if (ULV_RESTARTS && order->adopts)
+        order->prepared = 0; /* it was there before */
     while (order->prepared > 0)
         undo_effect(k, &order->effects[--order->prepared]);
     ulv_keeper_order_close(k);
@@ -558,7 +604,7 @@ answer(struct keeper *k, uint64_t ticket, const struct ulv_diag *diag)
 
     say.u.order_done.ticket = ticket;
     say.u.order_done.diag = *diag;
-    ulv_keeper_inform(k, &say);
+    ulv_keeper_say(k, &say);
 }
 
 static ulv_status
@@ -566,7 +612,10 @@ open_order(struct keeper *k, const struct say_order *say)
 {
     struct keeper_order *order = &k->order;
 
-    if (say->effect_count == 0 || say->effect_count > 65536)
+    const bool adopts = ulv_keeper_restarts(k) == RESTART_ADOPTING;
+
+    if (say->effect_count == 0 ||
+        say->effect_count > (adopts ? ADOPTED_MAX : EFFECTS_MAX))
         return ULV_E_PEER_PROTOCOL;
     order->effects = k->host->alloc(
         k->host->self, say->effect_count * sizeof(*order->effects), 8);
@@ -574,6 +623,8 @@ open_order(struct keeper *k, const struct say_order *say)
         return ULV_E_NO_MEMORY;
     order->ticket = say->ticket;
     order->count = say->effect_count;
+    order->revision = say->revision;
+    order->adopts = adopts;
     order->open = true;
     return ULV_OK;
 }
@@ -587,7 +638,9 @@ prepare_order(struct keeper *k)
 
     for (uint32_t i = 0; i < order->count && diag.status == ULV_OK; i++) {
         diag.status =
-            ulv_keeper_order_prepare(k, &order->effects[i], &diag);
+            ULV_RESTARTS && order->adopts
+                ? ulv_keeper_adopt_prepare(k, &order->effects[i], &diag)
+                : ulv_keeper_order_prepare(k, &order->effects[i], &diag);
         if (diag.status == ULV_OK)
             order->prepared++;
     }

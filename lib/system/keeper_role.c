@@ -140,6 +140,8 @@ start_somewhere(struct keeper *k, struct keeper_partition *p,
     if (status != ULV_OK)
         return ulv_fail(diag, status, p->id, 0, 0, "%s: no memory for its role",
                         p->name);
+    if (ULV_RESTARTS && p->kind == ULV_PARTITION_ULTRAVISOR)
+        p->role->storage = k->storage;
     p->role->hear_state = k->hear_state;
     p->role->debug = k->debug;
     return ULV_OK;
@@ -149,7 +151,10 @@ static ulv_status
 configure(struct keeper *k, struct keeper_partition *p)
 {
     struct say say = { .kind = SAY_CONFIGURE };
+    ulv_handle handles[FAR_STORAGE_HANDLES];
+    uint32_t handle_count = 0;
     const void *tail = NULL;
+    ulv_status status;
 
     say.u.configure.build = SAY_BUILD;
     say.u.configure.kind = p->kind;
@@ -166,8 +171,13 @@ configure(struct keeper *k, struct keeper_partition *p)
     } else if (p->kind == ULV_PARTITION_GUEST && k->launcher != NULL) {
         tail = k->launcher;
         say.tail_bytes = (uint32_t)ulv_string_length(k->launcher, 255);
+    } else if (ULV_RESTARTS && p->kind == ULV_PARTITION_ULTRAVISOR) {
+        say.u.configure.again = k->restart != RESTART_NO;
+        status = ulv_keeper_reach_storage(k, p, handles, &handle_count);
+        if (status != ULV_OK)
+            return status;
     }
-    return ulv_post_send(&p->post, &say, tail, NULL, 0);
+    return ulv_post_send(&p->post, &say, tail, handles, handle_count);
 }
 
 static void died(struct keeper *k, struct keeper_partition *p,
@@ -225,17 +235,16 @@ died(struct keeper *k, struct keeper_partition *p, const char *how,
      uint64_t code)
 {
     struct say say = { .kind = SAY_DIED };
+    bool again = false;
 
     ulv_keeper_account(k, p); /* before its end is told */
     p->alive = p->reaping = false;
     p->awaited = p->followed = p->follow_until = 0;
     ulv_post_fini(&p->post);
+    if (p == k->ultravisor)
+        again = ulv_keeper_ultravisor_died(k);
     drop_waits(k, p);
     ulv_keeper_released_all(k, p->id);
-    if (p == k->ultravisor) {
-        ulv_keeper_order_abort(k); /* of what it ordered, all but itself */
-        k->ultravisor = NULL;
-    }
     if (p->kind == ULV_PARTITION_GUEST) {
         struct ulv_end end = { .reason = ULV_END_REASON_FAULT,
                                .code = ULV_FAULT_MONITOR };
@@ -255,11 +264,13 @@ died(struct keeper *k, struct keeper_partition *p, const char *how,
         return;
     }
     p->state = ULV_STATE_LOST;
-    if (p->kind == ULV_PARTITION_ULTRAVISOR ||
-        p->kind == ULV_PARTITION_OPERATIONS)
+    if (!again && (p->kind == ULV_PARTITION_ULTRAVISOR ||
+                   p->kind == ULV_PARTITION_OPERATIONS))
         tell_command(k, p);
     ulv_keeper_tell(k, ULV_EVENT_DIED, p->id, code, "%s died: %s %u", p->name,
                     how, code);
+    if (again)
+        return;
     say.u.state.partition = p->id;
     ulv_keeper_inform(k, &say);
     ulv_keeper_end_again(k);

@@ -19,7 +19,8 @@
 #define SAY_BUILD UINT32_C(0x756c0001)
 
 /* ---- keeper to role ------------------------------------------------------ */
-#define SAY_CONFIGURE      1u /* first: who you are; tail: policy, or path */
+#define SAY_CONFIGURE      1u /* first: who you are; tail: policy, or path;
+                                  handles: of a far storage, if any */
 #define SAY_VIEW           2u /* handle: segment */
 #define SAY_BELL           3u /* handle: view doorbell of a partition */
 #define SAY_EXTENT         4u /* handle: memory */
@@ -51,6 +52,8 @@
 #define SAY_LEFT           27u /* to the ultravisor: nobody has this end of a
                                   channel any more that the caller handed out */
 #define SAY_POLICY         28u /* to operations; tail: ulv_policy_offer */
+#define SAY_ADOPT          29u /* to an ultravisor that was started again:
+                                  order what your database has */
 #define SAY_RETURNED       18u /* to the ultravisor: a guest gave memory back */
 
 /* ---- role to keeper ------------------------------------------------------ */
@@ -87,6 +90,11 @@
 
 #define SAY_TAIL_MAX 40960u
 
+/* SAY_CHANNEL to the ultravisor, when it is to be no end of it: format it, or
+ * look at its header only. */
+#define CHANNEL_NEW    1u
+#define CHANNEL_HEADER 2u
+
 /* SAY_DEBUG. Before SAY_START: the guest can be debugged, and is held before
  * its first instruction; later: halt it, let it go on as said, let it be. */
 #define DEBUG_READY 1u
@@ -108,6 +116,8 @@ struct say_configure {
     ulv_id partition;
     uint32_t processes; /* 1: this role has a process of its own */
     uint32_t threads_from; /* monitors; <ultravisor/system.h> */
+    uint32_t again; /* the ultravisor: what it ordered before is there */
+    uint32_t rsvd_;
     char name[ULV_NAME_MAX + 1];
     char backend[16];
 };
@@ -116,6 +126,8 @@ struct say_view {
     uint64_t bytes;
     uint32_t part;
     uint32_t rsvd_;
+    /* to the ultravisor: of the chain, and what the one before came to */
+    uint64_t epoch, generation;
 };
 struct say_start { /* and RESTORE */
     uint64_t bytes; /* of the image */
@@ -131,7 +143,7 @@ struct say_channel {
     uint64_t bytes, ring_bytes, bulk_bytes;
     uint8_t type[16], instance[16];
     uint32_t end;
-    uint32_t format; /* 1: to the ultravisor, new: format it */
+    uint32_t format; /* to the ultravisor: CHANNEL_NEW, CHANNEL_HEADER */
     uint32_t epoch;  /* to roles: as it is handed over */
     uint32_t rsvd_;
 };
@@ -146,7 +158,7 @@ struct say_order {
     uint32_t first; /* index of the first effect in this message */
     uint32_t more;  /* 1: the order goes on in the next message */
     uint32_t rsvd_;
-    uint64_t revision; /* COMMITTED */
+    uint64_t revision; /* that it leads to */
 };
 struct say_order_done {
     uint64_t ticket;
@@ -173,6 +185,10 @@ struct say_used {
 };
 struct say_ready {
     ulv_id lease_first; /* the ultravisor: ids for the boot transaction */
+    uint64_t revision;  /* of its database */
+};
+struct say_adopt {
+    uint64_t settled; /* every revision up to this one */
 };
 struct say_console {
     ulv_id channel;
@@ -222,6 +238,7 @@ struct say {
         struct say_used used;
         ulv_id object; /* RELEASED, DRAINED, HOLD, LET, HELD, RING */
         struct say_ready ready;
+        struct say_adopt adopt;
         struct say_console console;
         struct say_event event;
         struct say_debug debug;

@@ -16,6 +16,7 @@ struct post_letter {
 static const struct {
     uint32_t kind, least, most;
 } handle_rules[] = {
+    { SAY_CONFIGURE, 0, 3 },
     { SAY_VIEW, 1, 1 },    { SAY_BELL, 1, 1 },   { SAY_EXTENT, 1, 1 },
     { SAY_CHANNEL, 1, 3 }, { SAY_DEVICE, 2, 3 }, { SAY_START, 1, 2 },
     { SAY_TRACE, 1, 1 },   { SAY_RENEW, 1, 1 },  { SAY_SAVE, 1, 1 },

@@ -40,6 +40,14 @@ ulv_relay_step(struct relay *relay, const struct ulv_command_server *server,
     }
 }
 
+void
+ulv_relay_again(struct relay *relay)
+{
+    relay->watch = 0;
+    relay->refused = false;
+    memset(relay->cursors, 0, sizeof(relay->cursors));
+}
+
 static void
 hear_event(struct relay *relay, const struct ulv_message_event *event)
 {

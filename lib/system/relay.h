@@ -38,6 +38,9 @@ void ulv_relay_fini(struct relay *relay);
 void ulv_relay_step(struct relay *relay,
                     const struct ulv_command_server *server,
                     struct ulv_command_client *client, bool *ret_ring);
+/* There is another ultravisor: it is asked again, from where the copy ends.
+ * Cursors are over. */
+void ulv_relay_again(struct relay *relay);
 /* A message from there; false: it is for somebody else. */
 bool ulv_relay_hear(struct relay *relay, const struct ulv_message *m);
 

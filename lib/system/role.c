@@ -66,7 +66,7 @@ ulv_role_destroy(struct role *role)
 
 /* The first message: the role becomes what it says. */
 static ulv_status
-become(struct role **role_at, const struct heard *heard)
+become(struct role **role_at, struct heard *heard)
 {
     struct role *blank = *role_at, *role;
     const struct say_configure *configure = &heard->say.u.configure;

@@ -13,6 +13,7 @@
 
 struct durable;
 struct role;
+struct ulv_storage;
 
 /* What a role's step left behind. */
 struct role_need {
@@ -23,7 +24,7 @@ struct role_need {
 struct role_ops {
     size_t bytes; /* of the role's object, which starts with struct role */
     /* After the first message; tail is the configuration's. */
-    ulv_status (*init)(struct role *role, const struct heard *configure);
+    ulv_status (*init)(struct role *role, struct heard *configure);
     void (*fini)(struct role *role);
     /* A message from the keeper; the handles are the role's to keep or close:
      * it sets heard->handle_count to 0 if it took them. */
@@ -46,6 +47,8 @@ struct role {
     ulv_status (*confine)(struct role *role, const char *backend);
     /* The same for a thread that runs a processor. Context: any. */
     ulv_status (*confine_thread)(const struct role *role, const char *backend);
+    /* NULL, or: of the ultravisor in this process, where its journal is. */
+    const struct ulv_storage *storage;
     /* NULL, or: of the ultravisor, a database with a journal, and how it is
      * closed. */
     struct durable *durable;

@@ -7,11 +7,16 @@
  * One request at a time: FACTS (what the host looks like now, by queries), then
  * DECIDE, then WAIT for the ultravisor's answer. Queries of the caller are
  * passed on as they are.
+ *
+ * An ultravisor that died may be started again: then there is a new channel to
+ * it, and what it had not answered is asked again; a transaction under its old
+ * number, so that it is carried out once. The caller only waits longer.
  */
 #include "system/role_command.h"
 
 #include "base/base.h"
 #include "command/ahead.h"
+#define TRIES_MAX 3u /* of a request under which the ultravisor dies */
 
 static const uint8_t type_command[16] = ULV_CHANNEL_TYPE_COMMAND;
 static const uint8_t type_policy[16] = ULV_CHANNEL_TYPE_POLICY;
@@ -90,6 +95,46 @@ ask_fact(struct command_role *r, uint32_t kind, uint64_t after)
 
     r->facts_kind = kind;
     sent(r, status, ring, STATE_FACTS);
+}
+
+/* What is under way, of a new ultravisor. */
+static void
+ask_again(struct command_role *r)
+{
+    bool ring = false;
+    ulv_status status;
+
+    if (r->state != STATE_IDLE && ++r->tries > TRIES_MAX) {
+        fail_upstream(r, ULV_E_PEER_GONE);
+        return;
+    }
+    switch (r->state) {
+    case STATE_HELLO:
+        status = ulv_command_send_hello(&r->client, &ring);
+        sent(r, status, ring, STATE_HELLO);
+        break;
+    case STATE_QUERY:
+        status = ulv_command_send_query(&r->client, r->query_kind,
+                                        r->query_after, &ring);
+        sent(r, status, ring, STATE_QUERY);
+        break;
+    case STATE_FACTS:
+        ulv_command_look(r);
+        break;
+    case STATE_READ: /* cursors ended with it */
+        fail_upstream(r, ULV_E_EXPIRED);
+        break;
+    case STATE_WAIT:
+        status = ulv_command_send_again(&r->client, r->upstream,
+                                        &r->transaction, &ring);
+        if (ring)
+            ulv_wire_ring(&r->above);
+        if (status != ULV_OK)
+            fail_upstream(r, status);
+        break;
+    default:
+        break;
+    }
 }
 
 void
@@ -300,6 +345,7 @@ on_hello(void *self, struct ulv_command_session *session)
     ulv_status status;
 
     r->asking = session;
+    r->tries = 0;
     if (r->no_policy.status != ULV_OK) {
         ulv_command_answer_hello(session, r->no_policy.status, 0, 0);
         return;
@@ -318,6 +364,9 @@ on_query(void *self, struct ulv_command_session *session,
                                                query->after, &ring);
 
     r->asking = session;
+    r->tries = 0;
+    r->query_kind = query->kind;
+    r->query_after = query->after;
     sent(r, status, ring, STATE_QUERY);
 }
 
@@ -365,6 +414,7 @@ on_transaction(void *self, struct ulv_command_session *session,
     struct ulv_command_transaction *t = &r->transaction;
 
     r->asking = session;
+    r->tries = 0;
     if (r->no_policy.status != ULV_OK) {
         fail_request(r, &r->no_policy);
         return;
@@ -474,7 +524,7 @@ fetch_policy(struct command_role *r)
 /* ---- role ---------------------------------------------------------------- */
 
 static ulv_status
-command_init(struct role *role, const struct heard *configure)
+command_init(struct role *role, struct heard *configure)
 {
     struct command_role *r = self_of(role);
 
@@ -503,6 +553,38 @@ command_fini(struct role *role)
     ulv_wire_fini(&r->policy_wire);
 }
 
+static void hear_ultravisor(struct command_role *r);
+
+/* What the dead one had answered is heard first. */
+static ulv_status
+meet_again(struct command_role *r, struct heard *heard)
+{
+    const struct ulv_host *host = r->role.host;
+    bool ring = false;
+    ulv_status status;
+
+    if (!r->has_client)
+        return ULV_E_PEER_PROTOCOL;
+    if (!r->above_lost)
+        hear_ultravisor(r);
+    ulv_channel_detach(&r->client.end);
+    ulv_wire_fini(&r->above); /* its doorbell is the new one's too */
+    status = ulv_wire_init(&r->above, host, r->role.waits, heard);
+    if (status == ULV_OK)
+        status = ulv_command_client_again(&r->client, r->above.p,
+                                          r->above.bytes);
+    if (status == ULV_OK)
+        status = ulv_command_send_hello(&r->client, &ring);
+    if (status != ULV_OK)
+        return status;
+    if (ring)
+        ulv_wire_ring(&r->above);
+    r->above_lost = false;
+    ask_again(r);
+    ulv_relay_again(&r->relay);
+    return ULV_OK;
+}
+
 static ulv_status
 take_channel(struct command_role *r, struct heard *heard)
 {
@@ -517,7 +599,7 @@ take_channel(struct command_role *r, struct heard *heard)
     if (!command && !ulv_guid_equal(say->type, type_policy))
         return ULV_E_PEER_PROTOCOL;
     if (wire->host != NULL)
-        return ULV_E_EXISTS;
+        return ULV_RESTARTS && command ? meet_again(r, heard) : ULV_E_EXISTS;
     status = ulv_wire_init(wire, host, r->role.waits, heard);
     if (status != ULV_OK)
         return status;

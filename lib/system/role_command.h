@@ -54,6 +54,9 @@ struct command_role {
     uint32_t state, facts_kind;
     struct ulv_command_transaction transaction; /* of the next two */
     uint64_t upstream; /* request number there */
+    uint32_t tries;    /* that came to nothing */
+    uint32_t query_kind;
+    uint64_t query_after;
     uint64_t revision; /* that the facts are of */
     struct ulv_precondition preconditions[ULV_PRECONDITION_COUNT_MAX];
     struct ulv_operation operations[ULV_OPERATION_COUNT_MAX];

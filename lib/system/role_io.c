@@ -60,7 +60,7 @@ self_of(struct role *role)
 }
 
 static ulv_status
-io_init(struct role *role, const struct heard *configure)
+io_init(struct role *role, struct heard *configure)
 {
     (void)configure;
     self_of(role)->devices_end = &self_of(role)->devices;
@@ -116,16 +116,21 @@ static ulv_status
 take_view(struct io_role *r, const struct heard *heard)
 {
     const struct ulv_host *host = r->role.host;
-    ulv_status status;
+    const uint64_t bytes = heard->say.u.view.bytes;
+    void *p;
+    ulv_status status = host->memory_map(host->self, heard->handle[0], 0,
+                                         bytes, ULV_MAP_READ, NULL, &p);
 
+    if (status != ULV_OK)
+        return status;
+    /* a new chain takes the place of the one before */
     if (r->view_mapping != NULL)
-        return ULV_E_EXISTS;
-    r->view_bytes = heard->say.u.view.bytes;
-    status = host->memory_map(host->self, heard->handle[0], 0, r->view_bytes,
-                              ULV_MAP_READ, NULL, &r->view_mapping);
-    if (status == ULV_OK)
-        ulv_view_reader_init(&r->view, r->view_mapping, r->view_bytes);
-    return status;
+        host->memory_unmap(host->self, r->view_mapping, r->view_bytes);
+    r->view_mapping = p;
+    r->view_bytes = bytes;
+    ulv_view_reader_init(&r->view, p, bytes);
+    r->look = true;
+    return ULV_OK;
 }
 
 static ulv_status

@@ -63,7 +63,7 @@ confine_thread(void *self)
 }
 
 static ulv_status
-monitor_init(struct role *role, const struct heard *configure)
+monitor_init(struct role *role, struct heard *configure)
 {
     struct monitor_role *r = self_of(role);
     const struct say_configure *c = &configure->say.u.configure;

@@ -16,7 +16,7 @@ self_of(struct role *role)
 }
 
 static ulv_status
-operations_init(struct role *role, const struct heard *configure)
+operations_init(struct role *role, struct heard *configure)
 {
     struct operations_role *r = self_of(role);
 

@@ -35,30 +35,42 @@ set_epoch(struct ultravisor_role *r, struct header *h)
         ulv_channel_set_epoch(h->p, c.epoch);
 }
 
-/* Initialise all of it, then keep the header page only. One that is made anew
- * takes the place of what it was. */
 static ulv_status
-format_channel(struct ultravisor_role *r, const struct heard *heard)
+format_channel(const struct ulv_host *host, const struct heard *heard)
 {
-    const struct ulv_host *host = r->role.host;
     const struct say_channel *say = &heard->say.u.channel;
     struct ulv_channel_layout layout = { .id = say->channel,
                                          .ring_bytes = say->ring_bytes,
                                          .bulk_bytes = say->bulk_bytes };
-    struct header *header = host->alloc(host->self, sizeof(*header), 8);
     void *p;
-    ulv_status status = ULV_E_NO_MEMORY;
+    ulv_status status =
+        host->memory_map(host->self, heard->handle[0], 0, say->bytes,
+                         ULV_MAP_READ | ULV_MAP_WRITE, NULL, &p);
 
-    if (header == NULL)
+    if (status != ULV_OK)
         return status;
     memcpy(layout.type, say->type, 16);
     memcpy(layout.instance, say->instance, 16);
-    status = host->memory_map(host->self, heard->handle[0], 0, say->bytes,
-                              ULV_MAP_READ | ULV_MAP_WRITE, NULL, &p);
-    if (status == ULV_OK) {
-        status = ulv_channel_format(p, &layout);
-        host->memory_unmap(host->self, p, say->bytes);
-    }
+    status = ulv_channel_format(p, &layout);
+    host->memory_unmap(host->self, p, say->bytes);
+    return status;
+}
+
+/* Initialise all of a new one, then keep the header page only. One that is made
+ * anew takes the place of what it was. */
+static ulv_status
+take_header(struct ultravisor_role *r, const struct heard *heard)
+{
+    const struct ulv_host *host = r->role.host;
+    const struct say_channel *say = &heard->say.u.channel;
+    struct header *header = host->alloc(host->self, sizeof(*header), 8);
+    void *p;
+    ulv_status status = ULV_OK;
+
+    if (header == NULL)
+        return ULV_E_NO_MEMORY;
+    if (say->format == CHANNEL_NEW)
+        status = format_channel(host, heard);
     if (status == ULV_OK)
         status = host->memory_map(host->self, heard->handle[0], 0, 4096,
                                   ULV_MAP_READ | ULV_MAP_WRITE, NULL, &p);
@@ -158,8 +170,8 @@ ulv_ultravisor_look_at_channels(struct ultravisor_role *r)
 
 /* ---- one transaction ----------------------------------------------------- */
 
-static void
-finish(struct ultravisor_role *r, const struct ulv_diag *diag,
+void
+ulv_ultravisor_finish(struct ultravisor_role *r, const struct ulv_diag *diag,
        uint32_t operation_idx, uint64_t revision)
 {
     struct ulv_message_transaction_answer answer = {
@@ -183,8 +195,8 @@ finish(struct ultravisor_role *r, const struct ulv_diag *diag,
     ulv_ultravisor_end_errand(r, errand, diag);
 }
 
-static void
-tell_keeper(struct ultravisor_role *r, uint32_t kind)
+void
+ulv_ultravisor_tell_keeper(struct ultravisor_role *r, uint32_t kind)
 {
     struct say say = { .kind = kind };
 
@@ -194,8 +206,8 @@ tell_keeper(struct ultravisor_role *r, uint32_t kind)
 
 /* With the guests that have to follow; more than fit are awaited all the same,
  * but not killed if they do not. */
-static void
-tell_committed(struct ultravisor_role *r, uint64_t revision,
+void
+ulv_ultravisor_tell_committed(struct ultravisor_role *r, uint64_t revision,
                const struct say_generation *follow, uint32_t count)
 {
     struct say say = { .kind = SAY_COMMITTED };
@@ -207,8 +219,8 @@ tell_committed(struct ultravisor_role *r, uint64_t revision,
     ulv_post_tell(&r->role.post, &say, follow, NULL, 0);
 }
 
-static void
-tell_settled(struct ultravisor_role *r)
+void
+ulv_ultravisor_tell_settled(struct ultravisor_role *r)
 {
     struct say say = { .kind = SAY_SETTLED };
 
@@ -260,7 +272,7 @@ give_up(struct ultravisor_role *r, const struct ulv_diag *diag)
             drop_header(r, effects[i].u.channel.id);
     }
     ulv_database_abort(r->db, r->plan);
-    finish(r, diag, UINT32_MAX, 0);
+    ulv_ultravisor_finish(r, diag, UINT32_MAX, 0);
 }
 
 /* What has to happen before this revision is settled, or the one of the object
@@ -310,11 +322,11 @@ commit(struct ultravisor_role *r)
         revision = ulv_database_commit(r->db, r->plan);
         count = ulv_views_publish(&r->views, r->db, follow);
         await_followers(r, revision, follow, count);
-        tell_committed(r, revision, follow, count);
-        finish(r, &diag, UINT32_MAX, revision);
-        tell_settled(r);
+        ulv_ultravisor_tell_committed(r, revision, follow, count);
+        ulv_ultravisor_finish(r, &diag, UINT32_MAX, revision);
+        ulv_ultravisor_tell_settled(r);
     } else {
-        tell_keeper(r, SAY_ABORTED);
+        ulv_ultravisor_tell_keeper(r, SAY_ABORTED);
         give_up(r, &diag);
     }
     host->free(host->self, follow, (touched_count + 1) * sizeof(*follow));
@@ -335,6 +347,7 @@ order(struct ultravisor_role *r)
     }
     say.u.order.ticket = r->ticket;
     say.u.order.effect_count = count;
+    say.u.order.revision = ulv_database_revision(r->db) + 1;
     for (uint32_t first = 0; first < count; first += some) {
         uint32_t part = ULV_MIN(some, count - first);
         struct ulv_diag diag = ULV_DIAG_INIT;
@@ -345,7 +358,7 @@ order(struct ultravisor_role *r)
             ulv_post_send(&r->role.post, &say, &effects[first], NULL, 0);
         if (diag.status == ULV_OK)
             continue;
-        tell_keeper(r, SAY_ABORTED);
+        ulv_ultravisor_tell_keeper(r, SAY_ABORTED);
         give_up(r, &diag);
         return;
     }
@@ -365,10 +378,11 @@ ulv_ultravisor_begin(struct ultravisor_role *r,
         diag.status =
             ulv_ultravisor_prepare(r, request, &operation_idx, &diag);
     if (diag.status != ULV_OK) {
-        finish(r, &diag, operation_idx, 0);
+        ulv_ultravisor_finish(r, &diag, operation_idx, 0);
     } else if ((request->options & ULV_TRANSACTION_DRY_RUN) != 0) {
         ulv_database_abort(r->db, r->plan);
-        finish(r, &diag, UINT32_MAX, ulv_database_revision(r->db));
+        ulv_ultravisor_finish(r, &diag, UINT32_MAX,
+                              ulv_database_revision(r->db));
     } else {
         order(r);
     }
@@ -380,7 +394,10 @@ order_done(struct ultravisor_role *r, const struct say_order_done *done)
     if (r->plan == NULL || done->ticket != r->ticket)
         return;
     if (done->diag.status == ULV_OK) {
-        commit(r);
+        if (ULV_RESTARTS && r->errand != NULL && r->errand->adopts)
+            r->adopt(r);
+        else
+            commit(r);
         return;
     }
     give_up(r, &done->diag);
@@ -389,23 +406,30 @@ order_done(struct ultravisor_role *r, const struct say_order_done *done)
 /* ---- role ---------------------------------------------------------------- */
 
 static ulv_status
-ultravisor_init(struct role *role, const struct heard *configure)
+ultravisor_init(struct role *role, struct heard *configure)
 {
     struct ultravisor_role *r = self_of(role);
     struct say say = { .kind = SAY_READY };
+    struct ulv_diag diag = ULV_DIAG_INIT;
+    ulv_id lease_first = 0;
     ulv_status status;
 
-    (void)configure;
     r->errands_end = &r->errands;
     r->settle.host = role->host;
     ulv_sessions_init(&r->sessions, role, &ulv_ultravisor_handlers, r);
     status = ulv_views_init(&r->views, role->host);
-    if (status == ULV_OK)
-        status = ulv_ultravisor_open(r, &say.u.ready.lease_first);
-    if (status == ULV_OK)
-        status = ulv_ultravisor_observe(r);
     if (status != ULV_OK)
         return status;
+    diag.status = ulv_ultravisor_open(r, configure, &lease_first, &diag);
+    if (diag.status == ULV_OK && ulv_ultravisor_observe(r) != ULV_OK)
+        return ULV_E_NO_MEMORY;
+    if (diag.status == ULV_OK) {
+        say.u.ready.lease_first = lease_first;
+        say.u.ready.revision = ulv_database_revision(r->db);
+    } else { /* the keeper ends us, and knows why */
+        say.kind = SAY_BOOTED;
+        say.u.order_done.diag = diag;
+    }
     return ulv_post_send(&role->post, &say, NULL, NULL, 0);
 }
 
@@ -436,7 +460,7 @@ ultravisor_hear(struct role *role, struct heard *heard)
         return ulv_views_take_bell(&r->views, heard);
     case SAY_CHANNEL:
         return heard->say.u.channel.format != 0
-                   ? format_channel(r, heard)
+                   ? take_header(r, heard)
                    : ulv_sessions_add(&r->sessions, heard);
     case SAY_CHANNEL_CLOSE:
         ulv_sessions_close(&r->sessions, heard->say.u.channel.channel,
@@ -444,6 +468,10 @@ ultravisor_hear(struct role *role, struct heard *heard)
         return ULV_OK;
     case SAY_BOOT:
         return ulv_ultravisor_boot(r, heard);
+    case SAY_ADOPT:
+        return !ULV_RESTARTS || r->adopt == NULL
+                   ? ULV_E_PEER_PROTOCOL
+                   : ulv_ultravisor_adopt_all(r, &heard->say.u.adopt);
     case SAY_ORDER_DONE:
         order_done(r, &heard->say.u.order_done);
         return ULV_OK;
@@ -456,7 +484,7 @@ ultravisor_hear(struct role *role, struct heard *heard)
                            heard->say.u.generation.generation);
         ulv_settle_followed(&r->settle, heard->say.u.generation.partition,
                             heard->say.u.generation.generation);
-        tell_settled(r);
+        ulv_ultravisor_tell_settled(r);
         return ULV_OK;
     case SAY_DRAINED:
         return ulv_ultravisor_note_drained(r, heard->say.u.object);
@@ -476,12 +504,21 @@ ultravisor_hear(struct role *role, struct heard *heard)
     }
 }
 
+/* What the keeper does not know yet of the last transaction is not to be lost
+ * when the next one is in the journal: by its number the keeper knows which of
+ * its orders took effect. */
+static bool
+all_is_said(const struct ultravisor_role *r)
+{
+    return r->role.post.waiting_count == 0;
+}
+
 static void
 ultravisor_step(struct role *role, struct role_need *need)
 {
     struct ultravisor_role *r = self_of(role);
 
-    while (r->plan == NULL && r->errands != NULL)
+    while (r->plan == NULL && r->errands != NULL && all_is_said(r))
         ulv_ultravisor_run_errand(r);
     ulv_sessions_step(&r->sessions, need);
 }

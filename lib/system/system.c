@@ -457,7 +457,7 @@ is_settled(ulv_system *system, void *self)
 
     if (k->settled >= s->revision)
         return true;
-    s->dead = k->ultravisor == NULL || !k->ultravisor->alive;
+    s->dead = !ulv_keeper_is_served(k);
     return s->dead;
 }
 

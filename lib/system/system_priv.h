@@ -135,8 +135,7 @@ struct keeper_partition *ulv_system_startable(ulv_system *system, ulv_id id,
 /* Start it from what the keeper has under a number. */
 ulv_status ulv_system_start_from(ulv_system *system, ulv_id partition,
                                  ulv_id source, struct ulv_diag *diag);
-/* To the ultravisor that was just started: what is in it is known from here
- * on. Errors: UNSUPPORTED, and those of ulv_journal_open(). */
+/* For the ultravisor that is about to be started. Errors: UNSUPPORTED. */
 ulv_status ulv_system_give_storage(ulv_system *system,
                                    const struct ulv_system_opts *opts,
                                    struct ulv_diag *diag);

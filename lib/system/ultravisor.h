@@ -18,6 +18,7 @@ struct errand {
     bool told;    /* a state that the keeper waits to see noted */
     bool stays;   /* it cannot move: the state alone */
     bool again;   /* the state, and a start that may be refused */
+    bool adopts;  /* what there is already: changes nothing */
     bool quiet;   /* that it cannot be done is no fault */
     ulv_id settles; /* the object that has drained by it */
     uint32_t count;
@@ -42,6 +43,9 @@ struct ultravisor_role {
      * found, but compared with it. */
     ulv_status (*boot_again)(struct ultravisor_role *r,
                              const struct heard *heard);
+    /* NULL, or: the keeper lives, and has what the database has. */
+    void (*adopt)(struct ultravisor_role *r);
+    uint64_t settled; /* before that */
 
     struct sessions sessions; /* the command channels */
     struct ulv_changes *changes; /* that they watch, or NULL */
@@ -58,6 +62,20 @@ struct ultravisor_role {
 void ulv_ultravisor_begin(struct ultravisor_role *r,
                           const struct ulv_request *request);
 
+/* For who adopts. */
+void ulv_ultravisor_finish(struct ultravisor_role *r,
+                           const struct ulv_diag *diag, uint32_t operation_idx,
+                           uint64_t revision);
+void ulv_ultravisor_tell_keeper(struct ultravisor_role *r, uint32_t kind);
+void ulv_ultravisor_tell_committed(struct ultravisor_role *r,
+                                   uint64_t revision,
+                                   const struct say_generation *follow,
+                                   uint32_t count);
+void ulv_ultravisor_tell_settled(struct ultravisor_role *r);
+/* The last of r->plan, with the effects of having made all that there is: show
+ * everybody's view. (ultravisor_adopt.c) */
+void ulv_ultravisor_adopt(struct ultravisor_role *r);
+
 /* ---- errands (ultravisor_errand.c) --------------------------------------- */
 /* Begin the first that waits. */
 void ulv_ultravisor_run_errand(struct ultravisor_role *r);
@@ -69,6 +87,8 @@ void ulv_ultravisor_drop_errands(struct ultravisor_role *r);
 /* What the keeper asks for. Errors: NO_MEMORY, PEER_PROTOCOL. */
 ulv_status ulv_ultravisor_boot(struct ultravisor_role *r,
                                const struct heard *heard);
+ulv_status ulv_ultravisor_adopt_all(struct ultravisor_role *r,
+                                    const struct say_adopt *say);
 ulv_status ulv_ultravisor_note_state(struct ultravisor_role *r,
                                      const struct say_state *say);
 ulv_status ulv_ultravisor_note_drained(struct ultravisor_role *r,
@@ -87,7 +107,12 @@ struct errand *ulv_ultravisor_new_errand(struct ultravisor_role *r,
 /* ---- the journal, if there is one (ultravisor_durable.c; on a bare machine
  * there is none: ultravisor_volatile.c) ------------------------------------ */
 /* The database, and the ids that the boot transaction begins with. */
-ulv_status ulv_ultravisor_open(struct ultravisor_role *r, ulv_id *ret_lease);
+ulv_status ulv_ultravisor_open(struct ultravisor_role *r,
+                               struct heard *configure, ulv_id *ret_lease,
+                               struct ulv_diag *diag);
+/* What a client's requests have led to. */
+ulv_status ulv_ultravisor_recall(void *self,
+                                 struct ulv_command_session *session);
 /* In place of the database's own functions; r->plan is the plan. */
 ulv_status ulv_ultravisor_prepare(struct ultravisor_role *r,
                                   const struct ulv_request *request,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * A database that outlasts the program: the ultravisor role's journal, and what
- * becomes of what is found in it.
+ * A database that outlasts the ultravisor, and the program: the role's journal,
+ * and what becomes of what is found in it when the program has begun anew. (If
+ * only the ultravisor has, everything is there: ultravisor_adopt.c.)
  *
  * F = the journal is opened and has a database, S = everybody who had anything
  * is dead: guests that ran have ended, what drained is settled, channels of
@@ -16,6 +17,7 @@
  */
 #include "base/base.h"
 #include "database/journal.h"
+#include "system/storage_far.h"
 #include "system/system_priv.h"
 #include "system/ultravisor.h"
 
@@ -23,7 +25,9 @@ struct durable {
     const struct ulv_host *host;
     struct ulv_database *db;
     struct ulv_journal *journal;
+    const struct ulv_storage *far; /* NULL, or the storage: our side of it */
     bool found; /* it was there before */
+    bool held;  /* so is everything that it has */
 };
 
 static void
@@ -33,6 +37,8 @@ close_durable(struct durable *d)
 
     ulv_journal_close(d->journal);
     ulv_database_destroy(d->db);
+    if (d->far != NULL)
+        d->far->close(d->far->self);
     host->free(host->self, d, sizeof(*d));
 }
 
@@ -348,22 +354,110 @@ first_of_boot(const struct ulv_database *db)
     return 0;
 }
 
-ulv_status
-ulv_ultravisor_open(struct ultravisor_role *r, ulv_id *ret_lease)
+/* The caller's, in this process or behind the keeper; or none. */
+static ulv_status
+find_storage(struct role *role, struct heard *configure, struct durable *d,
+             const struct ulv_storage **ret)
 {
-    struct durable *d = r->role.durable;
-    ulv_status status = ULV_OK;
+    ulv_status status;
+
+    *ret = role->storage;
+    if (configure->handle_count != FAR_STORAGE_HANDLES)
+        return ULV_OK;
+    status = ulv_far_storage_open(role->host, configure->handle, &d->far);
+    if (status == ULV_OK)
+        configure->handle_count = 0;
+    *ret = d->far;
+    return status;
+}
+
+static ulv_status
+read_durable(struct durable *d, const struct ulv_storage *storage,
+             struct ulv_diag *diag)
+{
+    ulv_status status =
+        ulv_journal_open(d->db, storage, &d->journal, diag);
+
+    if (status != ULV_OK)
+        return status;
+    d->found = ulv_database_revision(d->db) != 0;
+    if (d->held && !d->found)
+        return ulv_fail(diag, ULV_E_STATE, 0, 0, 0,
+                        "the storage has lost its journal");
+    return d->found && !d->held ? settle_found(d, diag) : ULV_OK;
+}
+
+static ulv_status
+open_durable(struct role *role, struct heard *configure, struct ulv_diag *diag)
+{
+    const struct ulv_host *host = role->host;
+    const struct ulv_storage *storage;
+    struct durable *d = host->alloc(host->self, sizeof(*d), 8);
+    ulv_status status;
 
     if (d == NULL)
-        status = ulv_database_create(r->role.host, &r->db);
-    else
-        r->db = d->db;
-    if (d != NULL && d->found) {
-        r->boot_again = boot_again;
-        *ret_lease = first_of_boot(d->db);
-        return *ret_lease != 0 ? ULV_OK : ULV_E_FORMAT;
+        return ulv_fail(diag, ULV_E_NO_MEMORY, 0, 0, 0, "out of memory");
+    d->host = host;
+    d->held = configure->say.u.configure.again != 0;
+    status = find_storage(role, configure, d, &storage);
+    if (status != ULV_OK)
+        ulv_fail(diag, status, 0, 0, 0, "the storage cannot be reached");
+    else if ((status = ulv_database_create(host, &d->db)) != ULV_OK)
+        ulv_fail(diag, status, 0, 0, 0, "out of memory");
+    else if (storage != NULL)
+        status = read_durable(d, storage, diag);
+    if (status != ULV_OK) {
+        close_durable(d);
+        return status;
     }
-    return status == ULV_OK ? ulv_ultravisor_lease(r, ret_lease) : status;
+    role->durable = d;
+    role->drop = close_durable;
+    return ULV_OK;
+}
+
+ulv_status
+ulv_ultravisor_open(struct ultravisor_role *r, struct heard *configure,
+                    ulv_id *ret_lease, struct ulv_diag *diag)
+{
+    const struct durable *d;
+    ulv_status status = open_durable(&r->role, configure, diag);
+
+    if (status != ULV_OK)
+        return status;
+    d = r->role.durable;
+    r->db = d->db;
+    if (!d->found)
+        return ulv_ultravisor_lease(r, ret_lease);
+    if (d->held)
+        r->adopt = ulv_ultravisor_adopt;
+    else
+        r->boot_again = boot_again;
+    *ret_lease = first_of_boot(d->db);
+    return *ret_lease != 0
+               ? ULV_OK
+               : ulv_fail(diag, ULV_E_FORMAT, 0, 0, 0,
+                          "the journal knows no boot partition");
+}
+
+ulv_status
+ulv_ultravisor_recall(void *self, struct ulv_command_session *session)
+{
+    const struct ultravisor_role *r = self;
+    const struct durable *d = r->role.durable;
+    /* of a program that has begun anew all clients are new */
+    const struct ulv_journal *journal = d->held ? d->journal : NULL;
+    struct ulv_journal_answer answer;
+    uint64_t newest = 0;
+    ulv_status status = ULV_OK;
+
+    for (uint32_t i = 0;
+         journal != NULL && status == ULV_OK &&
+         ulv_journal_recall(journal, session->client, i, &newest, &answer) ==
+             ULV_OK;
+         i++)
+        status = ulv_command_recall(session, answer.request, answer.revision,
+                                    newest);
+    return status;
 }
 
 ulv_status
@@ -374,14 +468,14 @@ ulv_ultravisor_prepare(struct ultravisor_role *r,
     const struct durable *d = r->role.durable;
     ulv_status status;
 
-    if (d == NULL)
+    if (d->journal == NULL)
         return ulv_database_prepare(r->db, request, &r->plan,
                                     ret_operation_idx, diag);
     status = ulv_journal_prepare(d->journal, request, &r->plan,
                                  ret_operation_idx, diag);
     if (status != ULV_OK || r->errand == NULL || !r->errand->boot || !d->found)
         return status;
-    status = ulv_database_adopt(r->db, diag);
+    status = ulv_database_adopt(r->db, d->held, diag);
     if (status != ULV_OK) {
         ulv_database_abort(r->db, r->plan);
         r->plan = NULL;
@@ -392,9 +486,18 @@ ulv_ultravisor_prepare(struct ultravisor_role *r,
 ulv_status
 ulv_ultravisor_lease(struct ultravisor_role *r, ulv_id *ret_first)
 {
-    if (r->role.durable == NULL)
+    if (r->role.durable->journal == NULL)
         return ulv_database_lease(r->db, ret_first);
     return ulv_journal_lease(r->role.durable->journal, ret_first, NULL);
+}
+
+/* Without entropy all clients of all lives have the same. */
+static bool
+has_guid(const struct ulv_command_session *session)
+{
+    static const uint8_t none[16];
+
+    return !ulv_guid_equal(session->client, none);
 }
 
 ulv_status
@@ -405,9 +508,9 @@ ulv_ultravisor_write(struct ultravisor_role *r, struct ulv_diag *diag)
         r->errand == NULL ? r->asking : NULL;
     ulv_status status;
 
-    if (r->role.durable == NULL)
+    if (r->role.durable->journal == NULL)
         return ULV_OK;
-    if (session != NULL) {
+    if (session != NULL && has_guid(session)) {
         memcpy(answer.client, session->client, sizeof(answer.client));
         answer.request = session->request;
     }
@@ -421,52 +524,14 @@ ulv_ultravisor_write(struct ultravisor_role *r, struct ulv_diag *diag)
 
 /* ---- the system ---------------------------------------------------------- */
 
-static ulv_status
-open_durable(const struct ulv_host *host, const struct ulv_storage *storage,
-             struct durable **ret, struct ulv_diag *diag)
-{
-    struct durable *d = host->alloc(host->self, sizeof(*d), 8);
-    ulv_status status;
-
-    if (d == NULL)
-        return ulv_fail(diag, ULV_E_NO_MEMORY, 0, 0, 0, "out of memory");
-    d->host = host;
-    status = ulv_database_create(host, &d->db);
-    if (status != ULV_OK)
-        ulv_fail(diag, status, 0, 0, 0, "out of memory");
-    else
-        status = ulv_journal_open(d->db, storage, &d->journal, diag);
-    d->found = status == ULV_OK && ulv_database_revision(d->db) != 0;
-    if (d->found)
-        status = settle_found(d, diag);
-    if (status != ULV_OK) {
-        close_durable(d);
-        return status;
-    }
-    *ret = d;
-    return ULV_OK;
-}
-
 ulv_status
 ulv_system_give_storage(ulv_system *system, const struct ulv_system_opts *opts,
                         struct ulv_diag *diag)
 {
-    struct role *role = system->keeper.ultravisor->role;
-    ulv_status status;
-
-    if (opts->storage == NULL)
-        return ULV_OK;
-    if (role == NULL)
-        return ulv_fail(diag, ULV_E_UNSUPPORTED, 0, opts->placement,
-                        ULV_PLACEMENT_IN_PROCESS,
-                        "a storage is used by an ultravisor in this process "
-                        "only");
-    status = open_durable(system->host, opts->storage, &role->durable, diag);
-    if (status != ULV_OK)
-        return status;
-    role->drop = close_durable;
-    system->durable = true;
-    return ulv_system_load_policy(system, opts, diag);
+    system->keeper.storage = opts->storage;
+    system->durable = opts->storage != NULL;
+    return opts->storage == NULL ? ULV_OK
+                                 : ulv_system_load_policy(system, opts, diag);
 }
 
 const char *

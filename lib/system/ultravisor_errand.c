@@ -208,9 +208,18 @@ ulv_status
 ulv_ultravisor_note_state(struct ultravisor_role *r,
                           const struct say_state *say)
 {
-    bool again = is_to_start_again(r, say);
-    struct errand *e = ulv_ultravisor_new_errand(r, again ? 2 : 1);
+    struct ulv_partition_record p;
+    struct errand *e;
+    bool again;
 
+    /* told again to one that was started again */
+    if (ULV_RESTARTS && say->state == ULV_STATE_RUNNING &&
+        ulv_database_find(r->db, ULV_QUERY_PARTITIONS, say->partition, &p) ==
+            ULV_OK &&
+        p.state == ULV_STATE_RUNNING)
+        return ULV_OK;
+    again = is_to_start_again(r, say);
+    e = ulv_ultravisor_new_errand(r, again ? 2 : 1);
     if (e == NULL)
         return ULV_E_NO_MEMORY;
     if (say->state != ULV_STATE_RUNNING) /* the keeper tells ends only */
@@ -234,8 +243,15 @@ ulv_ultravisor_note_state(struct ultravisor_role *r,
 ulv_status
 ulv_ultravisor_note_death(struct ultravisor_role *r, ulv_id dead)
 {
-    struct errand *e = ulv_ultravisor_new_errand(r, 1);
+    struct ulv_partition_record p;
+    struct errand *e;
 
+    /* told again to one that was started again */
+    if (ULV_RESTARTS &&
+        ulv_database_find(r->db, ULV_QUERY_PARTITIONS, dead, &p) == ULV_OK &&
+        p.state == ULV_STATE_LOST)
+        return ULV_OK;
+    e = ulv_ultravisor_new_errand(r, 1);
     if (e == NULL)
         return ULV_E_NO_MEMORY;
     ulv_ultravisor_mark_dead(r, dead);

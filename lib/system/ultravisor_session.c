@@ -158,7 +158,8 @@ on_ready(void *self)
 {
     const struct ultravisor_role *r = self;
 
-    return r->plan == NULL && r->errands == NULL;
+    return r->plan == NULL && r->errands == NULL &&
+           r->role.post.waiting_count == 0;
 }
 
 const struct ulv_command_handlers ulv_ultravisor_handlers = {
@@ -169,4 +170,5 @@ const struct ulv_command_handlers ulv_ultravisor_handlers = {
     .ready = on_ready,
     .ring = ulv_sessions_ring,
     .broken = ulv_sessions_broken,
+    .recall = ulv_ultravisor_recall,
 };

@@ -5,11 +5,31 @@
 #include "system/ultravisor.h"
 
 ulv_status
-ulv_ultravisor_open(struct ultravisor_role *r, ulv_id *ret_lease)
+ulv_ultravisor_open(struct ultravisor_role *r, struct heard *configure,
+                    ulv_id *ret_lease, struct ulv_diag *diag)
 {
     ulv_status status = ulv_database_create(r->role.host, &r->db);
 
+    (void)configure;
+    (void)diag;
     return status == ULV_OK ? ulv_database_lease(r->db, ret_lease) : status;
+}
+
+ulv_status
+ulv_ultravisor_recall(void *self, struct ulv_command_session *session)
+{
+    (void)self;
+    (void)session;
+    return ULV_OK;
+}
+
+ulv_status
+ulv_ultravisor_adopt_all(struct ultravisor_role *r,
+                         const struct say_adopt *say)
+{
+    (void)r;
+    (void)say;
+    return ULV_E_UNSUPPORTED;
 }
 
 ulv_status

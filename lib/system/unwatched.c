@@ -44,6 +44,12 @@ ulv_relay_step(struct relay *relay, const struct ulv_command_server *server,
     (void)ret_ring;
 }
 
+void
+ulv_relay_again(struct relay *relay)
+{
+    (void)relay;
+}
+
 bool
 ulv_relay_hear(struct relay *relay, const struct ulv_message *m)
 {

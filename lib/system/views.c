@@ -59,8 +59,11 @@ ulv_views_take(struct views *views, const struct heard *heard)
     v->bell = ULV_NO_HANDLE;
     v->next = views->first;
     views->first = v;
+    views->count++;
     status = ulv_view_publisher_init(&v->publisher, v->segment, say->bytes,
-                                     say->part, say->partition, 1);
+                                     say->part, say->partition, say->epoch);
+    if (status == ULV_OK)
+        status = ulv_view_publisher_succeed(&v->publisher, say->generation);
     if (status == ULV_OK && host->memory_back != NULL)
         ulv_view_publisher_lazy(&v->publisher, host);
     return status;
@@ -93,6 +96,7 @@ ulv_views_drop(struct views *views, ulv_id partition)
             continue;
         }
         *at = v->next;
+        views->count--;
         host->memory_unmap(host->self, v->segment, ULV_VIEW_SEGMENT_BYTES);
         if (v->bell != ULV_NO_HANDLE)
             host->handle_close(host->self, v->bell);
@@ -149,6 +153,20 @@ ulv_views_prepare(struct views *views, struct ulv_database *db,
                 status = prepare_one(views, v, db, diag);
         }
     }
+    if (status != ULV_OK)
+        ulv_views_forget(views);
+    return status;
+}
+
+ulv_status
+ulv_views_prepare_all(struct views *views, struct ulv_database *db,
+                      struct ulv_diag *diag)
+{
+    ulv_status status = ULV_OK;
+
+    for (struct published *v = views->first; v != NULL && status == ULV_OK;
+         v = v->next)
+        status = prepare_one(views, v, db, diag);
     if (status != ULV_OK)
         ulv_views_forget(views);
     return status;

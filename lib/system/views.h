@@ -18,6 +18,7 @@ struct views {
     const struct ulv_host *host;
     struct picture *picture;
     struct published *first;
+    uint32_t count;
 };
 
 /* Errors: NO_MEMORY. fini is safe after a failure. */
@@ -38,6 +39,9 @@ void ulv_views_forget(struct views *v);
 ulv_status ulv_views_prepare(struct views *v, struct ulv_database *db,
                              const struct ulv_plan *plan,
                              struct ulv_diag *diag);
+/* The same for every view there is. */
+ulv_status ulv_views_prepare_all(struct views *v, struct ulv_database *db,
+                                 struct ulv_diag *diag);
 /* Show it, after the commit. Fills in which generation each partition is to
  * follow, 0: nobody reads its view; room for one a touched partition. Returns
  * how many. */

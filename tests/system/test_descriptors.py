@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import sys
+import tempfile
 
 from common import BACKENDS, DIGEST, SystemTest, disk
 
@@ -65,6 +66,23 @@ class Descriptors(SystemTest):
                     self.assertEqual(held(process, path), table.pop(name))
             self.assertEqual(dict(table), {})
             guest.stop()
+
+    def test_a_storage_is_the_keepers(self):
+        """The ultravisor asks for it by doorbells, and has no file."""
+        found = []
+        for storage in (False, True):
+            with tempfile.TemporaryDirectory() as directory, ultravisor.open(
+                    in_process=False, backend=BACKENDS[0], memory="64M",
+                    storage=directory if storage else None) as host:
+                with host.transaction() as t:
+                    t.partition("web", memory="2M")
+                found.append(next(held(process, "")
+                                  for name, _, process in host.roles()
+                                  if name == "ultravisor"))
+        without, with_storage = found
+        self.assertEqual(with_storage,
+                         {"socket": 1, "eventpoll": 2,
+                          "eventfd": without["eventfd"] + 2})
 
     def test_memory_is_the_keepers_alone(self):
         """No role holds memory, a channel or a view."""

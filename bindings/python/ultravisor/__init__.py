@@ -440,7 +440,8 @@ class Watch(Events):
 
 class Host:
     def __init__(self, in_process=True, backend=None, memory=0, policy=None,
-                 settle_limit=0, threads_from=0):
+                 settle_limit=0, threads_from=0, storage=None):
+        """storage: a directory that the database is kept in."""
         options = ffi.new("struct ulv_system_opts *")
         keep = [ffi.new("char[]", os.fsencode(v)) if v else ffi.NULL
                 for v in (backend, os.environ.get("ULTRAVISOR_ROLE"),
@@ -457,7 +458,17 @@ class Host:
             options.policy_bytes = ffi.sizeof("struct ulv_policy")
         system = ffi.new("ulv_system **")
         self._paths, self._watches = keep, []
-        checked(lib.ulv_system_create, lib.ulv_posix_host(), options, system)
+        self._storage = ffi.NULL
+        if storage is not None:
+            opened = ffi.new("struct ulv_storage **")
+            checked(lib.ulv_posix_storage_open, os.fsencode(storage), opened)
+            options.storage = self._storage = opened[0]
+        try:
+            checked(lib.ulv_system_create, lib.ulv_posix_host(), options,
+                    system)
+        except Error:
+            self._close_storage()
+            raise
         self._system = system[0]
 
     def __enter__(self):
@@ -471,6 +482,12 @@ class Host:
             watch.close()
         system, self._system = self._system, ffi.NULL
         lib.ulv_system_destroy(system)
+        self._close_storage()
+
+    def _close_storage(self):
+        storage, self._storage = self._storage, ffi.NULL
+        if storage != ffi.NULL:
+            storage.close(storage.self)
 
     def _deadline(self, seconds):
         if seconds is None:

@@ -82,7 +82,7 @@ class Demo:
             self.moment(event.time, text)
         elif event.kind in (C.ULV_EVENT_RUNNING, C.ULV_EVENT_ENDED,
                             C.ULV_EVENT_TAKEOVER, C.ULV_EVENT_FAULT,
-                            C.ULV_EVENT_LOG):
+                            C.ULV_EVENT_LOG, C.ULV_EVENT_RESTARTED):
             self.moment(event.time, text)
 
     def hear_console(self, event):

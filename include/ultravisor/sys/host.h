@@ -124,7 +124,9 @@ struct ulv_host {
     ulv_status (*memory_create)(void *self, const char *name, uint64_t bytes,
                                 uint32_t flags, ulv_handle *ret);
     /* Map [offset, offset + bytes), both multiples of 4096. at: NULL, or an
-     * address inside a range that memory_reserve returned. */
+     * address inside a range that memory_reserve returned, or what this
+     * returned for as many bytes: then it takes the place of what is mapped
+     * there, at once (ARG where a host cannot, which changes nothing). */
     ulv_status (*memory_map)(void *self, ulv_handle memory, uint64_t offset,
                              uint64_t bytes, uint32_t protection, void *at,
                              void **ret);

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""The ultravisor is killed at any moment, with roles in processes or not: it is
+started again from its journal, and nobody but the events tells of it.
+
+ULTRAVISOR_ROUNDS says how often, ULTRAVISOR_SEED how it begins."""
+
+import os
+import random
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+
+from common import (BACKENDS, DIGEST, IMAGES, PATIENCE, SystemTest, digest,
+                    disk, each_kind)
+
+import ultravisor
+from ultravisor import C
+
+ROUNDS = int(os.environ["ULTRAVISOR_ROUNDS"])
+SEED = int(os.environ.get("ULTRAVISOR_SEED", time.time_ns() % 1000000))
+COUNT_AT = 0x500000  # where counter.c counts
+MIB = 1 << 20
+
+
+class Load:
+    """Transactions, and what has to come of them: each once, or not at all."""
+
+    def __init__(self, host, chance):
+        self.host, self.chance = host, chance
+        self.made = {}  # partition: bytes
+        self.number = 0
+
+    def step(self):
+        what = self.chance.random()
+        with self.host.transaction() as t:
+            if what < 0.4 and len(self.made) < 6:
+                self.number += 1
+                guest = t.partition(f"p{self.number}", memory="2M")
+                more = (guest, 2 * MIB)
+            elif what < 0.8 and self.made:
+                guest = self.chance.choice(list(self.made))
+                t.memory(guest, "2M")
+                more = (guest, self.made[guest] + 2 * MIB)
+            elif self.made:
+                guest = self.chance.choice(list(self.made))
+                t.destroy(guest)
+                more = (guest, None)
+            else:
+                return
+        guest, size = more
+        if size is None:
+            del self.made[guest]
+        else:
+            self.made[guest] = size
+        if size is not None and size > 8 * MIB:
+            with self.host.transaction() as t:
+                t.destroy(guest)
+            del self.made[guest]
+
+    def has(self):
+        """The same, as the database says."""
+        sizes = {}
+        for extent in self.host.query("extents"):
+            sizes.setdefault(extent["partition"], 0)
+            sizes[extent["partition"]] += extent["bytes"]
+        return {guest: sizes[guest.id] for guest in self.made}
+
+
+class Restart(SystemTest):
+    def hear(self, host):
+        self.events += list(host.pending())
+
+    def of(self, kind):
+        return [e for e in self.events if e.kind == kind]
+
+    def until(self, host, condition):
+        until = time.monotonic() + PATIENCE
+        while not condition():
+            self.assertLess(time.monotonic(), until, "it did not happen")
+            host.step(0.01)
+            self.hear(host)
+
+    def pid(self, host):
+        return next(pid for name, _, pid in host.roles()
+                    if name == "ultravisor")
+
+    def kill(self, host, load, chance):
+        """At a moment that is not ours to choose, while transactions run."""
+        pid, died = self.pid(host), len(self.of(C.ULV_EVENT_RESTARTED))
+        delay = chance.expovariate(1 / 0.02)
+        timer = threading.Timer(delay, os.kill, (pid, signal.SIGKILL))
+        timer.start()
+        until = time.monotonic() + PATIENCE
+        while len(self.of(C.ULV_EVENT_RESTARTED)) == died:
+            self.assertLess(time.monotonic(), until, "it was not started")
+            load.step()
+            host.step(0)
+            self.hear(host)
+        timer.join()
+
+    def check_journal(self, directory):
+        """The revision; the database is whole."""
+        result = subprocess.run(
+            [os.environ["ULTRAVISOR_JOURNAL_CHECK"], directory],
+            capture_output=True, text=True, check=False, timeout=PATIENCE)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        return int(result.stdout)
+
+    def check_events(self):
+        """Each revision was told once, in order, and every end has a reason."""
+        told = [e.value for e in self.of(C.ULV_EVENT_COMMITTED)]
+        self.assertEqual(told, list(range(told[0], told[0] + len(told))))
+        self.assertEqual([e.data for e in self.of(C.ULV_EVENT_FAULT)], [])
+
+    def count(self, guest):
+        return int.from_bytes(guest.read(COUNT_AT, 8), "little")
+
+    def life(self, chance, kills, path, directory):
+        self.events = []
+        with ultravisor.open(backend=BACKENDS[0], in_process=False,
+                             memory="96M", storage=directory) as host:
+            free = self.free(host)
+            load = Load(host, chance)
+            counter = self.guest(host, "counter", memory="4M")
+            counter.start(IMAGES / "counter.elf")
+            reader = self.guest(host, "reader", path)
+            reader.start(DIGEST)
+            for _ in range(kills):
+                before = self.count(counter)
+                self.kill(host, load, chance)
+                self.assertEqual(load.has(), load.made)
+                self.until(host, lambda: self.count(counter) != before)
+            end = self.wait(host, reader)
+            self.assertEqual((end.reason, end.code),
+                             (C.ULV_END_REASON_STOP, 0), end.text)
+            self.assertIn("sha256 " + digest(path), self.console(host, reader))
+            self.assert_alive(host)
+            counter.stop()
+            with host.transaction() as t:
+                for guest in [counter, reader, *load.made]:
+                    t.destroy(guest)
+            self.assertEqual(self.free(host), free)
+            self.hear(host)
+            self.check_events()
+            last = self.of(C.ULV_EVENT_COMMITTED)[-1].value
+        self.assertEqual(self.check_journal(directory), last)
+
+    def free(self, host):
+        return sum(m["free_bytes"] for m in host.query("memory"))
+
+    def test_any_moment(self):
+        print(f"# seed {SEED}, {ROUNDS} kills", flush=True)
+        chance = random.Random(SEED)
+        left = ROUNDS
+        with disk(65536) as path:
+            while left > 0:
+                kills = min(left, 10)
+                with tempfile.TemporaryDirectory() as directory:
+                    self.life(chance, kills, path, directory)
+                left -= kills
+
+    @each_kind
+    def test_idle(self, backend, in_process):
+        """Nothing is under way: the revision stays, and a guest that ends
+        meanwhile has ended."""
+        self.events = []
+        with tempfile.TemporaryDirectory() as directory, ultravisor.open(
+                backend=backend, in_process=in_process, memory="32M",
+                storage=directory) as host:
+            guest = self.guest(host, "web", memory="4M")
+            for image, code in (("hello.elf", 42), ("hello.elf", 42)):
+                guest.start(IMAGES / image)
+                host.kill("ultravisor")
+                self.assertEqual(self.wait(host, guest).code, code)
+                self.until(host, lambda: self.of(C.ULV_EVENT_RESTARTED))
+            self.hear(host)
+            before = self.of(C.ULV_EVENT_COMMITTED)[-1].value
+            self.events = []
+            host.kill("ultravisor")
+            self.until(host, lambda: self.of(C.ULV_EVENT_RESTARTED))
+            self.assertEqual(self.of(C.ULV_EVENT_RESTARTED)[0].value, before)
+            self.assertEqual(len(self.of(C.ULV_EVENT_DIED)), 1)
+            states = {p["name"]: p["state"] for p in host.query("partitions")}
+            self.assertEqual(states["web"], C.ULV_STATE_STOPPED)
+
+    @each_kind
+    def test_servers_die_meanwhile(self, backend, in_process):
+        """The dead ultravisor could not say who serves instead; the next one
+        does."""
+        self.events = []
+        with tempfile.TemporaryDirectory() as directory, \
+                disk(8192) as path, ultravisor.open(
+                    backend=backend, in_process=in_process, memory="32M",
+                    storage=directory) as host:
+            guest = self.guest(host, "web", path)
+            guest.start(DIGEST)
+            host.kill("ultravisor")
+            host.kill("io-a")
+            end = self.wait(host, guest)
+            self.assertEqual(end.code, 0, end.text)
+            self.assertIn("sha256 " + digest(path), self.console(host, guest))
+            self.until(host, lambda: self.of(C.ULV_EVENT_RESTARTED))
+
+    @each_kind
+    def test_without_a_journal(self, backend, in_process):
+        """It stays dead, and who asks is told."""
+        self.events = []
+        with ultravisor.open(backend=backend, in_process=in_process,
+                             memory="32M") as host:
+            host.kill("ultravisor")
+            with self.assertRaises(ultravisor.Error):
+                with host.transaction() as t:
+                    t.partition("web", memory="2M")
+            self.hear(host)
+            self.assertEqual(self.of(C.ULV_EVENT_RESTARTED), [])
+
+    @each_kind
+    def test_found_again(self, backend, in_process):
+        """The program begins anew: what it made is there, wherever its roles
+        are."""
+        self.events = []
+        with tempfile.TemporaryDirectory() as directory:
+            for life in range(3):
+                with ultravisor.open(backend=backend, in_process=in_process,
+                                     memory="32M", storage=directory) as host:
+                    with host.transaction() as t:
+                        t.partition(f"p{life}", memory="2M")
+                    names = {p["name"] for p in host.query("partitions")}
+                    self.assertLessEqual({f"p{i}" for i in range(life + 1)},
+                                         names)
+                    host.kill("ultravisor")
+                    with host.transaction() as t:
+                        t.partition(f"q{life}", memory="2M")
