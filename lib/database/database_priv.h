@@ -303,6 +303,11 @@ ulv_db_runs(const struct partition *p)
     return p->state == ULV_STATE_STARTING || p->state == ULV_STATE_RUNNING;
 }
 
+/* operations_more.c: those that are not the smallest machine's. */
+ulv_status ulv_db_apply_more(struct ulv_database *db,
+                             const struct ulv_operation *o,
+                             struct ulv_diag *diag);
+
 /* quotas.c */
 /* Whether so much more may be had, and that it is: undone by discharge, or if
  * the plan is. Errors: QUOTA, NO_MEMORY. */

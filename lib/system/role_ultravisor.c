@@ -373,7 +373,7 @@ ulv_ultravisor_begin(struct ultravisor_role *r,
 
     operation_idx = UINT32_MAX;
     if ((request->options & ULV_TRANSACTION_CHECK) != 0)
-        diag.status = ulv_database_check(r->db, &diag);
+        diag.status = ulv_ultravisor_check(r, &diag);
     if (diag.status == ULV_OK)
         diag.status =
             ulv_ultravisor_prepare(r, request, &operation_idx, &diag);

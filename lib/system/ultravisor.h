@@ -129,6 +129,10 @@ extern const struct ulv_command_handlers ulv_ultravisor_handlers;
  * Errors: NO_MEMORY */
 ulv_status ulv_ultravisor_observe(struct ultravisor_role *r);
 void ulv_ultravisor_unobserve(struct ultravisor_role *r);
+/* Every invariant of the database. Errors: INTERNAL; on a bare machine
+ * UNSUPPORTED. */
+ulv_status ulv_ultravisor_check(const struct ultravisor_role *r,
+                                struct ulv_diag *diag);
 /* A handler of the command server. */
 void ulv_ultravisor_on_cursor(void *self, struct ulv_command_session *session,
                               const struct ulv_message_cursor *asked);

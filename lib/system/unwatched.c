@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* In place of ultravisor_watch.c, relay.c and ultravisor_left.c on a bare
- * machine: nobody watches there or is another program, and there are no
+/* In place of ultravisor_check.c, _watch.c, _left.c and relay.c on a bare
+ * machine: nobody watches there, checks or is another program, and there are no
  * cursors. */
+#include "base/base.h"
 #include "system/relay.h"
 #include "system/ultravisor.h"
 
@@ -107,4 +108,12 @@ ulv_ultravisor_note_left(struct ultravisor_role *r,
     (void)r;
     (void)say;
     return ULV_E_PEER_PROTOCOL;
+}
+
+ulv_status
+ulv_ultravisor_check(const struct ultravisor_role *r, struct ulv_diag *diag)
+{
+    (void)r;
+    return ulv_fail(diag, ULV_E_UNSUPPORTED, 0, 0, 0,
+                    "a bare machine's database is not checked while it runs");
 }
