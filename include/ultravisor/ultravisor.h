@@ -10,6 +10,7 @@
  *   client.h       other programs, with a channel or asking the system
  *   event.h        what happened
  *   cursor.h       read the database as it is at one revision
+ *   export.h       all of it as JSON
  *   watch.h        what changes in it
  *   fault.h        what went wrong, also in partitions that are gone
  *   trace.h        what a guest called, and when
@@ -24,6 +25,7 @@
 #include <ultravisor/cursor.h>
 #include <ultravisor/debug.h>
 #include <ultravisor/event.h>
+#include <ultravisor/export.h>
 #include <ultravisor/fault.h>
 #include <ultravisor/partition.h>
 #include <ultravisor/policy.h>

@@ -2,7 +2,7 @@
 """Makes of the description of the command protocol its header, the table of
 the decoder, the same for Python, and the tables of its document.
 
-usage: generate_command.py header|table|python command.toml OUTPUT
+usage: generate_command.py header|table|python|fields command.toml OUTPUT
        generate_command.py document command.toml DOCUMENT
 """
 
@@ -354,9 +354,8 @@ def document_operations(description):
         yield f"| {kind} | {name} | {places(struct, 8, True)} |"
 
 
-def document_records(description):
-    yield "| kind | records | bytes | fields (offset:size) |"
-    yield "|---:|---|---:|---|"
+def records(description):
+    """(kind, its name, name of one, struct) of what queries answer with"""
     for name, kind in description.constants.items():
         if not name.startswith("QUERY_"):
             continue
@@ -365,9 +364,34 @@ def document_records(description):
                     "EXTENTS": "extent", "ZONES": "zone", "LABELS": "label",
                     "QUOTAS": "quota", "RANGES": "range"}.get(
                         name[6:], name[6:].lower())
-        struct = description.structs[singular + "_record"]
+        yield (kind, name[6:].lower(), singular,
+               description.structs[singular + "_record"])
+
+
+def document_records(description):
+    yield "| kind | records | bytes | fields (offset:size) |"
+    yield "|---:|---|---:|---|"
+    for kind, _, singular, struct in records(description):
         yield (f"| {kind} | {singular} | {struct.bytes} "
                f"| {places(struct, 0, False)} |")
+
+
+# ---- the fields of records, for what writes them as text ---------------------
+
+def fields(description):
+    yield GENERATED
+    for _, name, _, struct in records(description):
+        yield f"static const struct record_field {name}_fields[] = {{"
+        for field in struct.fields:
+            if not field.name.startswith("rsvd"):
+                yield (f'    {{ "{field.name}", {field.offset}, '
+                       f"FIELD_{field.base.upper()}, {field.count or 1} }},")
+        yield "};"
+    yield "static const struct record_kind record_kinds[] = {"
+    for kind, name, _, struct in records(description):
+        yield (f'    [{kind}] = {{ "{name}", {struct.bytes}, {name}_fields, '
+               f"ULV_COUNT_OF({name}_fields) }},")
+    yield "};"
 
 
 def document_numbers(description):
@@ -407,7 +431,8 @@ def main():
         with open(output, encoding="utf-8") as file:
             text = document(description, file.read())
     else:
-        make = {"header": header, "table": table, "python": python}[kind]
+        make = {"header": header, "table": table, "python": python,
+                "fields": fields}[kind]
         text = "\n".join(make(description)) + "\n"
     with open(output, "w", encoding="utf-8") as file:
         file.write(text)

@@ -2,6 +2,7 @@
 """Reading the resource database from Python: what changes, as it changes."""
 
 import asyncio
+import json
 import unittest
 
 from common import BACKENDS, DIGEST, PLACEMENTS, SystemTest, disk
@@ -138,6 +139,49 @@ class Cursors(SystemTest):
             for kinds in (("log",), ("usage",), ()):
                 with self.assertRaises(ultravisor.Error):
                     next(host.records(*kinds))
+
+
+class Exports(SystemTest):
+    @each_placement
+    def test_all_of_it_as_json(self, host):
+        with host.transaction() as t:
+            web = t.partition('we"b\u00e9', memory="4M")
+            t.console(web)
+            for i in range(40):
+                t.memory(web, 4096)
+        document = json.loads(host.export())
+        self.assertEqual((document.pop("format"), document.pop("version")),
+                         ("ultravisor database", 1))
+        revision = document.pop("revision")
+        self.assertEqual(revision, host.query("log")[-1]["revision"])
+        for kind, records in document.items():
+            self.assertIn(kind, ultravisor.QUERIES)
+            found = {r["id"]: r for r in records}
+            asked = {r["id"]: r for r in host.query(kind)}
+            self.assertEqual(len(records), len(asked), kind)
+            for number, record in asked.items():
+                for field, value in record.items():
+                    if field == "type":
+                        value = bytes(value).hex()
+                    elif isinstance(value, list):
+                        value = [None if v == 2 ** 64 - 1 else v
+                                 for v in value]
+                    self.assertEqual(found[number][field], value,
+                                     (kind, field))
+        self.assertEqual(set(document),
+                         set(ultravisor.QUERIES) - {"log", "usage"})
+
+    def test_the_callers_failure_ends_it(self):
+        lib, ffi = ultravisor.lib, ultravisor.ffi
+        with ultravisor.open(backend=BACKENDS[0], memory="32M") as host:
+            refuse = ffi.callback("ulv_export_fn",
+                                  lambda *_: ultravisor.C.ULV_E_DENIED)
+            with self.assertRaises(ultravisor.Error) as refused:
+                ultravisor.checked(lib.ulv_system_export, host._system,
+                                   refuse, ffi.NULL)
+            self.assertEqual(refused.exception.status,
+                             ultravisor.C.ULV_E_DENIED)
+            json.loads(host.export())
 
 
 if __name__ == "__main__":

@@ -649,6 +649,18 @@ class Host:
         finally:
             lib.ulv_cursor_close(cursor[0])
 
+    def export(self):
+        """The whole database as JSON text: all records at one revision."""
+        pieces = []
+
+        @ffi.callback("ulv_export_fn")
+        def write(_opaque, data, length):
+            pieces.append(ffi.unpack(ffi.cast("char *", data), length))
+            return 0
+
+        checked(lib.ulv_system_export, self._system, write, ffi.NULL)
+        return b"".join(pieces).decode()
+
     def query(self, what, room=1024):
         """Records of the resource database as dictionaries."""
         kind, record = QUERIES[what]
