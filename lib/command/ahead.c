@@ -211,7 +211,7 @@ cancel(struct ulv_command_session *session,
 
     if (take_back(session, target)) {
         status = ULV_OK;
-    } else if (end_watch(session, target)) {
+    } else if (target != 0 && end_watch(session, target)) {
         status = ULV_OK;
     }
     refuse(session, &m, status);
@@ -472,7 +472,8 @@ ulv_command_answer_cursor(struct ulv_command_session *session,
         return;
     memcpy(&answer->status, &header->status,
            sizeof(*answer) - sizeof(answer->m));
-    memcpy(answer + 1, records, bytes);
+    if (bytes != 0)
+        memcpy(answer + 1, records, bytes);
 }
 
 /* ---- who is looked at ---------------------------------------------------- */

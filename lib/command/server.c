@@ -249,7 +249,8 @@ ulv_command_answer_query(struct ulv_command_session *session,
     memcpy((uint8_t *)answer + sizeof(answer->m),
            (const uint8_t *)header + sizeof(header->m),
            sizeof(*header) - sizeof(header->m));
-    memcpy(answer + 1, records, bytes);
+    if (bytes != 0)
+        memcpy(answer + 1, records, bytes);
     name_revision(session, header->revision);
 }
 

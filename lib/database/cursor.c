@@ -138,6 +138,8 @@ ulv_db_cursors_undone(struct ulv_database *db)
     for (struct cursor *c = db->observed->cursors; c != NULL; c = c->next) {
         while (c->images != NULL && c->images->revision > db->revision)
             drop_image(db, c, &c->images);
+        if (c->near != 0 && ulv_db_find(db, c->near, c->kind) == NULL)
+            c->near = 0; /* made by what is undone: looked for anew */
     }
 }
 

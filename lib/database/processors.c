@@ -405,6 +405,9 @@ may_get(const struct partition *to, ulv_id id, const struct share *share,
     if (to == NULL || to->kind != ULV_PARTITION_GUEST)
         return ulv_fail(diag, ULV_E_NOT_FOUND, id, 0, 0,
                         "%u is no guest: processors are given to guests", id);
+    if (share->processor->retired)
+        return ulv_fail(diag, ULV_E_STATE, id, share->processor->r.id, 0,
+                        "processor %u is retired", share->processor->r.id);
     for (const struct share *s = to->shares; s != NULL; s = s->next) {
         if (s->processor == share->processor)
             return ulv_fail(diag, ULV_E_EXISTS, id, share->processor->r.id, 0,

@@ -333,11 +333,13 @@ sum_channel(const struct decision *d, const struct whose *w, ulv_id channel,
     }
     if (low == d->facts->channel_count || all[low].id != channel)
         return;
-    if (is_of(d, w, all[low].client)) {
+    /* what a guest has that goes is counted with it */
+    if (is_of(d, w, all[low].client) &&
+        !ulv_policy_goes(d, all[low].client)) {
         sums[CHANNELS].give++;
         sums[DEVICES].give += all[low].device != 0;
     }
-    if (is_of(d, w, all[low].server))
+    if (is_of(d, w, all[low].server) && !ulv_policy_goes(d, all[low].server))
         sums[CHANNELS].give++;
 }
 
@@ -356,11 +358,13 @@ sum_operation(const struct decision *d, const struct whose *w,
     case ULV_OP_MOVE_MEMORY:
         if (is_of(d, w, o->u.move_memory.to))
             plus(&sums[MEMORY].add, o->u.move_memory.bytes);
-        if (is_of(d, w, o->u.move_memory.partition))
+        if (is_of(d, w, o->u.move_memory.partition) &&
+            !ulv_policy_goes(d, o->u.move_memory.partition))
             plus(&sums[MEMORY].give, o->u.move_memory.bytes);
         break;
     case ULV_OP_RELEASE_MEMORY:
-        if (is_of(d, w, o->u.release_memory.partition))
+        if (is_of(d, w, o->u.release_memory.partition) &&
+            !ulv_policy_goes(d, o->u.release_memory.partition))
             plus(&sums[MEMORY].give, o->u.release_memory.bytes);
         break;
     case ULV_OP_ASSIGN_PROCESSORS:

@@ -37,7 +37,8 @@ ask(struct ulv_cursor *c, const struct ulv_command_reading *reading,
                         "the database cannot be read: %s",
                         ulv_status_text(answer->status));
     if (answer->record_count != 0 &&
-        answer->record_bytes != ulv_system_record_bytes(answer->kind))
+        (answer->record_bytes == 0 ||
+         answer->record_bytes != ulv_system_record_bytes(answer->kind)))
         return ulv_fail(diag, ULV_E_PEER_PROTOCOL, 0, answer->record_bytes,
                         ulv_system_record_bytes(answer->kind),
                         "records of kind %u of %u bytes",

@@ -738,7 +738,7 @@ step_partition(struct keeper *k, struct keeper_partition *p,
                struct role_need *need)
 {
     step_role(k, p, need);
-    if (ULV_RESTARTS && p == k->ultravisor && k->far.p != NULL)
+    if (ULV_RESTARTS && p == k->ultravisor && !p->reaping && k->far.p != NULL)
         ulv_keeper_serve_storage(k);
     /* one that died may have said more than fits into one turn */
     p->behind = p->alive && !p->reaping && !hear(k, p, need);

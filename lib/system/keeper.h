@@ -88,6 +88,7 @@ struct keeper_partition {
     uint32_t ending; /* ENDING_* */
     ulv_id flushing; /* it has ended; this console is not yet empty */
     struct ulv_diag start_diag;
+    bool start_due; /* when the ultravisor's successor has made its views */
     uint64_t awaited;        /* view generation that it has to follow */
     uint64_t followed;       /* the last one that it said it follows */
     ulv_nsec follow_until;   /* or it is unresponsive; 0: nothing awaited */
@@ -109,6 +110,7 @@ struct keeper_extent {
     bool draining, released; /* by its holder, or it is dead */
     bool given_back;         /* its guest did, and it was told */
     bool unknown; /* to the journal: it goes when nobody has it */
+    bool lacking; /* it is in the journal only: it has no frames */
     uint32_t seen;
 };
 
@@ -130,7 +132,7 @@ struct keeper_channel {
     ulv_id let_go[3]; /* server, client: said so before that */
     ulv_id holder[3]; /* while it drains: who has not let go; 0 = nobody */
     ulv_nsec release_until;
-    bool unknown;
+    bool unknown, lacking;
     uint32_t seen;
 };
 
@@ -217,6 +219,7 @@ struct keeper {
     uint32_t restart;      /* RESTART_* */
     uint32_t starts;       /* how often it was started; the views' epoch */
     uint32_t tries;        /* that came to nothing, one after the other */
+    uint32_t lacks;        /* objects that only the journal has, this time */
     uint64_t revision;     /* that was told of last */
     bool sweeps; /* something is here that the journal does not know */
     ulv_id boot; /* id of our own partition */
@@ -313,6 +316,13 @@ void ulv_keeper_order_receive(struct keeper *k, const struct heard *heard);
 void ulv_keeper_order_abort(struct keeper *k);
 /* Nothing of its last run is left, or it is to go on from there. */
 bool ulv_keeper_may_start(const struct keeper_partition *p, ulv_id image);
+/* Whether a guest is at one of its ends, or another program. */
+bool ulv_keeper_may_be_removed(const struct keeper *k,
+                               const struct keeper_channel *c);
+/* Who has an end is told. */
+void ulv_keeper_channel_destroy(struct keeper *k, ulv_id id);
+/* Its image and intent are committed. */
+void ulv_keeper_start_guest(struct keeper *k, struct keeper_partition *p);
 /* One effect; what takes away, moves or starts is only looked at. */
 ulv_status ulv_keeper_order_prepare(struct keeper *k,
                                     const struct ulv_effect *effect,

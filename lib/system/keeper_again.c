@@ -21,7 +21,8 @@ ulv_keeper_again_prepare(struct keeper *k, const struct keeper_partition *p,
 
     for (struct keeper_channel *c = k->channels;
          c != NULL && status == ULV_OK; c = c->next) {
-        if (c->dirty && !c->draining && ulv_keeper_is_end(c, p->id))
+        if (c->dirty && !c->draining && !c->lacking &&
+            ulv_keeper_is_end(c, p->id))
             status = ulv_keeper_renew_prepare(k, p, c, diag);
     }
     if (status != ULV_OK)

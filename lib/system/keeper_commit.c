@@ -67,6 +67,21 @@ commit_rehome(struct keeper *k, const struct ulv_effect_rehome *e)
     ulv_keeper_end_again(k);
 }
 
+void
+ulv_keeper_start_guest(struct keeper *k, struct keeper_partition *p)
+{
+    p->start_due = false;
+    if (ulv_keeper_source(k, p->image) == NULL)
+        (void)ulv_fail(&p->start_diag, ULV_E_PEER_GONE, p->id, p->image, 0,
+                       "%s: nobody waits for its start any more", p->name);
+    else
+        (void)ulv_keeper_role_start(k, p, &p->start_diag);
+    if (p->start_diag.status == ULV_OK)
+        ulv_keeper_hand_guest(k, p);
+    else
+        ulv_keeper_not_started(k, p, &p->start_diag);
+}
+
 static void
 commit_intent(struct keeper *k, const struct ulv_effect_intent *e)
 {
@@ -88,19 +103,14 @@ commit_intent(struct keeper *k, const struct ulv_effect_intent *e)
     p->image = e->image;
     p->state = ULV_STATE_STARTING;
     p->start_diag.status = ULV_OK;
-    if (image == NULL)
-        (void)ulv_fail(&p->start_diag, ULV_E_PEER_GONE, p->id, e->image, 0,
-                       "%s: nobody waits for its start any more", p->name);
+    if (ulv_keeper_restarts(k) == RESTART_READING)
+        p->start_due = true; /* the dead one's view may not say so */
     else
-        (void)ulv_keeper_role_start(k, p, &p->start_diag);
-    if (p->start_diag.status == ULV_OK)
-        ulv_keeper_hand_guest(k, p);
-    else
-        ulv_keeper_not_started(k, p, &p->start_diag);
+        ulv_keeper_start_guest(k, p);
 }
 
-static void
-commit_channel_destroy(struct keeper *k, ulv_id id)
+void
+ulv_keeper_channel_destroy(struct keeper *k, ulv_id id)
 {
     struct keeper_channel *c = ulv_keeper_channel(k, id);
     struct say say = { .kind = SAY_CHANNEL_CLOSE };
@@ -127,7 +137,7 @@ commit_removal(struct keeper *k, uint32_t kind, ulv_id id)
     } else if (kind == ULV_EFFECT_EXTENT_REVOKE)
         ulv_keeper_extent_remove(k, ulv_keeper_extent(k, id));
     else if (kind == ULV_EFFECT_CHANNEL_DESTROY)
-        commit_channel_destroy(k, id);
+        ulv_keeper_channel_destroy(k, id);
     else
         ulv_keeper_device_remove(k, ulv_keeper_device(k, id));
 }

@@ -149,7 +149,8 @@ ulv_keeper_released_all(struct keeper *k, ulv_id dead)
     for (struct keeper_extent *e = k->extents; e != NULL; e = e->next) {
         if (e->partition != dead)
             continue;
-        e->let_go = false; /* it may have it again, in another life */
+        /* it may have it again, in another life */
+        e->let_go = e->given_back = false;
         extent_released(k, e);
     }
     for (struct keeper_channel *c = k->channels; c != NULL; c = c->next) {

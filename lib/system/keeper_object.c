@@ -60,8 +60,9 @@ ulv_keeper_extent_remove(struct keeper *k, struct keeper_extent *e)
         at = &(*at)->next;
     *at = e->next;
     scrub(k, &e->memory, e->bytes);
-    (void)ulv_frame_table_release(&k->frames, e->frame, e->bytes,
-                                  e->partition, NULL);
+    if (!e->lacking)
+        (void)ulv_frame_table_release(&k->frames, e->frame, e->bytes,
+                                      e->partition, NULL);
     k->host->free(k->host->self, e, sizeof(*e));
 }
 
@@ -77,7 +78,9 @@ ulv_keeper_channel_remove(struct keeper *k, struct keeper_channel *c)
     ulv_keeper_close(k, &c->fresh);
     ulv_keeper_close(k, &c->bell[0]);
     ulv_keeper_close(k, &c->bell[1]);
-    (void)ulv_frame_table_release(&k->frames, c->frame, c->bytes, c->id, NULL);
+    if (!c->lacking)
+        (void)ulv_frame_table_release(&k->frames, c->frame, c->bytes, c->id,
+                                      NULL);
     k->host->free(k->host->self, c, sizeof(*c));
 }
 

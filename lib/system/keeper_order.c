@@ -17,6 +17,7 @@
 /* Of one order; of one that says all that there is. */
 #define EFFECTS_MAX UINT32_C(65536)
 #define ADOPTED_MAX UINT32_C(4194304)
+#define NEVER_REACHED (UINT64_C(1) << 46) /* by the generations of a view */
 
 /* ---- prepare ------------------------------------------------------------- */
 
@@ -31,7 +32,7 @@ static uint64_t
 last_generation(const struct keeper *k, const struct keeper_view *view)
 {
     const struct ulv_host *host = k->host;
-    uint64_t generation = 0;
+    uint64_t generation;
     void *p;
 
     if (view->segment == ULV_NO_HANDLE ||
@@ -40,7 +41,8 @@ last_generation(const struct keeper *k, const struct keeper_view *view)
         return 0;
     generation = ((const struct ulv_view_root *)p)->root >> 16;
     host->memory_unmap(host->self, p, ULV_VIEW_PAGE_BYTES);
-    return generation;
+    /* The dead one may have written anything: nobody comes near the last. */
+    return generation < NEVER_REACHED ? generation : 0;
 }
 
 static ulv_status
@@ -444,8 +446,9 @@ running_end(const struct keeper *k, const struct keeper_channel *c)
 
 /* Whether a guest is at one of its ends, or another program, whose channel came
  * after the boot transaction's ids; roles' own stay as long as they. */
-static bool
-may_be_removed(const struct keeper *k, const struct keeper_channel *c)
+bool
+ulv_keeper_may_be_removed(const struct keeper *k,
+                          const struct keeper_channel *c)
 {
     const struct keeper_partition *client = ulv_keeper_partition(k, c->client);
     const struct keeper_partition *server = ulv_keeper_partition(k, c->server);
@@ -481,7 +484,7 @@ prepare_removal(struct keeper *k, const struct ulv_effect *effect,
         break;
     case ULV_EFFECT_CHANNEL_DESTROY:
         c = ulv_keeper_channel(k, object);
-        known = c != NULL && may_be_removed(k, c);
+        known = c != NULL && ulv_keeper_may_be_removed(k, c);
         if (known && !c->released)
             p = running_end(k, c);
         break;

@@ -25,7 +25,8 @@
 #include "base/base.h"
 #include "system/keeper.h"
 
-#define TRIES_MAX 8u /* to start it, one after the other */
+#define TRIES_MAX 8u    /* to start it, one after the other */
+#define LACKS_MAX 4096u /* objects that the keeper has lost */
 
 /* ---- its storage --------------------------------------------------------- */
 
@@ -55,6 +56,21 @@ ulv_keeper_serve_storage(struct keeper *k)
 
 /* ---- it dies, it is started ---------------------------------------------- */
 
+/* Nobody makes the views that they wait for. */
+static void
+give_up_starts(struct keeper *k)
+{
+    for (struct keeper_partition *p = k->partitions; p != NULL; p = p->next) {
+        if (!p->start_due)
+            continue;
+        p->start_due = false;
+        (void)ulv_fail(&p->start_diag, ULV_E_PEER_GONE, p->id, p->image, 0,
+                       "%s: the ultravisor died before it could start",
+                       p->name);
+        ulv_keeper_not_started(k, p, &p->start_diag);
+    }
+}
+
 bool
 ulv_keeper_ultravisor_died(struct keeper *k)
 {
@@ -69,6 +85,8 @@ ulv_keeper_ultravisor_died(struct keeper *k)
     k->restart = again ? RESTART_DUE : RESTART_NO;
     if (!again)
         k->ultravisor = NULL;
+    if (!again)
+        give_up_starts(k);
     return again;
 }
 
@@ -95,6 +113,7 @@ ulv_keeper_restart_ready(struct keeper *k, uint64_t revision)
     else
         ulv_keeper_order_abort(k);
     k->restart = RESTART_ADOPTING;
+    k->lacks = 0;
     say.u.adopt.settled = k->settled;
     ulv_keeper_say(k, &say);
 }
@@ -149,6 +168,13 @@ disagree(struct keeper *k, struct keeper_partition *p, ulv_id object,
 static const char lacking[] =
     "is in the journal, and the keeper does not have it";
 
+/* Who has lost more than that has another journal. */
+static bool
+may_lack(struct keeper *k)
+{
+    return k->lacks++ < LACKS_MAX;
+}
+
 /* A record of it, so that it can be taken away. */
 static ulv_status
 lack_extent(struct keeper *k, const struct ulv_effect_extent *want)
@@ -157,6 +183,7 @@ lack_extent(struct keeper *k, const struct ulv_effect_extent *want)
 
     if (e == NULL)
         return ULV_E_NO_MEMORY;
+    e->lacking = true;
     e->id = want->id;
     e->partition = want->partition;
     e->frame = want->frame;
@@ -177,6 +204,7 @@ lack_channel(struct keeper *k, const struct ulv_effect_channel *want)
 
     if (c == NULL)
         return ULV_E_NO_MEMORY;
+    c->lacking = true;
     c->id = want->id;
     c->device = want->device;
     c->server = want->server;
@@ -240,7 +268,7 @@ adopt_extent(struct keeper *k, const struct ulv_effect_extent *want)
     struct keeper_extent *e = ulv_keeper_extent(k, want->id);
 
     if (e == NULL)
-        return lack_extent(k, want);
+        return may_lack(k) ? lack_extent(k, want) : ULV_E_LIMIT;
     e->seen = k->starts;
     if (e->partition != want->partition || e->frame != want->frame ||
         e->bytes != want->bytes || e->guest_address != want->guest_address)
@@ -266,8 +294,10 @@ adopt_channel(struct keeper *k, const struct ulv_effect_channel *want)
     struct say say = { .kind = SAY_CHANNEL };
 
     if (c == NULL)
-        return lack_channel(k, want);
+        return may_lack(k) ? lack_channel(k, want) : ULV_E_LIMIT;
     c->seen = k->starts;
+    if (c->lacking)
+        return ULV_OK;
     if (c->server != want->server || c->client != want->client ||
         c->bytes != want->bytes || c->frame != want->frame)
         disagree(k, guest_of(k, c->client, c->server), c->id,
@@ -288,7 +318,7 @@ adopt_device(struct keeper *k, const struct ulv_effect_device *want)
     const struct keeper_device *d = ulv_keeper_device(k, want->id);
 
     if (d == NULL)
-        return lack_device(k, want);
+        return may_lack(k) ? lack_device(k, want) : ULV_E_LIMIT;
     if (d->serving != want->primary)
         disagree(k, NULL, d->id, "is served by another than in the journal");
     return ULV_OK;
@@ -398,8 +428,8 @@ ulv_keeper_sweep(struct keeper *k)
         next_channel = c->next;
         if (c->unknown && is_using(guest_of(k, c->client, c->server)))
             k->sweeps = true;
-        else if (c->unknown)
-            ulv_keeper_channel_remove(k, c);
+        else if (c->unknown && ulv_keeper_may_be_removed(k, c))
+            ulv_keeper_channel_destroy(k, c->id);
     }
 }
 
@@ -457,6 +487,10 @@ ulv_keeper_adopt_commit(struct keeper *k, uint64_t revision)
     ultravisor->state = ULV_STATE_DEFINED;
     hand_channels(k);
     inform_of_all(k);
+    for (struct keeper_partition *p = k->partitions; p != NULL; p = p->next) {
+        if (p->start_due)
+            ulv_keeper_start_guest(k, p);
+    }
     ulv_keeper_end_again(k);
     ulv_keeper_tell(k, ULV_EVENT_RESTARTED, ultravisor->id, revision,
                     "%s was started again, at revision %u", ultravisor->name,

@@ -28,12 +28,16 @@ ulv_relay_step(struct relay *relay, const struct ulv_command_server *server,
                                                   relay->changes.newest };
     ulv_status status;
 
+    if (server->watch_count == 0)
+        relay->refused = false; /* whoever comes next asks again */
     if (server->watch_count == 0 && relay->watch != 0) {
         status = ulv_command_send_cancel(client, relay->watch, ret_ring);
         if (status == ULV_OK)
             relay->watch = 0;
     } else if (server->watch_count != 0 && relay->watch == 0 &&
                !relay->refused) {
+        /* what was heard of a revision in part comes again, whole */
+        ulv_changes_undo(&relay->changes, relay->changes.newest);
         status = ulv_command_send_watch(client, &all, ret_ring);
         if (status == ULV_OK)
             relay->watch = client->next_request - 1;

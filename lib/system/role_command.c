@@ -440,7 +440,9 @@ on_ready(void *self)
 {
     const struct command_role *r = self;
 
+    /* each leads to letters: who does not read them is not sent more */
     return r->state == STATE_IDLE && r->has_client &&
+           r->role.post.waiting_count == 0 &&
            (r->has_policy || r->no_policy.status != ULV_OK);
 }
 

@@ -161,6 +161,8 @@ class Exports(SystemTest):
             self.assertEqual(len(records), len(asked), kind)
             for number, record in asked.items():
                 for field, value in record.items():
+                    if (kind, field) == ("channels", "state"):
+                        continue  # as it was seen last, at any revision
                     if field == "type":
                         value = bytes(value).hex()
                     elif isinstance(value, list):

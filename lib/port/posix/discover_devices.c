@@ -195,6 +195,8 @@ list_folder(const struct search *s, const char *folder, char ***ret,
     *ret_count = 0;
     make_path(path, s, folder, "", "");
     dir = opendir(path);
+    if (dir == NULL && errno != ENOENT && status == ULV_OK)
+        status = ulv_posix_fail(s->diag, errno, path, 0, 0);
     while (dir != NULL && status == ULV_OK &&
            (entry = readdir(dir)) != NULL) {
         if (entry->d_name[0] == '.')
@@ -305,6 +307,8 @@ look_at_disk(struct search *s, const char *name)
         return ULV_OK;
     make_path(path, s, "block", name, "dev");
     status = ulv_posix_read_text(path, buf, sizeof(buf), s->diag);
+    if (status == ULV_E_NOT_FOUND)
+        return ULV_OK; /* a hidden path to one: nobody can open it */
     at = buf;
     if (status != ULV_OK || !ulv_posix_parse_number(&at, &major) ||
         *at++ != ':' || !ulv_posix_parse_number(&at, &minor) ||

@@ -239,6 +239,11 @@ test_policy_decide__operations_that_are_not_for_clients(void **state)
         [ULV_OP_CREATE_ZONE] = 1,       [ULV_OP_DESTROY_ZONE] = 1,
         [ULV_OP_SET_ZONE] = 1,          [ULV_OP_SET_QUOTA] = 1,
         [ULV_OP_SET_LABEL] = 1,         [ULV_OP_SET_POLICY] = 1,
+        [ULV_OP_ASSIGN_HARDWARE] = 1,   [ULV_OP_RELEASE_HARDWARE] = 1,
+        [ULV_OP_MOVE_HARDWARE] = 1,     [ULV_OP_ASSIGN_RANGE] = 1,
+        [ULV_OP_RELEASE_RANGE] = 1,     [ULV_OP_MOVE_RANGE] = 1,
+        [ULV_OP_RETIRE_MEMORY] = 1,     [ULV_OP_RETIRE_PROCESSOR] = 1,
+        [ULV_OP_RELEASE_PROCESSORS] = 1, [ULV_OP_MOVE_PROCESSOR] = 1,
     };
     struct world w;
 
