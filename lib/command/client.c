@@ -130,8 +130,10 @@ ulv_command_send_transaction(struct ulv_command_client *client,
     t->precondition_count = from->precondition_count;
     t->operation_count = from->operation_count;
     t->deadline = from->deadline;
-    memcpy(t + 1, from->preconditions, before);
-    memcpy((uint8_t *)(t + 1) + before, from->operations, bytes);
+    if (before != 0)
+        memcpy(t + 1, from->preconditions, before);
+    if (bytes != 0)
+        memcpy((uint8_t *)(t + 1) + before, from->operations, bytes);
     finish(client, ret_ring);
     return ULV_OK;
 }

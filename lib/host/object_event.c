@@ -54,7 +54,8 @@ grow(struct ulv_objects *o, struct ulv_object *set)
 
     if (watched == NULL)
         return ULV_E_NO_MEMORY;
-    memcpy(watched, set->watched, set->watched_count * sizeof(*watched));
+    if (set->watched_count != 0)
+        memcpy(watched, set->watched, set->watched_count * sizeof(*watched));
     ulv_object_free(o, set->watched, set->watched_room * sizeof(*watched));
     set->watched = watched;
     set->watched_room = room;
