@@ -256,14 +256,10 @@ check_node(struct decision *d, const struct asked *a, uint32_t number)
 static ulv_status
 no_node(struct decision *d, const struct asked *a)
 {
-    const char *rule = "";
+    const char *rule = ulv_policy_first_rule(d);
     struct ulv_text line;
     char text[192];
 
-    for (uint32_t i = 0; i < ULV_DECISION_CANDIDATES_MAX; i++) {
-        if (i < d->said.candidate_count && rule[0] == '\0')
-            rule = d->said.candidate[i].rule;
-    }
     /* where no rule has a say the ultravisor gathers from several */
     if (rule[0] == '\0' &&
         !ulv_policy_is_bound(d, a->guest, 1u << ULV_POLICY_OVER_NODE))
@@ -486,14 +482,10 @@ say_side(struct decision *d, const struct offered *o,
 static ulv_status
 no_side(struct decision *d, const struct offered *o, ulv_id a, ulv_id b)
 {
-    const char *rule = "";
+    const char *rule = ulv_policy_first_rule(d);
     struct ulv_text line;
     char text[192];
 
-    for (uint32_t i = 0; i < ULV_DECISION_CANDIDATES_MAX; i++) {
-        if (i < d->said.candidate_count && rule[0] == '\0')
-            rule = d->said.candidate[i].rule;
-    }
     if (rule[0] == '\0')
         return ulv_fail(d->diag, ULV_E_NOT_FOUND, o->op->id, a, b,
                         "%s: of its pair neither %s nor %s runs (io)",

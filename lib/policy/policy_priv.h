@@ -60,6 +60,18 @@ void ulv_policy_say(struct decision *d, const char *text);
 struct ulv_policy_candidate *
 ulv_policy_candidate(struct decision *d, uint64_t what,
                      struct ulv_policy_candidate *spare);
+/* The first that one of them was not taken for; "": none. */
+static inline const char *
+ulv_policy_first_rule(const struct decision *d)
+{
+    for (uint32_t i = 0; i < d->said.candidate_count &&
+                         i < ULV_DECISION_CANDIDATES_MAX;
+         i++) {
+        if (d->said.candidate[i].rule[0] != '\0')
+            return d->said.candidate[i].rule;
+    }
+    return "";
+}
 /* Those that could have been it are outranked by the best; shown: what that is
  * told by. */
 void ulv_policy_outrank(struct decision *d, uint32_t best, uint64_t shown);

@@ -127,14 +127,10 @@ has_say(const struct decision *d, ulv_id guest)
 static ulv_status
 none(struct decision *d, const struct ulv_op_assign_processors *op)
 {
-    const char *rule = "";
+    const char *rule = ulv_policy_first_rule(d);
     struct ulv_text line;
     char text[192];
 
-    for (uint32_t i = 0; i < ULV_DECISION_CANDIDATES_MAX; i++) {
-        if (i < d->said.candidate_count && rule[0] == '\0')
-            rule = d->said.candidate[i].rule;
-    }
     if (rule[0] == '\0')
         return ULV_OK; /* there is no room: the ultravisor says so */
     ulv_text_init(&line, text, sizeof(text));
