@@ -61,7 +61,8 @@ static const uint64_t known[] = {
     ULV_CALL_FAULT,  ULV_CALL_ACCEPT, ULV_CALL_RELEASE,  ULV_CALL_SIGNAL,
     ULV_CALL_WAIT,   ULV_CALL_ATTACH, ULV_CALL_DETACH,   ULV_CALL_FAILED,
     ULV_CALL_LOG,    ULV_CALL_YIELD,  ULV_CALL_DISCOVER, ULV_CALL_TIME,
-    ULV_CALL_START,  ULV_CALL_PARK,   ULV_CALL_WAKE,
+    ULV_CALL_START,  ULV_CALL_PARK,   ULV_CALL_WAKE,     ULV_CALL_HANDLER,
+    ULV_CALL_INTERRUPTS, ULV_CALL_RESUME,
 };
 #define KNOWN (sizeof(known) / sizeof(known[0]))
 
@@ -220,6 +221,9 @@ is_right(const uint64_t in[COUNT], int64_t status, uint64_t value)
     case ULV_CALL_WAKE:
         return status == (in[RSI] == 0 ? ULV_OK : ULV_E_NOT_FOUND) &&
                value == 0;
+    case ULV_CALL_HANDLER: /* the partition may not be interrupted */
+    case ULV_CALL_INTERRUPTS:
+        return status == ULV_E_DENIED && value == 0;
     default:
         return status == ULV_E_UNSUPPORTED && value == 0;
     }

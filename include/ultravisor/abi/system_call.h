@@ -88,7 +88,8 @@
                                        has no such slot. A channel that goes,
                                        or START, takes its bits away. */
 #define ULV_CALL_RESUME     0x0903u /* at the end of a handler. Does not return;
-                                       anywhere else it is a fault */
+                                       anywhere else it is a fault; UNSUPPORTED
+                                       without the right to interrupts */
 /* class 0a: time */
 #define ULV_CALL_TIME 0x0a01u /* value = ns since the partition was started */
 
