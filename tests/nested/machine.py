@@ -10,13 +10,17 @@ own from a guest's), Bochs has Intel's (VMX, EPT).
 import os
 import pathlib
 import shutil
+import re
 import signal
+import socket
 import subprocess
 import time
 
 import bochs
 
 POLL = 0.05  # seconds between two looks at what the console has said
+PATIENCE = 10  # seconds that an emulator has for an answer
+LOOKS = 5  # at the processors of one that is stuck
 COMMAND_LINE = "console=ttyS0 quiet loglevel=1 panic=-1"
 
 
@@ -87,6 +91,10 @@ class Machine:
         """The last that the emulator said."""
         return self.log.read_text("utf-8", "replace")[-4000:]
 
+    def processors(self):
+        """Where the processors are, for who looks at one that is stuck."""
+        return ""
+
 
 class Qemu(Machine):
     module = "kvm-amd"
@@ -106,8 +114,38 @@ class Qemu(Machine):
                 "-cpu", "max",
                 "-smp", "2", "-m", "1024", "-nodefaults", "-display", "none",
                 "-no-reboot", "-serial", f"file:{self.console}",
+                "-monitor", "unix:monitor,server=on,wait=off",
                 "-kernel", str(self.kernel), "-initrd", str(self.initrd),
                 "-append", COMMAND_LINE]
+
+    def asked(self, question):
+        """What its monitor answers, up to the next prompt."""
+        said = b""
+        with socket.socket(socket.AF_UNIX) as monitor:
+            monitor.settimeout(PATIENCE)
+            monitor.connect(str(self.folder / "monitor"))
+            for text in (b"", question.encode() + b"\n"):
+                monitor.sendall(text)
+                said = b""
+                while not said.endswith(b"(qemu) "):
+                    some = monitor.recv(65536)
+                    if not some:
+                        break
+                    said += some
+        return said.decode("utf-8", "replace")
+
+    def processors(self):
+        said = ""
+        for _ in range(LOOKS):
+            try:
+                said += "".join(
+                    line + "\n"
+                    for line in self.asked("info registers -a").splitlines()
+                    if re.match(r"CPU#|[RE]IP=|CS |CR0=", line))
+            except OSError as error:
+                said += f"its monitor: {error}\n"
+            time.sleep(POLL)
+        return said
 
 
 class Shadow(Qemu):

@@ -120,6 +120,8 @@ def run(machine, jobs, silence):
             reason = "ended before its time"
     except machines.Silent as silent:
         reason = str(silent)
+        for line in machine.processors().splitlines():
+            tap.comment(line)
     if reason is not None:
         for line in machine.said_itself().splitlines():
             tap.comment(line)
