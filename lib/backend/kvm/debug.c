@@ -5,11 +5,13 @@
  *
  * Source: api.rst, 4.87 KVM_SET_GUEST_DEBUG; SDM vol. 3B 18.2
  */
+#include <cpuid.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
 #include "backend/kvm/kvm_priv.h"
 
+#define VECTOR_STEP 1u
 #define VECTOR_INT3 3u
 /* CF PF AF ZF SF DF OF AC ID: what a guest may change by itself */
 #define FLAGS_OF_GUEST UINT64_C(0x240cd5)
@@ -18,13 +20,34 @@
 #define DR6_POINTS UINT64_C(15)
 #define DR7_FIXED  UINT64_C(0x400)
 
-/* The processor that QEMU emulates does not heed a guest's debug registers. */
+/* SDM vol. 2A CPUID; AMD APM vol. 3 E.4.2: VMX or SVM. Without either KVM runs
+ * guests by software. */
+static bool
+has_virtualization(void)
+{
+    uint32_t a, b, c = 0, d;
+
+    __cpuid(1, a, b, c, d);
+    if ((c & UINT32_C(1) << 5) != 0)
+        return true;
+    return __get_cpuid(0x80000001, &a, &b, &c, &d) != 0 &&
+           (c & UINT32_C(1) << 2) != 0;
+}
+
+/* Neither the processor that QEMU emulates nor a KVM in software heeds the debug
+ * registers of a guest. */
+static bool
+heeds_points(void)
+{
+    return !ulv_kvm_is_emulated() && has_virtualization();
+}
+
 uint32_t
 ulv_kvm_debug_caps(void)
 {
     return ULV_DEBUG_CAN_READ | ULV_DEBUG_CAN_SET | ULV_DEBUG_CAN_BREAK |
            ULV_DEBUG_CAN_STEP |
-           (ulv_kvm_is_emulated() ? 0 : ULV_DEBUG_CAN_WATCH);
+           (heeds_points() ? ULV_DEBUG_CAN_WATCH : 0);
 }
 
 ulv_status
@@ -81,7 +104,7 @@ is_right(const struct ulv_debug_point *point)
 static ulv_status
 check_points(const struct ulv_debug *debug)
 {
-    if (debug->point_count != 0 && ulv_kvm_is_emulated())
+    if (debug->point_count != 0 && !heeds_points())
         return ULV_E_UNSUPPORTED;
     if (debug->point_count > ULV_DEBUG_POINTS_MAX)
         return ULV_E_LIMIT;
@@ -132,6 +155,15 @@ ulv_kvm_vcpu_debug(void *vcpu, const struct ulv_debug *debug)
     return ULV_OK;
 }
 
+static void
+end_step(struct vcpu *v)
+{
+    if (v->debug.step == 0)
+        return;
+    v->debug.step = 0;
+    (void)ulv_kvm_vcpu_debug(v, &v->debug);
+}
+
 void
 ulv_kvm_debug_exit(struct vcpu *v, struct ulv_exit *out)
 {
@@ -148,29 +180,29 @@ ulv_kvm_debug_exit(struct vcpu *v, struct ulv_exit *out)
     } else {
         out->u.debug.cause = ULV_DEBUG_STEP;
     }
-    if (v->debug.step != 0) { /* once */
-        v->debug.step = 0;
-        (void)ulv_kvm_vcpu_debug(v, &v->debug);
-    }
+    end_step(v);
 }
 
-/* The processor that QEMU emulates gives an int3 to the guest, not to KVM. The
- * guest is put back to where it was. */
+/* The processor that QEMU emulates gives an int3 to the guest, not to KVM, and
+ * a KVM in software the end of a step. The guest is put back to where it was. */
 bool
 ulv_kvm_debug_exception(struct vcpu *v, uint32_t vector,
                         const uint64_t frame[6], struct ulv_exit *out)
 {
     struct kvm_regs *regs = &v->run->s.regs.regs;
+    bool is_int3 = vector == VECTOR_INT3 && v->debug.on != 0;
+    bool is_step = vector == VECTOR_STEP && v->debug.step != 0;
 
-    if (vector != VECTOR_INT3 || v->debug.on == 0 ||
+    if ((!is_int3 && !is_step) ||
         ulv_kvm_set_system_registers(v, NULL) != ULV_OK)
         return false;
     memset(out, 0, sizeof(*out));
     out->reason = ULV_EXIT_DEBUG;
-    out->u.debug.cause = ULV_DEBUG_INT3;
-    regs->rip = frame[1] - 1;
+    out->u.debug.cause = is_int3 ? ULV_DEBUG_INT3 : ULV_DEBUG_STEP;
+    regs->rip = frame[1] - (is_int3 ? 1 : 0);
     regs->rflags = (frame[3] & FLAGS_OF_GUEST) | FLAGS_FIXED;
     regs->rsp = frame[4];
     v->run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
+    end_step(v);
     return true;
 }

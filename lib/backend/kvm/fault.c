@@ -40,8 +40,7 @@ pushes_error(uint32_t vector)
 bool
 ulv_kvm_is_exception(const struct kvm_run *run)
 {
-    return run->exit_reason == KVM_EXIT_HLT ||
-           (run->exit_reason == KVM_EXIT_IO && run->io.port == FAULT_PORT);
+    return run->exit_reason == KVM_EXIT_IO && run->io.port == FAULT_PORT;
 }
 
 /* The frame lies at the top of the exception stack; SDM vol. 3A 6.14.2. */

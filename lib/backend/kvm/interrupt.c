@@ -138,12 +138,8 @@ put_divide(const struct machine *m, uint8_t *stubs)
 uint64_t
 ulv_kvm_interrupts_lay(struct machine *m)
 {
-    /* a port that only CPL0 may write: the kernel's APIC keeps a HLT */
-    const uint8_t fault[STUB_BYTES] = { 0xe6, FAULT_PORT, 0xeb, 0xfc };
     uint8_t *stubs = m->low + STUBS;
 
-    for (uint64_t i = 0; i < 256; i++)
-        memcpy(stubs + i * STUB_BYTES, fault, sizeof(fault));
     for (uint32_t i = 0; i < ULV_VECTOR_COUNT; i++) {
         const uint8_t vector[] = { 0x6a, (uint8_t)i, 0xe9 }; /* push; jmp */
         uint32_t at = STUB_VECTORS + i * 8;

@@ -289,7 +289,7 @@ void ulv_kvm_debug_exit(struct vcpu *v, struct ulv_exit *out);
 bool ulv_kvm_debug_exception(struct vcpu *v, uint32_t vector,
                              const uint64_t frame[6], struct ulv_exit *out);
 
-/* fault.c: what a HLT in a stub, or another exit, means */
+/* fault.c: what an exception that came to a stub, or another exit, means */
 bool ulv_kvm_is_exception(const struct kvm_run *run);
 void ulv_kvm_exception(struct vcpu *v, struct ulv_exit *out);
 void ulv_kvm_other_exit(struct vcpu *v, struct ulv_exit *out);

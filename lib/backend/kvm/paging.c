@@ -99,15 +99,20 @@ ulv_kvm_set_gate(struct machine *m, uint64_t vector, uint64_t target,
     put64(m, IDT + vector * 16 + 8, target >> 32);
 }
 
-/* Every exception runs into a HLT of its own: the place says which it was.
- * int3 and into come from the guest's own level. */
+/* Every exception runs into a write of its own to a port that only CPL0 may
+ * write: the place says which it was. A HLT would not do: an APIC of the
+ * kernel's keeps it, and KVM in software remembers it after a step. int3 and
+ * into come from the guest's own level. */
 static void
 make_gates(struct machine *m)
 {
-    memset(m->low + STUBS, 0xf4, 256 * STUB_BYTES);
-    for (uint64_t vector = 0; vector < 256; vector++)
+    const uint8_t stub[STUB_BYTES] = { 0xe6, FAULT_PORT, 0xeb, 0xfc };
+
+    for (uint64_t vector = 0; vector < 256; vector++) {
+        memcpy(m->low + STUBS + vector * STUB_BYTES, stub, sizeof(stub));
         ulv_kvm_set_gate(m, vector, STUBS + vector * STUB_BYTES,
                          vector == 3 || vector == 4 ? 3 : 0, 1);
+    }
 }
 
 /* ---- page tables --------------------------------------------------------- */
