@@ -249,7 +249,7 @@ ulv_kit_code_\name\()_end:
     jne 9b
     pushfq
     pop %rax
-    test $0x700, %eax /* TF, IF, DF */
+    test $0x500, %eax /* TF, DF */
     jnz 9b
     incq 32(%rbx)
     incq 64(%rbx, %rdi, 8)
