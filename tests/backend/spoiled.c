@@ -390,11 +390,19 @@ map_the_first_again(void *machine, ulv_gpa guest, uint64_t bytes,
                     ulv_handle memory, uint64_t offset, void *p,
                     uint32_t access)
 {
-    if (guest.value != ULV_GUEST_RAM_BASE && spoiled_ram == NULL)
+    static ulv_handle first_memory;
+    static uint64_t first_offset;
+
+    if (guest.value == ULV_GUEST_RAM_BASE)
+        return spoiled_real->map(machine, guest, bytes, memory, offset, p,
+                                 access);
+    if (spoiled_ram == NULL) {
         spoiled_ram = p;
-    return spoiled_real->map(
-        machine, guest, bytes, memory, offset,
-        guest.value != ULV_GUEST_RAM_BASE ? spoiled_ram : p, access);
+        first_memory = memory;
+        first_offset = offset;
+    }
+    return spoiled_real->map(machine, guest, bytes, first_memory, first_offset,
+                             spoiled_ram, access);
 }
 
 static void

@@ -148,10 +148,14 @@ test_spoiled(void **state)
 
         if (!is_concerned(real, row->backends))
             continue;
-        tried++;
         run_case(real, row->name, 0, &said);
         if (said.result == ULV_CONFORMANCE_FAILED)
             fail_msg("%s, not spoiled: %s", real->name, said.reason);
+        if (said.result == ULV_CONFORMANCE_SKIPPED) {
+            print_message("# %s: %s\n", real->name, said.reason);
+            continue;
+        }
+        tried++;
         run_case(spoil(real, row), row->name, SPOILED_PATIENCE, &said);
         print_message("# %s: %s\n", real->name, said.reason);
         assert_int_equal(said.result, ULV_CONFORMANCE_FAILED);
@@ -159,7 +163,7 @@ test_spoiled(void **state)
             fail_msg("not \"%s\" in: %s", row->word, said.reason);
     }
     if (tried == 0) {
-        print_message("# none of these can be used here: %s\n",
+        print_message("# none of these can be tried here: %s\n",
                       row->backends);
         skip();
     }
