@@ -34,8 +34,8 @@ has_virtualization(void)
            (c & UINT32_C(1) << 2) != 0;
 }
 
-/* Neither the processor that QEMU emulates nor a KVM in software heeds the debug
- * registers of a guest. */
+/* Neither the processor that QEMU emulates nor a KVM in software heeds the
+ * debug registers of a guest. */
 static bool
 heeds_points(void)
 {
@@ -184,7 +184,7 @@ ulv_kvm_debug_exit(struct vcpu *v, struct ulv_exit *out)
 }
 
 /* The processor that QEMU emulates gives an int3 to the guest, not to KVM, and
- * a KVM in software the end of a step. The guest is put back to where it was. */
+ * a KVM in software the end of a step. The guest is put back where it was. */
 bool
 ulv_kvm_debug_exception(struct vcpu *v, uint32_t vector,
                         const uint64_t frame[6], struct ulv_exit *out)
