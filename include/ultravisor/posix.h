@@ -8,6 +8,8 @@
 #define ULTRAVISOR_POSIX_H
 
 #include <ultravisor/abi/policy.h>
+#include <ultravisor/export.h>
+#include <ultravisor/import.h>
 #include <ultravisor/sys/host.h>
 #include <ultravisor/sys/storage.h>
 #include <ultravisor/system.h>
@@ -167,6 +169,44 @@ ULV_API ulv_status ulv_posix_debug_listening(ulv_system *system,
 ULV_API ulv_status ulv_posix_storage_open(const char *directory,
                                           struct ulv_storage **ret_storage,
                                           struct ulv_diag *diag);
+
+/**
+ * Write the database of a storage that no system uses as JSON, as
+ * ulv_system_export() does. doc/formats/database-json.md
+ *
+ * @param storage  stays as it is
+ * @param write    takes the text, in pieces of at most 64 KiB
+ * @param opaque   passed to write
+ * @param diag     NULL or where the failure is explained
+ *
+ * Errors:  what write returned, and those of ulv_storage_read()
+ * Context: any; may block
+ * Since:   0.1
+ */
+ULV_API ulv_status ulv_posix_export(const struct ulv_storage *storage,
+                                    ulv_export_fn write, void *opaque,
+                                    struct ulv_diag *diag);
+
+/**
+ * Fill a storage from JSON that was exported. All of it is checked before
+ * anything is written.
+ *
+ * @param storage  an empty one
+ * @param name     of the file, for diagnostics
+ * @param text     UTF-8
+ * @param len      its length [bytes, at most 2 GiB - 1]
+ * @param diag     NULL or where the failure is explained: the object, the
+ *                 value, the bound if there is one, and in the text the line
+ *
+ * Errors:  ULV_E_FORMAT  the text, or what it says
+ *          ULV_E_LIMIT   len
+ *          those of ulv_storage_fill()
+ * Context: any; may block
+ * Since:   0.1
+ */
+ULV_API ulv_status ulv_posix_import(const struct ulv_storage *storage,
+                                    const char *name, const char *text,
+                                    size_t len, struct ulv_diag *diag);
 
 #ifdef __cplusplus
 }

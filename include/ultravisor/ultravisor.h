@@ -27,6 +27,7 @@
 #include <ultravisor/event.h>
 #include <ultravisor/export.h>
 #include <ultravisor/fault.h>
+#include <ultravisor/import.h>
 #include <ultravisor/partition.h>
 #include <ultravisor/policy.h>
 #include <ultravisor/posix.h>

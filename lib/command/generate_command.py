@@ -362,7 +362,8 @@ def records(description):
         singular = {"PARTITIONS": "partition", "CHANNELS": "channel",
                     "DEVICES": "device", "PROCESSORS": "processor",
                     "EXTENTS": "extent", "ZONES": "zone", "LABELS": "label",
-                    "QUOTAS": "quota", "RANGES": "range"}.get(
+                    "QUOTAS": "quota", "RANGES": "range",
+                    "SHARES": "share"}.get(
                         name[6:], name[6:].lower())
         yield (kind, name[6:].lower(), singular,
                description.structs[singular + "_record"])

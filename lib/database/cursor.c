@@ -17,14 +17,14 @@
  *    before again, and the image of it goes. What must fail is to keep it: 4
  *    would be said twice.
  *
- * Pools, zones and quotas say sums that change without a version: there are
- * few, and they are all kept when the cursor is opened.
+ * Pools, zones and quotas say sums that change without a version, and shares of
+ * processors have none: all of them are kept when the cursor is opened.
  */
 #include "database/observe_priv.h"
 
 #define KIND(kind) (1u << ULV_QUERY_##kind)
 #define SUMS                                                                   \
-    (KIND(MEMORY) | KIND(ZONES) | KIND(QUOTAS) | KIND(RETIRED))
+    (KIND(MEMORY) | KIND(ZONES) | KIND(QUOTAS) | KIND(RETIRED) | KIND(SHARES))
 #define RECORDS                                                                \
     (KIND(PARTITIONS) | KIND(CHANNELS) | KIND(DEVICES) | KIND(PROCESSORS) |    \
      KIND(EXTENTS) | KIND(LABELS) | KIND(RANGES) | KIND(HARDWARE))
@@ -87,12 +87,31 @@ expire(struct ulv_database *db, struct cursor *c)
     c->expired = true;
 }
 
+void
+ulv_db_write_share(const struct partition *p, const struct share *share,
+                   struct ulv_share_record *ret)
+{
+    ret->id = p->r.id;
+    ret->processor = share->processor->r.id;
+    ret->quanta = share->quanta;
+    ret->vcpu_idx = share->vcpu_idx;
+    ret->mode = share->mode;
+}
+
+uint32_t
+ulv_db_read_bytes(uint32_t kind)
+{
+    return kind == ULV_QUERY_SHARES ? sizeof(struct ulv_share_record)
+                                    : ulv_db_record_bytes(kind);
+}
+
+/* Room for a record as it is now. */
 static ulv_status
-keep(struct ulv_database *db, struct cursor *c, const struct record *r,
-     uint32_t kind)
+add_image(struct ulv_database *db, struct cursor *c, uint32_t kind,
+          struct image **ret)
 {
     const struct ulv_host *host = db->host;
-    const uint32_t bytes = ulv_db_record_bytes(kind);
+    const uint32_t bytes = ulv_db_read_bytes(kind);
     struct image *image;
 
     if (c->bytes + bytes > ULV_CURSOR_BYTES_MAX)
@@ -103,11 +122,40 @@ keep(struct ulv_database *db, struct cursor *c, const struct record *r,
     image->revision = db->revision + 1;
     image->kind = kind;
     image->bytes = bytes;
-    ulv_db_write_record(db, r, kind, image + 1);
     image->next = c->images;
     c->images = image;
     c->bytes += bytes;
+    *ret = image;
     return ULV_OK;
+}
+
+static ulv_status
+keep(struct ulv_database *db, struct cursor *c, const struct record *r,
+     uint32_t kind)
+{
+    struct image *image;
+    ulv_status status = add_image(db, c, kind, &image);
+
+    if (status == ULV_OK)
+        ulv_db_write_record(db, r, kind, image + 1);
+    return status;
+}
+
+/* The virtual processors of a partition. */
+static ulv_status
+keep_shares(struct ulv_database *db, struct cursor *c, const struct record *r)
+{
+    const struct partition *p = (const void *)r;
+    struct image *image;
+    ulv_status status = ULV_OK;
+
+    for (const struct share *s = p->shares; s != NULL; s = s->next) {
+        status = add_image(db, c, ULV_QUERY_SHARES, &image);
+        if (status != ULV_OK)
+            break;
+        ulv_db_write_share(p, s, (void *)(image + 1));
+    }
+    return status;
 }
 
 static bool
@@ -188,7 +236,8 @@ keep_sums(struct ulv_database *db, struct cursor *c, uint32_t kind)
     for (const struct record *r = db->first[ulv_db_list_of(kind)];
          r != NULL && status == ULV_OK; r = r->after) {
         if (concerns(c, r))
-            status = keep(db, c, r, kind);
+            status = kind == ULV_QUERY_SHARES ? keep_shares(db, c, r)
+                                              : keep(db, c, r, kind);
     }
     for (struct image *image = c->images; image != NULL; image = image->next)
         image->revision = db->revision;
@@ -362,7 +411,7 @@ ulv_database_cursor_next(struct ulv_database *db, const uint8_t owner[16],
         return ULV_E_EXPIRED;
     }
     c->deadline = now + ULV_CURSOR_IDLE;
-    piece.bytes = ulv_db_record_bytes(c->kind);
+    piece.bytes = ulv_db_read_bytes(c->kind);
     piece.room = (uint32_t)ULV_MIN(bytes / piece.bytes, (size_t)UINT32_MAX);
     if (piece.room == 0)
         return ULV_E_ARG;

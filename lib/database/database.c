@@ -207,6 +207,11 @@ write_partition(const struct record *r, void *ret)
     out->zone = p->zone == NULL ? 0 : p->zone->r.id;
     memcpy(out->name, p->name, sizeof(out->name));
     memcpy(out->policy, p->policy, sizeof(out->policy));
+    out->silence_limit = p->silence_limit;
+    out->window = p->window;
+    out->restarts = p->restarts;
+    out->restart_window = p->restart_window;
+    out->ran = p->ran;
 }
 
 static void
@@ -223,7 +228,12 @@ write_channel(const struct record *r, void *ret)
     out->bytes = c->bytes;
     out->epoch = c->epoch;
     memcpy(out->state, c->seen, sizeof(out->state));
+    out->flags = c->draining ? ULV_CHANNEL_DRAINING : 0;
     memcpy(out->type, c->type, 16);
+    out->frame = c->frame;
+    out->server_slot = c->server_slot;
+    out->client_slot = c->client_slot;
+    memcpy(out->instance, c->instance, 16);
 }
 
 static void
@@ -470,7 +480,8 @@ ulv_db_write_record(const struct ulv_database *db, const struct record *r,
 uint32_t
 ulv_db_list_of(uint32_t kind)
 {
-    return kind == ULV_QUERY_USAGE || kind == ULV_QUERY_QUOTAS
+    return kind == ULV_QUERY_USAGE || kind == ULV_QUERY_QUOTAS ||
+                   kind == ULV_QUERY_SHARES
                ? ULV_QUERY_PARTITIONS
                : kind;
 }

@@ -30,7 +30,7 @@ struct record {
     uint32_t bytes;   /* of the whole object */
     struct label *labels;
 };
-#define KIND_COUNT 15u
+#define KIND_COUNT 16u
 
 struct label {
     struct record r;
@@ -278,6 +278,11 @@ void ulv_db_write_record(const struct ulv_database *db,
                          const struct record *r, uint32_t kind, void *ret);
 /* The kind of the records that such a query is about. */
 uint32_t ulv_db_list_of(uint32_t kind);
+
+/* cursor.c: the same, and of what only cursors read. */
+uint32_t ulv_db_read_bytes(uint32_t kind);
+void ulv_db_write_share(const struct partition *p, const struct share *share,
+                        struct ulv_share_record *ret);
 
 /* index.c: add and remove through the undo log; grow between plans */
 ulv_status ulv_index_init(struct index *index, const struct ulv_host *host);

@@ -177,17 +177,47 @@ make_guid(struct ulv_journal *j)
 }
 
 static ulv_status
-restore(struct ulv_journal *j, struct ulv_diag *diag)
+restore(struct ulv_journal *j, bool *ret_found, struct ulv_diag *diag)
 {
     struct stage stage = { .host = j->host };
-    bool found = false;
-    ulv_status status = ulv_journal_read_all(j, &stage, &found, diag);
+    ulv_status status;
 
-    if (status == ULV_OK && found)
+    *ret_found = false;
+    status = ulv_journal_read_all(j, &stage, ret_found, diag);
+    if (status == ULV_OK && *ret_found)
         status = ulv_database_restore(j->db, &stage, diag);
     ulv_stage_fini(&stage);
-    if (status == ULV_OK && !found)
+    if (status == ULV_OK && !*ret_found)
         make_guid(j);
+    return status;
+}
+
+static struct ulv_journal *
+create(struct ulv_database *db, const struct ulv_storage *storage)
+{
+    const struct ulv_host *host = db->host;
+    struct ulv_journal *j = host->alloc(host->self, sizeof(*j), 8);
+
+    if (j == NULL)
+        return NULL;
+    j->host = host;
+    j->storage = storage;
+    j->db = db;
+    return j;
+}
+
+ulv_status
+ulv_journal_read(struct ulv_database *db, const struct ulv_storage *storage,
+                 bool *ret_found, struct ulv_diag *diag)
+{
+    struct ulv_journal *j = create(db, storage);
+    ulv_status status;
+
+    *ret_found = false;
+    if (j == NULL)
+        return ulv_db_no_memory(diag);
+    status = restore(j, ret_found, diag);
+    ulv_journal_close(j);
     return status;
 }
 
@@ -195,16 +225,13 @@ ulv_status
 ulv_journal_open(struct ulv_database *db, const struct ulv_storage *storage,
                  struct ulv_journal **ret, struct ulv_diag *diag)
 {
-    const struct ulv_host *host = db->host;
-    struct ulv_journal *j = host->alloc(host->self, sizeof(*j), 8);
+    struct ulv_journal *j = create(db, storage);
+    bool found;
     ulv_status status;
 
     if (j == NULL)
         return ulv_db_no_memory(diag);
-    j->host = host;
-    j->storage = storage;
-    j->db = db;
-    status = restore(j, diag);
+    status = restore(j, &found, diag);
     if (status == ULV_OK)
         status = ulv_journal_checkpoint(j, diag);
     if (status != ULV_OK) {

@@ -38,6 +38,13 @@ struct ulv_journal;
 ulv_status ulv_journal_open(struct ulv_database *db,
                             const struct ulv_storage *storage,
                             struct ulv_journal **ret, struct ulv_diag *diag);
+/**
+ * Only fill the database with what the storage has, if it has anything.
+ * Errors: as of open; nothing is written
+ */
+ulv_status ulv_journal_read(struct ulv_database *db,
+                            const struct ulv_storage *storage,
+                            bool *ret_found, struct ulv_diag *diag);
 /* What is held is undone. The database stays; NULL is allowed. */
 void ulv_journal_close(struct ulv_journal *j);
 

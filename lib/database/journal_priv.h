@@ -48,14 +48,29 @@ struct staged {
     struct staged *next;
     ulv_id id;
     uint32_t kind, bytes; /* of the content, which follows */
+    uint32_t line;    /* of the text that it is from; 0: a journal */
+    uint32_t limited; /* a partition: 1: its quotas were there */
 };
 
 struct stage {
     const struct ulv_host *host;
+    const char *name; /* of the text; NULL: a journal */
     struct staged **bucket;
     uint32_t bucket_count, count;
     uint64_t revision;
 };
+
+/* stage.c */
+/* In place of what was there with that id, which is what p begins with.
+ * NULL: no memory. */
+struct staged *ulv_stage_put(struct stage *stage, uint32_t kind, const void *p,
+                             uint32_t bytes);
+struct staged *ulv_stage_find(const struct stage *stage, ulv_id id);
+void ulv_stage_remove(struct stage *stage, ulv_id id);
+void ulv_stage_fini(struct stage *stage);
+
+/* No database grows older. */
+#define ULV_REVISION_MAX (UINT64_C(1) << 62)
 
 /* group.c: must_end: the next transaction would lease ids, see there */
 bool ulv_database_group_must_end(const struct ulv_database *db);
@@ -81,11 +96,11 @@ void ulv_journal_make_header(const struct ulv_journal *j, uint32_t kind,
  * *ret_found: whether it has anything */
 ulv_status ulv_journal_read_all(struct ulv_journal *j, struct stage *stage,
                                 bool *ret_found, struct ulv_diag *diag);
-void ulv_stage_fini(struct stage *stage);
 
 /* restore.c, restore_machine.c */
 struct restore {
     struct ulv_database *db;
+    const struct stage *stage;
     struct staged **record; /* ascending id, unless said otherwise */
     uint32_t count;
     struct ulv_diag *diag;

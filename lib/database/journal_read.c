@@ -10,9 +10,7 @@
  */
 #include "database/journal_priv.h"
 
-#define BUCKETS_MIN  1024u
 #define WINDOW_BYTES 65536u
-#define REVISION_MAX (UINT64_C(1) << 62)
 
 struct reader {
     struct ulv_journal *j;
@@ -41,113 +39,6 @@ damaged(const struct reader *r, uint64_t value, const char *what)
                     "the journal's %s is damaged at byte %u: %s (%u); "
                     "nothing was changed",
                     object_name(r->object), r->offset, what, value);
-}
-
-/* ---- staged records ------------------------------------------------------ */
-
-static struct staged **
-find_bucket(const struct stage *stage, ulv_id id)
-{
-    return &stage->bucket[id & (stage->bucket_count - 1)];
-}
-
-static void
-free_staged(const struct stage *stage, struct staged *s)
-{
-    const struct ulv_host *host = stage->host;
-
-    host->free(host->self, s, sizeof(*s) + s->bytes);
-}
-
-static void
-unstage(struct stage *stage, ulv_id id)
-{
-    struct staged **at;
-
-    if (stage->bucket_count == 0)
-        return;
-    at = find_bucket(stage, id);
-    while (*at != NULL && (*at)->id != id)
-        at = &(*at)->next;
-    if (*at != NULL) {
-        struct staged *s = *at;
-
-        *at = s->next;
-        free_staged(stage, s);
-        stage->count--;
-    }
-}
-
-static ulv_status
-grow_stage(struct stage *stage)
-{
-    const struct ulv_host *host = stage->host;
-    const uint32_t old_count = stage->bucket_count;
-    struct staged **old = stage->bucket;
-
-    if (stage->count < old_count)
-        return ULV_OK;
-    stage->bucket_count = ULV_MAX(2 * old_count, BUCKETS_MIN);
-    stage->bucket = host->alloc(
-        host->self, stage->bucket_count * sizeof(*stage->bucket), 8);
-    if (stage->bucket == NULL) {
-        stage->bucket = old;
-        stage->bucket_count = old_count;
-        return ULV_E_NO_MEMORY;
-    }
-    for (uint32_t i = 0; i < old_count; i++) {
-        while (old[i] != NULL) {
-            struct staged *s = old[i], **to = find_bucket(stage, s->id);
-
-            old[i] = s->next;
-            s->next = *to;
-            *to = s;
-        }
-    }
-    host->free(host->self, old, old_count * sizeof(*old));
-    return ULV_OK;
-}
-
-/* In place of what was there with that id. */
-static ulv_status
-stage_record(struct stage *stage, uint32_t kind, const void *p, uint32_t bytes)
-{
-    const struct ulv_host *host = stage->host;
-    struct staged *s = host->alloc(host->self, sizeof(*s) + bytes, 8), **at;
-
-    if (s == NULL || grow_stage(stage) != ULV_OK) {
-        host->free(host->self, s, sizeof(*s) + bytes);
-        return ULV_E_NO_MEMORY;
-    }
-    memcpy(&s->id, p, sizeof(s->id));
-    s->kind = kind;
-    s->bytes = bytes;
-    memcpy(s + 1, p, bytes);
-    unstage(stage, s->id);
-    at = find_bucket(stage, s->id);
-    s->next = *at;
-    *at = s;
-    stage->count++;
-    return ULV_OK;
-}
-
-void
-ulv_stage_fini(struct stage *stage)
-{
-    const struct ulv_host *host = stage->host;
-
-    for (uint32_t i = 0; i < stage->bucket_count; i++) {
-        while (stage->bucket[i] != NULL) {
-            struct staged *s = stage->bucket[i];
-
-            stage->bucket[i] = s->next;
-            free_staged(stage, s);
-        }
-    }
-    host->free(host->self, stage->bucket,
-               stage->bucket_count * sizeof(*stage->bucket));
-    stage->bucket = NULL;
-    stage->bucket_count = 0;
 }
 
 /* ---- entries ------------------------------------------------------------- */
@@ -241,7 +132,7 @@ take_record(const struct reader *r, const struct ulv_journal_entry *e)
     memcpy(&id, e + 1, sizeof(id));
     status = burn_id(r, id);
     if (status == ULV_OK &&
-        stage_record(r->stage, e->kind, e + 1, e->bytes) != ULV_OK)
+        ulv_stage_put(r->stage, e->kind, e + 1, e->bytes) == NULL)
         status = ulv_db_no_memory(r->diag);
     return status;
 }
@@ -305,7 +196,7 @@ take_entry(struct reader *r, const struct ulv_journal_entry *e)
         memcpy(&id, content, sizeof(id));
         status = burn_id(r, id);
         if (status == ULV_OK)
-            unstage(r->stage, id);
+            ulv_stage_remove(r->stage, id);
         return status;
     case ULV_JOURNAL_END:
         r->ended = true;
@@ -517,7 +408,7 @@ check_log(const struct reader *r)
     const uint64_t revision = r->stage->revision;
     const uint64_t count = ULV_MIN(revision, (uint64_t)ULV_LOG_COUNT);
 
-    if (revision > REVISION_MAX)
+    if (revision > ULV_REVISION_MAX)
         return damaged(r, revision, "a revision that cannot be");
     for (uint64_t i = 0; i < count; i++) {
         if (r->j->db->log[(revision - i) % ULV_LOG_COUNT].revision !=

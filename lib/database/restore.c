@@ -14,12 +14,26 @@
 #define ADDRESS_MAX    (UINT64_C(1) << 47) /* of a guest */
 
 static ulv_status
-wrong(const struct restore *w, ulv_id id, uint64_t value, const char *what)
+above(const struct restore *w, ulv_id id, uint64_t value, uint64_t bound,
+      const char *what)
 {
-    return ulv_fail(w->diag, ULV_E_FORMAT, id, value, 0,
+    const struct staged *s = ulv_stage_find(w->stage, id);
+
+    if (w->stage->name != NULL)
+        return ulv_fail(w->diag, ULV_E_FORMAT, id, value, bound,
+                        "%s:%u: object %u: %s (%u); nothing was changed",
+                        w->stage->name, (uint64_t)(s == NULL ? 0 : s->line),
+                        id, what, value);
+    return ulv_fail(w->diag, ULV_E_FORMAT, id, value, bound,
                     "the journal is damaged: object %u: %s (%u); nothing was "
                     "changed",
                     id, what, value);
+}
+
+static ulv_status
+wrong(const struct restore *w, ulv_id id, uint64_t value, const char *what)
+{
+    return above(w, id, value, 0, what);
 }
 
 ulv_status
@@ -93,7 +107,8 @@ insert(const struct restore *w, ulv_id id, uint64_t version, uint32_t kind,
     ulv_status status;
 
     if (version > w->db->revision)
-        return wrong(w, id, version, "a version of the future");
+        return above(w, id, version, w->db->revision,
+                     "a version of the future");
     status = ulv_db_record_insert(w->db, id, kind, bytes, ret, w->diag);
     if (status != ULV_OK)
         return status;
@@ -561,7 +576,8 @@ check_quota(const struct restore *w, ulv_id id, const struct quota *quota)
 {
     for (uint32_t i = 0; i < ULV_QUOTA_COUNT; i++) {
         if (quota->used[i] > quota->limit[i])
-            return wrong(w, id, quota->used[i], "more than its quota");
+            return above(w, id, quota->used[i], quota->limit[i],
+                         "more than its quota");
     }
     return ULV_OK;
 }
@@ -706,7 +722,7 @@ ulv_database_restore(struct ulv_database *db, const struct stage *stage,
 {
     const struct ulv_host *host = db->host;
     const size_t bytes = (stage->count + 1u) * sizeof(struct staged *);
-    struct restore w = { .db = db, .diag = diag };
+    struct restore w = { .db = db, .stage = stage, .diag = diag };
     ulv_status status;
 
     db->revision = stage->revision;

@@ -334,6 +334,7 @@ static const uint32_t record_bytes[] = {
     [ULV_QUERY_RANGES] = sizeof(struct ulv_range_record),
     [ULV_QUERY_HARDWARE] = sizeof(struct ulv_hardware_record),
     [ULV_QUERY_RETIRED] = sizeof(struct ulv_retired_record),
+    [ULV_QUERY_SHARES] = sizeof(struct ulv_share_record),
 };
 
 uint32_t

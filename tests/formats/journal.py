@@ -9,10 +9,10 @@ FRAME = struct.Struct("<IIQQII")
 ENTRY = struct.Struct("<II")
 STATE, LEASE, TRANSACTION, REMOVE, ANSWER, END, PARTITION = range(1, 8)
 BLOCK = 65536
-PARTITION_HEAD = struct.Struct("<QQ4IQQQQ3I4xQ6Q32s32s")
+PARTITION_HEAD = struct.Struct("<QQ4IQQQQ4IQ6Q32s32s")
 PARTITION_FIELDS = ("id version kind state intent end_reason end_code "
                     "capabilities silence_limit window ran restarts count "
-                    "zone").split()
+                    "restart_window zone").split()
 SHARE = struct.Struct("<QQII")
 # of each kind: its name, its layout, its fields
 RECORDS = {
@@ -195,8 +195,8 @@ class Journal:
     def partition(content):
         values = PARTITION_HEAD.unpack_from(content)
         record = dict(zip(PARTITION_FIELDS, values))
-        record |= {"record": "partition", "limit": values[14:20],
-                   "name": values[20], "policy": values[21]}
+        record |= {"record": "partition", "limit": values[15:21],
+                   "name": values[21], "policy": values[22]}
         count = record.pop("count")
         if len(content) != PARTITION_HEAD.size + count * SHARE.size:
             raise Damaged("a partition with another count of shares")

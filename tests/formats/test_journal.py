@@ -28,7 +28,7 @@ def record_of(name, data):
         values = struct.unpack_from("<" + letters, data, at)
         at += struct.calcsize("<" + letters)
         value = values if count > 1 else values[0]
-        if isinstance(value, bytes) and field not in ("type",):
+        if isinstance(value, bytes) and field not in ("type", "instance"):
             value = journal.text(value)
         if not field.startswith("rsvd"):
             found[field] = value

@@ -12,6 +12,7 @@
 
 import asyncio
 import collections
+import contextlib
 import os
 import re
 
@@ -33,6 +34,7 @@ QUERIES = {
     "ranges": (C.ULV_QUERY_RANGES, "struct ulv_range_record"),
     "hardware": (C.ULV_QUERY_HARDWARE, "struct ulv_hardware_record"),
     "retired": (C.ULV_QUERY_RETIRED, "struct ulv_retired_record"),
+    "shares": (C.ULV_QUERY_SHARES, "struct ulv_share_record"),
 }
 
 
@@ -50,6 +52,44 @@ def saved(path):
     source, _keep = _source(path)
     checked(lib.ulv_saved_read, lib.ulv_posix_host(), source, found)
     return _records("struct ulv_saved", found, 1)[0]
+
+
+@contextlib.contextmanager
+def _storage_in(directory):
+    opened = ffi.new("struct ulv_storage **")
+    checked(lib.ulv_posix_storage_open, os.fsencode(directory), opened)
+    try:
+        yield opened[0]
+    finally:
+        opened[0].close(opened[0].self)
+
+
+def _export(function, of):
+    """The text that such a function writes."""
+    pieces = []
+
+    @ffi.callback("ulv_export_fn")
+    def write(_opaque, data, length):
+        pieces.append(ffi.unpack(ffi.cast("char *", data), length))
+        return 0
+
+    checked(function, of, write, ffi.NULL)
+    return b"".join(pieces).decode()
+
+
+def export_storage(directory):
+    """The database in a storage that no host uses, as JSON text."""
+    with _storage_in(directory) as storage:
+        return _export(lib.ulv_posix_export, storage)
+
+
+def import_storage(directory, text, name="import"):
+    """Fill an empty directory with the database that a JSON text says; the
+    name is the text's, in errors."""
+    data = text.encode()
+    with _storage_in(directory) as storage:
+        checked(lib.ulv_posix_import, storage, os.fsencode(name), data,
+                len(data))
 
 
 KINDS = {number: name for name, (number, _) in QUERIES.items()}
@@ -651,15 +691,7 @@ class Host:
 
     def export(self):
         """The whole database as JSON text: all records at one revision."""
-        pieces = []
-
-        @ffi.callback("ulv_export_fn")
-        def write(_opaque, data, length):
-            pieces.append(ffi.unpack(ffi.cast("char *", data), length))
-            return 0
-
-        checked(lib.ulv_system_export, self._system, write, ffi.NULL)
-        return b"".join(pieces).decode()
+        return _export(lib.ulv_system_export, self._system)
 
     def query(self, what, room=1024):
         """Records of the resource database as dictionaries."""

@@ -10,27 +10,10 @@
 
 #include <ultravisor/cursor.h>
 #include <ultravisor/export.h>
+#include <ultravisor/posix.h>
 
 #include "base/base.h"
-
-#define FIELD_U8   0u /* an identifier of bytes, written in hexadecimal */
-#define FIELD_U32  1u
-#define FIELD_U64  2u
-#define FIELD_CHAR 3u
-
-struct record_field {
-    const char *name;
-    uint32_t offset, type, count;
-};
-
-struct record_kind {
-    const char *name;
-    uint32_t bytes;
-    const struct record_field *fields;
-    size_t field_count;
-};
-
-#include "port/posix/record_fields.h"
+#include "port/posix/records.h"
 
 #define ROOM 65536u
 
@@ -39,7 +22,8 @@ struct export {
     void *opaque;
     ulv_status status; /* of the first write that failed */
     uint32_t kind;     /* whose records are being written; 0: none */
-    bool first;        /* of its kind */
+    bool begun;
+    bool first; /* of its kind */
     size_t used;
     char buffer[ROOM];
 };
@@ -160,93 +144,123 @@ put_record(struct export *e, const struct record_kind *kind, const uint8_t *p)
 
 /* ---- the whole ----------------------------------------------------------- */
 
-static uint32_t
-all_kinds(void)
-{
-    uint32_t kinds = 0;
-
-    for (uint32_t kind = 1; kind < ULV_COUNT_OF(record_kinds); kind++) {
-        if (record_kinds[kind].name != NULL && kind != ULV_QUERY_LOG &&
-            kind != ULV_QUERY_USAGE)
-            kinds |= ULV_CURSOR_KIND(kind);
-    }
-    return kinds;
-}
-
 /* Go on to a kind; those between have no records. 0: the end. */
 static void
 begin_kind(struct export *e, uint32_t kind)
 {
-    const uint32_t kinds = all_kinds();
     uint32_t last = kind == 0 ? ULV_COUNT_OF(record_kinds) - 1 : kind;
 
     while (e->kind < last) {
-        if (e->kind != 0 && (kinds & ULV_CURSOR_KIND(e->kind)) != 0)
+        if (ulv_record_is_kept(e->kind))
             put(e, e->first ? "]" : "\n ]");
         e->kind++;
-        if ((kinds & ULV_CURSOR_KIND(e->kind)) == 0)
+        if (!ulv_record_is_kept(e->kind))
             continue;
         put(e, ",\n \"");
         put(e, record_kinds[e->kind].name);
         put(e, "\": [");
         e->first = true;
     }
-    if (kind == 0 && (kinds & ULV_CURSOR_KIND(e->kind)) != 0)
+    if (kind == 0)
         put(e, e->first ? "]" : "\n ]");
 }
 
+/* The next of them; none: the end. */
 static ulv_status
-write_all(struct export *e, ulv_cursor *cursor, struct ulv_diag *diag)
+put_records(void *opaque, const struct ulv_cursor_records *page)
 {
-    struct ulv_cursor_records page = ULV_CURSOR_RECORDS_INIT;
-    bool begun = false;
+    struct export *e = opaque;
+    const uint8_t *p = page->records;
 
-    for (;;) {
-        ulv_status status = ulv_cursor_next(cursor, &page, diag);
-
-        if (status != ULV_OK || e->status != ULV_OK)
-            return status != ULV_OK ? status : e->status;
-        if (!begun) {
-            put(e, "{\n \"format\": \"ultravisor database\",\n"
-                   " \"version\": 1,\n \"revision\": ");
-            put_number(e, page.revision);
-            begun = true;
-        }
-        if (page.count == 0)
-            break;
-        begin_kind(e, page.kind);
-        for (uint32_t i = 0; i < page.count; i++)
-            put_record(e, &record_kinds[page.kind],
-                       (const uint8_t *)page.records +
-                           (size_t)i * record_kinds[page.kind].bytes);
+    if (!e->begun) {
+        put(e, "{\n \"format\": \"" ULV_RECORDS_FORMAT "\",\n \"version\": ");
+        put_number(e, ULV_RECORDS_VERSION);
+        put(e, ",\n \"revision\": ");
+        put_number(e, page->revision);
+        e->begun = true;
     }
-    begin_kind(e, 0);
-    put(e, "\n}\n");
-    flush(e);
+    if (page->count != 0)
+        begin_kind(e, page->kind);
+    for (uint32_t i = 0; i < page->count; i++)
+        put_record(e, &record_kinds[page->kind],
+                   p + (size_t)i * record_kinds[page->kind].bytes);
+    if (page->count == 0) {
+        begin_kind(e, 0);
+        put(e, "\n}\n");
+        flush(e);
+    }
     return e->status;
+}
+
+static struct export *
+begin(ulv_export_fn write, void *opaque, struct ulv_diag *diag)
+{
+    struct export *e = calloc(1, sizeof(*e));
+
+    if (e == NULL) {
+        (void)ulv_fail(diag, ULV_E_NO_MEMORY, 0, sizeof(*e), 0,
+                       "no memory to write the database");
+        return NULL;
+    }
+    e->write = write;
+    e->opaque = opaque;
+    return e;
+}
+
+static ulv_status
+end(struct export *e, ulv_status status, struct ulv_diag *diag)
+{
+    if (status != ULV_OK && e->status != ULV_OK)
+        (void)ulv_fail(diag, status, 0, 0, 0,
+                       "the database could not be written: %s",
+                       ulv_status_text(status));
+    free(e);
+    return status;
+}
+
+static uint32_t
+all_kinds(void)
+{
+    uint32_t kinds = 0;
+
+    for (uint32_t kind = 1; kind < ULV_COUNT_OF(record_kinds); kind++) {
+        if (ulv_record_is_kept(kind))
+            kinds |= ULV_CURSOR_KIND(kind);
+    }
+    return kinds;
 }
 
 ulv_status
 ulv_system_export(ulv_system *system, ulv_export_fn write, void *opaque,
                   struct ulv_diag *diag)
 {
-    struct export *e = calloc(1, sizeof(*e));
+    struct ulv_cursor_records page = ULV_CURSOR_RECORDS_INIT;
+    struct export *e = begin(write, opaque, diag);
     ulv_cursor *cursor;
     ulv_status status;
 
     if (e == NULL)
-        return ulv_fail(diag, ULV_E_NO_MEMORY, 0, sizeof(*e), 0,
-                        "no memory to write the database");
-    e->write = write;
-    e->opaque = opaque;
+        return ULV_E_NO_MEMORY;
     status = ulv_cursor_open(system, all_kinds(), 0, &cursor, diag);
-    if (status == ULV_OK)
-        status = write_all(e, cursor, diag);
-    if (status != ULV_OK && e->status != ULV_OK)
-        (void)ulv_fail(diag, status, 0, 0, 0,
-                       "the database could not be written: %s",
-                       ulv_status_text(status));
+    do {
+        if (status == ULV_OK)
+            status = ulv_cursor_next(cursor, &page, diag);
+        if (status == ULV_OK)
+            status = put_records(e, &page);
+    } while (status == ULV_OK && page.count != 0);
     ulv_cursor_close(cursor);
-    free(e);
-    return status;
+    return end(e, status, diag);
+}
+
+ulv_status
+ulv_posix_export(const struct ulv_storage *storage, ulv_export_fn write,
+                 void *opaque, struct ulv_diag *diag)
+{
+    struct export *e = begin(write, opaque, diag);
+
+    if (e == NULL)
+        return ULV_E_NO_MEMORY;
+    return end(
+        e, ulv_storage_read(ulv_posix_host(), storage, put_records, e, diag),
+        diag);
 }

@@ -65,6 +65,26 @@ concerns(const struct ulv_database *db, uint32_t kind, const uint8_t *record,
     return false;
 }
 
+/* Queries do not have these: as partitions have them. */
+static void
+say_shares(const struct ulv_database *db, ulv_id partition, struct said *said)
+{
+    for (const struct record *r = db->first[ULV_QUERY_PARTITIONS]; r != NULL;
+         r = r->after) {
+        const struct partition *p = (const void *)r;
+
+        if (partition != 0 && partition != r->id)
+            continue;
+        for (const struct share *s = p->shares; s != NULL; s = s->next) {
+            const struct ulv_share_record record = {
+                r->id, s->processor->r.id, s->quanta, s->vcpu_idx, s->mode
+            };
+
+            say(said, ULV_QUERY_SHARES, &record, sizeof(record));
+        }
+    }
+}
+
 static void
 query_all(const struct ulv_database *db, uint32_t kinds, ulv_id partition,
           struct said *said)
@@ -78,6 +98,10 @@ query_all(const struct ulv_database *db, uint32_t kinds, ulv_id partition,
 
         if ((kinds & 1u << kind) == 0)
             continue;
+        if (kind == ULV_QUERY_SHARES) {
+            say_shares(db, partition, said);
+            continue;
+        }
         assert_int_equal(ulv_database_query(db, kind, 0, buf, sizeof(buf),
                                             &bytes, &count, &more),
                          ULV_OK);
