@@ -208,6 +208,58 @@ ULV_API ulv_status ulv_posix_import(const struct ulv_storage *storage,
                                     const char *name, const char *text,
                                     size_t len, struct ulv_diag *diag);
 
+/* A machine that a text describes: doc/formats/machine.md */
+struct ulv_posix_machine;
+
+/**
+ * Read the description of a machine, to be divided in place of the one that
+ * Linux shows: for tests, and where sysfs says less than is known.
+ *
+ *     { "nodes": [ { "number": 0, "bytes": "16GiB" } ],
+ *       "processors": [ { "number": 0, "core": 0 },
+ *                       { "number": 1, "core": 1 } ],
+ *       "devices": [ { "kind": "disk", "name": "sda", "bytes": "1GiB" } ] }
+ *
+ * @param name         of the file, for diagnostics
+ * @param text         UTF-8
+ * @param len          its length [bytes, at most 1 MiB]
+ * @param ret_machine  for ulv_posix_machine_close()
+ * @param diag         NULL or where the failure is explained
+ *
+ * Errors:  ULV_E_FORMAT  "machine.json:3:14: ...", or the entry, its value and
+ *                        what is wrong with it
+ *          ULV_E_LIMIT   a value or length out of range: key, value, bound
+ *          ULV_E_NO_MEMORY
+ * Context: any
+ * Since:   0.1
+ */
+ULV_API ulv_status ulv_posix_machine_open(
+    const char *name, const char *text, size_t len,
+    struct ulv_posix_machine **ret_machine, struct ulv_diag *diag);
+
+/**
+ * The host table of this process, whose processors, nodes and devices are the
+ * description's. It is good for any number of systems, until the machine is
+ * closed.
+ *
+ * @param machine  a machine
+ *
+ * Context: any
+ * Since:   0.1
+ */
+ULV_API const struct ulv_host *
+ulv_posix_machine_host(const struct ulv_posix_machine *machine);
+
+/**
+ * After the last system with its host is destroyed.
+ *
+ * @param machine  NULL is allowed
+ *
+ * Context: any
+ * Since:   0.1
+ */
+ULV_API void ulv_posix_machine_close(struct ulv_posix_machine *machine);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
 """Zones, quotas, labels: what operators say of partitions, as they see it."""
 
+import json
+import tempfile
 import unittest
 
-from common import BACKENDS, PLACEMENTS, SystemTest
+from common import BACKENDS, IMAGES, PLACEMENTS, SystemTest
 
 import ultravisor
 from ultravisor import C
@@ -206,6 +208,38 @@ class Resources(SystemTest):
             t.destroy(web)
         self.assertEqual({r["owner"] for r in host.query("hardware")},
                          {1} if found else set())
+
+
+class Described(SystemTest):
+    def test_a_machine_that_is_described(self):
+        """Its records are those of the text, and guests run on it."""
+        text = {"nodes": [{"number": n, "bytes": "4GiB"} for n in (0, 1)],
+                "processors": [{"number": n, "core": n // 2, "thread": n % 2,
+                                "package": n // 2, "node": n // 2}
+                               for n in range(4)],
+                "devices": [{"kind": "disk", "name": "sdz", "bytes": 512}]}
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump(text, file)
+            file.flush()
+            with ultravisor.open(backend=BACKENDS[0], memory="64M",
+                                 machine=file.name) as host:
+                found = [(p["os_number"], p["package"], p["core"],
+                          p["thread"], p["node"])
+                         for p in host.query("processors")]
+                self.assertEqual(found, [(n, n // 2, n // 2, n % 2, n // 2)
+                                         for n in range(4)])
+                self.assertEqual([m["node"] for m in host.query("memory")],
+                                 [0, 1])
+                self.assertEqual([h["name"] for h in host.query("hardware")],
+                                 ["sdz"])
+                guest = self.guest(host, "web")
+                guest.start(IMAGES / "hello.elf")
+                self.assertEqual(self.wait(host, guest).code, 42)
+            file.write("}")
+            file.flush()
+            with self.assertRaises(ultravisor.Error):
+                ultravisor.open(backend=BACKENDS[0], memory="64M",
+                                machine=file.name)
 
 
 if __name__ == "__main__":

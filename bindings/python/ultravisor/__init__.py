@@ -13,6 +13,7 @@
 import asyncio
 import collections
 import contextlib
+import io
 import os
 import re
 
@@ -480,8 +481,10 @@ class Watch(Events):
 
 class Host:
     def __init__(self, in_process=True, backend=None, memory=0, policy=None,
-                 settle_limit=0, threads_from=0, storage=None):
-        """storage: a directory that the database is kept in."""
+                 settle_limit=0, threads_from=0, storage=None,
+                 machine=None):
+        """storage: a directory that the database is kept in; machine: a file
+        that describes one to be divided in place of this."""
         options = ffi.new("struct ulv_system_opts *")
         keep = [ffi.new("char[]", os.fsencode(v)) if v else ffi.NULL
                 for v in (backend, os.environ.get("ULTRAVISOR_ROLE"),
@@ -498,16 +501,17 @@ class Host:
             options.policy_bytes = ffi.sizeof("struct ulv_policy")
         system = ffi.new("ulv_system **")
         self._paths, self._watches = keep, []
-        self._storage = ffi.NULL
-        if storage is not None:
-            opened = ffi.new("struct ulv_storage **")
-            checked(lib.ulv_posix_storage_open, os.fsencode(storage), opened)
-            options.storage = self._storage = opened[0]
+        self._storage = self._machine = ffi.NULL
         try:
-            checked(lib.ulv_system_create, lib.ulv_posix_host(), options,
-                    system)
-        except Error:
-            self._close_storage()
+            if storage is not None:
+                opened = ffi.new("struct ulv_storage **")
+                checked(lib.ulv_posix_storage_open, os.fsencode(storage),
+                        opened)
+                options.storage = self._storage = opened[0]
+            checked(lib.ulv_system_create, self._open_machine(machine),
+                    options, system)
+        except (Error, OSError):
+            self._close_parts()
             raise
         self._system = system[0]
 
@@ -522,12 +526,26 @@ class Host:
             watch.close()
         system, self._system = self._system, ffi.NULL
         lib.ulv_system_destroy(system)
-        self._close_storage()
+        self._close_parts()
 
-    def _close_storage(self):
+    def _open_machine(self, path):
+        """The host table of the machine that is described there."""
+        if path is None:
+            return lib.ulv_posix_host()
+        with io.open(path, "rb") as file:
+            described = file.read()
+        opened = ffi.new("struct ulv_posix_machine **")
+        checked(lib.ulv_posix_machine_open, os.fsencode(path), described,
+                len(described), opened)
+        self._machine = opened[0]
+        return lib.ulv_posix_machine_host(self._machine)
+
+    def _close_parts(self):
         storage, self._storage = self._storage, ffi.NULL
         if storage != ffi.NULL:
             storage.close(storage.self)
+        machine, self._machine = self._machine, ffi.NULL
+        lib.ulv_posix_machine_close(machine)
 
     def _deadline(self, seconds):
         if seconds is None:

@@ -61,5 +61,9 @@ ulv_status ulv_posix_read_text(const char *path, char *buf, size_t size,
                                struct ulv_diag *diag);
 /* Digits at *at into *ret; moves *at behind them. */
 bool ulv_posix_parse_number(const char **at, uint64_t *ret);
+/* Of a PCI function: "0000:00:1f.2"; ret may be NULL. */
+bool ulv_posix_parse_address(const char *name, uint64_t *ret);
+/* One of a device, as the database takes it, of fewer bytes than room. */
+bool ulv_posix_is_name(const char *name, size_t room);
 
 #endif

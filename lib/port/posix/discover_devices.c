@@ -66,9 +66,8 @@ parse_hex(const char **at, uint32_t digits_max, uint64_t *ret)
     return digits != 0;
 }
 
-/* "0000:00:1f.2" */
-static bool
-parse_address(const char *name, uint64_t *ret)
+bool
+ulv_posix_parse_address(const char *name, uint64_t *ret)
 {
     uint64_t domain, bus, slot, function;
 
@@ -77,13 +76,13 @@ parse_address(const char *name, uint64_t *ret)
         !parse_hex(&name, 2, &slot) || slot > 31 || *name++ != '.' ||
         !parse_hex(&name, 1, &function) || function > 7 || *name != '\0')
         return false;
-    *ret = domain << 16 | bus << 8 | slot << 3 | function;
+    if (ret != NULL)
+        *ret = domain << 16 | bus << 8 | slot << 3 | function;
     return true;
 }
 
-/* A name as the database takes it. */
-static bool
-is_name(const char *name, size_t room)
+bool
+ulv_posix_is_name(const char *name, size_t room)
 {
     const size_t len = strlen(name);
 
@@ -135,7 +134,7 @@ read_link(const struct search *s, const char *folder, const char *name,
     to[len] = '\0';
     last = strrchr(to, '/');
     last = last == NULL ? to : last + 1;
-    if (!is_name(last, sizeof(to)))
+    if (!ulv_posix_is_name(last, sizeof(to)))
         return malformed(s, path, "a link to something with a name");
     ulv_string_copy(ret, size, last);
     return ULV_OK;
@@ -256,7 +255,7 @@ look_at_function(struct search *s, const char *name, bool virtual)
     uint32_t vendor = 0, device = 0;
     ulv_status status;
 
-    if (!parse_address(name, &d.address))
+    if (!ulv_posix_parse_address(name, &d.address))
         return malformed(s, name, "the address of a PCI function");
     ulv_string_copy(d.name, sizeof(d.name), name);
     status = read_link(s, pci_folder, name, "physfn", of, sizeof(of));
@@ -303,7 +302,7 @@ look_at_disk(struct search *s, const char *name)
     if (!ulv_posix_parse_number(&at, &sectors) ||
         !ulv_multiply_u64(sectors, SECTOR_BYTES, &d.bytes))
         return malformed(s, path, "a number of sectors");
-    if (sectors == 0 || !is_name(name, sizeof(d.name)))
+    if (sectors == 0 || !ulv_posix_is_name(name, sizeof(d.name)))
         return ULV_OK;
     make_path(path, s, "block", name, "dev");
     status = ulv_posix_read_text(path, buf, sizeof(buf), s->diag);
@@ -330,7 +329,7 @@ look_at_interface(struct search *s, const char *name)
     char path[PATH_BYTES];
 
     make_path(path, s, "class/net", name, "tun_flags");
-    if (access(path, F_OK) != 0 || !is_name(name, sizeof(d.name)))
+    if (access(path, F_OK) != 0 || !ulv_posix_is_name(name, sizeof(d.name)))
         return ULV_OK;
     ulv_string_copy(d.name, sizeof(d.name), name);
     add_device(s, &d);
