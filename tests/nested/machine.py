@@ -33,8 +33,9 @@ class Machine:
 
     option = ""  # of its module
 
-    def __init__(self, folder, kernel, initrd):
+    def __init__(self, folder, kernel, initrd, processors=2):
         self.folder = pathlib.Path(folder)
+        self.processors = processors
         self.console = self.folder / "console"
         self.log = self.folder / "log"
         self.kernel, self.initrd = kernel, initrd
@@ -91,7 +92,7 @@ class Machine:
         """The last that the emulator said."""
         return self.log.read_text("utf-8", "replace")[-4000:]
 
-    def processors(self):
+    def places(self):
         """Where the processors are, for who looks at one that is stuck."""
         return ""
 
@@ -112,7 +113,7 @@ class Qemu(Machine):
         # while it changes), for ever.
         return ["qemu-system-x86_64", "-accel", "tcg,thread=single",
                 "-cpu", "max",
-                "-smp", "2", "-m", "1024", "-nodefaults", "-display", "none",
+                "-smp", str(self.processors), "-m", "1024", "-nodefaults", "-display", "none",
                 "-no-reboot", "-serial", f"file:{self.console}",
                 "-monitor", "unix:monitor,server=on,wait=off",
                 "-kernel", str(self.kernel), "-initrd", str(self.initrd),
@@ -134,7 +135,7 @@ class Qemu(Machine):
                     said += some
         return said.decode("utf-8", "replace")
 
-    def processors(self):
+    def places(self):
         said = ""
         for _ in range(LOOKS):
             try:

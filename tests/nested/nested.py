@@ -2,13 +2,14 @@
 """Runs tests of this build on a stock Linux kernel whose KVM has hardware to
 work with, in an emulated machine; prints what they found as TAP.
 
-usage: nested.py [--silence SECONDS] MACHINE JOB...
+usage: nested.py [--silence SECONDS] [--processors COUNT] MACHINE JOB...
 
 MACHINE is qemu (SVM: the module kvm_amd), qemu-shadow (the same without nested
 paging) or bochs (VMX: kvm_intel). A JOB is
 "NAME PROGRAM WORD...", what a test runs; a word that is the path of a file
 stands for it in there, @kernel and @vmlinux for the kernel, @initrd=PROGRAM for
 an initrd with that program. --silence is how long the machine may say nothing.
+--processors is how many one of QEMU's has; Bochs' has one.
 """
 
 import argparse
@@ -120,7 +121,7 @@ def run(machine, jobs, silence):
             reason = "ended before its time"
     except machines.Silent as silent:
         reason = str(silent)
-        for line in machine.processors().splitlines():
+        for line in machine.places().splitlines():
             tap.comment(line)
     if reason is not None:
         for line in machine.said_itself().splitlines():
@@ -135,6 +136,7 @@ def main():
     parser.add_argument("machine", choices=machines.MACHINES)
     parser.add_argument("jobs", nargs="+", metavar="JOB")
     parser.add_argument("--silence", type=float, default=120)
+    parser.add_argument("--processors", type=int, default=2)
     arguments = parser.parse_args()
     kind = machines.MACHINES[arguments.machine]
     jobs = [job.split() for job in arguments.jobs]
@@ -146,7 +148,7 @@ def main():
         if reason:
             print(f"1..0 # SKIP {reason}")
             return 0
-        with kind(name, kernel, initrd) as machine:
+        with kind(name, kernel, initrd, arguments.processors) as machine:
             return run(machine, jobs, arguments.silence)
 
 
