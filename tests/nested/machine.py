@@ -113,7 +113,8 @@ class Qemu(Machine):
         # while it changes), for ever.
         return ["qemu-system-x86_64", "-accel", "tcg,thread=single",
                 "-cpu", "max",
-                "-smp", str(self.processors), "-m", "1024", "-nodefaults", "-display", "none",
+                "-smp", str(self.processors), "-m", "1024", "-nodefaults",
+                "-display", "none",
                 "-no-reboot", "-serial", f"file:{self.console}",
                 "-monitor", "unix:monitor,server=on,wait=off",
                 "-kernel", str(self.kernel), "-initrd", str(self.initrd),
