@@ -11,9 +11,8 @@ section(uint32_t kind, uint32_t bytes, uint32_t count, const void *records)
     return s;
 }
 
-/* What a guest has no business to know. */
-static void
-blank_host(struct picture *p)
+void
+ulv_picture_blank(struct picture *p)
 {
     for (uint32_t i = 0; i < p->section[1].record_count; i++) {
         p->memory[i].frame = 0;
@@ -27,7 +26,7 @@ blank_host(struct picture *p)
 
 ulv_status
 ulv_picture_take(struct picture *p, const struct ulv_database *db, ulv_id id,
-                 uint32_t part, struct ulv_diag *diag)
+                 struct ulv_diag *diag)
 {
     ulv_status status = ulv_database_view_partition(db, id, &p->partition);
     uint32_t memory =
@@ -57,7 +56,5 @@ ulv_picture_take(struct picture *p, const struct ulv_database *db, ulv_id id,
                             p->channel);
     p->section[4] =
         section(ULV_VIEW_DEVICE, sizeof(p->device[0]), devices, p->device);
-    if (part == ULV_VIEW_PART_GUEST)
-        blank_host(p);
     return ULV_OK;
 }

@@ -23,9 +23,12 @@ struct picture {
     struct ulv_view_section section[5];
 };
 
-/* Errors: NOT_FOUND, LIMIT (more of a kind than a picture holds). */
+/* What the monitor's part says.
+ * Errors: NOT_FOUND, LIMIT (more of a kind than a picture holds). */
 ulv_status ulv_picture_take(struct picture *picture,
                             const struct ulv_database *db, ulv_id partition,
-                            uint32_t part, struct ulv_diag *diag);
+                            struct ulv_diag *diag);
+/* Leave out what a guest has no business to know: the guest's part. */
+void ulv_picture_blank(struct picture *picture);
 
 #endif

@@ -121,20 +121,41 @@ ulv_views_forget(struct views *views)
         v->prepared = false;
 }
 
+/* The picture, as it is; NULL: it has no such part. */
 static ulv_status
-prepare_one(struct views *views, struct published *v, struct ulv_database *db,
-            struct ulv_diag *diag)
+prepare_one(struct views *views, struct published *v, struct ulv_diag *diag)
 {
-    ulv_status status = ulv_picture_take(views->picture, db, v->partition,
-                                         v->part, diag);
+    ulv_status status;
 
+    if (v == NULL)
+        return ULV_OK;
+    status =
+        ulv_view_prepare(&v->publisher, views->picture->section, 5, diag);
+    v->prepared = status == ULV_OK;
+    return status;
+}
+
+/* Both parts are of one picture. */
+static ulv_status
+prepare_both(struct views *views, ulv_id partition, struct ulv_database *db,
+             struct ulv_diag *diag)
+{
+    struct published *monitor =
+        find_view(views, partition, ULV_VIEW_PART_MONITOR);
+    struct published *guest = find_view(views, partition, ULV_VIEW_PART_GUEST);
+    ulv_status status;
+
+    if (monitor == NULL && guest == NULL)
+        return ULV_OK;
+    status = ulv_picture_take(views->picture, db, partition, diag);
     if (status == ULV_E_NOT_FOUND)
         return ULV_OK; /* this transaction destroys it */
     if (status == ULV_OK)
-        status = ulv_view_prepare(&v->publisher, views->picture->section, 5,
-                                  diag);
-    v->prepared = status == ULV_OK;
-    return status;
+        status = prepare_one(views, monitor, diag);
+    if (status != ULV_OK || guest == NULL)
+        return status;
+    ulv_picture_blank(views->picture);
+    return prepare_one(views, guest, diag);
 }
 
 ulv_status
@@ -145,14 +166,8 @@ ulv_views_prepare(struct views *views, struct ulv_database *db,
     const ulv_id *touched = ulv_plan_touched(plan, &count);
     ulv_status status = ULV_OK;
 
-    for (uint32_t i = 0; i < count && status == ULV_OK; i++) {
-        for (uint32_t part = 0; part < 2 && status == ULV_OK; part++) {
-            struct published *v = find_view(views, touched[i], part);
-
-            if (v != NULL)
-                status = prepare_one(views, v, db, diag);
-        }
-    }
+    for (uint32_t i = 0; i < count && status == ULV_OK; i++)
+        status = prepare_both(views, touched[i], db, diag);
     if (status != ULV_OK)
         ulv_views_forget(views);
     return status;
@@ -165,8 +180,10 @@ ulv_views_prepare_all(struct views *views, struct ulv_database *db,
     ulv_status status = ULV_OK;
 
     for (struct published *v = views->first; v != NULL && status == ULV_OK;
-         v = v->next)
-        status = prepare_one(views, v, db, diag);
+         v = v->next) {
+        if (!v->prepared)
+            status = prepare_both(views, v->partition, db, diag);
+    }
     if (status != ULV_OK)
         ulv_views_forget(views);
     return status;

@@ -345,12 +345,15 @@ uint64_t
 ulv_view_publish(struct ulv_view_publisher *publisher)
 {
     struct ulv_view_root *root = (void *)publisher->segment;
+    struct ulv_view_listing *next = &publisher->next;
 
     /* What the old generation shows and the new one does not. */
     set_last_used(publisher, &publisher->newest, publisher->generation);
-    set_last_used(publisher, &publisher->next, UINT64_MAX);
-    publisher->newest = publisher->next;
-    publisher->next.entry_count = publisher->next.directory = 0;
+    set_last_used(publisher, next, UINT64_MAX);
+    memcpy(&publisher->newest, next,
+           offsetof(struct ulv_view_listing, entry) +
+               next->entry_count * sizeof(next->entry[0]));
+    next->entry_count = next->directory = 0;
     publisher->generation++;
     /* V0: after every page it leads to */
     __atomic_store_n(&root->root,

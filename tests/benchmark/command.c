@@ -114,10 +114,14 @@ prepare_views(struct server *s, const struct ulv_plan *plan)
     for (uint32_t i = 0; i < count; i++) {
         uint64_t at = touched[i] - s->first;
 
-        for (uint32_t part = 0; part < 2 && at < GUESTS; part++) {
-            if (ulv_picture_take(&s->picture, s->db, touched[i], part, NULL) !=
-                    ULV_OK ||
-                ulv_view_prepare(&s->view[at][part], s->picture.section, 5,
+        if (at >= GUESTS)
+            continue;
+        if (ulv_picture_take(&s->picture, s->db, touched[i], NULL) != ULV_OK)
+            return false;
+        for (uint32_t part = 0; part < 2; part++) {
+            if (part == ULV_VIEW_PART_GUEST)
+                ulv_picture_blank(&s->picture);
+            if (ulv_view_prepare(&s->view[at][part], s->picture.section, 5,
                                  NULL) != ULV_OK)
                 return false;
         }

@@ -19,6 +19,9 @@
 #define PEER_RECORD_BYTES 64u
 
 double nanoseconds(void);
+/* [ns] that this thread ran: what never waits for a device is measured by it,
+ * so that other programs on the machine count for less. */
+double processor_time(void);
 uint64_t next_random(uint64_t *seed);
 
 /* A peer holds records of PEER_RECORD_BYTES; each transaction reads 2 and
@@ -32,7 +35,7 @@ struct peer {
 
 extern const struct peer peer_floor, peer_lmdb, peer_sqlite;
 
-/* [ns] of one transaction */
+/* [ns of processor time] of one transaction */
 double peer_cost(const struct peer *peer, uint32_t records, uint32_t count);
 
 #endif

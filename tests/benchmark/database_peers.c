@@ -9,13 +9,25 @@
 #include <time.h>
 #include <unistd.h>
 
-double
-nanoseconds(void)
+static double
+read_clock(clockid_t clock)
 {
     struct timespec t;
 
-    CHECK(clock_gettime(CLOCK_MONOTONIC, &t) == 0);
+    CHECK(clock_gettime(clock, &t) == 0);
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+double
+nanoseconds(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+double
+processor_time(void)
+{
+    return read_clock(CLOCK_THREAD_CPUTIME_ID);
 }
 
 uint64_t
@@ -42,10 +54,10 @@ peer_cost(const struct peer *peer, uint32_t records, uint32_t count)
 
     for (uint32_t i = 0; i < count / 10; i++)
         peer->transact(self, &seed, records);
-    begin = nanoseconds();
+    begin = processor_time();
     for (uint32_t i = 0; i < count; i++)
         peer->transact(self, &seed, records);
-    begin = (nanoseconds() - begin) / count;
+    begin = (processor_time() - begin) / count;
     peer->end(self);
     return begin;
 }
