@@ -229,6 +229,8 @@ struct ulv_database {
     uint64_t used_gone; /* by partitions that are destroyed */
     const struct observer *observer; /* NULL: nobody observes */
     struct observed *observed;       /* what it knows */
+    uint32_t entropy_left;
+    uint8_t entropy[256]; /* fetched at once for several channels */
 };
 
 /* records.c: all but these two go through the plan's undo log */

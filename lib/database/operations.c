@@ -164,12 +164,18 @@ announce_channel(struct ulv_database *db, const struct channel *c,
 }
 
 static void
-make_instance(const struct ulv_database *db, struct channel *c)
+make_instance(struct ulv_database *db, struct channel *c)
 {
-    if (db->host->entropy != NULL)
-        db->host->entropy(db->host->self, c->instance, 16);
-    else
+    if (db->host->entropy == NULL) {
         memcpy(c->instance, &c->r.id, sizeof(c->r.id));
+        return;
+    }
+    if (db->entropy_left == 0) {
+        db->host->entropy(db->host->self, db->entropy, sizeof(db->entropy));
+        db->entropy_left = sizeof(db->entropy);
+    }
+    db->entropy_left -= 16;
+    memcpy(c->instance, &db->entropy[db->entropy_left], 16);
 }
 
 static ulv_status
