@@ -47,22 +47,42 @@ check_lists(const struct ulv_database *db, struct ulv_diag *diag)
     return ULV_OK;
 }
 
-/* Bytes of the page maps that an owner has. */
-static uint64_t
-owned_bytes(const struct ulv_database *db, uint64_t owner)
+static bool
+is_there(const struct ulv_database *db, const struct partition *p)
 {
-    uint64_t bytes = 0;
+    return find_partition(db, p->r.id) == p;
+}
 
-    for (struct record *r = db->first[ULV_QUERY_MEMORY]; r != NULL;
-         r = r->after) {
-        uint64_t some =
-            ulv_page_map_count(&((struct pool *)(void *)r)->map, owner);
+/* Whom records point to is there: it is counted for them. */
+static ulv_status
+check_ends(const struct ulv_database *db, struct ulv_diag *diag)
+{
+    const struct record *r;
 
-        if (some == UINT64_MAX)
-            return UINT64_MAX;
-        bytes += some;
+    for (r = db->first[ULV_QUERY_CHANNELS]; r != NULL; r = r->after) {
+        const struct channel *c = (const void *)r;
+
+        if (!is_there(db, c->server) || !is_there(db, c->client))
+            return wrong(diag, r, 0, 0, "an end dangles");
     }
-    return bytes;
+    for (r = db->first[ULV_QUERY_RANGES]; r != NULL; r = r->after) {
+        if (!is_there(db, ((const struct range_record *)(const void *)r)
+                              ->owner))
+            return wrong(diag, r, 0, 0, "owner of a range");
+    }
+    for (r = db->first[ULV_QUERY_HARDWARE]; r != NULL; r = r->after) {
+        if (!is_there(db, ((const struct hardware *)(const void *)r)->owner))
+            return wrong(diag, r, 0, 0, "owner of hardware");
+    }
+    for (r = db->first[ULV_QUERY_PARTITIONS]; r != NULL; r = r->after) {
+        const struct zone *zone = ((const struct partition *)(const void *)r)
+                                      ->zone;
+
+        if (zone != NULL &&
+            ulv_db_find(db, zone->r.id, ULV_QUERY_ZONES) != &zone->r)
+            return wrong(diag, r, 0, 0, "its zone dangles");
+    }
+    return ULV_OK;
 }
 
 static uint64_t
@@ -138,47 +158,20 @@ check_quota(const struct record *r, const struct quota *quota,
 
 /* With what is on its way to it. */
 static ulv_status
-check_guest_quota(const struct ulv_database *db, const struct partition *p,
-                  struct ulv_diag *diag)
+check_guest_quota(const struct partition *p, struct ulv_diag *diag)
 {
     uint64_t there[ULV_QUOTA_COUNT] = {
-        [ULV_QUOTA_MEMORY] = p->ram_bytes,
+        [ULV_QUOTA_MEMORY] = p->ram_bytes + p->found.coming,
         [ULV_QUOTA_PROCESSORS] = p->processor_count,
         [ULV_QUOTA_CHANNELS] = p->channel_count,
+        [ULV_QUOTA_DEVICES] = p->found.hardware,
         [ULV_QUOTA_PARTITIONS] = 1,
     };
 
     for (const struct share *s = p->shares; s != NULL; s = s->next)
         there[ULV_QUOTA_QUANTA] +=
             ulv_db_quanta_of(s->mode, ulv_db_count(s->quanta));
-    for (const struct record *r = db->first[ULV_QUERY_EXTENTS]; r != NULL;
-         r = r->after) {
-        const struct extent *e = (const void *)r;
-
-        if (e->heir == p->r.id)
-            there[ULV_QUOTA_MEMORY] += e->bytes;
-    }
-    for (const struct record *r = db->first[ULV_QUERY_HARDWARE]; r != NULL;
-         r = r->after)
-        there[ULV_QUOTA_DEVICES] +=
-            ((const struct hardware *)(const void *)r)->owner == p ? 1 : 0;
     return check_quota(&p->r, &p->quota, there, diag);
-}
-
-static ulv_status
-check_zone(const struct ulv_database *db, const struct zone *zone,
-           struct ulv_diag *diag)
-{
-    uint64_t there[ULV_QUOTA_COUNT] = { 0 };
-
-    for (struct record *r = db->first[ULV_QUERY_PARTITIONS]; r != NULL;
-         r = r->after) {
-        const struct partition *p = (const void *)r;
-
-        for (uint32_t i = 0; p->zone == zone && i < ULV_QUOTA_COUNT; i++)
-            there[i] += p->quota.used[i];
-    }
-    return check_quota(&zone->r, &zone->quota, there, diag);
 }
 
 /* Those of an object name it, each with a key of its own, and are records. */
@@ -230,41 +223,37 @@ check_all_labels(const struct ulv_database *db, struct ulv_diag *diag)
 
 static ulv_status
 check_partition(const struct ulv_database *db, const struct partition *p,
-                struct ulv_diag *diag)
+                uint64_t in_channels, struct ulv_diag *diag)
 {
-    uint64_t bytes = owned_bytes(db, p->r.id);
-    uint64_t expected =
-        p->ram_bytes + (p == db->ultravisor ? channel_bytes(db) : 0);
-    uint32_t channels = 0, shares = 0, slots = 0;
+    const struct tally *found = &p->found;
+    const uint64_t expected =
+        p->ram_bytes + (p == db->ultravisor ? in_channels : 0);
+    const uint32_t slots =
+        p->kind == ULV_PARTITION_GUEST ? found->channels : 0;
+    uint32_t shares = 0;
 
     if (ulv_db_find_name(db, p->name) != p)
         return wrong(diag, &p->r, 0, 0, "name is not found");
-    if (bytes != expected)
-        return wrong(diag, &p->r, bytes, expected, "bytes of its pages");
-    for (struct record *r = db->first[ULV_QUERY_CHANNELS]; r != NULL;
-         r = r->after) {
-        const struct channel *c = (const void *)r;
-
-        channels += (uint32_t)(c->server == p) + (uint32_t)(c->client == p);
-    }
-    if (channels != p->channel_count)
-        return wrong(diag, &p->r, channels, p->channel_count,
+    if (found->page_bytes != expected)
+        return wrong(diag, &p->r, found->page_bytes, expected,
+                     "bytes of its pages");
+    if (found->channels != p->channel_count)
+        return wrong(diag, &p->r, found->channels, p->channel_count,
                      "number of its channels");
-    for (uint32_t i = 0; i < ULV_SLOT_COUNT; i++)
-        slots += p->slot[i] != NULL ? 1 : 0;
-    if (slots != (p->kind == ULV_PARTITION_GUEST ? channels : 0))
-        return wrong(diag, &p->r, slots, channels, "number of its slots");
+    if (found->slots != slots)
+        return wrong(diag, &p->r, found->slots, slots, "number of its slots");
     for (const struct share *s = p->shares; s != NULL; s = s->next)
         shares++;
     if (shares != p->processor_count)
         return wrong(diag, &p->r, shares, p->processor_count,
                      "number of its processors");
+    if (found->owned != p->owned_count)
+        return wrong(diag, &p->r, found->owned, p->owned_count,
+                     "ranges and hardware of its own");
     if (p->kind == ULV_PARTITION_GUEST &&
-        check_guest_quota(db, p, diag) != ULV_OK)
+        check_guest_quota(p, diag) != ULV_OK)
         return ULV_E_INTERNAL;
-    if (p->zone != NULL &&
-        (p->kind != ULV_PARTITION_GUEST ||
-         ulv_db_find(db, p->zone->r.id, ULV_QUERY_ZONES) != &p->zone->r))
+    if (p->zone != NULL && p->kind != ULV_PARTITION_GUEST)
         return wrong(diag, &p->r, 0, 0, "its zone");
     return check_extents(db, p, diag);
 }
@@ -273,9 +262,6 @@ static ulv_status
 check_channel(const struct ulv_database *db, const struct channel *c,
               struct ulv_diag *diag)
 {
-    if (find_partition(db, c->server->r.id) != c->server ||
-        find_partition(db, c->client->r.id) != c->client)
-        return wrong(diag, &c->r, 0, 0, "an end dangles");
     if (c->device != NULL && c->device->serving != c->server)
         return wrong(diag, &c->r, c->server->r.id,
                      c->device->serving->r.id, "server of its device");
@@ -297,28 +283,9 @@ static ulv_status
 check_processor(const struct ulv_database *db,
                 const struct processor *processor, struct ulv_diag *diag)
 {
-    uint64_t taken = 0;
-    uint32_t shares = 0;
+    const uint32_t shares = processor->found_shares;
+    const uint64_t taken = processor->found_taken;
 
-    for (struct record *r = db->first[ULV_QUERY_PARTITIONS]; r != NULL;
-         r = r->after) {
-        const struct partition *p = (const void *)r;
-
-        for (const struct share *s = p->shares; s != NULL; s = s->next) {
-            if (s->processor != processor)
-                continue;
-            shares++;
-            if ((taken & s->quanta) != 0)
-                return wrong(diag, &processor->r, taken & s->quanta, 0,
-                             "quanta with two owners");
-            taken |= s->quanta;
-            if (processor->taken == UINT64_MAX && s->quanta == 0)
-                return wrong(diag, r, 0, 1, "quanta left to run in");
-            if (s->mode == ULV_PROCESSOR_DEDICATED && processor->owner != p)
-                return wrong(diag, &processor->r, processor->owner->r.id,
-                             r->id, "owner of a dedicated processor");
-        }
-    }
     if (shares != processor->share_count ||
         (processor->owner != db->idle && shares != 1))
         return wrong(diag, &processor->r, shares, processor->share_count,
@@ -333,12 +300,17 @@ check_processor(const struct ulv_database *db,
 ulv_status
 ulv_database_check(const struct ulv_database *db, struct ulv_diag *diag)
 {
+    const uint64_t in_channels = channel_bytes(db);
     ulv_status status = check_lists(db, diag);
-    struct record *r;
+    const struct record *r;
 
+    if (status == ULV_OK)
+        status = check_ends(db, diag);
+    if (status == ULV_OK)
+        status = ulv_db_check_count(db, diag);
     for (r = db->first[ULV_QUERY_PARTITIONS]; r != NULL && status == ULV_OK;
          r = r->after)
-        status = check_partition(db, (const void *)r, diag);
+        status = check_partition(db, (const void *)r, in_channels, diag);
     for (r = db->first[ULV_QUERY_CHANNELS]; r != NULL && status == ULV_OK;
          r = r->after)
         status = check_channel(db, (const void *)r, diag);
@@ -346,8 +318,11 @@ ulv_database_check(const struct ulv_database *db, struct ulv_diag *diag)
          r = r->after)
         status = check_processor(db, (const void *)r, diag);
     for (r = db->first[ULV_QUERY_ZONES]; r != NULL && status == ULV_OK;
-         r = r->after)
-        status = check_zone(db, (const void *)r, diag);
+         r = r->after) {
+        const struct zone *zone = (const void *)r;
+
+        status = check_quota(r, &zone->quota, zone->found, diag);
+    }
     if (status == ULV_OK)
         status = ulv_db_check_machine(db, diag);
     return status == ULV_OK ? check_all_labels(db, diag) : status;

@@ -2,34 +2,12 @@
 /* Invariants of memory as a whole, ranges, hardware and what is retired. */
 #include "database/database_priv.h"
 
-/* Who has ranges and hardware knows how many. */
 static ulv_status
-check_owned(const struct ulv_database *db, const struct partition *p,
-            struct ulv_diag *diag)
-{
-    uint32_t count = 0;
-
-    for (const struct record *r = db->first[ULV_QUERY_RANGES]; r != NULL;
-         r = r->after)
-        count += ((const struct range_record *)(const void *)r)->owner == p;
-    for (const struct record *r = db->first[ULV_QUERY_HARDWARE]; r != NULL;
-         r = r->after)
-        count += p != db->idle &&
-                 ((const struct hardware *)(const void *)r)->owner == p;
-    return count == p->owned_count
-               ? ULV_OK
-               : ulv_db_wrong(diag, &p->r, count, p->owned_count,
-                              "ranges and hardware of its own");
-}
-
-static ulv_status
-check_range(const struct ulv_database *db, const struct range_record *range,
-            struct ulv_diag *diag)
+check_range(const struct range_record *range, struct ulv_diag *diag)
 {
     const struct record *r = &range->r;
 
-    if (find_partition(db, range->owner->r.id) != range->owner ||
-        !ulv_db_range_is_good(range->kind, range->first, range->count))
+    if (!ulv_db_range_is_good(range->kind, range->first, range->count))
         return ulv_db_wrong(diag, r, range->first, 0, "a range");
     for (r = r->after; r != NULL; r = r->after) {
         const struct range_record *other = (const void *)r;
@@ -47,8 +25,6 @@ static ulv_status
 check_hardware(const struct ulv_database *db, const struct hardware *h,
                struct ulv_diag *diag)
 {
-    if (find_partition(db, h->owner->r.id) != h->owner)
-        return ulv_db_wrong(diag, &h->r, 0, 0, "owner of hardware");
     if (h->parent != NULL &&
         ulv_db_find(db, h->parent->r.id, ULV_QUERY_HARDWARE) != &h->parent->r)
         return ulv_db_wrong(diag, &h->r, 0, 0, "what it is a function of");
@@ -103,12 +79,9 @@ ulv_db_check_machine(const struct ulv_database *db, struct ulv_diag *diag)
     ulv_status status = check_sum(db, diag);
     const struct record *r;
 
-    for (r = db->first[ULV_QUERY_PARTITIONS]; r != NULL && status == ULV_OK;
-         r = r->after)
-        status = check_owned(db, (const void *)r, diag);
     for (r = db->first[ULV_QUERY_RANGES]; r != NULL && status == ULV_OK;
          r = r->after)
-        status = check_range(db, (const void *)r, diag);
+        status = check_range((const void *)r, diag);
     for (r = db->first[ULV_QUERY_HARDWARE]; r != NULL && status == ULV_OK;
          r = r->after)
         status = check_hardware(db, (const void *)r, diag);

@@ -69,6 +69,7 @@ struct retired { /* memory */
 struct zone {
     struct record r;
     struct quota quota;
+    uint64_t found[ULV_QUOTA_COUNT]; /* by a check: what its guests have */
     char name[32], policy[32];
 };
 
@@ -88,6 +89,13 @@ struct share { /* a virtual processor */
     struct processor *processor;
     uint32_t vcpu_idx, mode;
     uint64_t quanta; /* its own; 0: shared, and it runs in those left over */
+};
+
+/* What a check has counted of a partition; nobody else looks at it. */
+struct tally {
+    uint64_t page_bytes; /* of the page maps */
+    uint64_t coming;     /* bytes that drain to it */
+    uint32_t channels, slots, hardware, owned;
 };
 
 struct partition {
@@ -112,6 +120,7 @@ struct partition {
     struct quota quota;           /* guests only */
     struct link by_name;
     char name[32], policy[32];
+    struct tally found;
 };
 
 struct channel {
@@ -140,6 +149,8 @@ struct processor {
     uint32_t package, core, thread, node, os_number, share_count;
     uint64_t taken; /* quanta that are somebody's own; the rest is idle's */
     bool retired;
+    uint32_t found_shares; /* these two by a check */
+    uint64_t found_taken;
 };
 
 struct pool { /* of a memory node */
@@ -436,9 +447,11 @@ ulv_status ulv_db_revoke_channel(struct ulv_database *db,
 ulv_status ulv_db_remember_range(struct ulv_database *db, struct pool *pool,
                                  uint64_t address, uint64_t bytes);
 
-/* check.c, check_machine.c */
+/* check.c, check_count.c, check_machine.c */
 ulv_status ulv_db_wrong(struct ulv_diag *diag, const struct record *r,
                         uint64_t value, uint64_t bound, const char *what);
+ulv_status ulv_db_check_count(const struct ulv_database *db,
+                              struct ulv_diag *diag);
 ulv_status ulv_db_check_machine(const struct ulv_database *db,
                                 struct ulv_diag *diag);
 

@@ -405,44 +405,83 @@ ulv_page_map_free_bytes(const struct ulv_page_map *map)
     return map->root->free_pages * PAGE;
 }
 
-static uint64_t
-count_in_page(const struct ulv_index_page *page, uint32_t tier, uint64_t owner)
+struct walk {
+    void (*visit)(void *self, uint64_t address, uint64_t bytes,
+                  uint64_t owner);
+    void *self;
+};
+
+static bool walk_page(const struct walk *walk,
+                      const struct ulv_index_page *page, uint32_t tier,
+                      uint64_t address);
+
+/* Entries from the i-th on that one owner has whole; returns the next. */
+static uint32_t
+visit_run(const struct walk *walk, const struct ulv_index_page *page,
+          uint32_t tier, uint64_t address, uint32_t i)
 {
-    uint64_t bytes = 0, free_pages = 0;
-    uint32_t count[ULV_PAGE_MAP_TIERS + 1] = { 0 }, largest = 0;
+    uint32_t next = i + 1;
 
-    for (uint32_t i = 0; i < ENTRIES; i++) {
-        uint64_t entry = page->entry[i], below;
+    while (next < ENTRIES && page->entry[next] == page->entry[i])
+        next++;
+    walk->visit(walk->self, address + i * block_bytes(tier),
+                (next - i) * block_bytes(tier), page->entry[i] >> 1);
+    return next;
+}
 
-        count[entry_largest(entry, tier)]++;
-        largest = ULV_MAX(largest, entry_largest(entry, tier));
-        if (i < page->first && largest != 0)
-            return UINT64_MAX;
-        free_pages += entry_free_pages(entry, tier);
-        if (!is_index(entry)) {
-            bytes += entry == owner << 1 ? block_bytes(tier) : 0;
+static bool
+walk_entries(const struct walk *walk, const struct ulv_index_page *page,
+             uint32_t tier, uint64_t address)
+{
+    uint32_t i = 0;
+
+    while (i < ENTRIES) {
+        if (!is_index(page->entry[i])) {
+            i = visit_run(walk, page, tier, address, i);
             continue;
         }
-        if (tier == 1)
-            return UINT64_MAX;
-        below = count_in_page(index_page(entry), tier - 1, owner);
-        if (below == UINT64_MAX)
-            return UINT64_MAX;
-        bytes += below;
+        if (tier == 1 || !walk_page(walk, index_page(page->entry[i]), tier - 1,
+                                    address + i * block_bytes(tier)))
+            return false;
+        i++;
+    }
+    return true;
+}
+
+/* False: its counts or its tiers are wrong, or those of a page below. */
+static bool
+walk_page(const struct walk *walk, const struct ulv_index_page *page,
+          uint32_t tier, uint64_t address)
+{
+    uint32_t count[ULV_PAGE_MAP_TIERS + 1] = { 0 }, largest = 0;
+    uint64_t free_pages = 0;
+
+    for (uint32_t i = 0; i < ENTRIES; i++) {
+        const uint32_t tier_of = entry_largest(page->entry[i], tier);
+
+        count[tier_of]++;
+        largest = ULV_MAX(largest, tier_of);
+        if (i < page->first && largest != 0)
+            return false;
+        free_pages += entry_free_pages(page->entry[i], tier);
     }
     for (uint32_t i = 0; i <= ULV_PAGE_MAP_TIERS; i++) {
         if (count[i] != page->count[i])
-            return UINT64_MAX;
+            return false;
     }
-    if (free_pages != page->free_pages || largest != page->largest)
-        return UINT64_MAX;
-    return bytes;
+    return free_pages == page->free_pages && largest == page->largest &&
+           walk_entries(walk, page, tier, address);
 }
 
-uint64_t
-ulv_page_map_count(const struct ulv_page_map *map, uint64_t owner)
+bool
+ulv_page_map_walk(const struct ulv_page_map *map,
+                  void (*visit)(void *self, uint64_t address, uint64_t bytes,
+                                uint64_t owner),
+                  void *self)
 {
-    return count_in_page(map->root, map->top, owner);
+    const struct walk walk = { visit, self };
+
+    return walk_page(&walk, map->root, map->top, map->base);
 }
 
 /* ---- settle -------------------------------------------------------------- */

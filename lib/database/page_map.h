@@ -82,8 +82,14 @@ uint64_t ulv_page_map_free_bytes(const struct ulv_page_map *map);
 void ulv_page_map_settle(struct ulv_page_map *map, uint64_t address,
                          uint64_t bytes);
 
-/* Bytes that owner has, counted from scratch; UINT64_MAX: the counts or tiers
- * of some index page are wrong. */
-uint64_t ulv_page_map_count(const struct ulv_page_map *map, uint64_t owner);
+/**
+ * Visit all of the map from scratch, in runs that one owner has.
+ * Returns false if the counts or tiers of some index page are wrong; not all
+ * was visited then.
+ */
+bool ulv_page_map_walk(const struct ulv_page_map *map,
+                       void (*visit)(void *self, uint64_t address,
+                                     uint64_t bytes, uint64_t owner),
+                       void *self);
 
 #endif
