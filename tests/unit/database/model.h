@@ -4,6 +4,7 @@
 #define DATABASE_MODEL_H
 
 #include "database_test.h"
+#include "shrink.h"
 
 #define EVERYTHING_MAX 1048576u /* bytes of what a small database says */
 
@@ -11,6 +12,13 @@ extern uint64_t model_seed;
 
 /* One random transaction; the test fails unless the model agrees. */
 void model_step(struct model *m);
+/* model_script.c: each step of a script, on a database of its own, with what
+ * comes after each (NULL: nothing); *begun counts them. */
+void model_run(const struct script *script, void (*after)(struct model *m),
+               uint64_t *begun);
+/* A script that fails, shrunk: as few steps as there can be of those that lead
+ * to its end. Returns how many were tried. */
+uint64_t model_shrink(struct script *script, void (*after)(struct model *m));
 void model_create(struct model *m, uint64_t i);
 void model_memory(struct model *m, uint64_t i);
 uint64_t model_random(uint64_t n); /* below n */

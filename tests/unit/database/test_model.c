@@ -2,7 +2,8 @@
 /*
  * The database beside a model of arrays, on random transactions, valid and
  * not; every invariant is checked after each. Argument: how many transactions
- * (default 2000); ULV_SEED sets the seed.
+ * (default 2000); ULV_SEED sets the seed. If they fail those that matter are
+ * written to a file, which the arguments "replay" and its name run again.
  */
 #include "model.h"
 
@@ -13,7 +14,9 @@
 
 #include "database/database_priv.h"
 
-static uint64_t steps = 2000;
+static uint64_t steps = 2000, seed = 1;
+static uint64_t begun; /* steps, of the run that may have failed */
+static bool agreed;
 
 static void
 test_database_model__agrees(void **state)
@@ -21,9 +24,10 @@ test_database_model__agrees(void **state)
     static struct model m;
 
     (void)state;
-    print_message("# seed %llu\n", (unsigned long long)model_seed);
+    print_message("# seed %llu\n", (unsigned long long)seed);
     begin(&m);
-    for (uint64_t n = 0; n < steps; n++) {
+    for (begun = 0; begun < steps;) {
+        model_seed = script_step(seed, begun++);
         model_step(&m);
         model_compare(&m);
     }
@@ -32,6 +36,7 @@ test_database_model__agrees(void **state)
     assert_true(m.exhausted != 0 && m.over != 0);
     assert_true(m.dedicated != 0 || steps < 50000); /* which are few */
     end(&m);
+    agreed = true;
 }
 
 /* ---- undo ------ */
@@ -212,6 +217,51 @@ test_database_preconditions__decide(void **state)
     end(&m);
 }
 
+/* ---- what failed, in short ------ */
+
+#define SCRIPT "database-model.script"
+
+static void
+write_script(void)
+{
+    struct script script = { calloc(begun, sizeof(uint64_t)), begun };
+
+    for (uint64_t i = 0; script.step != NULL && i < begun; i++)
+        script.step[i] = script_step(seed, i);
+    if (script.step == NULL)
+        return;
+    (void)model_shrink(&script, NULL);
+    script_write(&script, SCRIPT, "steps of test_database_model replay");
+    print_message("# %llu steps of seed %llu came to %zu, in " SCRIPT "\n",
+                  (unsigned long long)begun, (unsigned long long)seed,
+                  script.count);
+    script_fini(&script);
+}
+
+static const char *replayed;
+
+static void
+test_database_model__replays(void **state)
+{
+    struct script script;
+
+    (void)state;
+    script_read(&script, replayed);
+    model_run(&script, NULL, &begun);
+    script_fini(&script);
+}
+
+static int
+replay(const char *path)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_database_model__replays),
+    };
+
+    replayed = path;
+    return cmocka_run_group_tests_name("database", tests, NULL, NULL);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -222,9 +272,17 @@ main(int argc, char **argv)
         cmocka_unit_test(test_database_preconditions__decide),
     };
 
+    int failed;
+
+    if (argc > 2 && strcmp(argv[1], "replay") == 0)
+        return replay(argv[2]);
     if (argc > 1)
         steps = strtoull(argv[1], NULL, 10);
     if (getenv("ULV_SEED") != NULL)
-        model_seed = strtoull(getenv("ULV_SEED"), NULL, 10);
-    return cmocka_run_group_tests_name("database", tests, NULL, NULL);
+        seed = strtoull(getenv("ULV_SEED"), NULL, 10);
+    failed = cmocka_run_group_tests_name("database", tests, NULL, NULL);
+    if (agreed)
+        return failed;
+    write_script();
+    return 1;
 }
