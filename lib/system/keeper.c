@@ -759,7 +759,7 @@ ulv_keeper_step(struct keeper *k, struct role_need *need)
     struct keeper_partition *next;
 
     if (ulv_keeper_restarts(k) == RESTART_DUE)
-        ulv_keeper_restart(k);
+        ulv_keeper_restart(k, now);
     (void)ulv_rung_look(&k->rung); /* the rest next time */
     for (struct keeper_partition *p = k->partitions; p != NULL; p = next) {
         struct role_need own = { false, ULV_FOREVER };
@@ -779,5 +779,6 @@ ulv_keeper_step(struct keeper *k, struct role_need *need)
         need->deadline = ULV_MIN(need->deadline, p->deadline);
     }
     ulv_keeper_check_followers(k, need);
-    need->again |= ulv_keeper_restarts(k) == RESTART_DUE;
+    if (ulv_keeper_restarts(k) == RESTART_DUE)
+        need->deadline = ULV_MIN(need->deadline, k->restart_at);
 }

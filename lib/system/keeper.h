@@ -219,6 +219,9 @@ struct keeper {
     uint32_t restart;      /* RESTART_* */
     uint32_t starts;       /* how often it was started; the views' epoch */
     uint32_t tries;        /* that came to nothing, one after the other */
+    ulv_nsec restart_at;   /* RESTART_DUE: not before */
+    ulv_nsec adopted_at;   /* when the last one had adopted, and at what */
+    uint64_t adopted_revision;
     uint32_t lacks;        /* objects that only the journal has, this time */
     uint64_t revision;     /* that was told of last */
     bool sweeps; /* something is here that the journal does not know */
@@ -264,8 +267,8 @@ ulv_status ulv_keeper_reach_storage(struct keeper *k,
 void ulv_keeper_serve_storage(struct keeper *k);
 /* It is dead: returns whether it is to be started again. */
 bool ulv_keeper_ultravisor_died(struct keeper *k);
-/* Do so, if it is due. */
-void ulv_keeper_restart(struct keeper *k);
+/* Do so, if it is due, and time. */
+void ulv_keeper_restart(struct keeper *k, ulv_nsec now);
 /* It has read its journal, up to a revision. */
 void ulv_keeper_restart_ready(struct keeper *k, uint64_t revision);
 /* It could not adopt what is there. */

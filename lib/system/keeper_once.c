@@ -42,9 +42,10 @@ ulv_keeper_ultravisor_died(struct keeper *k)
 }
 
 void
-ulv_keeper_restart(struct keeper *k)
+ulv_keeper_restart(struct keeper *k, ulv_nsec now)
 {
     (void)k;
+    (void)now;
 }
 
 void

@@ -19,13 +19,23 @@
  * 5. What must fail: O(7) J(7) X, undone at once: the journal has memory that
  *    nobody made, and the medium of a disk is closed for good.
  *
+ * 6. C X C X: each has done something, and is started again however often it
+ *    dies. X R X R, eight times, with nothing in between: it is given up.
+ *
  * Where the two do not agree all the same, the journal decides what there is:
  * what it does not know is taken back, and who lacks what it knows has ended.
  */
 #include "base/base.h"
+#include "channel/channel.h"
 #include "system/keeper.h"
 
-#define TRIES_MAX 8u    /* to start it, one after the other */
+/* Starts in a row that came to nothing. Before the second of them it waits so
+ * long, before each further one twice as long as before the last. */
+#define TRIES_MAX 8u
+#define WAIT_NS   UINT64_C(10000000)
+/* One that has adopted and lived for so long has come to something, and so has
+ * one that has committed a transaction. */
+#define LIVED_NS  UINT64_C(10000000000)
 #define LACKS_MAX 4096u /* objects that the keeper has lost */
 
 /* ---- its storage --------------------------------------------------------- */
@@ -71,12 +81,39 @@ give_up_starts(struct keeper *k)
     }
 }
 
+static bool
+came_to_something(const struct keeper *k, ulv_nsec now)
+{
+    return k->restart == RESTART_NO &&
+           (k->revision != k->adopted_revision ||
+            now - k->adopted_at >= LIVED_NS);
+}
+
+/* Whether there is to be another, and when. */
+static bool
+is_worth_a_try(struct keeper *k)
+{
+    const ulv_nsec now = k->host->now(k->host->self);
+
+    if (k->storage == NULL || !k->booted || k->boot_diag.status != ULV_OK)
+        return false;
+    if (came_to_something(k, now))
+        k->tries = 0;
+    k->restart_at = k->tries == 0 ? now : now + (WAIT_NS << (k->tries - 1));
+    if (k->tries < TRIES_MAX)
+        return true;
+    ulv_keeper_tell(k, ULV_EVENT_FAULT, k->ultravisor->id, k->tries,
+                    "%s died %u times and has done nothing in between: it is "
+                    "given up",
+                    k->ultravisor->name, (uint64_t)k->tries);
+    return false;
+}
+
 bool
 ulv_keeper_ultravisor_died(struct keeper *k)
 {
     struct keeper_order *order = &k->order;
-    const bool again = k->storage != NULL && k->booted &&
-                       k->boot_diag.status == ULV_OK && k->tries < TRIES_MAX;
+    const bool again = is_worth_a_try(k);
 
     ulv_far_server_fini(&k->far, k->host);
     /* one that is prepared whole may be in the journal */
@@ -91,10 +128,12 @@ ulv_keeper_ultravisor_died(struct keeper *k)
 }
 
 void
-ulv_keeper_restart(struct keeper *k)
+ulv_keeper_restart(struct keeper *k, ulv_nsec now)
 {
     struct ulv_diag diag = ULV_DIAG_INIT;
 
+    if (now < k->restart_at)
+        return;
     k->tries++;
     k->starts++;
     k->restart = RESTART_READING;
@@ -102,14 +141,46 @@ ulv_keeper_restart(struct keeper *k)
         ulv_keeper_tell(k, ULV_EVENT_FAULT, 0, 0, "%s", diag.text);
 }
 
+/* What its ends read in the header, which is the ultravisor's to write; where
+ * there is no ultravisor that could, it is done here. */
+static void
+mark_revoked(struct keeper *k, const struct keeper_channel *c)
+{
+    const struct ulv_host *host = k->host;
+    void *p;
+
+    if (c == NULL || c->memory == ULV_NO_HANDLE ||
+        host->memory_map(host->self, c->memory, 0, 4096,
+                         ULV_MAP_READ | ULV_MAP_WRITE, NULL, &p) != ULV_OK)
+        return;
+    ulv_channel_revoke(p);
+    host->memory_unmap(host->self, p, 4096);
+}
+
+/* An order of the dead one's that took effect: it may not have come to say so
+ * in the headers of channels that it takes away. */
+static void
+carry_out(struct keeper *k)
+{
+    const struct keeper_order *order = &k->order;
+
+    for (uint32_t i = 0; i < order->count; i++) {
+        const struct ulv_effect *e = &order->effects[i];
+
+        if (e->kind == ULV_EFFECT_CHANNEL_DESTROY ||
+            e->kind == ULV_EFFECT_DRAIN) /* or it is memory */
+            mark_revoked(k, ulv_keeper_channel(k, e->u.removal.id));
+    }
+    ulv_keeper_order_commit(k, order->ticket);
+}
+
 void
 ulv_keeper_restart_ready(struct keeper *k, uint64_t revision)
 {
-    struct keeper_order *order = &k->order;
     struct say say = { .kind = SAY_ADOPT };
 
-    if (order->open && order->revision <= revision)
-        ulv_keeper_order_commit(k, order->ticket);
+    if (k->order.open && k->order.revision <= revision)
+        carry_out(k);
     else
         ulv_keeper_order_abort(k);
     k->restart = RESTART_ADOPTING;
@@ -428,8 +499,10 @@ ulv_keeper_sweep(struct keeper *k)
         next_channel = c->next;
         if (c->unknown && is_using(guest_of(k, c->client, c->server)))
             k->sweeps = true;
-        else if (c->unknown && ulv_keeper_may_be_removed(k, c))
+        else if (c->unknown && ulv_keeper_may_be_removed(k, c)) {
+            mark_revoked(k, c);
             ulv_keeper_channel_destroy(k, c->id);
+        }
     }
 }
 
@@ -481,9 +554,10 @@ ulv_keeper_adopt_commit(struct keeper *k, uint64_t revision)
     if (!ultravisor->alive)
         return; /* again */
     k->restart = RESTART_NO;
-    k->tries = 0;
     if (revision > k->revision) /* the dead one had no time to say so */
         ulv_keeper_tell_committed(k, revision);
+    k->adopted_at = k->host->now(k->host->self);
+    k->adopted_revision = k->revision;
     ultravisor->state = ULV_STATE_DEFINED;
     hand_channels(k);
     inform_of_all(k);

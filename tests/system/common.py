@@ -153,6 +153,42 @@ class SystemTest(unittest.TestCase):
                         and e.partition == guest.id).decode()
 
 
+class RestartTest(SystemTest):
+    """An ultravisor dies; self.events has what was told."""
+
+    def hear(self, host):
+        self.events += list(host.pending())
+
+    def of(self, kind):
+        return [e for e in self.events if e.kind == kind]
+
+    def until(self, host, condition):
+        until = time.monotonic() + PATIENCE
+        while not condition():
+            self.assertLess(time.monotonic(), until, "it did not happen")
+            host.step(0.01)
+            self.hear(host)
+
+    def pid(self, host):
+        return next(pid for name, _, pid in host.roles()
+                    if name == "ultravisor")
+
+    def count(self, guest):
+        """How far counter.c has come."""
+        return int.from_bytes(guest.read(0x500000, 8), "little")
+
+    def free(self, host):
+        return sum(m["free_bytes"] for m in host.query("memory"))
+
+    def check_journal(self, directory):
+        """The revision; the database is whole."""
+        result = subprocess.run(
+            [os.environ["ULTRAVISOR_JOURNAL_CHECK"], directory],
+            capture_output=True, text=True, check=False, timeout=PATIENCE)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        return int(result.stdout)
+
+
 def demo(*arguments, environment=None, **options):
     """Exit code, JSON document (or None), what it said on stderr."""
     result = subprocess.run(

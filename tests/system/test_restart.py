@@ -7,12 +7,11 @@ ULTRAVISOR_ROUNDS says how often, ULTRAVISOR_SEED how it begins."""
 import os
 import random
 import signal
-import subprocess
 import tempfile
 import threading
 import time
 
-from common import (BACKENDS, DIGEST, IMAGES, PATIENCE, SystemTest, digest,
+from common import (BACKENDS, DIGEST, IMAGES, PATIENCE, RestartTest, digest,
                     disk, each_kind)
 
 import ultravisor
@@ -20,7 +19,6 @@ from ultravisor import C
 
 ROUNDS = int(os.environ["ULTRAVISOR_ROUNDS"])
 SEED = int(os.environ.get("ULTRAVISOR_SEED", time.time_ns() % 1000000))
-COUNT_AT = 0x500000  # where counter.c counts
 MIB = 1 << 20
 
 
@@ -68,23 +66,7 @@ class Load:
         return {guest: sizes[guest.id] for guest in self.made}
 
 
-class Restart(SystemTest):
-    def hear(self, host):
-        self.events += list(host.pending())
-
-    def of(self, kind):
-        return [e for e in self.events if e.kind == kind]
-
-    def until(self, host, condition):
-        until = time.monotonic() + PATIENCE
-        while not condition():
-            self.assertLess(time.monotonic(), until, "it did not happen")
-            host.step(0.01)
-            self.hear(host)
-
-    def pid(self, host):
-        return next(pid for name, _, pid in host.roles()
-                    if name == "ultravisor")
+class Restart(RestartTest):
 
     def kill(self, host, load, chance):
         """At a moment that is not ours to choose, while transactions run."""
@@ -100,22 +82,11 @@ class Restart(SystemTest):
             self.hear(host)
         timer.join()
 
-    def check_journal(self, directory):
-        """The revision; the database is whole."""
-        result = subprocess.run(
-            [os.environ["ULTRAVISOR_JOURNAL_CHECK"], directory],
-            capture_output=True, text=True, check=False, timeout=PATIENCE)
-        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
-        return int(result.stdout)
-
     def check_events(self):
         """Each revision was told once, in order, and every end has a reason."""
         told = [e.value for e in self.of(C.ULV_EVENT_COMMITTED)]
         self.assertEqual(told, list(range(told[0], told[0] + len(told))))
         self.assertEqual([e.data for e in self.of(C.ULV_EVENT_FAULT)], [])
-
-    def count(self, guest):
-        return int.from_bytes(guest.read(COUNT_AT, 8), "little")
 
     def life(self, chance, kills, path, directory):
         self.events = []
@@ -146,9 +117,6 @@ class Restart(SystemTest):
             self.check_events()
             last = self.of(C.ULV_EVENT_COMMITTED)[-1].value
         self.assertEqual(self.check_journal(directory), last)
-
-    def free(self, host):
-        return sum(m["free_bytes"] for m in host.query("memory"))
 
     def test_any_moment(self):
         print(f"# seed {SEED}, {ROUNDS} kills", flush=True)
