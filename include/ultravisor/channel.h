@@ -230,6 +230,34 @@ ULV_API ulv_status ulv_channel_wait_any(struct ulv_channel_awaited *all,
  */
 ULV_API uint32_t ulv_channel_peer(const ulv_channel *channel);
 
+/**
+ * The bytes that this end alone writes, or those that the peer alone does: for
+ * a channel over which no records are sent, but a table is shared
+ * (<ultravisor/table.h>).
+ *
+ * @param channel    an end
+ * @param own        this end's, or the peer's
+ * @param ret_bytes  how many
+ *
+ * Returns NULL if the channel was destroyed; otherwise borrowed as what
+ * ulv_channel_peek() shows.
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API void *ulv_channel_section(ulv_channel *channel, bool own,
+                                  uint64_t *ret_bytes);
+
+/**
+ * Ring the peer, whatever it waits for; ulv_system_step() returns when it rings
+ * back. For a channel of a table: records ring by themselves.
+ *
+ * @param channel  an end
+ *
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API void ulv_channel_ring(ulv_channel *channel);
+
 /* What went through this end since it was opened. */
 struct ulv_channel_counters {
     uint32_t size; /* sizeof, set by the caller */

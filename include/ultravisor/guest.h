@@ -190,6 +190,11 @@ void guest_channel_wait(struct guest_channel *channel);
 /* The channel's bulk area, for protocols that have one; NULL and 0: none. */
 uint8_t *guest_channel_area(struct guest_channel *channel,
                             uint64_t *ret_bytes);
+/* The bytes of the channel that this end alone writes, or the peer's, for a
+ * channel over which no records are sent but a table is shared: <table.h>.
+ * guest_signal() rings the peer. */
+void *guest_channel_section(struct guest_channel *channel, bool own,
+                            uint64_t *ret_bytes);
 /* The epoch as the channel's header says it now: grows when the ultravisor
  * names another peer, before that one has announced itself. */
 uint32_t guest_channel_epoch(struct guest_channel *channel);

@@ -7,6 +7,7 @@
  *   partition.h    start, wait, why it ended, its memory; read the database
  *   save.h         save a partition, and go on with it later
  *   channel.h      the program's own end of a channel
+ *   table.h        entries that one end writes and the other reads
  *   client.h       other programs, with a channel or asking the system
  *   event.h        what happened
  *   cursor.h       read the database as it is at one revision
@@ -33,6 +34,7 @@
 #include <ultravisor/posix.h>
 #include <ultravisor/save.h>
 #include <ultravisor/system.h>
+#include <ultravisor/table.h>
 #include <ultravisor/trace.h>
 #include <ultravisor/transaction.h>
 #include <ultravisor/watch.h>

@@ -69,6 +69,16 @@ bool ulv_channel_peer_was_there(const struct ulv_channel_end *ch);
 /* The epoch as the header says it now; compare with ch->epoch. */
 uint32_t ulv_channel_epoch(const struct ulv_channel_end *ch);
 
+/* The data of the ring that this end writes, or the peer: a section of a
+ * table where no records are sent. */
+static inline void *
+ulv_channel_end_section(const struct ulv_channel_end *ch, bool own,
+                        uint64_t *ret_bytes)
+{
+    *ret_bytes = (own ? ch->tx.mask : ch->rx.mask) + 1;
+    return own ? ch->tx.data : (uint8_t *)(uintptr_t)ch->rx.data;
+}
+
 /* Whether an end may go from one state to another. */
 bool ulv_end_may_become(uint32_t from, uint32_t to);
 

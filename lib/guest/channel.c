@@ -263,6 +263,13 @@ guest_channel_area(struct guest_channel *channel, uint64_t *ret_bytes)
     return end->bulk;
 }
 
+void *
+guest_channel_section(struct guest_channel *channel, bool own,
+                      uint64_t *ret_bytes)
+{
+    return ulv_channel_end_section(&line_of(channel)->end, own, ret_bytes);
+}
+
 uint32_t
 guest_channel_epoch(struct guest_channel *channel)
 {
