@@ -217,6 +217,86 @@ ULV_API ulv_status ulv_channel_wait(ulv_channel *channel, uint32_t wanted,
 ULV_API ulv_status ulv_channel_wait_any(struct ulv_channel_awaited *all,
                                         size_t count, ulv_nsec deadline);
 
+/*
+ * Ends that are waited for in one place, again and again: what a wait costs
+ * does not grow with those of which there is nothing.
+ */
+typedef struct ulv_channel_set ulv_channel_set;
+
+/**
+ * Make an empty set; destroy it before the system.
+ *
+ * @param system   of all its channels
+ * @param ret_set  the set
+ *
+ * Errors:  ULV_E_NO_MEMORY
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API ulv_status ulv_channel_set_create(ulv_system *system,
+                                          ulv_channel_set **ret_set);
+
+/**
+ * Destroy a set, not its channels; NULL is allowed.
+ *
+ * @param set  a set
+ *
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API void ulv_channel_set_destroy(ulv_channel_set *set);
+
+/**
+ * Add a channel, or wait for something else of one that is in it. Closing it
+ * takes it out.
+ *
+ * @param set      a set
+ * @param channel  in no other set
+ * @param wanted   ULV_CHANNEL_*, one, both or none
+ * @param room     of the record there is to be room for [bytes]
+ *
+ * Errors:  ULV_E_BUSY   it is in another set
+ *          ULV_E_ARG    another system's, or wanted has other bits
+ *          ULV_E_LIMIT  room; ULV_E_NO_MEMORY
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API ulv_status ulv_channel_set_add(ulv_channel_set *set,
+                                       ulv_channel *channel, uint32_t wanted,
+                                       size_t room);
+
+/**
+ * Take a channel out; nothing if it is not in the set.
+ *
+ * @param set      a set
+ * @param channel  an end
+ *
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API void ulv_channel_set_remove(ulv_channel_set *set,
+                                    ulv_channel *channel);
+
+/**
+ * Wait until there is something of at least one channel, or never again
+ * anything of one; as ulv_channel_wait(). Those that are told of and still have
+ * something are told of again, after all others that have.
+ *
+ * @param set        a set
+ * @param ret        filled for those that have something
+ * @param room       of ret, from 1
+ * @param ret_count  how many were filled; 0 on errors
+ * @param deadline   on the host's clock [ns], or ULV_FOREVER
+ *
+ * Errors:  ULV_E_TIMEOUT, ULV_E_ARG (no room), ULV_E_HOST
+ * Context: serial; steps the system; may block until the deadline
+ * Since:   0.1
+ */
+ULV_API ulv_status ulv_channel_set_wait(ulv_channel_set *set,
+                                        struct ulv_channel_awaited *ret,
+                                        size_t room, size_t *ret_count,
+                                        ulv_nsec deadline);
+
 /**
  * What the channel's header says of the end at the other side: one that died is
  * detached, as one that left is; one that was taken away is revoked.

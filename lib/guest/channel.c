@@ -124,6 +124,7 @@ guest_channel_fail(struct guest_channel *channel, int32_t status)
     struct line *line = line_of(channel);
 
     ulv_channel_give_up(&line->end);
+    guest_signal(line->slot); /* who sleeps is to see it */
     (void)guest_call(ULV_CALL_FAILED, line->slot, (uint64_t)(int64_t)status,
                      0);
 }

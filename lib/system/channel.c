@@ -4,6 +4,13 @@
 #include "channel/ring_fast.h"
 #include "system/system_priv.h"
 
+static void
+tell_set(ulv_channel *channel)
+{
+    if (channel->news != NULL)
+        channel->news(channel, false);
+}
+
 /* News that the caller has not seen. */
 static void
 rang(struct bell *bell)
@@ -12,6 +19,7 @@ rang(struct bell *bell)
 
     (void)ulv_wire_take(&channel->wire);
     channel->system->rang = true;
+    tell_set(channel);
 }
 
 static void
@@ -71,6 +79,7 @@ ulv_system_channel_gone(void *self, ulv_id id)
 {
     ulv_system *system = self;
 
+    system->keeper.ends++;
     if (system->visitor_gone != NULL)
         system->visitor_gone(system, id);
     for (ulv_channel *c = system->channels; c != NULL; c = c->next) {
@@ -108,6 +117,8 @@ ulv_channel_close(ulv_channel *channel)
     if (channel == NULL)
         return;
     system = channel->system;
+    if (channel->news != NULL)
+        channel->news(channel, true);
     c = ulv_keeper_channel(&system->keeper, channel->wire.channel);
     if (c != NULL)
         c->open = false;
@@ -167,8 +178,10 @@ ulv_channel_submit(ulv_channel *channel)
 void
 ulv_channel_publish(ulv_channel *channel)
 {
-    if (!ulv_system_channel_is_gone(channel) &&
-        ulv_ring_tx_publish(&channel->end.tx))
+    if (ulv_system_channel_is_gone(channel))
+        return;
+    tell_set(channel);
+    if (ulv_ring_tx_publish(&channel->end.tx))
         ulv_system_channel_ring(channel, true);
 }
 
@@ -245,6 +258,7 @@ ulv_channel_pass(ulv_channel *channel)
 {
     if (ulv_system_channel_is_gone(channel))
         return;
+    tell_set(channel);
     count_received(channel);
     if (ulv_ring_rx_pass(&channel->end.rx))
         ulv_system_channel_ring(channel, true);

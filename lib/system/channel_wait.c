@@ -7,16 +7,11 @@
  * been rung for all that was published and passed. While it only looks, it asks
  * for nothing, so two that are busy ring no doorbell.
  */
+#include "system/channel_wait.h"
+
 #include "base/base.h"
-#include "system/system_priv.h"
 
 #define LOOKS 16u /* between two looks at the clock */
-
-static void
-relax(void)
-{
-    __asm__ volatile("pause");
-}
 
 /* Why nothing will come any more, or ULV_OK. */
 static ulv_status
@@ -43,9 +38,8 @@ why_never(const ulv_channel *channel)
     }
 }
 
-/* What there is, without asking for it. */
-static void
-look(struct ulv_channel_awaited *w)
+void
+ulv_awaited_look(struct ulv_channel_awaited *w)
 {
     struct ulv_channel_end *end = &w->channel->end;
     struct ulv_ring_record record;
@@ -74,62 +68,70 @@ look_at_all(struct ulv_channel_awaited *all, size_t count)
     bool any = false;
 
     for (size_t i = 0; i < count; i++) {
-        look(&all[i]);
+        ulv_awaited_look(&all[i]);
         any |= all[i].status != ULV_E_AGAIN;
     }
     return any;
 }
 
-/* Give the peers all that was published and passed, and wake who sleeps. */
-static void
-submit_all(struct ulv_channel_awaited *all, size_t count)
+void
+ulv_awaited_submit(ulv_channel *channel)
 {
-    for (size_t i = 0; i < count; i++) {
-        ulv_channel *channel = all[i].channel;
-        struct ulv_ring_rx *rx = &channel->end.rx;
-        uint64_t peeked = rx->peeked;
+    struct ulv_ring_rx *rx = &channel->end.rx;
+    uint64_t peeked = rx->peeked;
 
-        ulv_channel_submit(channel);
-        rx->peeked = 0; /* what is being looked at stays */
-        ulv_channel_release(channel);
-        rx->peeked = peeked;
-    }
+    ulv_channel_submit(channel);
+    rx->peeked = 0; /* what is being looked at stays */
+    ulv_channel_release(channel);
+    rx->peeked = peeked;
 }
 
-/* Ask to be rung. Returns whether there is something after all. */
+bool
+ulv_awaited_ask(struct ulv_channel_awaited *w)
+{
+    struct ulv_channel_end *end = &w->channel->end;
+    bool any = false;
+
+    if ((w->wanted & ULV_CHANNEL_DATA) != 0)
+        any |= ulv_ring_rx_wait(&end->rx);
+    if ((w->wanted & ULV_CHANNEL_ROOM) != 0)
+        any |= ulv_ring_tx_wait(&end->tx, w->room);
+    return any;
+}
+
+bool
+ulv_awaited_is_over(struct ulv_channel_awaited *w)
+{
+    ulv_status why = why_never(w->channel);
+
+    if (why == ULV_OK)
+        return false;
+    ulv_awaited_look(w); /* its last words may have come since */
+    if (w->status == ULV_E_AGAIN)
+        w->status = why;
+    return true;
+}
+
+ulv_nsec
+ulv_awaited_look_until(ulv_system *system, ulv_nsec deadline)
+{
+    if (!system->keeper.processes)
+        return 0; /* the peers run in our step */
+    return ULV_MIN(ulv_system_now(system) + ulv_spin_bound(&system->spin),
+                   deadline);
+}
+
+/* Ask for each of them. Whether of one something is there after all, or never
+ * will be. */
 static bool
 ask_all(struct ulv_channel_awaited *all, size_t count)
 {
     bool any = false;
 
-    for (size_t i = 0; i < count; i++) {
-        struct ulv_channel_awaited *w = &all[i];
-        struct ulv_channel_end *end = &w->channel->end;
-
-        if ((w->wanted & ULV_CHANNEL_DATA) != 0)
-            any |= ulv_ring_rx_wait(&end->rx);
-        if ((w->wanted & ULV_CHANNEL_ROOM) != 0)
-            any |= ulv_ring_tx_wait(&end->tx, w->room);
-    }
-    return any;
-}
-
-/* Whether of one of them nothing will come. */
-static bool
-any_is_over(struct ulv_channel_awaited *all, size_t count)
-{
-    bool any = false;
-
-    for (size_t i = 0; i < count; i++) {
-        ulv_status why = why_never(all[i].channel);
-
-        if (why == ULV_OK)
-            continue;
-        look(&all[i]); /* its last words may have come since */
-        if (all[i].status == ULV_E_AGAIN)
-            all[i].status = why;
-        any = true;
-    }
+    for (size_t i = 0; i < count; i++)
+        any |= ulv_awaited_is_over(&all[i]);
+    for (size_t i = 0; i < count && !any; i++)
+        any = ulv_awaited_ask(&all[i]);
     return any;
 }
 
@@ -141,7 +143,7 @@ spin(ulv_system *system, struct ulv_channel_awaited *all, size_t count,
         for (uint32_t i = 0; i < LOOKS; i++) {
             if (look_at_all(all, count))
                 return true;
-            relax();
+            ulv_awaited_relax();
         }
     } while (ulv_system_now(system) < until);
     return false;
@@ -154,7 +156,7 @@ sleep_until(ulv_system *system, struct ulv_channel_awaited *all, size_t count,
     for (;;) {
         ulv_status status;
 
-        if (any_is_over(all, count) || ask_all(all, count))
+        if (ask_all(all, count))
             break;
         status = ulv_system_step(system, deadline);
         if (look_at_all(all, count))
@@ -167,23 +169,21 @@ sleep_until(ulv_system *system, struct ulv_channel_awaited *all, size_t count,
     /* those that were not looked at yet, or just now have something */
     for (size_t i = 0; i < count; i++) {
         if (all[i].status == ULV_E_AGAIN)
-            look(&all[i]);
+            ulv_awaited_look(&all[i]);
     }
     return ULV_OK;
 }
 
-/* Look for a while, if the peers can be at work meanwhile. */
 static bool
 look_for_a_while(ulv_system *system, struct ulv_channel_awaited *all,
                  size_t count, ulv_nsec deadline)
 {
-    ulv_nsec until;
+    ulv_nsec until = ulv_awaited_look_until(system, deadline);
     bool found;
 
-    if (!system->keeper.processes)
-        return false; /* they run in our step */
-    until = ulv_system_now(system) + ulv_spin_bound(&system->spin);
-    found = spin(system, all, count, ULV_MIN(until, deadline));
+    if (until == 0)
+        return false;
+    found = spin(system, all, count, until);
     ulv_spin_learn(&system->spin, found);
     return found;
 }
@@ -198,7 +198,8 @@ ulv_channel_wait_any(struct ulv_channel_awaited *all, size_t count,
     if (count == 0)
         return ULV_E_ARG;
     system = all[0].channel->system;
-    submit_all(all, count);
+    for (size_t i = 0; i < count; i++)
+        ulv_awaited_submit(all[i].channel);
     if (look_at_all(all, count))
         return ULV_OK;
     found = look_for_a_while(system, all, count, deadline);

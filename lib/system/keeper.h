@@ -175,6 +175,7 @@ struct keeper {
     const struct ulv_host *host;
     ulv_handle waits;
     struct rung rung; /* what of that is ready */
+    uint64_t ends; /* of partitions and of the caller's channels, ever */
     const struct ulv_platform *platform; /* NULL: all roles in process */
     bool processes;
     const char *role_program, *launcher, *backend;

@@ -36,6 +36,10 @@ struct ulv_channel {
     struct bell bell; /* of the wire */
     struct ulv_channel_end end;
     struct ulv_channel_counters count;
+    /* of the set it is in, or NULL, and what is done then when its doorbell
+     * rings or its user does something, or closes it: channel_set.c */
+    struct member *member;
+    void (*news)(struct ulv_channel *channel, bool closes);
 };
 
 struct ulv_system {

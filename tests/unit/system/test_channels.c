@@ -137,6 +137,48 @@ exchange(struct fixture *f)
     }
 }
 
+/* The same, waited for in a set. */
+static void
+exchange_by_set(struct fixture *f)
+{
+    uint32_t sent[LINES] = { 0 }, received[LINES] = { 0 }, left = LINES;
+    ulv_channel_set *set;
+
+    assert_int_equal(ulv_channel_set_create(f->system, &set), ULV_OK);
+    for (uint32_t i = 0; i < LINES; i++)
+        assert_int_equal(ulv_channel_set_add(set, f->line[i],
+                                             ULV_CHANNEL_DATA |
+                                                 ULV_CHANNEL_ROOM,
+                                             LONGEST),
+                         ULV_OK);
+    while (left != 0) {
+        struct ulv_channel_awaited ready[2]; /* never all at once */
+        size_t count;
+
+        assert_int_equal(
+            ulv_channel_set_wait(set, ready, 2, &count, ULV_FOREVER), ULV_OK);
+        assert_in_range(count, 1, 2);
+        for (size_t n = 0; n < count; n++) {
+            uint32_t i = 0;
+
+            while (f->line[i] != ready[n].channel)
+                i++;
+            assert_int_equal(ready[n].status, ULV_OK);
+            sent[i] = send_some(f->line[i], sent[i]);
+            received[i] = receive_some(f->line[i], received[i]);
+            if (received[i] == RECORDS) {
+                ulv_channel_set_remove(set, f->line[i]);
+                left--;
+            } else if (sent[i] == RECORDS) {
+                assert_int_equal(ulv_channel_set_add(set, f->line[i],
+                                                     ULV_CHANNEL_DATA, 0),
+                                 ULV_OK);
+            }
+        }
+    }
+    ulv_channel_set_destroy(set);
+}
+
 static void
 check_counters(const ulv_channel *line)
 {
@@ -198,16 +240,119 @@ check_waiting(struct fixture *f)
 }
 
 static void
-run_all(uint32_t placement)
+run_all(uint32_t placement, void (*run)(struct fixture *f))
 {
     struct fixture f;
 
     begin(&f, placement);
-    exchange(&f);
+    run(&f);
     for (uint32_t i = 0; i < LINES; i++)
         check_counters(f.line[i]);
     check_waiting(&f);
     end(&f);
+}
+
+/* ---- a set --------------------------------------------------------------- */
+
+static void
+echoes_in_set(ulv_channel_set *set, ulv_channel *line)
+{
+    struct ulv_channel_awaited ready;
+    struct ulv_bytes data;
+    uint32_t type;
+    size_t count;
+
+    /* the set does not know that it is used: it was cold */
+    assert_int_equal(ulv_channel_send(line, 3, "x", 1), ULV_OK);
+    for (int i = 0; i < 2; i++) { /* it stays there, and is told of again */
+        assert_int_equal(
+            ulv_channel_set_wait(set, &ready, 1, &count, ULV_FOREVER), ULV_OK);
+        assert_int_equal(count, 1);
+        assert_ptr_equal(ready.channel, line);
+        assert_int_equal(ready.ready, ULV_CHANNEL_DATA);
+    }
+    assert_int_equal(ulv_channel_peek(line, &type, &data), ULV_OK);
+    assert_int_equal(type, 3);
+    ulv_channel_pass(line);
+}
+
+static void
+check_set(struct fixture *f, ulv_channel_set *set, ulv_channel_set *other)
+{
+    struct ulv_channel_awaited ready;
+    size_t count = 7;
+
+    assert_int_equal(ulv_channel_set_wait(set, &ready, 0, &count, 0),
+                     ULV_E_ARG);
+    assert_int_equal(count, 0);
+    assert_int_equal(ulv_channel_set_wait(set, &ready, 1, &count, 0),
+                     ULV_E_TIMEOUT);
+    for (uint32_t i = 0; i < LINES; i++)
+        assert_int_equal(
+            ulv_channel_set_add(set, f->line[i], ULV_CHANNEL_DATA, 0), ULV_OK);
+    assert_int_equal(
+        ulv_channel_set_add(other, f->line[0], ULV_CHANNEL_DATA, 0),
+        ULV_E_BUSY);
+    assert_int_equal(ulv_channel_set_add(set, f->line[0], 4, 0), ULV_E_ARG);
+    ulv_channel_set_remove(other, f->line[0]); /* is in the first still */
+    assert_int_equal(ulv_channel_set_wait(
+                         set, &ready, 1, &count,
+                         ulv_system_now(f->system) + 2000000),
+                     ULV_E_TIMEOUT);
+    for (uint32_t round = 0; round < 100; round++)
+        echoes_in_set(set, f->line[round % LINES]);
+}
+
+/* One that nobody rings for, and one that is closed while it is in it. */
+static void
+check_ends_in_set(struct fixture *f, ulv_channel_set *set)
+{
+    struct ulv_channel_awaited ready;
+    size_t count;
+
+    assert_int_equal(ulv_system_kill(f->system, f->guest[1], NULL), ULV_OK);
+    do
+        assert_int_equal(
+            ulv_channel_set_wait(set, &ready, 1, &count, ULV_FOREVER), ULV_OK);
+    while (ready.status == ULV_OK);
+    assert_ptr_equal(ready.channel, f->line[1]);
+    assert_int_equal(ready.status, ULV_E_PEER_GONE);
+    ulv_channel_close(f->line[1]);
+    f->line[1] = NULL;
+    assert_int_equal(ulv_channel_set_wait(set, &ready, 1, &count, 0),
+                     ULV_E_TIMEOUT);
+    echoes_in_set(set, f->line[2]);
+}
+
+static void
+run_set(uint32_t placement)
+{
+    ulv_channel_set *set, *other;
+    struct fixture f;
+
+    begin(&f, placement);
+    assert_int_equal(ulv_channel_set_create(f.system, &set), ULV_OK);
+    assert_int_equal(ulv_channel_set_create(f.system, &other), ULV_OK);
+    check_set(&f, set, other);
+    check_ends_in_set(&f, set);
+    ulv_channel_set_destroy(other);
+    ulv_channel_set_destroy(set); /* its channels stay open */
+    ulv_channel_set_destroy(NULL);
+    end(&f);
+}
+
+static void
+test_system_channels__members_in_process(void **state)
+{
+    (void)state;
+    run_set(ULV_PLACEMENT_IN_PROCESS);
+}
+
+static void
+test_system_channels__members_in_processes(void **state)
+{
+    (void)state;
+    run_set(ULV_PLACEMENT_PROCESSES);
 }
 
 /* ---- an end that died ---------------------------------------------------- */
@@ -306,14 +451,28 @@ static void
 test_system_channels__in_process(void **state)
 {
     (void)state;
-    run_all(ULV_PLACEMENT_IN_PROCESS);
+    run_all(ULV_PLACEMENT_IN_PROCESS, exchange);
 }
 
 static void
 test_system_channels__in_processes(void **state)
 {
     (void)state;
-    run_all(ULV_PLACEMENT_PROCESSES);
+    run_all(ULV_PLACEMENT_PROCESSES, exchange);
+}
+
+static void
+test_system_channels__a_set_in_process(void **state)
+{
+    (void)state;
+    run_all(ULV_PLACEMENT_IN_PROCESS, exchange_by_set);
+}
+
+static void
+test_system_channels__a_set_in_processes(void **state)
+{
+    (void)state;
+    run_all(ULV_PLACEMENT_PROCESSES, exchange_by_set);
 }
 
 int
@@ -322,6 +481,10 @@ main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_system_channels__in_process),
         cmocka_unit_test(test_system_channels__in_processes),
+        cmocka_unit_test(test_system_channels__a_set_in_process),
+        cmocka_unit_test(test_system_channels__a_set_in_processes),
+        cmocka_unit_test(test_system_channels__members_in_process),
+        cmocka_unit_test(test_system_channels__members_in_processes),
         cmocka_unit_test(test_system_channels__a_death_in_process),
         cmocka_unit_test(test_system_channels__a_death_in_processes),
     };
