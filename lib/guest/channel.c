@@ -31,6 +31,11 @@ guest_channel_attach(struct guest_channel *channel,
         status = ulv_channel_attach(&line->end,
                                     (void *)(uintptr_t)found->guest_address,
                                     found->bytes, found->end, found->type);
+    if (status == ULV_OK &&
+        !ulv_guid_equal(line->end.header->instance, found->instance)) {
+        ulv_channel_give_up(&line->end); /* the view says the truth */
+        status = ULV_E_PEER_PROTOCOL;
+    }
     if (status == ULV_OK)
         guest_signal(line->slot); /* a predecessor may have died before it */
     return (int32_t)status;
