@@ -3,7 +3,7 @@
 
 #include "base/base.h"
 #include "guest/guest_priv.h"
-#include "view/read.h"
+#include "view/read_fast.h"
 
 #define TRIES 64
 
@@ -20,13 +20,10 @@ guest_view_init(const void *view)
 bool
 guest_view(uint32_t kind, uint32_t idx, void *ret, size_t bytes)
 {
-    uint64_t generation;
-
     for (int i = 0; i < TRIES; i++) {
-        ulv_status status = ulv_view_refresh(&reader, &generation);
+        ulv_status status =
+            ulv_view_read_fast(&reader, kind, idx, ret, bytes);
 
-        if (status == ULV_OK)
-            status = ulv_view_read(&reader, kind, idx, ret, bytes);
         if (status != ULV_E_AGAIN)
             return status == ULV_OK;
     }

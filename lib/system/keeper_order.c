@@ -56,8 +56,10 @@ make_view(struct keeper *k, struct keeper_partition *p, uint32_t part)
     say.u.view.epoch = k->starts + UINT64_C(1);
     if (ULV_RESTARTS)
         say.u.view.generation = last_generation(k, view);
-    /* the ultravisor makes sure of the pages that it uses, if it can */
-    view->bytes = ULV_VIEW_SEGMENT_BYTES;
+    /* the ultravisor makes sure of the pages that it uses, if it can; then
+     * those that it may never use cost nothing */
+    view->bytes = k->host->memory_back == NULL ? ULV_VIEW_SEGMENT_BYTES
+                                               : ULV_VIEW_SEGMENT_BYTES_MAX;
     status = k->host->memory_create(
         k->host->self, "ulv-view", view->bytes,
         k->host->memory_back == NULL ? 0 : ULV_MEMORY_LAZY, &view->writable);

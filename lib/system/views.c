@@ -10,6 +10,7 @@ struct published {
     uint32_t part;
     struct ulv_view_publisher publisher;
     void *segment;
+    uint64_t bytes;
     ulv_handle bell; /* part MONITOR only */
     bool prepared;
 };
@@ -54,6 +55,7 @@ ulv_views_take(struct views *views, const struct heard *heard)
         host->free(host->self, v, sizeof(*v));
         return status;
     }
+    v->bytes = say->bytes;
     v->partition = say->partition;
     v->part = say->part;
     v->bell = ULV_NO_HANDLE;
@@ -97,7 +99,7 @@ ulv_views_drop(struct views *views, ulv_id partition)
         }
         *at = v->next;
         views->count--;
-        host->memory_unmap(host->self, v->segment, ULV_VIEW_SEGMENT_BYTES);
+        host->memory_unmap(host->self, v->segment, v->bytes);
         if (v->bell != ULV_NO_HANDLE)
             host->handle_close(host->self, v->bell);
         host->free(host->self, v, sizeof(*v));

@@ -54,11 +54,13 @@ ulv_view_publisher_init(struct ulv_view_publisher *publisher, void *segment,
 {
     struct ulv_view_root *root = segment;
 
-    if (bytes != ULV_VIEW_SEGMENT_BYTES)
+    if (bytes < ULV_VIEW_SEGMENT_BYTES || bytes > ULV_VIEW_SEGMENT_BYTES_MAX ||
+        bytes % (ULV_VIEW_BACK_PAGES * ULV_VIEW_PAGE_BYTES) != 0)
         return ULV_E_ARG;
     memset(publisher, 0, sizeof(*publisher));
     publisher->segment = segment;
-    publisher->pages = publisher->backed = ULV_VIEW_SEGMENT_PAGES;
+    publisher->pages = publisher->backed =
+        (uint32_t)(bytes / ULV_VIEW_PAGE_BYTES);
     root->magic = ULV_VIEW_MAGIC;
     root->version = ULV_VIEW_VERSION;
     root->part = part;

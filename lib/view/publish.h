@@ -11,10 +11,15 @@
 #include <ultravisor/abi/view.h>
 #include <ultravisor/sys/host.h>
 
-/* What a segment is made with: enough for the copies of a partition with a few
- * hundred runs of memory; a larger one gets LIMIT. */
-#define ULV_VIEW_SEGMENT_BYTES UINT64_C(262144)
-#define ULV_VIEW_SEGMENT_PAGES (ULV_VIEW_SEGMENT_BYTES / ULV_VIEW_PAGE_BYTES)
+/* Pages of the largest segment: enough for the copies of a picture that fills
+ * a directory. Where segments are not lazy they have SEGMENT_BYTES, enough for
+ * a few hundred runs of memory. What needs more gets LIMIT. */
+#ifndef ULV_VIEW_PAGES_MAX
+#define ULV_VIEW_PAGES_MAX 1024u
+#endif
+#define ULV_VIEW_SEGMENT_BYTES     UINT64_C(262144)
+#define ULV_VIEW_SEGMENT_BYTES_MAX                                             \
+    ((uint64_t)ULV_VIEW_PAGES_MAX * ULV_VIEW_PAGE_BYTES)
 
 /* Pages of a lazy segment that are made sure of at a time. */
 #define ULV_VIEW_BACK_PAGES 16u
@@ -40,11 +45,12 @@ struct ulv_view_publisher {
     bool lacks_memory; /* for more of them, at the last prepare */
     uint64_t generation, acknowledged;
     /* last generation each page is reachable in; 0: free since ever */
-    uint64_t last_used[ULV_VIEW_SEGMENT_PAGES];
+    uint64_t last_used[ULV_VIEW_PAGES_MAX];
     struct ulv_view_listing newest, next; /* published; prepared */
 };
 
-/* segment: zeroed, ULV_VIEW_SEGMENT_BYTES. Errors: ARG. */
+/* segment: zeroed, ULV_VIEW_SEGMENT_BYTES or more, in whole groups of
+ * ULV_VIEW_BACK_PAGES, up to its maximum. Errors: ARG. */
 ulv_status ulv_view_publisher_init(struct ulv_view_publisher *publisher,
                                    void *segment, uint64_t bytes,
                                    uint32_t part, uint64_t partition,

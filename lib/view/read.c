@@ -9,7 +9,7 @@
  * A picture that is small lies in its directory: then all that a reader waits
  * for after a commit is the line of the root word and that page's.
  */
-#include "view/read.h"
+#include "view/read_fast.h"
 
 #include "base/base.h"
 
@@ -29,22 +29,6 @@ static const uint64_t *
 page_at(const struct ulv_view_reader *reader, uint64_t idx)
 {
     return (const void *)(reader->segment + idx * ULV_VIEW_PAGE_BYTES);
-}
-
-/* What is copied while it is written over is thrown away (V2): a race that does
- * no harm, and that the thread sanitizer is told of word by word. */
-static inline __attribute__((always_inline)) void
-copy_racing(void *to, const uint64_t *from, size_t bytes)
-{
-#ifdef ULV_THREAD_SANITIZER
-    for (size_t i = 0; i < bytes; i += 8) {
-        uint64_t word = load(from + i / 8);
-
-        memcpy((uint8_t *)to + i, &word, 8);
-    }
-#else
-    memcpy(to, from, bytes);
-#endif
 }
 
 /* Whether a page is that of a generation: before copying out of it, ... */
@@ -140,7 +124,7 @@ find_entry(struct ulv_view_reader *reader, uint32_t kind, uint32_t idx)
         return lapped(reader);
     count = ULV_MIN(load(&page[1]) & UINT32_MAX, ULV_VIEW_ENTRIES_MAX);
     for (; count > 0; count--) {
-        copy_racing(entry, from, sizeof(*entry));
+        ulv_view_copy_racing(entry, from, sizeof(*entry));
         if (covers(entry, kind, idx))
             break;
         from += sizeof(*entry) / 8;
@@ -173,8 +157,19 @@ ulv_view_read(struct ulv_view_reader *reader, uint32_t kind, uint32_t idx,
     if (!begin_copy(page, entry->generation))
         return lapped(reader);
     from = page + entry->offset / 8 + (idx - entry->first) * bytes / 8;
-    copy_racing(ret, from, bytes);
+    ulv_view_copy_racing(ret, from, bytes);
     return end_copy(page, entry->generation) ? ULV_OK : lapped(reader);
+}
+
+ulv_status
+ulv_view_read_newest(struct ulv_view_reader *reader, uint32_t kind,
+                     uint32_t idx, void *ret, size_t bytes)
+{
+    uint64_t generation;
+    ulv_status status = ulv_view_refresh(reader, &generation);
+
+    return status == ULV_OK ? ulv_view_read(reader, kind, idx, ret, bytes)
+                            : status;
 }
 
 ulv_status

@@ -41,6 +41,10 @@ ulv_status ulv_view_refresh(struct ulv_view_reader *reader,
  */
 ulv_status ulv_view_read(struct ulv_view_reader *reader, uint32_t kind,
                          uint32_t idx, void *ret, size_t bytes);
+/* Both in one: the record as of the newest generation. view/read_fast.h does
+ * the same for who reads one record again and again. */
+ulv_status ulv_view_read_newest(struct ulv_view_reader *reader, uint32_t kind,
+                                uint32_t idx, void *ret, size_t bytes);
 /* The one record of kind ULV_VIEW_PARTITION. Same errors. */
 ulv_status ulv_view_partition_read(struct ulv_view_reader *reader,
                                    struct ulv_view_partition *ret);

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #include "view/publish.h"
-#include "view/read.h"
+#include "view/read_fast.h"
 
 #define COMMITS 4000u
 #define READERS 4u
@@ -165,6 +165,21 @@ look_at_all(struct look *l)
     return status;
 }
 
+/* One record, again and again, of this generation or a later one. */
+static void
+look_at_newest(struct look *l, uint64_t newest)
+{
+    struct ulv_view_partition partition;
+    ulv_status status = ulv_view_read_fast(&l->newest, ULV_VIEW_PARTITION, 0,
+                                           &partition, sizeof(partition));
+
+    if (status == ULV_OK &&
+        (partition.id != 7 || partition.silence_limit < newest))
+        l->wrong = "the newest is older than it was";
+    else if (status != ULV_OK && status != ULV_E_AGAIN)
+        l->wrong = ulv_status_name(status);
+}
+
 /* Be there when the pages of an old generation are written over. */
 static void
 linger(struct look *l)
@@ -175,6 +190,7 @@ linger(struct look *l)
     while (status == ULV_OK && newest < COMMITS && l->wrong == NULL) {
         if (ulv_view_refresh(&l->newest, &newest) != ULV_OK)
             l->wrong = "the root word went away";
+        look_at_newest(l, newest);
         status = look_at_memory(l, (l->reader.root >> 16), 0);
     }
     if (status == ULV_E_AGAIN)

@@ -5,38 +5,45 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "base/base.h"
 #include "view/publish.h"
-#include "view/read.h"
+#include "view/read_fast.h"
 
 #define MUTATIONS 20000
 
 struct fixture {
     uint8_t *segment; /* between two guard pages */
+    uint64_t bytes;
     struct ulv_view_publisher publisher;
     struct ulv_view_reader reader;
 };
 
 static void
-begin(struct fixture *f)
+begin_of(struct fixture *f, uint64_t bytes)
 {
-    uint8_t *p = mmap(NULL, ULV_VIEW_SEGMENT_BYTES + 8192, PROT_NONE,
+    uint8_t *p = mmap(NULL, bytes + 8192, PROT_NONE,
                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     assert_true(p != MAP_FAILED);
     f->segment = p + 4096;
-    assert_int_equal(mprotect(f->segment, ULV_VIEW_SEGMENT_BYTES,
-                              PROT_READ | PROT_WRITE),
-                     0);
-    assert_int_equal(ulv_view_publisher_init(&f->publisher, f->segment,
-                                             ULV_VIEW_SEGMENT_BYTES, 0, 7, 1),
-                     ULV_OK);
-    ulv_view_reader_init(&f->reader, f->segment, ULV_VIEW_SEGMENT_BYTES);
+    f->bytes = bytes;
+    assert_int_equal(mprotect(f->segment, bytes, PROT_READ | PROT_WRITE), 0);
+    assert_int_equal(
+        ulv_view_publisher_init(&f->publisher, f->segment, bytes, 0, 7, 1),
+        ULV_OK);
+    ulv_view_reader_init(&f->reader, f->segment, bytes);
+}
+
+static void
+begin(struct fixture *f)
+{
+    begin_of(f, ULV_VIEW_SEGMENT_BYTES);
 }
 
 static void
 end(struct fixture *f)
 {
-    (void)munmap(f->segment - 4096, ULV_VIEW_SEGMENT_BYTES + 8192);
+    (void)munmap(f->segment - 4096, f->bytes + 8192);
 }
 
 static uint64_t
@@ -96,6 +103,96 @@ test_view__a_lazy_segment(void **state)
     memory_left = 1;
     assert_int_equal(publish(&f, 200, 5), generation + 1);
     assert_int_equal(f.publisher.backed, 3 * ULV_VIEW_BACK_PAGES);
+    end(&f);
+}
+
+/* As much as a picture can have, all of it new in each generation, and a
+ * monitor that has not moved on since the first. */
+static void
+test_view__grows(void **state)
+{
+    const uint32_t count = 4096;
+    struct ulv_view_memory memory;
+    struct ulv_view_reader slow;
+    struct fixture f;
+    uint64_t generation;
+
+    (void)state;
+    begin_of(&f, ULV_VIEW_SEGMENT_BYTES_MAX);
+    assert_int_equal(publish(&f, count, 1000000), 1);
+    ulv_view_acknowledge(&f.publisher, 1);
+    ulv_view_reader_init(&slow, f.segment, f.bytes);
+    assert_int_equal(ulv_view_refresh(&slow, &generation), ULV_OK);
+    for (uint64_t n = 2; n <= 40; n++) {
+        if (n == 20) /* all that was kept for it is free now */
+            ulv_view_acknowledge(&f.publisher, n - 1);
+        generation = publish(&f, count, n * 1000000);
+        if (generation == 0) {
+            assert_true(n > ULV_VIEW_COPIES);
+            ulv_view_acknowledge(&f.publisher, n - 1);
+            generation = publish(&f, count, n * 1000000);
+        }
+        assert_int_equal(generation, n);
+        assert_int_equal(ulv_view_read_newest(&f.reader, ULV_VIEW_MEMORY,
+                                              count - 1, &memory,
+                                              sizeof(memory)),
+                         ULV_OK);
+        assert_int_equal(memory.guest_address, n * 1000000 + count - 1);
+        if (n <= ULV_VIEW_COPIES)
+            assert_int_equal(ulv_view_read(&slow, ULV_VIEW_MEMORY, count / 2,
+                                           &memory, sizeof(memory)),
+                             ULV_OK);
+    }
+    end(&f);
+}
+
+static void
+test_view__segments_that_cannot_be(void **state)
+{
+    static const uint64_t bytes[] = { 0, 4096, 262143, 262145, 262144 + 4096,
+                                      ULV_VIEW_SEGMENT_BYTES_MAX + 65536 };
+    static struct ulv_view_publisher publisher;
+
+    (void)state;
+    for (size_t i = 0; i < ULV_COUNT_OF(bytes); i++)
+        assert_int_equal(
+            ulv_view_publisher_init(&publisher, NULL, bytes[i], 0, 7, 1),
+            ULV_E_ARG);
+}
+
+/* The same record again and again, while everything about it changes. */
+static void
+test_view__read_fast(void **state)
+{
+    struct ulv_view_memory memory;
+    struct fixture f;
+
+    (void)state;
+    begin(&f);
+    assert_int_equal(ulv_view_read_fast(&f.reader, ULV_VIEW_MEMORY, 1, &memory,
+                                        sizeof(memory)),
+                     ULV_E_AGAIN);
+    for (uint64_t n = 1; n <= 60; n++) {
+        const uint32_t count = (uint32_t)(n * 37 % 220 + 2);
+
+        assert_int_equal(publish(&f, count, n * 1000), n);
+        ulv_view_acknowledge(&f.publisher, n);
+        for (uint32_t again = 0; again < 3; again++) {
+            const uint32_t idx = n % 2 == 0 ? 1 : count - 1;
+
+            assert_int_equal(ulv_view_read_fast(&f.reader, ULV_VIEW_MEMORY,
+                                                idx, &memory, sizeof(memory)),
+                             ULV_OK);
+            assert_int_equal(memory.guest_address, n * 1000 + idx);
+        }
+        assert_int_equal(ulv_view_read_fast(&f.reader, ULV_VIEW_MEMORY, count,
+                                            &memory, sizeof(memory)),
+                         ULV_E_NOT_FOUND);
+        assert_int_equal(
+            ulv_view_read_fast(&f.reader, ULV_VIEW_MEMORY, 0, &memory, 8),
+            ULV_E_FORMAT);
+    }
+    assert_int_equal(f.reader.retries, 0);
     end(&f);
 }
 
@@ -269,6 +366,9 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_view__round_trip),
+        cmocka_unit_test(test_view__grows),
+        cmocka_unit_test(test_view__segments_that_cannot_be),
+        cmocka_unit_test(test_view__read_fast),
         cmocka_unit_test(test_view__a_lazy_segment),
         cmocka_unit_test(test_view__old_generations_stay_readable),
         cmocka_unit_test(test_view__a_successor_in_its_place),
