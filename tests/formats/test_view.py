@@ -1,11 +1,18 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
 """Two implementations of views: the C one publishes, the Python one reads.
 
-usage: tap.py test_view.py PUBLISHER"""
+usage: tap.py test_view.py PUBLISHER
 
+ULTRAVISOR_ROUNDS says how often one is killed, ULTRAVISOR_SEED how it
+begins."""
+
+import contextlib
 import os
+import random
+import signal
 import subprocess
 import sys
+import time
 import unittest
 
 import view
@@ -13,6 +20,8 @@ import view
 PUBLISHER = sys.argv[1]
 SEGMENT = 262144
 COMMITS = 400
+ROUNDS = int(os.environ["ULTRAVISOR_ROUNDS"])
+SEED = int(os.environ.get("ULTRAVISOR_SEED", time.time_ns() % 1000000))
 MONITOR, GUEST = 0, 1
 
 
@@ -73,7 +82,10 @@ class Views(unittest.TestCase):
 
     def test_a_publisher_that_is_killed(self):
         """What it showed last stays whole, wherever it was."""
-        for commits in range(1, 41):
+        print(f"# seed {SEED}, {ROUNDS} rounds", flush=True)
+        chance = random.Random(SEED)
+        for _ in range(ROUNDS):
+            commits = chance.randrange(1, 41)
             with self.subTest(commits=commits):
                 publisher = self.publish(1000000)
                 of_monitor = view.View(self.files[MONITOR], SEGMENT)
@@ -88,6 +100,43 @@ class Views(unittest.TestCase):
                 for file in self.files: # the next one has a chain of its own
                     os.ftruncate(file, 0)
                     os.ftruncate(file, SEGMENT)
+
+    def read_on(self, part):
+        """For ever; what is wrong ends it."""
+        of_part = view.View(self.files[part], SEGMENT)
+        while True:
+            with contextlib.suppress(view.Lapped):
+                picture = of_part.picture()
+                if picture is not None:
+                    self.check(part, *picture)
+
+    def test_readers_that_are_killed(self):
+        """Neither the publisher nor who reads beside them notices."""
+        print(f"# seed {SEED}, {ROUNDS} rounds", flush=True)
+        chance = random.Random(SEED)
+        publisher = self.publish(1000000)
+        self.addCleanup(publisher.wait)
+        self.addCleanup(publisher.kill)
+        beside, last = view.View(self.files[GUEST], SEGMENT), 0
+        for _ in range(ROUNDS):
+            child = os.fork()
+            if child == 0:
+                with contextlib.suppress(BaseException):
+                    self.read_on(chance.choice((MONITOR, GUEST)))
+                os._exit(1)
+            time.sleep(chance.expovariate(500))
+            os.kill(child, signal.SIGKILL)
+            _, status = os.waitpid(child, 0)
+            self.assertEqual(os.waitstatus_to_exitcode(status),
+                             -signal.SIGKILL, "it read what is wrong")
+            before = last
+            while last == before:
+                self.assertIsNone(publisher.poll())
+                with contextlib.suppress(view.Lapped):
+                    picture = beside.picture()
+                    if picture is not None:
+                        self.check(GUEST, *picture)
+                        last = picture[0]
 
 
 if __name__ == "__main__":
