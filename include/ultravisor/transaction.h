@@ -497,6 +497,8 @@ ULV_API void ulv_transaction_dry_run(ulv_transaction *t);
  *          ULV_E_QUOTA     a quota of a partition or a zone would be exceeded
  *          ULV_E_NO_MEMORY, ULV_E_EXISTS, ULV_E_NOT_FOUND, ULV_E_CONFLICT,
  *          ULV_E_ARG, ULV_E_LIMIT  the ultravisor refuses it
+ *          ULV_E_CONFLICT  also: it frees pages and gives them out again, which
+ *                          takes two transactions
  *          ULV_E_STATE, ULV_E_BUSY  a partition runs that must not, a device is
  *                          attached already, or something is being taken away
  *          ULV_E_DENIED    not the caller's to ask: of roles, of the machine;

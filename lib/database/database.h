@@ -149,6 +149,15 @@ const struct ulv_effect *ulv_plan_effects(const struct ulv_plan *plan,
 const ulv_id *ulv_plan_touched(const struct ulv_plan *plan,
                                uint32_t *ret_count);
 
+/**
+ * Whether nothing is given out that the plan has freed: whoever holds memory
+ * takes it away only after what is new was made.
+ * Errors: CONFLICT (diag: who would get it, the frame, the bytes).
+ * Cost: what is given, for each extent and channel that is freed.
+ */
+ulv_status ulv_plan_check_regrants(const struct ulv_plan *plan,
+                                   struct ulv_diag *diag);
+
 /* ---- reading: as committed, or as the open plan has it ------------------- */
 
 uint64_t ulv_database_revision(const struct ulv_database *db);

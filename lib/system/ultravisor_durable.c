@@ -469,13 +469,17 @@ ulv_ultravisor_prepare(struct ultravisor_role *r,
     ulv_status status;
 
     if (d->journal == NULL)
-        return ulv_database_prepare(r->db, request, &r->plan,
-                                    ret_operation_idx, diag);
-    status = ulv_journal_prepare(d->journal, request, &r->plan,
-                                 ret_operation_idx, diag);
-    if (status != ULV_OK || r->errand == NULL || !r->errand->boot || !d->found)
+        status = ulv_database_prepare(r->db, request, &r->plan,
+                                      ret_operation_idx, diag);
+    else
+        status = ulv_journal_prepare(d->journal, request, &r->plan,
+                                     ret_operation_idx, diag);
+    if (status != ULV_OK)
         return status;
-    status = ulv_database_adopt(r->db, d->held, diag);
+    status = ulv_plan_check_regrants(r->plan, diag);
+    if (status == ULV_OK && d->journal != NULL && r->errand != NULL &&
+        r->errand->boot && d->found)
+        status = ulv_database_adopt(r->db, d->held, diag);
     if (status != ULV_OK) {
         ulv_database_abort(r->db, r->plan);
         r->plan = NULL;

@@ -210,6 +210,30 @@ class Resources(SystemTest):
                          {1} if found else set())
 
 
+    @each_placement
+    def test_pages_are_freed_in_one_transaction_and_given_in_the_next(
+            self, host):
+        with host.transaction() as t:
+            first = t.partition("first", memory="32M", processors=0)
+            second = t.partition("second", processors=0)
+        before = host.query("partitions"), host.query("extents")
+        for dry_run in (True, False):
+            with self.assertRaises(ultravisor.Error) as refused:
+                with host.transaction(dry_run=dry_run) as t:
+                    t.destroy(first)
+                    t.memory(second, "48M")
+            self.assertEqual(refused.exception.status, C.ULV_E_CONFLICT)
+            self.assertEqual(refused.exception.object, second.id)
+            self.assertIn("this transaction frees", str(refused.exception))
+            self.assertEqual((host.query("partitions"),
+                              host.query("extents")), before)
+        with host.transaction() as t:
+            t.destroy(first)
+        with host.transaction() as t:
+            t.memory(second, "48M")
+        host.check()
+
+
 class Described(SystemTest):
     def test_a_machine_that_is_described(self):
         """Its records are those of the text, and guests run on it."""
