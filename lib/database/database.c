@@ -207,6 +207,8 @@ write_partition(const struct record *r, void *ret)
     out->zone = p->zone == NULL ? 0 : p->zone->r.id;
     memcpy(out->name, p->name, sizeof(out->name));
     memcpy(out->policy, p->policy, sizeof(out->policy));
+    if (!ULV_RESTARTS) /* nothing is made of its records */
+        return;
     out->silence_limit = p->silence_limit;
     out->window = p->window;
     out->restarts = p->restarts;
@@ -230,6 +232,8 @@ write_channel(const struct record *r, void *ret)
     memcpy(out->state, c->seen, sizeof(out->state));
     out->flags = c->draining ? ULV_CHANNEL_DRAINING : 0;
     memcpy(out->type, c->type, 16);
+    if (!ULV_RESTARTS)
+        return;
     out->frame = c->frame;
     out->server_slot = c->server_slot;
     out->client_slot = c->client_slot;
