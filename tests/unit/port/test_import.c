@@ -8,6 +8,8 @@
 
 #include <ultravisor/posix.h>
 
+#include "database/database_priv.h"
+
 #define OF_ONE_DATABASE 200u
 
 static uint32_t states = 100;
@@ -282,6 +284,85 @@ test_port_import__a_text_that_is_cut_is_refused(void **state)
     free(w.p);
 }
 
+/* ---- memory -------------------------------------------------------------- */
+
+#define RECORDS_MAX 512u
+
+/* Records of a storage, kept. */
+struct kept {
+    uint64_t bytes[65536];
+    struct ulv_import_record records[RECORDS_MAX];
+    struct ulv_import import;
+    size_t used;
+};
+
+static ulv_status
+keep(void *opaque, const struct ulv_cursor_records *page)
+{
+    struct kept *k = opaque;
+
+    for (uint32_t i = 0; i < page->count; i++) {
+        const size_t words = ulv_db_read_bytes(page->kind) / 8;
+        struct ulv_import_record *r = &k->records[k->import.count++];
+
+        assert_true(k->import.count <= RECORDS_MAX);
+        assert_true(k->used + words <= ULV_COUNT_OF(k->bytes));
+        memcpy(&k->bytes[k->used],
+               (const uint64_t *)page->records + i * words, words * 8);
+        r->record = &k->bytes[k->used];
+        r->kind = page->kind;
+        k->used += words;
+    }
+    k->import.revision = page->revision;
+    return ULV_OK;
+}
+
+/* Each allocation fails in turn: a storage is filled or was not touched. */
+static void
+test_port_import__each_allocation_fails_in_turn(void **state)
+{
+    static struct kept k;
+    struct ulv_test_storage s, to;
+    struct written first = two_guests(&s), again;
+    struct ulv_test_host t;
+    uint64_t n = 0;
+    bool failed;
+
+    (void)state;
+    assert_int_equal(
+        ulv_storage_read(ulv_posix_host(), &s.storage, keep, &k, NULL),
+        ULV_OK);
+    k.import.size = sizeof(k.import);
+    k.import.name = "records";
+    k.import.records = k.records;
+    do {
+        struct ulv_diag diag = ULV_DIAG_INIT;
+        ulv_status status;
+
+        ulv_test_storage_init(&to);
+        ulv_test_host_init(&t);
+        ulv_test_host_fail_at(&t, ++n);
+        status = ulv_storage_fill(&t.host, &to.storage, &k.import, &diag);
+        failed = ulv_test_host_failed(&t);
+        if (status != ULV_OK) { /* an index that does not grow is slower */
+            assert_true(failed);
+            assert_int_equal(status, ULV_E_NO_MEMORY);
+            assert_true(diag.text[0] != '\0');
+            assert_int_equal(to.now[ULV_STORAGE_CHECKPOINT].bytes, 0);
+        } else {
+            again = export_of(&to);
+            assert_string_equal(again.p, first.p);
+            free(again.p);
+        }
+        assert_int_equal(ulv_test_host_fini(&t), 0);
+        ulv_test_storage_fini(&to);
+    } while (failed);
+    assert_true(n > 20);
+    print_message("# %u allocations\n", (unsigned)n - 1);
+    ulv_test_storage_fini(&s);
+    free(first.p);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -292,6 +373,7 @@ main(int argc, char **argv)
             test_port_import__what_cannot_be_is_refused_with_its_line),
         cmocka_unit_test(test_port_import__no_database_is_written_over),
         cmocka_unit_test(test_port_import__a_text_that_is_cut_is_refused),
+        cmocka_unit_test(test_port_import__each_allocation_fails_in_turn),
     };
 
     if (argc > 1)
