@@ -73,11 +73,14 @@ ulv_status ulv_fail(struct ulv_diag *diag, ulv_status status, ulv_id object,
 /* ---- data ---------------------------------------------------------------- */
 /* CRC-32C (Castagnoli, RFC 3720 appendix B.4), start with crc = 0. */
 uint32_t ulv_crc32c(uint32_t crc, const void *p, size_t len);
-/* Whether an ultravisor that died is started again, and whether stock kernels
- * are started at all: there is no room for what that takes in an image of a
- * bare machine. */
+/* Whether an ultravisor that died is started again, whether stock kernels are
+ * started at all, and whether channels are in sets: there is no room for what
+ * that takes in an image of a bare machine. */
 #ifndef ULV_RESTARTS
 #define ULV_RESTARTS true
+#endif
+#ifndef ULV_CHANNEL_SETS
+#define ULV_CHANNEL_SETS true
 #endif
 #ifndef ULV_STOCK_KERNELS
 #define ULV_STOCK_KERNELS true

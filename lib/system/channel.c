@@ -7,7 +7,7 @@
 static void
 tell_set(ulv_channel *channel)
 {
-    if (channel->news != NULL)
+    if (ULV_CHANNEL_SETS && channel->news != NULL)
         channel->news(channel, false);
 }
 
@@ -79,7 +79,8 @@ ulv_system_channel_gone(void *self, ulv_id id)
 {
     ulv_system *system = self;
 
-    system->keeper.ends++;
+    if (ULV_CHANNEL_SETS)
+        system->keeper.ends++;
     if (system->visitor_gone != NULL)
         system->visitor_gone(system, id);
     for (ulv_channel *c = system->channels; c != NULL; c = c->next) {
@@ -117,7 +118,7 @@ ulv_channel_close(ulv_channel *channel)
     if (channel == NULL)
         return;
     system = channel->system;
-    if (channel->news != NULL)
+    if (ULV_CHANNEL_SETS && channel->news != NULL)
         channel->news(channel, true);
     c = ulv_keeper_channel(&system->keeper, channel->wire.channel);
     if (c != NULL)

@@ -87,7 +87,8 @@ static void
 tell_ended(struct keeper *k, struct keeper_partition *p)
 {
     p->ending = ENDING_NO;
-    k->ends++;
+    if (ULV_CHANNEL_SETS)
+        k->ends++;
     if (ULV_RESTARTS && k->sweeps)
         ulv_keeper_sweep(k);
     ulv_keeper_source_drop(k, p->image); /* if it was kept */

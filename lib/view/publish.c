@@ -47,6 +47,17 @@ page_at(const struct ulv_view_publisher *publisher, uint32_t idx)
     return (void *)(publisher->segment + (uint64_t)idx * ULV_VIEW_PAGE_BYTES);
 }
 
+/* Nothing but the smallest where that is the largest, too. */
+static bool
+segment_can_be(uint64_t bytes)
+{
+    return bytes == ULV_VIEW_SEGMENT_BYTES ||
+           (ULV_VIEW_SEGMENT_BYTES != ULV_VIEW_SEGMENT_BYTES_MAX &&
+            bytes > ULV_VIEW_SEGMENT_BYTES &&
+            bytes <= ULV_VIEW_SEGMENT_BYTES_MAX &&
+            bytes % (ULV_VIEW_BACK_PAGES * ULV_VIEW_PAGE_BYTES) == 0);
+}
+
 ulv_status
 ulv_view_publisher_init(struct ulv_view_publisher *publisher, void *segment,
                         uint64_t bytes, uint32_t part, uint64_t partition,
@@ -54,8 +65,7 @@ ulv_view_publisher_init(struct ulv_view_publisher *publisher, void *segment,
 {
     struct ulv_view_root *root = segment;
 
-    if (bytes < ULV_VIEW_SEGMENT_BYTES || bytes > ULV_VIEW_SEGMENT_BYTES_MAX ||
-        bytes % (ULV_VIEW_BACK_PAGES * ULV_VIEW_PAGE_BYTES) != 0)
+    if (!segment_can_be(bytes))
         return ULV_E_ARG;
     memset(publisher, 0, sizeof(*publisher));
     publisher->segment = segment;
