@@ -11,7 +11,9 @@
  * by nobody: the keeper counts those, and after each all are looked at.
  *
  * A wait looks at the hot ones only. Those that have something stay hot and go
- * behind the others; those that have nothing are asked for before it sleeps.
+ * behind the others; one that had nothing at the begin of two waits is asked
+ * for and cools, as all that have nothing do before it sleeps. So a record
+ * costs two looks in vain at most, and who is busy rings no doorbell.
  */
 #include "base/base.h"
 #include "system/channel_wait.h"
@@ -23,6 +25,7 @@ struct member {
     ulv_channel_set *set;
     struct member *next, **at; /* of all */
     struct member *hot_next, **hot_at; /* hot_at NULL: it is not hot */
+    bool in_vain; /* it was looked at when a wait began */
 };
 
 struct ulv_channel_set {
@@ -56,6 +59,7 @@ heat(struct member *m)
 
     if (m->hot_at != NULL)
         return;
+    m->in_vain = false;
     m->hot_next = NULL;
     m->hot_at = set->hot_end;
     *set->hot_end = m;
@@ -191,6 +195,7 @@ static void
 tell(struct told *told, struct member *m)
 {
     told->ret[told->count++] = m->awaited;
+    m->in_vain = false;
     cool(m);
     heat(m); /* behind those that were not told */
 }
@@ -212,6 +217,27 @@ look_at_hot(ulv_channel_set *set, struct told *told)
             tell(told, m);
     }
     return told->count != 0;
+}
+
+/* What had nothing just now, and when the wait before this one began. */
+static void
+cool_idle(ulv_channel_set *set, struct told *told)
+{
+    struct member *next;
+
+    for (struct member *m = set->hot; m != NULL; m = next) {
+        next = m->hot_next;
+        if (m->awaited.status != ULV_E_AGAIN)
+            return; /* those that have something stand behind the others */
+        if (!m->in_vain)
+            m->in_vain = true;
+        else if (!ulv_awaited_is_over(&m->awaited)) {
+            if (!ulv_awaited_ask(&m->awaited))
+                cool(m);
+        } else if (told->count < told->room) {
+            tell(told, m);
+        }
+    }
 }
 
 static void
@@ -289,7 +315,9 @@ ulv_channel_set_wait(ulv_channel_set *set, struct ulv_channel_awaited *ret,
     heat_ended(set);
     submit_hot(set);
     found = look_at_hot(set, &told);
-    if (!found) {
+    if (found) {
+        cool_idle(set, &told);
+    } else {
         found = look_for_a_while(set, &told, deadline);
         count_wait(set, found);
     }
