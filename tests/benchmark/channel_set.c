@@ -49,7 +49,7 @@ create(uint32_t count)
           ULV_OK);
     opts.backend = "mock";
     opts.placement = ULV_PLACEMENT_IN_PROCESS;
-    opts.memory = ULV_MIB(64) + count * (uint64_t)ULV_KIB(20);
+    opts.memory = ulv_round_up(ULV_MIB(64) + count * ULV_KIB(20), ULV_MIB(2));
     opts.policy = &policy;
     opts.policy_bytes = sizeof(policy);
     if (ulv_system_create(ulv_posix_host(), &opts, &sys, &diag) != ULV_OK)
