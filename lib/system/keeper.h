@@ -118,6 +118,7 @@ struct keeper_channel {
     struct keeper_channel *next;
     ulv_id id, device;
     ulv_id server, client;
+    bool draining, released;
     uint64_t frame, bytes, ring_bytes, bulk_bytes;
     uint8_t type[16], instance[16];
     ulv_handle memory;
@@ -128,7 +129,6 @@ struct keeper_channel {
     uint64_t console_offset; /* of a console: next byte to accept */
     bool open; /* by ulv_channel_open */
     bool held; /* its server does not serve it: SAY_HOLD */
-    bool draining, released;
     ulv_id let_go[3]; /* server, client: said so before that */
     ulv_id holder[3]; /* while it drains: who has not let go; 0 = nobody */
     ulv_nsec release_until;

@@ -9,8 +9,10 @@
 void
 ulv_keeper_again_dirty(struct keeper *k, const struct keeper_partition *p)
 {
-    for (struct keeper_channel *c = k->channels; c != NULL; c = c->next)
-        c->dirty = c->dirty || ulv_keeper_is_end(c, p->id);
+    for (struct keeper_channel *c = k->channels; c != NULL; c = c->next) {
+        if (ulv_keeper_is_end(c, p->id))
+            c->dirty = true;
+    }
 }
 
 ulv_status

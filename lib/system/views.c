@@ -5,14 +5,14 @@
 #include "view/publish.h"
 
 struct published {
-    struct published *next;
+    struct published *next;          /* of its bucket */
+    struct published *next_prepared; /* or NULL */
     ulv_id partition;
     uint32_t part;
     struct ulv_view_publisher publisher;
     void *segment;
     uint64_t bytes;
     ulv_handle bell; /* part MONITOR only */
-    bool prepared;
 };
 
 ulv_status
@@ -26,7 +26,7 @@ ulv_views_init(struct views *v, const struct ulv_host *host)
 static struct published *
 find_view(const struct views *views, ulv_id partition, uint32_t part)
 {
-    struct published *v = views->first;
+    struct published *v = views->bucket[partition % VIEW_BUCKETS];
 
     while (v != NULL && (v->partition != partition || v->part != part))
         v = v->next;
@@ -39,6 +39,7 @@ ulv_views_take(struct views *views, const struct heard *heard)
     const struct ulv_host *host = views->host;
     const struct say_view *say = &heard->say.u.view;
     struct published *v = host->alloc(host->self, sizeof(*v), 8);
+    struct published **bucket;
     ulv_status status;
 
     if (v == NULL)
@@ -59,8 +60,9 @@ ulv_views_take(struct views *views, const struct heard *heard)
     v->partition = say->partition;
     v->part = say->part;
     v->bell = ULV_NO_HANDLE;
-    v->next = views->first;
-    views->first = v;
+    bucket = &views->bucket[v->partition % VIEW_BUCKETS];
+    v->next = *bucket;
+    *bucket = v;
     views->count++;
     status = ulv_view_publisher_init(&v->publisher, v->segment, say->bytes,
                                      say->part, say->partition, say->epoch);
@@ -84,11 +86,10 @@ ulv_views_take_bell(struct views *views, struct heard *heard)
     return ULV_OK;
 }
 
-void
-ulv_views_drop(struct views *views, ulv_id partition)
+static void
+drop(struct views *views, struct published **at, ulv_id partition)
 {
     const struct ulv_host *host = views->host;
-    struct published **at = &views->first;
 
     while (*at != NULL) {
         struct published *v = *at;
@@ -107,11 +108,18 @@ ulv_views_drop(struct views *views, ulv_id partition)
 }
 
 void
+ulv_views_drop(struct views *views, ulv_id partition)
+{
+    drop(views, &views->bucket[partition % VIEW_BUCKETS], partition);
+}
+
+void
 ulv_views_fini(struct views *v)
 {
     if (v->host == NULL)
         return;
-    ulv_views_drop(v, 0);
+    for (uint32_t i = 0; i < VIEW_BUCKETS; i++)
+        drop(v, &v->bucket[i], 0);
     v->host->free(v->host->self, v->picture, sizeof(*v->picture));
 }
 
@@ -119,8 +127,7 @@ ulv_views_fini(struct views *v)
 void
 ulv_views_forget(struct views *views)
 {
-    for (struct published *v = views->first; v != NULL; v = v->next)
-        v->prepared = false;
+    views->prepared = NULL;
 }
 
 /* The picture, as it is; NULL: it has no such part. */
@@ -133,7 +140,10 @@ prepare_one(struct views *views, struct published *v, struct ulv_diag *diag)
         return ULV_OK;
     status =
         ulv_view_prepare(&v->publisher, views->picture->section, 5, diag);
-    v->prepared = status == ULV_OK;
+    if (status == ULV_OK) {
+        v->next_prepared = views->prepared;
+        views->prepared = v;
+    }
     return status;
 }
 
@@ -181,10 +191,13 @@ ulv_views_prepare_all(struct views *views, struct ulv_database *db,
 {
     ulv_status status = ULV_OK;
 
-    for (struct published *v = views->first; v != NULL && status == ULV_OK;
-         v = v->next) {
-        if (!v->prepared)
-            status = prepare_both(views, v->partition, db, diag);
+    for (uint32_t i = 0; i < VIEW_BUCKETS; i++) {
+        for (struct published *v = views->bucket[i];
+             v != NULL && status == ULV_OK; v = v->next) {
+            if (v->part == ULV_VIEW_PART_MONITOR ||
+                find_view(views, v->partition, ULV_VIEW_PART_MONITOR) == NULL)
+                status = prepare_both(views, v->partition, db, diag);
+        }
     }
     if (status != ULV_OK)
         ulv_views_forget(views);
@@ -209,11 +222,12 @@ static void
 publish_part(struct views *views, const struct ulv_database *db, uint32_t part,
              struct say_generation *ret, uint32_t *ret_count)
 {
-    for (struct published *v = views->first; v != NULL; v = v->next) {
+    for (struct published *v = views->prepared; v != NULL;
+         v = v->next_prepared) {
         uint64_t generation;
         bool unread;
 
-        if (!v->prepared || v->part != part)
+        if (v->part != part)
             continue;
         unread = has_no_reader(db, v->partition);
         generation = ulv_view_publish(&v->publisher);
@@ -236,11 +250,12 @@ ulv_views_publish(struct views *views, const struct ulv_database *db,
 
     publish_part(views, db, ULV_VIEW_PART_MONITOR, ret, &count);
     publish_part(views, db, ULV_VIEW_PART_GUEST, ret, &count);
-    for (struct published *v = views->first; v != NULL; v = v->next) {
-        if (v->prepared && v->bell != ULV_NO_HANDLE)
+    for (struct published *v = views->prepared; v != NULL;
+         v = v->next_prepared) {
+        if (v->bell != ULV_NO_HANDLE)
             host->event_signal(host->self, v->bell);
-        v->prepared = false;
     }
+    views->prepared = NULL;
     return count;
 }
 

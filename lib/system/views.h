@@ -12,12 +12,18 @@
 #include "system/message.h"
 #include "system/picture.h"
 
+/* One, where there are few partitions and little room for code. */
+#ifndef VIEW_BUCKETS
+#define VIEW_BUCKETS 512u
+#endif
+
 struct published;
 
 struct views {
     const struct ulv_host *host;
     struct picture *picture;
-    struct published *first;
+    struct published *bucket[VIEW_BUCKETS]; /* by partition */
+    struct published *prepared;             /* to be published next */
     uint32_t count;
 };
 
