@@ -114,7 +114,6 @@ kvm_probe(const struct ulv_host *host, struct ulv_backend_caps *ret_caps,
     ret_caps->can_interrupt = ulv_kvm_interrupts_can(fd);
     if (ulv_kvm_has_all(fd, &(const long){ KVM_CAP_SET_GUEST_DEBUG }, 1))
         ret_caps->debug = ulv_kvm_debug_caps();
-    ret_caps->can_track = 1;
     ret_caps->can_stock =
         ulv_kvm_has_all(fd, ulv_kvm_for_stock, ULV_COUNT_OF(ulv_kvm_for_stock));
     ulv_string_copy(ret_caps->version, sizeof(ret_caps->version),
