@@ -253,14 +253,6 @@ add_devices(struct boot *b)
     return ULV_OK;
 }
 
-static bool
-knows_devices(const struct ulv_host *host)
-{
-    return host->size >= offsetof(struct ulv_host, devices) +
-                             sizeof(host->devices) &&
-           host->devices != NULL;
-}
-
 static ulv_status
 describe(struct boot *b, const struct ulv_system_opts *opts,
          struct ulv_diag *diag)
@@ -282,7 +274,7 @@ describe(struct boot *b, const struct ulv_system_opts *opts,
         status = b->system->host->frames != NULL
                      ? add_frames(b, opts->memory, diag)
                      : add_memory(b, opts->memory, diag);
-    if (status == ULV_OK && knows_devices(b->system->host) &&
+    if (status == ULV_OK && ULV_HOST_HAS(b->system->host, devices) &&
         add_devices(b) != ULV_OK)
         return ulv_fail(diag, ULV_E_NO_MEMORY, 0, 0, 0, "out of memory");
     add_channel(b, operations, command, type_policy);

@@ -268,7 +268,22 @@ struct ulv_host {
     ulv_status (*devices)(void *self, struct ulv_host_device *ret,
                           uint32_t capacity, uint32_t *ret_count,
                           struct ulv_diag *diag);
+
+    /* ---- A host whose media can be written ------------------------------ */
+
+    /* Both or none of these. write: fewer bytes only when the medium is full;
+     * ARG: it was opened read-only. sync: what was written before is on the
+     * medium, whoever wrote it. MEDIUM: it is not, or not all of it. */
+    ulv_status (*medium_write)(void *self, ulv_handle medium, uint64_t offset,
+                               const void *buf, size_t len, size_t *ret_len);
+    ulv_status (*medium_sync)(void *self, ulv_handle medium);
 };
+
+/* Whether this table goes as far, and has that member. */
+#define ULV_HOST_HAS(host, member)                                             \
+    ((host)->size >= offsetof(struct ulv_host, member) +                       \
+                         sizeof((host)->member) &&                             \
+     (host)->member != NULL)
 
 /*
  * A link: ordered messages with handles between two roles, set up by the

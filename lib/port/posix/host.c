@@ -438,6 +438,8 @@ static const struct ulv_host posix_host = {
     .alarm_set = posix_alarm_set,
     .memory_back = ulv_posix_memory_back,
     .devices = posix_devices,
+    .medium_write = ulv_posix_medium_write,
+    .medium_sync = ulv_posix_medium_sync,
 };
 
 const struct ulv_host *

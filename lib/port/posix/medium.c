@@ -264,6 +264,41 @@ ulv_posix_medium_read(void *self, ulv_handle medium, uint64_t offset, void *buf,
 }
 
 ulv_status
+ulv_posix_medium_write(void *self, ulv_handle medium, uint64_t offset,
+                       const void *buf, size_t len, size_t *ret_len)
+{
+    int fd = ulv_posix_descriptor(medium);
+    size_t done = 0;
+    ssize_t put;
+
+    (void)self;
+    if (!ulv_range_inside(offset, len, INT64_MAX))
+        return ULV_E_ARG;
+    while (done < len) {
+        put = pwrite(fd, (const char *)buf + done, len - done,
+                     (off_t)(offset + done));
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0 && errno != ENOSPC)
+            return errno == EBADF ? ULV_E_ARG : ULV_E_MEDIUM;
+        if (put <= 0)
+            break;
+        done += (size_t)put;
+    }
+    *ret_len = done;
+    return ULV_OK;
+}
+
+ulv_status
+ulv_posix_medium_sync(void *self, ulv_handle medium)
+{
+    (void)self;
+    if (fdatasync(ulv_posix_descriptor(medium)) == 0)
+        return ULV_OK;
+    return errno == EBADF ? ULV_E_ARG : ULV_E_MEDIUM;
+}
+
+ulv_status
 ulv_posix_medium_lock(void *self, ulv_handle medium)
 {
     int fd = ulv_posix_descriptor(medium);

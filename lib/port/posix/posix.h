@@ -49,6 +49,10 @@ ulv_posix_medium_open(void *self, const struct ulv_source *source,
 ulv_status ulv_posix_medium_bytes(void *self, ulv_handle medium, uint64_t *ret);
 ulv_status ulv_posix_medium_read(void *self, ulv_handle medium, uint64_t offset,
                                  void *buf, size_t len, size_t *ret_len);
+ulv_status ulv_posix_medium_write(void *self, ulv_handle medium,
+                                  uint64_t offset, const void *buf, size_t len,
+                                  size_t *ret_len);
+ulv_status ulv_posix_medium_sync(void *self, ulv_handle medium);
 ulv_status ulv_posix_medium_lock(void *self, ulv_handle medium);
 ulv_status ulv_posix_fence_create(void *self, ulv_handle *ret);
 ulv_status ulv_posix_fence_open(void *self, ulv_handle fence, ulv_handle *ret);

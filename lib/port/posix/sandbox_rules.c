@@ -80,6 +80,9 @@ static const struct ulv_sandbox_rule rules[] = {
     EQUAL(ULV_SANDBOX_ULTRAVISOR, madvise, 2, MADV_POPULATE_WRITE),
     /* media and fences */
     CALL(IO, pread64),
+    CALL(IO, pwrite64),
+    CALL(IO, fdatasync),
+    EQUAL(IO, fcntl, 1, F_GETFL),
     EQUAL(IO, flock, 1, LOCK_AT_ONCE),
     /* the image, memory of the machine, its processor, the end of a stay */
     CALL(KVM, pread64),

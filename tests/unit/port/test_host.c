@@ -312,6 +312,40 @@ test_port_host__medium_reads(void **state)
     host()->handle_close(NULL, h);
 }
 
+static void
+test_port_host__medium_writes(void **state)
+{
+    ulv_handle h = ULV_NO_HANDLE, reader = ULV_NO_HANDLE;
+    uint8_t in[1024], out[1024];
+    char path[128];
+    size_t got = 0;
+
+    (void)state;
+    memset(in, 0x6b, sizeof(in));
+    make_file(path, "disk", 1536);
+    assert_int_equal(
+        host()->medium_open(NULL, &ULV_SOURCE_PATH(path), 0, &h, NULL), ULV_OK);
+    assert_int_equal(host()->medium_open(NULL, &ULV_SOURCE_PATH(path),
+                                         ULV_MEDIUM_READ_ONLY, &reader, NULL),
+                     ULV_OK);
+    assert_int_equal(host()->medium_write(NULL, h, 512, in, 1024, &got),
+                     ULV_OK);
+    assert_int_equal(got, 1024);
+    assert_int_equal(host()->medium_sync(NULL, h), ULV_OK);
+    assert_int_equal(host()->medium_read(NULL, reader, 512, out, 1024, &got),
+                     ULV_OK);
+    assert_memory_equal(in, out, 1024);
+    assert_int_equal(host()->medium_write(NULL, reader, 0, in, 512, &got),
+                     ULV_E_ARG);
+    assert_int_equal(host()->medium_write(NULL, h, UINT64_MAX, in, 2, &got),
+                     ULV_E_ARG);
+    assert_int_equal(host()->medium_write(NULL, ULV_NO_HANDLE, 0, in, 2, &got),
+                     ULV_E_ARG);
+    assert_int_equal(host()->medium_sync(NULL, ULV_NO_HANDLE), ULV_E_ARG);
+    host()->handle_close(NULL, reader);
+    host()->handle_close(NULL, h);
+}
+
 static ulv_status
 read_pattern(void *opaque, uint64_t offset, void *buf, size_t len,
              size_t *ret_len)
@@ -455,6 +489,7 @@ main(void)
         cmocka_unit_test(test_port_host__medium_refuses),
         cmocka_unit_test(test_port_host__medium_unreadable),
         cmocka_unit_test(test_port_host__medium_reads),
+        cmocka_unit_test(test_port_host__medium_writes),
         cmocka_unit_test(test_port_host__medium_of_every_source),
         cmocka_unit_test(test_port_host__medium_lock),
         cmocka_unit_test(test_port_host__fence_has_one_holder),
