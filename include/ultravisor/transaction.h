@@ -89,6 +89,26 @@ ULV_API ulv_id ulv_transaction_offer(ulv_transaction *t, ulv_id primary,
                                      ulv_id standby, struct ulv_source source);
 
 /**
+ * Offer a medium as ulv_transaction_offer() does, to be written too. Nobody
+ * else can offer it for that meanwhile, here or from another program:
+ * ULV_E_BUSY. A copy (of memory, or of what a function reads) is not written.
+ *
+ * @param t        a transaction
+ * @param primary  as for ulv_transaction_offer()
+ * @param standby  as for ulv_transaction_offer()
+ * @param source   the medium; opened when the transaction commits
+ * @param flags    ULV_DISK_READ_WRITE or ULV_DISK_READ_ONLY
+ *
+ * Returns the id of the device; 0 when the transaction has failed already.
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API ulv_id ulv_transaction_offer_disk(ulv_transaction *t, ulv_id primary,
+                                          ulv_id standby,
+                                          struct ulv_source source,
+                                          uint32_t flags);
+
+/**
  * Give a partition memory: before its start, or while it runs; then its view
  * lists it, and it is mapped when the guest accepts it.
  *
@@ -230,7 +250,7 @@ ULV_API void ulv_transaction_quanta(ulv_transaction *t, ulv_id partition,
  * @param t          a transaction
  * @param partition  the client
  * @param device     what ulv_transaction_offer() returned
- * @param flags      ULV_DISK_READ_ONLY; version 0.1 has no writers
+ * @param flags      as it was offered: ULV_DISK_READ_WRITE or _READ_ONLY
  *
  * Returns the id of the channel; 0 when the transaction has failed already.
  * Context: serial

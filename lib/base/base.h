@@ -82,6 +82,9 @@ uint32_t ulv_crc32c(uint32_t crc, const void *p, size_t len);
 #ifndef ULV_CHANNEL_SETS
 #define ULV_CHANNEL_SETS true
 #endif
+#ifndef ULV_MEDIA_WRITES
+#define ULV_MEDIA_WRITES true
+#endif
 #ifndef ULV_STOCK_KERNELS
 #define ULV_STOCK_KERNELS true
 #endif

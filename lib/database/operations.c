@@ -292,11 +292,14 @@ attach_device(struct ulv_database *db, const struct ulv_op_attach *op,
         return ulv_fail(diag, ULV_E_BUSY, d->r.id, 0, 0,
                         "%s is attached already", d->name);
     if (d->kind == ULV_DEVICE_BLOCK &&
-        (d->flags & ULV_BLOCK_READ_ONLY) != 0 &&
-        (op->flags & ULV_BLOCK_READ_ONLY) == 0)
-        return ulv_fail(diag, ULV_E_DENIED, d->r.id, op->flags,
-                        ULV_BLOCK_READ_ONLY,
-                        "%s is read-only and was asked for writing", d->name);
+        ((d->flags ^ op->flags) & ULV_BLOCK_READ_ONLY) != 0 &&
+        (ULV_MEDIA_WRITES || (d->flags & ULV_BLOCK_READ_ONLY) != 0))
+        return ulv_fail(diag, ULV_E_DENIED, d->r.id, op->flags, d->flags,
+                        !ULV_MEDIA_WRITES ||
+                                (d->flags & ULV_BLOCK_READ_ONLY) != 0
+                            ? "%s is read-only and was asked for writing"
+                            : "%s is for writing and was asked for reading",
+                        d->name);
     if (!ulv_db_change(db, &d->r))
         return ulv_db_no_memory(diag);
     d->channel_count++;

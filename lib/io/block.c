@@ -4,7 +4,12 @@
  * region (TAKEN), then in the slot until its answer is in the ring (FREE). At
  * no point is it in neither, so a successor that drives the TAKEN slots and
  * then reads on in the ring misses nothing; at two points it is in both, so
- * the client may see one answer twice and drops the second by its id.
+ * the client may see one answer twice and drops the second by its id. Once an
+ * answer may have been seen (DONE), neither the medium nor the bulk area is
+ * touched for it again.
+ *
+ * Requests are carried out one after the other: when a flush is, all writes
+ * that were answered before it was asked for are with the host.
  */
 #include "io/block.h"
 
@@ -28,7 +33,10 @@ say_medium(struct ulv_block_server *server)
 {
     struct ulv_block_medium medium = { .sector_count = server->sector_count,
                                        .epoch = server->epoch,
-                                       .flags = ULV_BLOCK_READ_ONLY,
+                                       .flags = ULV_MEDIA_WRITES &&
+                                                        server->writable
+                                                    ? 0
+                                                    : ULV_BLOCK_READ_ONLY,
                                        .server = server->partition };
     void *slot;
     ulv_status status = ulv_ring_tx_reserve(&server->end.tx, ULV_BLOCK_MEDIUM,
@@ -70,7 +78,16 @@ check_request(const struct ulv_block_server *server,
 {
     uint64_t bytes = (uint64_t)request->sector_count * ULV_BLOCK_SECTOR_BYTES;
 
-    if (request->operation != ULV_BLOCK_READ)
+    if (ULV_MEDIA_WRITES && request->operation == ULV_BLOCK_FLUSH)
+        return request->sector == 0 && request->bulk_offset == 0 &&
+                       request->sector_count == 0
+                   ? ULV_OK
+                   : ULV_E_ARG;
+    if (ULV_MEDIA_WRITES && request->operation == ULV_BLOCK_WRITE &&
+        !server->writable)
+        return ULV_E_DENIED;
+    if (request->operation > (ULV_MEDIA_WRITES ? ULV_BLOCK_WRITE
+                                               : ULV_BLOCK_READ))
         return ULV_E_UNSUPPORTED;
     if (request->sector_count == 0 || bytes > ULV_BLOCK_REQUEST_BYTES_MAX ||
         !ulv_range_inside(request->sector, request->sector_count,
@@ -82,11 +99,29 @@ check_request(const struct ulv_block_server *server,
     return ULV_OK;
 }
 
+/* A request that was checked: between the bulk area and the medium. */
+static ulv_status
+move(const struct ulv_block_server *server,
+     const struct ulv_block_request *request, size_t bytes, size_t *ret_done)
+{
+    const struct ulv_host *host = server->host;
+    const uint64_t offset = request->sector * ULV_BLOCK_SECTOR_BYTES;
+    uint8_t *at = server->end.bulk + request->bulk_offset;
+
+    if (ULV_MEDIA_WRITES && request->operation == ULV_BLOCK_FLUSH)
+        return server->writable ? host->medium_sync(host->self, server->medium)
+                                : ULV_OK;
+    if (ULV_MEDIA_WRITES && request->operation == ULV_BLOCK_WRITE)
+        return host->medium_write(host->self, server->medium, offset, at,
+                                  bytes, ret_done);
+    return host->medium_read(host->self, server->medium, offset, at, bytes,
+                             ret_done);
+}
+
 static struct ulv_block_answer
 carry_out(struct ulv_block_server *server,
           const struct ulv_block_request *request)
 {
-    const struct ulv_host *host = server->host;
     struct ulv_block_answer answer = { .id = request->id,
                                        .epoch = server->epoch };
     size_t bytes = (size_t)request->sector_count * ULV_BLOCK_SECTOR_BYTES;
@@ -95,12 +130,8 @@ carry_out(struct ulv_block_server *server,
     answer.status = check_request(server, request);
     if (answer.status != ULV_OK)
         return answer;
-    answer.status = host->medium_read(
-        host->self, server->medium, request->sector * ULV_BLOCK_SECTOR_BYTES,
-        server->end.bulk + request->bulk_offset, bytes, &done);
-    if (answer.status == ULV_OK && done < bytes)
-        answer.status = ULV_E_MEDIUM; /* it shrank since it was offered */
-    if (answer.status != ULV_OK)
+    answer.status = move(server, request, bytes, &done);
+    if (answer.status != ULV_OK || done < bytes) /* it shrank, or is full */
         answer.status = ULV_E_MEDIUM;
     answer.sector_count = (uint32_t)(done / ULV_BLOCK_SECTOR_BYTES);
     return answer;
@@ -134,32 +165,65 @@ send_waiting(struct ulv_block_server *server, bool *ret_ring)
 }
 
 static void
-drive(struct ulv_block_server *server, uint32_t slot,
+drive(struct ulv_block_server *server, uint32_t idx,
       const struct ulv_block_request *request)
 {
+    struct ulv_takeover_slot *slot = &server->region->slot[idx];
+
     server->waiting = carry_out(server, request);
-    server->waiting_slot = slot;
+    server->waiting_slot = idx;
+    server->has_waiting = true;
+    if (!ULV_MEDIA_WRITES)
+        return; /* of a medium that is only read all can be done again */
+    slot->status = server->waiting.status;
+    slot->sector_count = server->waiting.sector_count;
+    /* pairs with a successor's look at it: it is carried out, and so stays */
+    __atomic_store_n(&slot->state, ULV_TAKEOVER_DONE, __ATOMIC_RELEASE);
+}
+
+/* What a predecessor carried out, and may have answered. */
+static void
+answer_again(struct ulv_block_server *server, uint32_t idx)
+{
+    const struct ulv_takeover_slot *slot = &server->region->slot[idx];
+
+    server->waiting =
+        (struct ulv_block_answer){ .id = slot->request.id,
+                                   .epoch = server->epoch,
+                                   .status = slot->status,
+                                   .sector_count = slot->sector_count };
+    server->waiting_slot = idx;
     server->has_waiting = true;
 }
 
 /* ---- where requests come from -------------------------------------------- */
 
-/* The next slot that a predecessor left TAKEN. */
+static bool
+is_busy(uint32_t state)
+{
+    return state == ULV_TAKEOVER_TAKEN ||
+           (ULV_MEDIA_WRITES && state == ULV_TAKEOVER_DONE);
+}
+
+/* The next slot that a predecessor left TAKEN or DONE. */
 static bool
 redrive_one(struct ulv_block_server *server)
 {
     while (server->redrive_next < ULV_BLOCK_IN_FLIGHT_MAX) {
         uint32_t i = server->redrive_next++;
         struct ulv_takeover_slot *slot = &server->region->slot[i];
+        uint32_t state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
         struct ulv_block_request request;
 
-        if (__atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) !=
-            ULV_TAKEOVER_TAKEN)
+        if (!is_busy(state))
             continue;
         memcpy(&request, &slot->request, sizeof(request));
         server->region->redriven_count++;
         server->redriven++;
-        drive(server, i, &request);
+        if (ULV_MEDIA_WRITES && state == ULV_TAKEOVER_DONE)
+            answer_again(server, i);
+        else
+            drive(server, i, &request);
         return true;
     }
     return false;
@@ -169,7 +233,7 @@ static uint32_t
 free_slot(const struct ulv_block_server *server)
 {
     for (uint32_t i = 0; i < ULV_BLOCK_IN_FLIGHT_MAX; i++) {
-        if (server->region->slot[i].state != ULV_TAKEOVER_TAKEN)
+        if (!is_busy(server->region->slot[i].state))
             return i;
     }
     return ULV_BLOCK_IN_FLIGHT_MAX;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * Serving a read-only medium over a block channel, and taking over from a
- * server that died. abi/block.h is the protocol.
+ * Serving a medium over a block channel, and taking over from a server that
+ * died. abi/block.h is the protocol.
  *
  * For the I/O role. One thread owns a server.
  */
@@ -20,6 +20,7 @@ struct ulv_block_server {
     const struct ulv_host *host;
     ulv_handle medium;
     uint64_t sector_count; /* as offered */
+    bool writable;
     uint32_t epoch;
     uint64_t partition; /* who serves */
     struct ulv_channel_end end;

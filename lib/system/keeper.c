@@ -6,8 +6,6 @@
 
 #include "base/base.h"
 
-#define CMDLINE_MAX 4096u /* with its zero */
-
 static const uint8_t type_console[16] = ULV_CHANNEL_TYPE_CONSOLE;
 
 ulv_status
@@ -225,107 +223,6 @@ ulv_keeper_guest_ended(struct keeper *k, struct keeper_partition *p,
         p->flushing = 0;
     ulv_keeper_role_kill(k, p); /* its work is done */
     ulv_keeper_go_on_ending(k, p);
-}
-
-/* ---- sources ------------------------------------------------------------- */
-
-struct keeper_source *
-ulv_keeper_source(const struct keeper *k, ulv_id id)
-{
-    struct keeper_source *s = k->sources;
-
-    while (s != NULL && s->id != id)
-        s = s->next;
-    return s;
-}
-
-void
-ulv_keeper_source_drop(struct keeper *k, ulv_id id)
-{
-    struct keeper_source **at = &k->sources;
-    struct keeper_source *s;
-
-    while (*at != NULL && (*at)->id != id)
-        at = &(*at)->next;
-    s = *at;
-    if (s == NULL)
-        return;
-    *at = s->next;
-    for (uint32_t i = 0; i < 2; i++) {
-        if (s->medium[i] != ULV_NO_HANDLE)
-            k->host->handle_close(k->host->self, s->medium[i]);
-    }
-    if (ULV_STOCK_KERNELS)
-        k->host->free(k->host->self, s->cmdline, s->cmdline_bytes);
-    k->host->free(k->host->self, s, sizeof(*s));
-}
-
-ulv_status
-ulv_keeper_source_boot(struct keeper *k, ulv_id id,
-                       const struct ulv_source *initrd, const char *cmdline,
-                       struct ulv_diag *diag)
-{
-    const struct ulv_host *host = k->host;
-    struct keeper_source *s = ulv_keeper_source(k, id);
-    ulv_status status = ULV_OK;
-
-    if (initrd->kind != ULV_SOURCE_KIND_NONE) {
-        status = host->medium_open(host->self, initrd,
-                                   ULV_MEDIUM_READ_ONLY | ULV_MEDIUM_ANY_SIZE,
-                                   &s->medium[1], diag);
-        if (status == ULV_OK)
-            status = host->medium_bytes(host->self, s->medium[1],
-                                        &s->initrd_bytes);
-        if (status == ULV_OK && s->initrd_bytes == 0)
-            status = ulv_fail(diag, ULV_E_FORMAT, 0, 0, 1,
-                              "the initrd is empty");
-    }
-    if (status != ULV_OK || cmdline == NULL)
-        return status;
-    s->cmdline_bytes = (uint32_t)ulv_string_length(cmdline, CMDLINE_MAX) + 1;
-    if (s->cmdline_bytes > CMDLINE_MAX) {
-        s->cmdline_bytes = 0;
-        return ulv_fail(diag, ULV_E_ARG, id, CMDLINE_MAX, CMDLINE_MAX - 1,
-                        "the command line has more than %u bytes",
-                        (uint64_t)CMDLINE_MAX - 1);
-    }
-    s->cmdline = host->alloc(host->self, s->cmdline_bytes, 1);
-    if (s->cmdline == NULL) {
-        s->cmdline_bytes = 0;
-        return ulv_fail(diag, ULV_E_NO_MEMORY, id, 0, 0, "out of memory");
-    }
-    ulv_string_copy(s->cmdline, s->cmdline_bytes, cmdline);
-    return ULV_OK;
-}
-
-ulv_status
-ulv_keeper_source_add(struct keeper *k, ulv_id id,
-                      const struct ulv_source *source, uint32_t copies,
-                      uint64_t *ret_bytes, struct ulv_diag *diag)
-{
-    const struct ulv_host *host = k->host;
-    struct keeper_source *s = host->alloc(host->self, sizeof(*s), 8);
-    ulv_status status = ULV_OK;
-
-    if (s == NULL)
-        return ulv_fail(diag, ULV_E_NO_MEMORY, id, 0, 0, "out of memory");
-    s->id = id;
-    s->medium[0] = s->medium[1] = ULV_NO_HANDLE;
-    s->next = k->sources;
-    k->sources = s;
-    for (uint32_t i = 0; i < copies && status == ULV_OK; i++)
-        status = host->medium_open(
-            host->self, source,
-            ULV_MEDIUM_READ_ONLY | (copies == 1 ? ULV_MEDIUM_ANY_SIZE : 0),
-            &s->medium[i], diag);
-    if (status == ULV_OK)
-        status = host->medium_bytes(host->self, s->medium[0], &s->bytes);
-    if (status != ULV_OK) {
-        ulv_keeper_source_drop(k, id);
-        return status;
-    }
-    *ret_bytes = s->bytes;
-    return ULV_OK;
 }
 
 /* ---- hearing ------------------------------------------------------------- */

@@ -400,11 +400,12 @@ void ulv_keeper_acknowledged(struct keeper *k, struct keeper_partition *p,
 void ulv_keeper_check_followers(struct keeper *k, struct role_need *need);
 
 /* Open source under id; taken by the order that names id, dropped by
- * ulv_keeper_source_drop(). copies: 2 descriptions of a disk, 1 of an image. */
+ * ulv_keeper_source_drop(). copies: 2 descriptions of a disk, 1 of an image.
+ * flags: ULV_MEDIUM_*; one that is written is nobody else's: BUSY. */
 ulv_status ulv_keeper_source_add(struct keeper *k, ulv_id id,
                                  const struct ulv_source *source,
-                                 uint32_t copies, uint64_t *ret_bytes,
-                                 struct ulv_diag *diag);
+                                 uint32_t copies, uint32_t flags,
+                                 uint64_t *ret_bytes, struct ulv_diag *diag);
 /* What goes with an image: an initrd, or kind NONE; a command line, or NULL. */
 ulv_status ulv_keeper_source_boot(struct keeper *k, ulv_id id,
                                   const struct ulv_source *initrd,

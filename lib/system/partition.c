@@ -111,8 +111,9 @@ ulv_partition_start(ulv_system *system, ulv_id partition,
             *diag = why;
         return why.status;
     }
-    status = ulv_keeper_source_add(&system->keeper, id, &image->kernel, 1,
-                                   &bytes, diag);
+    status = ulv_keeper_source_add(
+        &system->keeper, id, &image->kernel, 1,
+        ULV_MEDIUM_READ_ONLY | ULV_MEDIUM_ANY_SIZE, &bytes, diag);
     if (status != ULV_OK)
         return status;
     if (ULV_STOCK_KERNELS)

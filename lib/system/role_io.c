@@ -21,7 +21,7 @@ struct served {
     struct served *next;
     ulv_id device;
     uint64_t bytes;
-    uint32_t kind;
+    uint32_t kind, flags;
     ulv_handle fence, medium;
     struct ulv_takeover_region *region;
     struct wire wire; /* of its channel, once there is one */
@@ -170,6 +170,8 @@ take_device(struct io_role *r, struct heard *heard)
     d->device = say->device;
     d->bytes = say->bytes;
     d->kind = say->kind;
+    if (ULV_MEDIA_WRITES)
+        d->flags = say->flags;
     d->region = region;
     d->fence = heard->handle[1];
     d->medium = heard->handle_count == 3 ? heard->handle[2] : ULV_NO_HANDLE;
@@ -408,6 +410,26 @@ console_sink(void *self, uint64_t offset, const void *bytes, size_t len)
     return ulv_post_send_now(&d->role->role.post, &say, bytes);
 }
 
+static bool
+is_written(const struct served *d)
+{
+    return ULV_MEDIA_WRITES && d->kind == ULV_DEVICE_BLOCK &&
+           (d->flags & ULV_BLOCK_READ_ONLY) == 0;
+}
+
+/* The device, and if it is written its medium, are ours alone: nobody writes
+ * there any more who did before. AGAIN: not yet. */
+static ulv_status
+take_fence(const struct io_role *r, const struct served *d)
+{
+    const struct ulv_host *host = r->role.host;
+    ulv_status status = host->fence_try_take(host->self, d->fence);
+
+    if (status == ULV_OK && is_written(d))
+        status = host->medium_lock(host->self, d->medium);
+    return ULV_MEDIA_WRITES && status == ULV_E_BUSY ? ULV_E_AGAIN : status;
+}
+
 static ulv_status
 start_server(struct io_role *r, struct served *d)
 {
@@ -422,6 +444,8 @@ start_server(struct io_role *r, struct served *d)
     d->u.block.host = r->role.host;
     d->u.block.medium = d->medium;
     d->u.block.sector_count = d->bytes / ULV_BLOCK_SECTOR_BYTES;
+    if (is_written(d))
+        d->u.block.writable = true;
     d->u.block.epoch = d->epoch;
     d->u.block.partition = r->role.partition;
     d->u.block.region = d->region;
@@ -445,7 +469,7 @@ take_up(struct io_role *r, struct served *d, struct role_need *need)
 {
     const struct ulv_host *host = r->role.host;
     ulv_nsec retry = host->now(host->self) + FENCE_RETRY_NS;
-    ulv_status status = host->fence_try_take(host->self, d->fence);
+    ulv_status status = take_fence(r, d);
 
     if (status == ULV_OK)
         status = start_server(r, d);
@@ -476,7 +500,7 @@ tell_redriven(struct io_role *r, struct served *d)
     d->told_redriven = true;
     ulv_text_init(&line, text, sizeof(text));
     ulv_text_format(&line,
-                    "%s took over device %u with %u open reads (%u taken "
+                    "%s took over device %u with %u open requests (%u taken "
                     "before, %u in the ring)",
                     r->role.name, d->device,
                     d->u.block.redriven + d->u.block.found,

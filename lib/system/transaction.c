@@ -424,6 +424,14 @@ ulv_id
 ulv_transaction_offer(ulv_transaction *t, ulv_id primary, ulv_id standby,
                       struct ulv_source source)
 {
+    return ulv_transaction_offer_disk(t, primary, standby, source,
+                                      ULV_DISK_READ_ONLY);
+}
+
+ulv_id
+ulv_transaction_offer_disk(ulv_transaction *t, ulv_id primary, ulv_id standby,
+                           struct ulv_source source, uint32_t flags)
+{
     struct ulv_operation *o = ulv_transaction_add(t, ULV_OP_OFFER);
     const struct ulv_host *host;
     struct offered *offered;
@@ -449,7 +457,9 @@ ulv_transaction_offer(ulv_transaction *t, ulv_id primary, ulv_id standby,
     o->u.offer.primary = primary;
     o->u.offer.standby = standby;
     o->u.offer.kind = ULV_DEVICE_BLOCK;
-    o->u.offer.flags = ULV_BLOCK_READ_ONLY;
+    o->u.offer.flags = ULV_MEDIA_WRITES && flags == ULV_DISK_READ_WRITE
+                           ? 0
+                           : ULV_BLOCK_READ_ONLY;
     name_device(&o->u.offer, &source);
     return o->u.offer.id;
 }
@@ -628,6 +638,9 @@ open_media(ulv_transaction *t, struct ulv_diag *diag)
         struct ulv_op_offer *op = &t->operations[o->operation_idx].u.offer;
         ulv_status status =
             ulv_keeper_source_add(&t->system->keeper, o->device, &o->source, 2,
+                                  ULV_MEDIA_WRITES && op->flags == 0
+                                      ? 0
+                                      : ULV_MEDIUM_READ_ONLY,
                                   &op->bytes, diag);
 
         if (status != ULV_OK)

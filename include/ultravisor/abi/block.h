@@ -24,7 +24,9 @@
 #define ULV_BLOCK_ANSWER 3u
 
 /* operations */
-#define ULV_BLOCK_READ 0u
+#define ULV_BLOCK_READ  0u
+#define ULV_BLOCK_WRITE 1u
+#define ULV_BLOCK_FLUSH 2u /* sector, bulk_offset and sector_count are 0 */
 
 /* medium flags */
 #define ULV_BLOCK_READ_ONLY 1u
@@ -33,7 +35,7 @@
 #define ULV_BLOCK_REQUEST_BYTES_MAX 1048576u
 
 struct ulv_block_request {
-    uint64_t id; /* the client's; unique among those not yet answered */
+    uint64_t id; /* the client's; of no other request over this channel */
     uint32_t operation;
     uint32_t rsvd0_;
     uint64_t sector;       /* first, in units of 512 bytes */
@@ -60,19 +62,24 @@ struct ulv_block_medium {
 /*
  * Takeover region of a device: owned by the ultravisor, mapped by the two I/O
  * partitions of the pair, never by the guest. A server writes the request into
- * a free slot, sets state TAKEN, releases the ring; it sets FREE after the
+ * a free slot, sets state TAKEN, releases the ring; when the request is carried
+ * out it writes what the answer says and sets DONE; it sets FREE after the
  * answer was submitted. The successor drives every TAKEN slot again, each
- * re-validated like a new request.
+ * re-validated like a new request, and only answers a DONE one: the client may
+ * have had that answer, and use the bulk area for something else by now.
  */
 #define ULV_TAKEOVER_MAGIC UINT64_C(0x31524b545f564c55) /* "ULV_TKR1" */
 #define ULV_TAKEOVER_FREE  0u
 #define ULV_TAKEOVER_TAKEN 1u
+#define ULV_TAKEOVER_DONE  2u
 
 struct ulv_takeover_slot {
     uint32_t state;
-    uint32_t rsvd_;
+    int32_t status; /* DONE: of the answer */
     struct ulv_block_request request;
-    uint64_t rsvd1_[2];
+    uint32_t sector_count; /* DONE: of the answer */
+    uint32_t rsvd_;
+    uint64_t rsvd1_;
 };
 
 struct ulv_takeover_region {

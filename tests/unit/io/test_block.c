@@ -25,6 +25,9 @@ struct fixture {
     struct ulv_channel_end client;
     struct ulv_block_server server;
     uint32_t epoch, latched; /* of the channel; of the last MEDIUM */
+    bool writable;
+    uint32_t written, synced; /* calls */
+    ulv_status sync_status;
     uint8_t disk[SECTORS * 512];
 };
 
@@ -70,6 +73,41 @@ end(struct fixture *f)
     assert_int_equal(ulv_test_host_fini(&f->t), 0);
 }
 
+/* ---- a medium that is written: the fixture's disk ------------------------ */
+
+static ulv_status
+write_disk(void *self, ulv_handle medium, uint64_t offset, const void *buf,
+           size_t len, size_t *ret_len)
+{
+    struct fixture *f = self; /* which the host is the beginning of */
+
+    assert_int_equal(medium, f->medium);
+    assert_true(offset + len <= sizeof(f->disk));
+    memcpy(f->disk + offset, buf, len);
+    f->written++;
+    *ret_len = len;
+    return ULV_OK;
+}
+
+static ulv_status
+sync_disk(void *self, ulv_handle medium)
+{
+    struct fixture *f = self;
+
+    assert_int_equal(medium, f->medium);
+    f->synced++;
+    return f->sync_status;
+}
+
+static void
+begin_writable(struct fixture *f)
+{
+    begin(f);
+    f->writable = true;
+    f->t.host.medium_write = write_disk;
+    f->t.host.medium_sync = sync_disk;
+}
+
 /* A server, the first or the next one: as the I/O role starts it. */
 static void
 serve(struct fixture *f)
@@ -80,6 +118,7 @@ serve(struct fixture *f)
     f->server.host = &f->t.host;
     f->server.medium = f->medium;
     f->server.sector_count = SECTORS;
+    f->server.writable = f->writable;
     f->server.epoch = f->epoch;
     f->server.partition = 40 + f->epoch;
     f->server.region = f->region;
@@ -114,6 +153,8 @@ answer(struct fixture *f, struct ulv_block_answer *ret)
 
             memcpy(&medium, record.data, sizeof(medium));
             assert_int_equal(medium.sector_count, SECTORS);
+            assert_int_equal(medium.flags,
+                             f->writable ? 0 : ULV_BLOCK_READ_ONLY);
             f->latched = medium.epoch;
         } else {
             assert_int_equal(record.type, ULV_BLOCK_ANSWER);
@@ -179,8 +220,7 @@ run(uint32_t drop)
         assert_true(steps < 10000);
     }
     for (uint32_t i = 0; i < ULV_BLOCK_IN_FLIGHT_MAX; i++)
-        assert_true(f.region->slot[i].state != ULV_TAKEOVER_TAKEN ||
-                    drop != 0);
+        assert_int_equal(f.region->slot[i].state, ULV_TAKEOVER_FREE);
     end(&f);
 }
 
@@ -234,7 +274,12 @@ test_io_block__refuses_each_bad_field(void **state)
 {
     static struct fixture f;
     static const struct ulv_block_request bad[] = {
-        { .operation = 1, .sector_count = 1 },
+        { .operation = ULV_BLOCK_WRITE, .sector_count = 1 },
+        { .operation = ULV_BLOCK_FLUSH, .sector_count = 1 },
+        { .operation = ULV_BLOCK_FLUSH, .sector = 1 },
+        { .operation = ULV_BLOCK_FLUSH, .bulk_offset = 512 },
+        { .operation = 3, .sector_count = 1 },
+        { .operation = UINT32_MAX, .sector_count = 1 },
         { .sector_count = 0 },
         { .sector = SECTORS, .sector_count = 1 },
         { .sector = SECTORS - 1, .sector_count = 2 },
@@ -256,10 +301,142 @@ test_io_block__refuses_each_bad_field(void **state)
         while (ulv_block_server_step(&f.server, 4, &ring))
             continue;
         assert_true(answer(&f, &got));
-        assert_true(got.status == ULV_E_ARG ||
-                    got.status == ULV_E_UNSUPPORTED);
+        assert_int_equal(got.status,
+                         bad[i].operation == ULV_BLOCK_WRITE ? ULV_E_DENIED
+                         : bad[i].operation > ULV_BLOCK_FLUSH
+                             ? ULV_E_UNSUPPORTED
+                             : ULV_E_ARG);
     }
     assert_int_equal(f.server.failed, ULV_OK);
+    end(&f);
+}
+
+/* One request to its answer's status. */
+static int32_t
+status_of(struct fixture *f, const struct ulv_block_request *request)
+{
+    struct ulv_block_answer got;
+    bool ring = false;
+
+    assert_true(ask(f, request));
+    while (ulv_block_server_step(&f->server, 4, &ring))
+        continue;
+    assert_int_equal(f->server.failed, ULV_OK);
+    assert_true(answer(f, &got));
+    assert_int_equal(got.id, request->id);
+    if (got.status == ULV_OK)
+        assert_int_equal(got.sector_count, request->sector_count);
+    return got.status;
+}
+
+static struct ulv_block_request
+write_request(uint64_t id)
+{
+    struct ulv_block_request r = read_request(id);
+
+    r.operation = ULV_BLOCK_WRITE;
+    return r;
+}
+
+static void
+test_io_block__writes_and_flushes(void **state)
+{
+    static struct fixture f;
+    const struct ulv_block_request flush = { .id = 100,
+                                             .operation = ULV_BLOCK_FLUSH };
+    struct ulv_block_request r = write_request(7), bad = r;
+
+    (void)state;
+    begin_writable(&f);
+    serve(&f);
+    memset(f.client.bulk + r.bulk_offset, 0xa5, r.sector_count * 512u);
+    assert_int_equal(status_of(&f, &r), ULV_OK);
+    assert_memory_equal(f.disk + r.sector * 512,
+                        f.client.bulk + r.bulk_offset, r.sector_count * 512u);
+    assert_int_equal(f.disk[r.sector * 512 - 1],
+                     (uint8_t)((r.sector - 1) * 7 + r.sector * 512 - 1));
+    assert_int_equal(status_of(&f, &flush), ULV_OK);
+    assert_int_equal(f.synced, 1);
+    f.sync_status = ULV_E_MEDIUM;
+    assert_int_equal(status_of(&f, &flush), ULV_E_MEDIUM);
+    bad.sector = SECTORS - 1;
+    bad.sector_count = 2;
+    assert_int_equal(status_of(&f, &bad), ULV_E_ARG);
+    bad = r;
+    bad.bulk_offset = BULK;
+    assert_int_equal(status_of(&f, &bad), ULV_E_ARG);
+    assert_int_equal(f.written, 1);
+    end(&f);
+}
+
+static void
+test_io_block__flush_of_a_read_only_medium(void **state)
+{
+    static struct fixture f;
+    const struct ulv_block_request flush = { .operation = ULV_BLOCK_FLUSH };
+
+    (void)state;
+    begin(&f);
+    serve(&f);
+    assert_int_equal(status_of(&f, &flush), ULV_OK);
+    end(&f);
+}
+
+/* A client that has its answer uses the area for something else: a successor
+ * that found the request again must not write that. */
+static void
+test_io_block__what_is_done_is_answered_only(void **state)
+{
+    static struct fixture f;
+    struct ulv_takeover_slot *slot;
+    struct ulv_block_request r = write_request(6);
+    struct ulv_block_answer got;
+    bool ring = false;
+
+    (void)state;
+    begin_writable(&f);
+    serve(&f);
+    memset(f.client.bulk + r.bulk_offset, 0x11, r.sector_count * 512u);
+    assert_int_equal(status_of(&f, &r), ULV_OK);
+    slot = &f.region->slot[0];
+    assert_int_equal(slot->state, ULV_TAKEOVER_FREE);
+    slot->state = ULV_TAKEOVER_DONE; /* it died before it had freed it */
+    memset(f.client.bulk + r.bulk_offset, 0x22, r.sector_count * 512u);
+    serve(&f);
+    while (ulv_block_server_step(&f.server, 4, &ring))
+        continue;
+    assert_true(answer(&f, &got));
+    assert_int_equal(got.id, r.id);
+    assert_int_equal(got.status, ULV_OK);
+    assert_int_equal(got.sector_count, r.sector_count);
+    assert_int_equal(got.epoch, f.epoch);
+    assert_int_equal(f.written, 1);
+    assert_int_equal(f.disk[r.sector * 512], 0x11);
+    assert_int_equal(slot->state, ULV_TAKEOVER_FREE);
+    end(&f);
+}
+
+/* One that was taken and not done is carried out by the successor. */
+static void
+test_io_block__a_write_that_was_taken_is_repeated(void **state)
+{
+    static struct fixture f;
+    struct ulv_block_request r = write_request(6);
+    struct ulv_block_answer got;
+    bool ring = false;
+
+    (void)state;
+    begin_writable(&f);
+    f.region->slot[3].request = r;
+    f.region->slot[3].state = ULV_TAKEOVER_TAKEN;
+    serve(&f);
+    memset(f.client.bulk + r.bulk_offset, 0x33, r.sector_count * 512u);
+    while (ulv_block_server_step(&f.server, 4, &ring))
+        continue;
+    assert_true(answer(&f, &got));
+    assert_int_equal(got.status, ULV_OK);
+    assert_int_equal(f.written, 1);
+    assert_int_equal(f.disk[r.sector * 512], 0x33);
     end(&f);
 }
 
@@ -319,6 +496,10 @@ main(void)
         cmocka_unit_test(test_io_block__successors_lose_nothing),
         cmocka_unit_test(test_io_block__drives_taken_slots_again),
         cmocka_unit_test(test_io_block__refuses_each_bad_field),
+        cmocka_unit_test(test_io_block__writes_and_flushes),
+        cmocka_unit_test(test_io_block__flush_of_a_read_only_medium),
+        cmocka_unit_test(test_io_block__what_is_done_is_answered_only),
+        cmocka_unit_test(test_io_block__a_write_that_was_taken_is_repeated),
         cmocka_unit_test(test_io_block__medium_faults_are_answered),
         cmocka_unit_test(test_io_block__disconnects_who_breaks_the_protocol),
     };

@@ -356,8 +356,10 @@ test_system_keeper__an_image_that_is_gone(void **state)
     begin(&a, &t, waits, ULV_PARTITION_ULTRAVISOR);
     web = ulv_keeper_partition_add(&a.keeper, 20, ULV_PARTITION_GUEST, "web");
     assert_non_null(web);
-    assert_int_equal(ulv_keeper_source_add(&a.keeper, 77, &source, 1, &bytes,
-                                           NULL),
+    assert_int_equal(ulv_keeper_source_add(&a.keeper, 77, &source, 1,
+                                           ULV_MEDIUM_READ_ONLY |
+                                               ULV_MEDIUM_ANY_SIZE,
+                                           &bytes, NULL),
                      ULV_OK);
     memset(&e, 0, sizeof(e));
     e.kind = ULV_EFFECT_INTENT;

@@ -501,8 +501,10 @@ test_system_orders__whatever_the_database_says(void **state)
 
             if (ulv_keeper_source(&s.keeper, IMAGE) == NULL)
                 assert_int_equal(ulv_keeper_source_add(&s.keeper, IMAGE,
-                                                       &source, 1, &bytes,
-                                                       NULL),
+                                                       &source, 1,
+                                                       ULV_MEDIUM_READ_ONLY |
+                                                       ULV_MEDIUM_ANY_SIZE,
+                                                       &bytes, NULL),
                                  ULV_OK);
             look_at(&s, before);
             give(&s);
