@@ -269,11 +269,19 @@ struct guest_block_answer {
 /* Finds and attaches the partition's first block channel, waits until a server
  * says that the medium is there. Returns 0 or a negative ULV_E_*. */
 int32_t guest_block_open(uint64_t *ret_sector_count);
-/* Bytes of the area in which data arrives, and the area. */
+/* Bytes of the area that data lies in on its way, and the area. */
 uint8_t *guest_block_area(uint64_t *ret_bytes);
 /* Ask for sectors; id is the caller's. false: no room, take answers first. */
 bool guest_block_read(uint64_t id, uint64_t sector, uint32_t sector_count,
                       uint64_t area_offset);
+/* The same the other way, out of the area, which stays as it is until the
+ * answer. A medium that is read-only answers ULV_E_DENIED. */
+bool guest_block_write(uint64_t id, uint64_t sector, uint32_t sector_count,
+                       uint64_t area_offset);
+/* All writes that were answered before this is asked for are on the medium when
+ * it is answered. */
+bool guest_block_flush(uint64_t id);
+bool guest_block_is_read_only(void);
 /* The same with a request of the caller's making; its id is replaced. */
 bool guest_block_ask(uint64_t id, const struct ulv_block_request *request);
 /* Let the server see what was asked, and wake it. */
@@ -289,6 +297,10 @@ int32_t guest_block_wait(struct guest_block_answer *ret);
 /* Read sectors into any memory, and wait for it; not while others that were
  * asked for are open. Returns 0 or a negative ULV_E_*. */
 int32_t guest_block_copy(uint64_t sector, uint32_t sector_count, void *to);
+/* The same the other way, and a flush. */
+int32_t guest_block_store(uint64_t sector, uint32_t sector_count,
+                          const void *from);
+int32_t guest_block_sync(void);
 /* Who serves, and in which epoch; grows with each take-over. */
 uint64_t guest_block_server(uint32_t *ret_epoch);
 
@@ -377,7 +389,7 @@ void guest_timer_set_in(struct guest_loop *loop, struct guest_timer *timer,
 /* From anywhere, also from its own run; nothing if it is not set. */
 void guest_timer_cancel(struct guest_loop *loop, struct guest_timer *timer);
 
-/* A read under way; the caller's memory until done is called. */
+/* A request under way; the caller's memory until done is called. */
 struct guest_block_operation {
     void (*done)(struct guest_block_operation *operation);
     void *argument;
@@ -385,14 +397,19 @@ struct guest_block_operation {
     uint32_t sector_count;
     uint64_t sector, area_offset;
 };
-/* Let a loop take all answers of the block channel; from now on reads are
- * started with guest_block_start() only. */
+/* Let a loop take all answers of the block channel; from now on requests are
+ * started with guest_block_start() and the like only. */
 void guest_block_watch(struct guest_loop *loop);
 /* Read sectors into the area; done is called from the loop, once. false: too
  * many are under way, or the channel is broken. */
 bool guest_block_start(struct guest_block_operation *operation,
                        uint64_t sector, uint32_t sector_count,
                        uint64_t area_offset);
+/* As guest_block_write() and guest_block_flush(). */
+bool guest_block_start_write(struct guest_block_operation *operation,
+                             uint64_t sector, uint32_t sector_count,
+                             uint64_t area_offset);
+bool guest_block_start_flush(struct guest_block_operation *operation);
 
 /* ---- SHA-256, FIPS 180-4 ------------------------------------------------- */
 

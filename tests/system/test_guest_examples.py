@@ -4,6 +4,7 @@
 import os
 import pathlib
 import random
+import struct
 import time
 import types
 import unittest
@@ -187,6 +188,79 @@ class GuestExamples(SystemTest):
                 self.assertIn(f"sha256 {digest(path)}\n", said)
                 self.assertNotIn("io-a", [name for name, lives, _
                                           in host.roles() if lives])
+
+    def fill(self, host, path, read_only=False):
+        self.events = []
+        with host.transaction() as t:
+            guest = t.partition("fill", memory="2M")
+            t.console(guest, via=("io-b", "io-a"))
+            t.disk(guest, path, via=("io-a", "io-b"), read_only=read_only)
+        guest.start(GUESTS / "fill.elf")
+        return guest
+
+    def assert_filled(self, path, round_number):
+        data = pathlib.Path(path).read_bytes()
+        for n in range(len(data) // 512):
+            self.assertEqual(struct.unpack_from("<QQ", data, n * 512),
+                             (round_number, n))
+
+    @each_kind
+    def test_fill(self, backend, in_process):
+        """What a guest has written and flushed is on the disk, and there for
+        the next one."""
+        with disk(2040) as path:
+            with open(path, "r+b") as file:
+                file.write(bytes(512))
+            for n in (1, 2):
+                with ultravisor.open(backend=backend, in_process=in_process,
+                                     memory="64M") as host:
+                    guest = self.fill(host, path)
+                    end = self.wait(host, guest)
+                    said = self.console(host, guest)
+                    self.assertEqual(end.code, 0, said + end.text)
+                    self.assertEqual(said, f"disk 2040, round {n}\nfilled\n"
+                                           "checked\n")
+                    self.assert_filled(path, n)
+
+    def test_fill_read_only(self):
+        """A disk that was not offered for writing cannot be written."""
+        with disk(64) as path, ultravisor.open(memory="64M") as host:
+            before = pathlib.Path(path).read_bytes()
+            guest = self.fill(host, path, read_only=True)
+            end = self.wait(host, guest)
+            self.assertEqual(end.code, 1, self.console(host, guest) + end.text)
+            self.assertEqual(pathlib.Path(path).read_bytes(), before)
+
+    def test_fill_one_writer(self):
+        """Nobody else writes a disk that is written."""
+        with disk(64) as path, ultravisor.open(memory="64M") as host:
+            with host.transaction() as t:
+                guest = t.partition("writer", memory="1M")
+                t.disk(guest, path, read_only=False)
+            with self.assertRaisesRegex(ultravisor.Error, "has its medium"):
+                with host.transaction() as t:
+                    other = t.partition("other", memory="1M")
+                    t.disk(other, path, read_only=False)
+            with self.assertRaises(KeyError):
+                host.find("other")
+
+    def test_fill_take_over(self):
+        """The server dies among open writes; every one is on the disk."""
+        for backend in BACKENDS:
+            with self.subTest(backend=backend), disk(32768) as path:
+                with open(path, "r+b") as file:
+                    file.write(bytes(512))
+                with ultravisor.open(backend=backend, in_process=False,
+                                     memory="64M") as host:
+                    guest = self.fill(host, path)
+                    self.until_said(host, guest, "round 1\n")
+                    host.kill("io-a")
+                    end = self.wait(host, guest)
+                    said = self.console(host, guest)
+                    self.assertEqual(end.code, 0, said + end.text)
+                    self.assertNotIn("io-a", [name for name, lives, _
+                                              in host.roles() if lives])
+                self.assert_filled(path, 1)
 
     @each_kind
     def test_shell(self, backend, in_process):

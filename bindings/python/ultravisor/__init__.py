@@ -295,14 +295,15 @@ class Transaction:
         names = (tuple(via) + (None, None))[:2]
         return [self.host.find(n) if n else 0 for n in names]
 
-    def disk(self, partition, path, via=()):
-        """Attach a read-only disk, served by a pair of I/O partitions; by
-        default the command partition chooses who serves first."""
+    def disk(self, partition, path, via=(), read_only=True):
+        """Attach a disk, served by a pair of I/O partitions; by default the
+        command partition chooses who serves first."""
         source, _keep = _source(path)
-        device = lib.ulv_transaction_offer(self._handle, *self._pair(via),
-                                           source[0])
+        flags = C.ULV_DISK_READ_ONLY if read_only else C.ULV_DISK_READ_WRITE
+        device = lib.ulv_transaction_offer_disk(
+            self._handle, *self._pair(via), source[0], flags)
         return lib.ulv_transaction_attach(self._handle, partition.id, device,
-                                          C.ULV_DISK_READ_ONLY)
+                                          flags)
 
     def console(self, partition, via=()):
         return lib.ulv_transaction_console(self._handle, partition.id,
