@@ -75,6 +75,16 @@ class Watches(SystemTest):
             self.assertEqual([c.sequence for c in states],
                              list(range(1, len(states) + 1)))
 
+    @each_placement
+    def test_a_query_has_all(self, host):
+        """Also more than were expected."""
+        with host.transaction() as t:
+            t.partition("web", memory="4M")
+        for what in ("channels", "partitions"):
+            found = host.query(what)
+            self.assertGreater(len(found), 2)
+            self.assertEqual(host.query(what, room=1), found)
+
     def test_it_is_replayed(self):
         with ultravisor.open(backend=BACKENDS[0], memory="32M") as host:
             with host.transaction() as t:

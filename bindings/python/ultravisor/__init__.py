@@ -713,13 +713,17 @@ class Host:
         return _export(lib.ulv_system_export, self._system)
 
     def query(self, what, room=1024):
-        """Records of the resource database as dictionaries."""
+        """All records of a kind in the resource database, as dictionaries;
+        room: how many are expected."""
         kind, record = QUERIES[what]
-        buf, count = ffi.new(f"{record}[]", room), ffi.new("uint32_t *")
-        status = lib.ulv_system_query(self._system, kind, 0, buf,
-                                      ffi.sizeof(buf), count)
-        if status != 0:
-            raise Error(status, ffi.new("struct ulv_diag *"))
+        count = ffi.new("uint32_t *", room)
+        while count[0] == room:  # there may be more
+            room *= 2
+            buf = ffi.new(f"{record}[]", room)
+            status = lib.ulv_system_query(self._system, kind, 0, buf,
+                                          ffi.sizeof(buf), count)
+            if status != 0:
+                raise Error(status, ffi.new("struct ulv_diag *"))
         return _records(record, buf, count[0])
 
 
