@@ -3,10 +3,10 @@
  * A request lives in the ring until it is recorded in a slot of the takeover
  * region (TAKEN), then in the slot until its answer is in the ring (FREE). At
  * no point is it in neither, so a successor that drives the TAKEN slots and
- * then reads on in the ring misses nothing; at two points it is in both, so
- * the client may see one answer twice and drops the second by its id. Once an
- * answer may have been seen (DONE), neither the medium nor the bulk area is
- * touched for it again.
+ * then reads on in the ring misses nothing; at two points it is in both. One
+ * that is recorded and not yet taken out of the ring is driven once; an answer
+ * that is there twice the client drops by its id. Once an answer may have been
+ * seen (DONE), neither the medium nor the bulk area is touched for it again.
  *
  * Requests are carried out one after the other: when a flush is, all writes
  * that were answered before it was asked for are with the host.
@@ -99,6 +99,22 @@ check_request(const struct ulv_block_server *server,
     return ULV_OK;
 }
 
+/* A host says once that writes were lost, and takes them for written then: what
+ * was lost stays lost, whoever serves, and however often it is asked. */
+static ulv_status
+flush(const struct ulv_block_server *server)
+{
+    const struct ulv_host *host = server->host;
+    ulv_status status = ULV_E_MEDIUM;
+
+    if (server->region->flush_failed != 0)
+        return status;
+    status = host->medium_sync(host->self, server->medium);
+    if (status != ULV_OK)
+        server->region->flush_failed = 1;
+    return status;
+}
+
 /* A request that was checked: between the bulk area and the medium. */
 static ulv_status
 move(const struct ulv_block_server *server,
@@ -109,8 +125,7 @@ move(const struct ulv_block_server *server,
     uint8_t *at = server->end.bulk + request->bulk_offset;
 
     if (ULV_MEDIA_WRITES && request->operation == ULV_BLOCK_FLUSH)
-        return server->writable ? host->medium_sync(host->self, server->medium)
-                                : ULV_OK;
+        return server->writable ? flush(server) : ULV_OK;
     if (ULV_MEDIA_WRITES && request->operation == ULV_BLOCK_WRITE)
         return host->medium_write(host->self, server->medium, offset, at,
                                   bytes, ret_done);
@@ -175,6 +190,7 @@ drive(struct ulv_block_server *server, uint32_t idx,
     server->has_waiting = true;
     if (!ULV_MEDIA_WRITES)
         return; /* of a medium that is only read all can be done again */
+    server->took_long = request->operation != ULV_BLOCK_READ;
     slot->status = server->waiting.status;
     slot->sector_count = server->waiting.sector_count;
     /* pairs with a successor's look at it: it is carried out, and so stays */
@@ -205,9 +221,27 @@ is_busy(uint32_t state)
            (ULV_MEDIA_WRITES && state == ULV_TAKEOVER_DONE);
 }
 
+/* A predecessor that died between recording a request and releasing it left it
+ * in the ring too: by the time that one came, its bulk area could be another's.
+ */
+static void
+drop_recorded(struct ulv_block_server *server,
+              const struct ulv_block_request *request, bool *ret_ring)
+{
+    struct ulv_ring_record record;
+
+    if (ulv_ring_rx_peek(&server->end.rx, &record) != ULV_OK ||
+        record.type != ULV_BLOCK_REQUEST || record.len != sizeof(*request) ||
+        memcmp(record.data, request, sizeof(*request)) != 0)
+        return;
+    if (ulv_ring_rx_release(&server->end.rx))
+        *ret_ring = true;
+    server->found -= server->found != 0;
+}
+
 /* The next slot that a predecessor left TAKEN or DONE. */
 static bool
-redrive_one(struct ulv_block_server *server)
+redrive_one(struct ulv_block_server *server, bool *ret_ring)
 {
     while (server->redrive_next < ULV_BLOCK_IN_FLIGHT_MAX) {
         uint32_t i = server->redrive_next++;
@@ -220,6 +254,8 @@ redrive_one(struct ulv_block_server *server)
         memcpy(&request, &slot->request, sizeof(request));
         server->region->redriven_count++;
         server->redriven++;
+        if (ULV_MEDIA_WRITES)
+            drop_recorded(server, &request, ret_ring);
         if (ULV_MEDIA_WRITES && state == ULV_TAKEOVER_DONE)
             answer_again(server, i);
         else
@@ -275,12 +311,14 @@ ulv_block_server_step(struct ulv_block_server *server, uint32_t turn,
     if (server->failed == ULV_OK && ulv_ring_tx_submit(&server->end.tx))
         *ret_ring = true;
     while (server->failed == ULV_OK && turn-- > 0) {
-        if (!server->has_waiting && !redrive_one(server) &&
+        if (!server->has_waiting && !redrive_one(server, ret_ring) &&
             !take_one(server, ret_ring))
             return server->failed == ULV_OK &&
                    ulv_ring_rx_wait(&server->end.rx);
         if (!send_waiting(server, ret_ring))
             return false;
+        if (ULV_MEDIA_WRITES && server->took_long)
+            break; /* others may have said something meanwhile */
     }
     return server->failed == ULV_OK;
 }

@@ -20,7 +20,7 @@ struct ulv_block_server {
     const struct ulv_host *host;
     ulv_handle medium;
     uint64_t sector_count; /* as offered */
-    bool writable;
+    bool writable, took_long; /* the last request: not a read */
     uint32_t epoch;
     uint64_t partition; /* who serves */
     struct ulv_channel_end end;

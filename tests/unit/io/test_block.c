@@ -359,6 +359,11 @@ test_io_block__writes_and_flushes(void **state)
     assert_int_equal(f.synced, 1);
     f.sync_status = ULV_E_MEDIUM;
     assert_int_equal(status_of(&f, &flush), ULV_E_MEDIUM);
+    f.sync_status = ULV_OK; /* a host says once what it has lost */
+    assert_int_equal(status_of(&f, &flush), ULV_E_MEDIUM);
+    serve(&f);
+    assert_int_equal(status_of(&f, &flush), ULV_E_MEDIUM);
+    assert_int_equal(f.synced, 2);
     bad.sector = SECTORS - 1;
     bad.sector_count = 2;
     assert_int_equal(status_of(&f, &bad), ULV_E_ARG);
@@ -440,6 +445,33 @@ test_io_block__a_write_that_was_taken_is_repeated(void **state)
     end(&f);
 }
 
+/* Recorded, and its server died before it took it out of the ring. */
+static void
+test_io_block__what_is_in_both_is_carried_out_once(void **state)
+{
+    static struct fixture f;
+    struct ulv_block_request r = write_request(6), next = write_request(9);
+    struct ulv_block_answer got;
+    bool ring = false;
+
+    (void)state;
+    begin_writable(&f);
+    assert_true(ask(&f, &r) && ask(&f, &next));
+    f.region->slot[3].request = r;
+    f.region->slot[3].state = ULV_TAKEOVER_TAKEN;
+    serve(&f);
+    while (ulv_block_server_step(&f.server, 4, &ring))
+        continue;
+    assert_int_equal(f.server.failed, ULV_OK);
+    assert_true(answer(&f, &got));
+    assert_int_equal(got.id, r.id);
+    assert_true(answer(&f, &got));
+    assert_int_equal(got.id, next.id);
+    assert_false(answer(&f, &got));
+    assert_int_equal(f.written, 2);
+    end(&f);
+}
+
 static void
 test_io_block__medium_faults_are_answered(void **state)
 {
@@ -500,6 +532,7 @@ main(void)
         cmocka_unit_test(test_io_block__flush_of_a_read_only_medium),
         cmocka_unit_test(test_io_block__what_is_done_is_answered_only),
         cmocka_unit_test(test_io_block__a_write_that_was_taken_is_repeated),
+        cmocka_unit_test(test_io_block__what_is_in_both_is_carried_out_once),
         cmocka_unit_test(test_io_block__medium_faults_are_answered),
         cmocka_unit_test(test_io_block__disconnects_who_breaks_the_protocol),
     };
