@@ -18,7 +18,8 @@
 #include "base/base.h"
 #include "system/channel_wait.h"
 
-#define LOOKS 16u /* between two looks at the clock */
+#define LOOKS        16u /* between two looks at the clock */
+#define WAITS_A_STEP 16u /* so often the system is stepped at least */
 
 struct member {
     struct ulv_channel_awaited awaited;
@@ -32,6 +33,7 @@ struct ulv_channel_set {
     ulv_system *system;
     struct member *all;
     struct member *hot, **hot_end;
+    uint32_t waits;
     uint64_t ends; /* of the keeper's, as last seen */
 };
 
@@ -312,6 +314,8 @@ ulv_channel_set_wait(ulv_channel_set *set, struct ulv_channel_awaited *ret,
     *ret_count = 0;
     if (room == 0)
         return ULV_E_ARG;
+    if (++set->waits % WAITS_A_STEP == 0) /* who is cold rings in a step */
+        (void)ulv_system_step(set->system, 0);
     heat_ended(set);
     submit_hot(set);
     found = look_at_hot(set, &told);

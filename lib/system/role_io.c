@@ -550,6 +550,15 @@ serve(struct io_role *r, struct served *d, struct role_need *need)
     }
 }
 
+/* Of who broke the protocol: it would be ready for ever, and nobody asks. */
+static void
+ignore_bell(const struct io_role *r, struct served *d)
+{
+    if (r->role.host->ready == NULL || d->rang)
+        (void)ulv_wire_take(&d->wire);
+    d->rang = false;
+}
+
 /* Which devices were rung for. */
 static void
 take_ready(struct io_role *r)
@@ -585,6 +594,8 @@ io_step(struct role *role, struct role_need *need)
             take_up(r, d, need);
         if (d->serving)
             serve(r, d, need);
+        else if (d->broken)
+            ignore_bell(r, d);
     }
 }
 

@@ -438,6 +438,14 @@ ulv_transaction_offer_disk(ulv_transaction *t, ulv_id primary, ulv_id standby,
 
     if (o == NULL)
         return 0;
+    if (ULV_MEDIA_WRITES && flags > ULV_DISK_READ_ONLY) {
+        t->diag.status = ulv_fail(&t->diag, ULV_E_ARG, 0, flags,
+                                  ULV_DISK_READ_ONLY,
+                                  "a disk is offered with flags %u, at most %u",
+                                  (uint64_t)flags,
+                                  (uint64_t)ULV_DISK_READ_ONLY);
+        return 0;
+    }
     host = t->system->host;
     offered = host->alloc(host->self, sizeof(*offered), 8);
     if (offered == NULL) {
