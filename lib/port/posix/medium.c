@@ -152,6 +152,24 @@ open_copy(const struct ulv_source *source, int *ret, struct ulv_diag *diag)
     return status;
 }
 
+/* A description of our own, if the file can be opened again: a lock, the access
+ * and O_APPEND belong to one, and duplicates share it. */
+static int
+open_handle(ulv_handle handle, bool read_only)
+{
+    const int fd = ulv_posix_descriptor(handle);
+    const int mode = fcntl(fd, F_GETFL) & O_ACCMODE;
+    ulv_handle own;
+
+    if ((mode == O_RDWR || (mode == O_RDONLY && read_only)) &&
+        ulv_posix_reopen(handle,
+                         (read_only ? O_RDONLY : O_RDWR) | O_NOCTTY |
+                             O_NONBLOCK,
+                         &own) == ULV_OK)
+        return ulv_posix_descriptor(own);
+    return fcntl(fd, F_DUPFD_CLOEXEC, 3);
+}
+
 static ulv_status
 open_source(const struct ulv_source *source, uint32_t flags, int *ret,
             struct ulv_diag *diag)
@@ -167,7 +185,7 @@ open_source(const struct ulv_source *source, uint32_t flags, int *ret,
                                       O_NOCTTY | O_NONBLOCK);
         break;
     case ULV_SOURCE_KIND_HANDLE:
-        *ret = fcntl(ulv_posix_descriptor(source->handle), F_DUPFD_CLOEXEC, 3);
+        *ret = open_handle(source->handle, read_only);
         break;
     case ULV_SOURCE_KIND_MEMORY:
     case ULV_SOURCE_KIND_READ:
@@ -194,8 +212,11 @@ open_source(const struct ulv_source *source, uint32_t flags, int *ret,
 static ulv_status
 check_access(int fd, uint32_t flags, const char *name, struct ulv_diag *diag)
 {
-    int mode = fcntl(fd, F_GETFL) & O_ACCMODE;
+    const int all = fcntl(fd, F_GETFL), mode = all & O_ACCMODE;
 
+    if ((flags & ULV_MEDIUM_READ_ONLY) == 0 && (all & O_APPEND) != 0)
+        return ulv_fail(diag, ULV_E_DENIED, 0, 0, 0,
+                        "%s: opened for appending", name);
     if (mode == O_WRONLY ||
         ((flags & ULV_MEDIUM_READ_ONLY) == 0 && mode == O_RDONLY))
         return ulv_fail(diag, ULV_E_DENIED, 0, 0, 0, "%s: opened for %s only",

@@ -346,6 +346,45 @@ test_port_host__medium_writes(void **state)
     host()->handle_close(NULL, h);
 }
 
+/* A medium from a handle is a description of its own: with its own lock, no
+ * more access than was asked for, and written where it is told. */
+static void
+test_port_host__medium_of_a_handle(void **state)
+{
+    ulv_handle one, two, reader;
+    uint8_t in[512], out[512];
+    char path[128];
+    size_t got = 0;
+    int fd;
+
+    (void)state;
+    memset(in, 0x6b, sizeof(in));
+    make_file(path, "disk", 1536);
+    fd = open(path, O_RDWR | O_APPEND | O_CLOEXEC);
+    assert_int_equal(host()->medium_open(NULL, &ULV_SOURCE_HANDLE(fd), 0, &one,
+                                         NULL),
+                     ULV_OK);
+    assert_int_equal(host()->medium_open(NULL, &ULV_SOURCE_HANDLE(fd), 0, &two,
+                                         NULL),
+                     ULV_OK);
+    assert_int_equal(host()->medium_open(NULL, &ULV_SOURCE_HANDLE(fd),
+                                         ULV_MEDIUM_READ_ONLY, &reader, NULL),
+                     ULV_OK);
+    assert_int_equal(host()->medium_lock(NULL, one), ULV_OK);
+    assert_int_equal(host()->medium_lock(NULL, two), ULV_E_BUSY);
+    assert_int_equal(host()->medium_write(NULL, one, 512, in, 512, &got),
+                     ULV_OK);
+    assert_int_equal(host()->medium_read(NULL, reader, 512, out, 512, &got),
+                     ULV_OK);
+    assert_memory_equal(in, out, 512);
+    assert_int_equal(host()->medium_write(NULL, reader, 0, in, 512, &got),
+                     ULV_E_ARG);
+    host()->handle_close(NULL, one);
+    host()->handle_close(NULL, two);
+    host()->handle_close(NULL, reader);
+    close(fd);
+}
+
 static ulv_status
 read_pattern(void *opaque, uint64_t offset, void *buf, size_t len,
              size_t *ret_len)
@@ -490,6 +529,7 @@ main(void)
         cmocka_unit_test(test_port_host__medium_unreadable),
         cmocka_unit_test(test_port_host__medium_reads),
         cmocka_unit_test(test_port_host__medium_writes),
+        cmocka_unit_test(test_port_host__medium_of_a_handle),
         cmocka_unit_test(test_port_host__medium_of_every_source),
         cmocka_unit_test(test_port_host__medium_lock),
         cmocka_unit_test(test_port_host__fence_has_one_holder),
