@@ -48,7 +48,7 @@ model_memory(struct model *m, uint64_t i)
     uint64_t bytes = model_random(2048) * 4096;
     ulv_status status, expected = ULV_OK;
 
-    o.u.assign_memory.partition = p->id != 0 ? p->id : 999999;
+    o.u.assign_memory.partition = p->id != 0 ? p->id : NOBODY;
     o.u.assign_memory.bytes = bytes;
     o.u.assign_memory.node = model_random(2) == 0 ? ULV_NODE_ANY : 0;
     if (p->id == 0)
@@ -186,7 +186,7 @@ try_quanta(struct model *m, uint64_t i)
     struct sharers others = sharers_of(m, s->processor, s);
     ulv_status status, expected = ULV_OK;
 
-    o.u.set_quanta.partition = p->id != 0 ? p->id : 666666;
+    o.u.set_quanta.partition = p->id != 0 ? p->id : NOBODY;
     o.u.set_quanta.vcpu_idx = vcpu_idx;
     o.u.set_quanta.quanta = quanta;
     if (p->id == 0 || vcpu_idx >= p->processors)
@@ -428,7 +428,7 @@ try_settle(struct model *m, uint64_t i)
     struct draining *d = &m->draining[i % DRAINING], was = *d;
     struct model_partition *heir;
 
-    o.u.settle.object = d->object != 0 ? d->object : 777777;
+    o.u.settle.object = d->object != 0 ? d->object : NOBODY;
     if (d->object == 0) {
         assert_int_equal(commit(m, &o, 1), ULV_E_NOT_FOUND);
         return;
@@ -477,7 +477,7 @@ try_destroy(struct model *m, uint64_t i)
     const uint64_t retired = model_retired_of(m, p);
     ulv_status status, expected = ULV_OK;
 
-    o.u.destroy_partition.id = p->id != 0 ? p->id : 888888;
+    o.u.destroy_partition.id = p->id != 0 ? p->id : NOBODY;
     if (p->id == 0)
         expected = ULV_E_NOT_FOUND;
     else if (p->runs || moves_memory(m, p))

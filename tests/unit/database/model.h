@@ -6,6 +6,7 @@
 #include "database_test.h"
 #include "shrink.h"
 
+#define NOBODY (UINT64_C(1) << 40) /* an id that nothing ever gets */
 #define EVERYTHING_MAX 1048576u /* bytes of what a small database says */
 
 extern uint64_t model_seed;

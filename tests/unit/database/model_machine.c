@@ -37,7 +37,7 @@ assign_range(struct model *m, uint64_t i)
     want.first = model_random(4) == 0 ? 0 : 32 + model_random(224);
     want.count = 1 + model_random(24);
     o.u.assign_range.id = want.id = new_id(m);
-    o.u.assign_range.partition = want.owner->id != 0 ? want.owner->id : 111111;
+    o.u.assign_range.partition = want.owner->id != 0 ? want.owner->id : NOBODY;
     o.u.assign_range.first = want.first;
     o.u.assign_range.count = want.count;
     o.u.assign_range.kind = want.kind;
@@ -65,7 +65,7 @@ move_range(struct model *m, struct model_range *range,
     ulv_status status, expected = may_own(range->owner);
 
     o.u.move_range.id = range->id;
-    o.u.move_range.to = to->id != 0 ? to->id : 111111;
+    o.u.move_range.to = to->id != 0 ? to->id : NOBODY;
     if (expected == ULV_OK)
         expected = may_own(to);
     if (expected == ULV_OK && range->owner == to)
@@ -162,7 +162,7 @@ hand_hardware(struct model *m, struct model_hardware *h,
     ulv_status status, expected;
 
     o.u.assign_hardware.id = h->id;
-    o.u.assign_hardware.partition = p->id != 0 ? p->id : 111111;
+    o.u.assign_hardware.partition = p->id != 0 ? p->id : NOBODY;
     if (from != NULL && model_random(2) == 0)
         o.kind = ULV_OP_MOVE_HARDWARE;
     expected = o.kind == ULV_OP_MOVE_HARDWARE ? may_own(from) : ULV_OK;
@@ -330,7 +330,7 @@ model_release_processors(struct model *m, uint64_t i)
     uint32_t count = 1 + (uint32_t)model_random(PROCESSORS);
     ulv_status status, expected = ULV_OK;
 
-    o.u.release_processors.partition = p->id != 0 ? p->id : 111111;
+    o.u.release_processors.partition = p->id != 0 ? p->id : NOBODY;
     o.u.release_processors.count = count;
     if (p->id == 0)
         expected = ULV_E_NOT_FOUND;
@@ -352,8 +352,8 @@ model_move_processor(struct model *m, uint64_t i)
     struct model_share last = { 0 };
     ulv_status status, expected = ULV_OK;
 
-    o.u.move_processor.partition = p->id != 0 ? p->id : 111111;
-    o.u.move_processor.to = to->id != 0 ? to->id : 111112;
+    o.u.move_processor.partition = p->id != 0 ? p->id : NOBODY;
+    o.u.move_processor.to = to->id != 0 ? to->id : NOBODY + 1;
     if (p->id == 0)
         expected = ULV_E_NOT_FOUND;
     else if (p->processors == 0)

@@ -88,7 +88,7 @@ model_zone_step(struct model *m, uint64_t i)
 
     if (model_random(4) == 0) {
         o.kind = ULV_OP_DESTROY_ZONE;
-        o.u.destroy_zone.id = zone->id != 0 ? zone->id : 555555;
+        o.u.destroy_zone.id = zone->id != 0 ? zone->id : NOBODY;
         if (zone->id == 0)
             expected = ULV_E_NOT_FOUND;
         else if (model_used_in(m, (uint32_t)(i % ZONES) + 1,
@@ -120,9 +120,9 @@ model_enter(struct model *m, uint64_t i)
     struct ulv_operation o = { .kind = ULV_OP_SET_ZONE };
     ulv_status status, expected = ULV_OK;
 
-    o.u.set_zone.partition = p->id != 0 ? p->id : 444444;
+    o.u.set_zone.partition = p->id != 0 ? p->id : NOBODY;
     if (zone != NULL)
-        o.u.set_zone.zone = zone->id != 0 ? zone->id : 333333;
+        o.u.set_zone.zone = zone->id != 0 ? zone->id : NOBODY;
     if (p->id == 0 || (zone != NULL && zone->id == 0))
         expected = ULV_E_NOT_FOUND;
     for (uint32_t r = 0; expected == ULV_OK && zone != NULL && to != p->zone &&
@@ -213,7 +213,7 @@ model_label(struct model *m, uint64_t i)
     uint32_t value = (uint32_t)model_random(4);
     ulv_status status, expected = ULV_OK;
 
-    o.u.set_label.object = p->id != 0 ? p->id : 222222;
+    o.u.set_label.object = p->id != 0 ? p->id : NOBODY;
     o.u.set_label.key[0] = (char)('a' + key);
     if (value != 0)
         o.u.set_label.value[0] = (char)('0' + value);

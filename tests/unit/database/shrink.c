@@ -51,18 +51,20 @@ shrink(const struct shrinker *shrinker, struct script *script)
 {
     struct script less = { .step = calloc(script->count + 1,
                                           sizeof(*less.step)) };
+    const uint64_t enough = SHRINK_STEPS + 8 * script->count;
     size_t some = (script->count + 1) / 2;
-    uint64_t tried = 0;
+    uint64_t tried = 0, replayed = 0;
 
     require(less.step != NULL, "memory");
-    while (some > 0 && script->count > 0) {
+    while (some > 0 && script->count > 0 && replayed < enough) {
         bool fewer = false;
 
         /* from the end: what failed is there */
-        for (size_t end = script->count; end > 0;) {
+        for (size_t end = script->count; end > 0 && replayed < enough;) {
             const size_t first = end > some ? end - some : 0;
 
             tried++;
+            replayed += script->count - (end - first);
             if (fails_without(shrinker, script, first, end - first, &less)) {
                 memcpy(script->step, less.step,
                        less.count * sizeof(*less.step));

@@ -26,7 +26,9 @@ struct shrinker {
 uint64_t script_step(uint64_t seed, uint64_t n);
 
 /* A script that fails becomes one that fails still, and does not without any
- * one of its steps. Returns how many were tried. */
+ * one of its steps; or, when 8 times its steps and so many more were replayed
+ * for that, one with fewer. Returns how many were tried. */
+#define SHRINK_STEPS 200000u
 uint64_t shrink(const struct shrinker *shrinker, struct script *script);
 
 /* As text, a line each. What cannot be written or read ends the program. */
