@@ -120,11 +120,14 @@ count_guest(const struct partition *p)
 }
 
 static ulv_status
-count_share(const struct partition *p, const struct share *s,
-            struct ulv_diag *diag)
+count_share(const struct ulv_database *db, const struct partition *p,
+            const struct share *s, struct ulv_diag *diag)
 {
     struct processor *processor = s->processor;
 
+    if (ulv_db_find(db, processor->r.id, ULV_QUERY_PROCESSORS) !=
+        &processor->r)
+        return ulv_db_wrong(diag, &p->r, 0, 0, "a share dangles");
     processor->found_shares++;
     if ((processor->found_taken & s->quanta) != 0)
         return ulv_db_wrong(diag, &processor->r,
@@ -152,7 +155,7 @@ count_partitions(const struct ulv_database *db, struct ulv_diag *diag)
             p->found.slots += p->slot[i] != NULL ? 1 : 0;
         for (const struct share *s = p->shares;
              s != NULL && status == ULV_OK; s = s->next)
-            status = count_share(p, s, diag);
+            status = count_share(db, p, s, diag);
         count_guest(p);
     }
     return status;

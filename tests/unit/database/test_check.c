@@ -109,6 +109,7 @@ test_database_check__finds_whom_nothing_belongs_to(void **state)
     struct channel *c;
     struct zone elsewhere = { .r.id = 1 };
     struct zone *zone;
+    struct processor *processor, nobody = { .r.id = 1 };
 
     (void)state;
     furnish(&m);
@@ -125,6 +126,11 @@ test_database_check__finds_whom_nothing_belongs_to(void **state)
     p->zone = &elsewhere;
     assert_int_equal(ulv_database_check(m.db, NULL), ULV_E_INTERNAL);
     p->zone = zone;
+    processor = p->shares->processor;
+    p->shares->processor = &nobody;
+    assert_int_equal(ulv_database_check(m.db, NULL), ULV_E_INTERNAL);
+    assert_int_equal(nobody.found_shares, 0); /* nothing is written there */
+    p->shares->processor = processor;
     c = p->slot[c->client_slot];
     p->slot[c->client_slot] = NULL;
     assert_int_equal(ulv_database_check(m.db, NULL), ULV_E_INTERNAL);
