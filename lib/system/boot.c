@@ -15,6 +15,8 @@
 
 #define PROCESSORS_MAX 256u
 #define NODES_MAX      64u
+/* Of a node no more is counted: no sum or product of them wraps. */
+#define NODE_MIB_MAX   (UINT64_C(1) << 28)
 /* One message. */
 #define OPERATIONS_MAX (SAY_TAIL_MAX / (uint32_t)sizeof(struct ulv_operation))
 #define CHANNELS_MAX   3u
@@ -100,20 +102,24 @@ add_pool(struct boot *b, uint32_t node, uint64_t base, uint64_t bytes,
                                ULV_FRAME_FREE, diag);
 }
 
+static uint64_t
+free_mib(const struct ulv_host_node *node)
+{
+    return ULV_MIN(node->free_bytes >> 20, NODE_MIB_MAX);
+}
+
 /* The pool's bytes over the nodes, each by its share of what is free; the rest
  * of the division goes to the node with most. */
 static ulv_status
 share_out(struct boot *b, const struct ulv_host_node *node, uint32_t count,
-          uint64_t wanted, struct ulv_diag *diag)
+          uint64_t wanted, uint64_t all_mib, struct ulv_diag *diag)
 {
-    uint64_t all = 0, left = wanted, share[NODES_MAX];
+    uint64_t left = wanted, share[NODES_MAX];
     uint32_t most = 0;
 
-    for (uint32_t i = 0; i < count; i++)
-        all += node[i].free_bytes >> 20;
     for (uint32_t i = 0; i < count; i++) {
         share[i] = ulv_round_down(
-            ((wanted >> 20) * (node[i].free_bytes >> 20) / all) << 20,
+            ((wanted >> 20) * free_mib(&node[i]) / all_mib) << 20,
             ULV_MIB(2));
         left -= share[i];
         if (node[i].free_bytes > node[most].free_bytes)
@@ -191,7 +197,7 @@ add_memory(struct boot *b, uint64_t wanted, struct ulv_diag *diag)
 {
     const struct ulv_host *host = b->system->host;
     struct ulv_host_node node[NODES_MAX];
-    uint64_t all = 0;
+    uint64_t all_mib = 0;
     uint32_t count = 0;
     ulv_status status = host->nodes(host->self, node, NODES_MAX, &count, diag);
 
@@ -199,12 +205,12 @@ add_memory(struct boot *b, uint64_t wanted, struct ulv_diag *diag)
         return status;
     count = ULV_MIN(count, NODES_MAX);
     for (uint32_t i = 0; i < count; i++)
-        all += node[i].free_bytes;
+        all_mib += free_mib(&node[i]);
     if (wanted == 0)
-        wanted = ulv_round_down(all / 4, ULV_MIB(2));
-    if (wanted > all || wanted == 0 || all >> 20 == 0)
-        return refuse_pool(wanted, all, diag);
-    return share_out(b, node, count, wanted, diag);
+        wanted = ulv_round_down(all_mib << 20 >> 2, ULV_MIB(2));
+    if (wanted > all_mib << 20 || wanted == 0)
+        return refuse_pool(wanted, all_mib << 20, diag);
+    return share_out(b, node, count, wanted, all_mib, diag);
 }
 
 static void

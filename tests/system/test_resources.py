@@ -265,6 +265,25 @@ class Described(SystemTest):
                 ultravisor.open(backend=BACKENDS[0], memory="64M",
                                 machine=file.name)
 
+    def open_with_nodes(self, sizes):
+        text = {"nodes": [{"number": n, "bytes": size}
+                          for n, size in enumerate(sizes)],
+                "processors": [{"number": 0, "core": 0}]}
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump(text, file)
+            file.flush()
+            return ultravisor.open(backend=BACKENDS[0], memory="64M",
+                                   machine=file.name)
+
+    def test_nodes_of_any_size(self):
+        """With next to nothing there is no pool; no sum is too large."""
+        with self.assertRaises(ultravisor.Error) as caught:
+            self.open_with_nodes([4096, (1 << 20) - 4096])
+        self.assertIn("the host has 0 MiB free", str(caught.exception))
+        with self.open_with_nodes([(1 << 63) - 1] * 4) as host:
+            self.assertEqual([m["bytes"] for m in host.query("memory")],
+                             [16 << 20] * 4)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -12,10 +12,11 @@
 #include "port/posix/discover.h"
 #include "port/posix/json.h"
 
-#define PROCESSORS_MAX 4096u
+#define PROCESSORS_MAX 256u
 #define NODES_MAX      64u
 #define DEVICES_MAX    4096u
 #define NUMBER_MAX     (UINT32_MAX - 1)
+#define NODE_MAX       65535u
 #define WORD_MAX       15u
 #define WHERE_BYTES    80
 
@@ -113,7 +114,7 @@ struct written_node {
 
 static const struct ulv_json_key node_keys[] = {
     {"number", ULV_JSON_NUMBER, true, offsetof(struct written_node, number), 0,
-     NUMBER_MAX},
+     NODE_MAX},
     {"bytes", ULV_JSON_SIZE, true, offsetof(struct written_node, bytes), 0,
      INT64_MAX},
     {"free", ULV_JSON_SIZE, false, offsetof(struct written_node, free), 0,

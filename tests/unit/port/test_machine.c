@@ -94,6 +94,8 @@ test_port_machine__what_cannot_be_is_refused(void **state)
                "processors[1]: a thread of its core, twice");
     is_refused("\"node\": 2}]", "\"node\": 1}]", ULV_E_FORMAT,
                "processors[2]: its node is not there (1)");
+    is_refused("\"number\": 2", "\"number\": 65536", ULV_E_LIMIT,
+               "nodes[1]: number: 65536, at most 65535");
     is_refused("\"number\": 2", "\"number\": 0", ULV_E_FORMAT,
                "nodes[1]: its number is not above");
     is_refused("\"free\": \"1GiB\"", "\"free\": \"5GiB\"", ULV_E_FORMAT,
