@@ -5,18 +5,7 @@
  * follows from others: it is compared in the end, so that nothing that was
  * said is passed over.
  */
-#include "database/import.h"
-#include "database/journal_priv.h"
-
-#define SHARES_MAX 4096u /* of a partition: one of each processor */
-
-struct importing {
-    struct ulv_database *db;
-    const struct ulv_import *import;
-    struct stage stage;
-    uint64_t highest; /* id */
-    struct ulv_diag *diag;
-};
+#include "database/import_priv.h"
 
 static ulv_status
 wrong(const struct importing *w, const struct ulv_import_record *in,
@@ -27,6 +16,13 @@ wrong(const struct importing *w, const struct ulv_import_record *in,
     return ulv_fail(w->diag, ULV_E_FORMAT, id, value, bound,
                     "%s:%u: object %u: %s (%u); nothing was changed",
                     w->import->name, (uint64_t)in->line, id, what, value);
+}
+
+ulv_status
+ulv_import_wrong(const struct importing *w, const struct ulv_import_record *in,
+                 uint64_t value, uint64_t bound, const char *what)
+{
+    return wrong(w, in, value, bound, what);
 }
 
 /* ---- to a journal's ------------------------------------------------------ */
@@ -55,14 +51,17 @@ static ulv_status
 stage_partition(struct importing *w, const struct ulv_import_record *in)
 {
     const struct ulv_partition_record *p = in->record;
+    const uint32_t bound =
+        ULV_MIN(w->of[ULV_QUERY_PROCESSORS], w->shares_left);
     const struct ulv_host *host = w->db->host;
     struct ulv_journal_partition *out;
     ulv_status status;
     size_t bytes;
 
-    if (p->processor_count > SHARES_MAX)
-        return wrong(w, in, p->processor_count, SHARES_MAX,
-                     "processors of one partition");
+    if (p->processor_count > bound)
+        return wrong(w, in, p->processor_count, bound,
+                     "more processors than records of them");
+    w->shares_left -= p->processor_count;
     bytes =
         sizeof(*out) + p->processor_count * sizeof(struct ulv_journal_share);
     out = host->alloc(host->self, bytes, 8);
@@ -410,7 +409,7 @@ take_all(struct importing *w, bool late)
         const struct ulv_import_record *in = &w->import->records[i];
         ulv_status status = ULV_OK;
 
-        if (in->kind >= KIND_COUNT || taken[in->kind].take == NULL)
+        if (taken[in->kind].take == NULL)
             return wrong(w, in, in->kind, KIND_COUNT - 1,
                          "a record of a kind that is not imported");
         if (taken[in->kind].late == late)
@@ -457,14 +456,18 @@ begin_log(struct ulv_database *db, uint64_t revision)
 static ulv_status
 import_all(struct importing *w)
 {
-    ulv_status status = take_all(w, false);
+    ulv_status status = ulv_import_count(w);
 
+    if (status == ULV_OK)
+        status = take_all(w, false);
     if (status == ULV_OK)
         status = take_all(w, true);
     if (status == ULV_OK)
         status = burn_ids(w);
     if (status == ULV_OK)
         status = ulv_database_restore(w->db, &w->stage, w->diag);
+    if (status == ULV_OK)
+        status = ulv_import_check_records(w);
     for (uint32_t i = 0; status == ULV_OK && i < w->import->count; i++) {
         const struct ulv_import_record *in = &w->import->records[i];
         const struct ulv_channel_record *channel = in->record;
@@ -476,7 +479,7 @@ import_all(struct importing *w)
             return wrong(w, in, 0, 0, "its quotas are missing");
         status = compare(w, in);
     }
-    return status;
+    return status == ULV_OK ? ulv_import_check_all(w) : status;
 }
 
 ulv_status
@@ -486,10 +489,6 @@ ulv_database_import(struct ulv_database *db, const struct ulv_import *import,
     struct importing w = { .db = db, .import = import, .diag = diag };
     ulv_status status;
 
-    if (import->revision > ULV_REVISION_MAX)
-        return ulv_fail(diag, ULV_E_FORMAT, 0, import->revision,
-                        ULV_REVISION_MAX, "%s: revision %u, at most %u",
-                        import->name, import->revision, ULV_REVISION_MAX);
     w.stage.host = db->host;
     w.stage.name = import->name;
     w.stage.revision = import->revision;
@@ -497,7 +496,7 @@ ulv_database_import(struct ulv_database *db, const struct ulv_import *import,
     if (status == ULV_OK)
         begin_log(db, import->revision);
     ulv_stage_fini(&w.stage);
-    return status == ULV_OK ? ulv_database_check(db, diag) : status;
+    return status;
 }
 
 /* ---- and back ------------------------------------------------------------ */

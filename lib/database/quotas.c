@@ -6,8 +6,6 @@
  */
 #include "database/database_priv.h"
 
-#define ZONES_MAX 4096u
-
 void
 ulv_db_quota_init(struct quota *quota)
 {
@@ -133,10 +131,10 @@ ulv_db_create_zone(struct ulv_database *db, const struct ulv_op_create_zone *op,
             return ulv_fail(diag, ULV_E_EXISTS, r->id, op->id, r->id,
                             "%s: zone %u has that name", op->name, r->id);
     }
-    if (count == ZONES_MAX)
-        return ulv_fail(diag, ULV_E_LIMIT, op->id, count + 1, ZONES_MAX,
+    if (count == ULV_DB_ZONES_MAX)
+        return ulv_fail(diag, ULV_E_LIMIT, op->id, count + 1, ULV_DB_ZONES_MAX,
                         "%s: more than %u zones", op->name,
-                        (uint64_t)ZONES_MAX);
+                        (uint64_t)ULV_DB_ZONES_MAX);
     status = ulv_db_record_add(db, op->id, ULV_QUERY_ZONES, sizeof(*zone), &r,
                                diag);
     if (status != ULV_OK)

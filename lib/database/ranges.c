@@ -3,8 +3,6 @@
  * no record: of each port and vector there is at most one. */
 #include "database/database_priv.h"
 
-#define RANGES_MAX 4096u
-
 static struct range_record *
 find_range_record(const struct ulv_database *db, ulv_id id)
 {
@@ -84,10 +82,10 @@ check_range(const struct ulv_database *db, const struct ulv_op_assign_range *op,
                         there->first, "%s: %s from %u: %s has those from %u",
                         p->name, kind_name(op->kind), op->first,
                         there->owner->name, there->first);
-    if (count == RANGES_MAX)
-        return ulv_fail(diag, ULV_E_LIMIT, op->id, count + 1, RANGES_MAX,
-                        "%s: more than %u ranges", p->name,
-                        (uint64_t)RANGES_MAX);
+    if (count == ULV_DB_RANGES_MAX)
+        return ulv_fail(diag, ULV_E_LIMIT, op->id, count + 1,
+                        ULV_DB_RANGES_MAX, "%s: more than %u ranges", p->name,
+                        (uint64_t)ULV_DB_RANGES_MAX);
     return ULV_OK;
 }
 

@@ -7,8 +7,6 @@
  */
 #include "database/database_priv.h"
 
-#define RETIRED_MAX 4096u
-
 static ulv_status
 retire_free(struct ulv_database *db, uint64_t frame)
 {
@@ -134,10 +132,11 @@ check_retire(const struct ulv_database *db,
             return ulv_fail(diag, ULV_E_EXISTS, r->id, op->frame, x->frame,
                             "memory at %x is retired already", x->frame);
     }
-    if (count == RETIRED_MAX)
-        return ulv_fail(diag, ULV_E_LIMIT, pool->r.id, count + 1, RETIRED_MAX,
+    if (count == ULV_DB_RETIRED_MAX)
+        return ulv_fail(diag, ULV_E_LIMIT, pool->r.id, count + 1,
+                        ULV_DB_RETIRED_MAX,
                         "more than %u pieces of memory are retired",
-                        (uint64_t)RETIRED_MAX);
+                        (uint64_t)ULV_DB_RETIRED_MAX);
     return ULV_OK;
 }
 

@@ -22,6 +22,7 @@ struct text {
     size_t len, at;
     size_t counted; /* lines before this are in line */
     uint32_t line;
+    uint32_t begun; /* where the record that is taken begins; 0: none is */
     struct ulv_import_record *records;
     uint32_t count, room;
     struct block *blocks; /* what the records point into */
@@ -59,7 +60,8 @@ refuse(struct text *t, uint64_t object, uint64_t value, uint64_t bound,
     ulv_string_copy(key, sizeof(key), where);
     return ulv_fail(t->diag, ULV_E_FORMAT, object, value, bound,
                     "%s:%u: %s: %s; nothing was changed", t->name,
-                    (uint64_t)line_of(t), key, what);
+                    (uint64_t)(t->begun != 0 ? t->begun : line_of(t)), key,
+                    what);
 }
 
 static ulv_status
@@ -309,8 +311,10 @@ take_record(struct text *t, uint32_t kind)
     status = take_value(t, &object);
     if (status != ULV_OK)
         return status;
+    t->begun = r->line;
     status = put_record(t, &record_kinds[kind], object,
                         (uint8_t *)(uintptr_t)r->record);
+    t->begun = 0;
     json_decref(object);
     t->count++;
     return status;
@@ -338,25 +342,46 @@ take_records(struct text *t, uint32_t kind)
 
 /* ---- the whole ----------------------------------------------------------- */
 
+/* That member, which is there once. */
+static ulv_status
+see(struct text *t, const char *name, uint32_t member)
+{
+    if ((t->seen & member) != 0)
+        return refuse(t, 0, 0, 0, name, "it is there twice");
+    t->seen |= member;
+    return ULV_OK;
+}
+
+static uint32_t
+member_of(const char *name)
+{
+    if (strcmp(name, "format") == 0)
+        return SEEN_FORMAT;
+    if (strcmp(name, "version") == 0)
+        return SEEN_VERSION;
+    return strcmp(name, "revision") == 0 ? SEEN_REVISION : 0;
+}
+
 /* Of the members that are no records. */
 static ulv_status
 use_member(struct text *t, const char *name, const json_t *value)
 {
+    const uint32_t member = member_of(name);
+    const ulv_status status = see(t, name, member);
     uint64_t number = 0;
     const char *text = json_string_value(value);
 
-    if (strcmp(name, "format") == 0) {
-        t->seen |= SEEN_FORMAT;
+    if (status != ULV_OK)
+        return status;
+    if (member == SEEN_FORMAT) {
         if (text == NULL || strcmp(text, ULV_RECORDS_FORMAT) != 0)
             return refuse(t, 0, 0, 0, name,
                           "\"" ULV_RECORDS_FORMAT "\" wanted");
-    } else if (strcmp(name, "version") == 0) {
-        t->seen |= SEEN_VERSION;
+    } else if (member == SEEN_VERSION) {
         if (!read_number(value, &number) || number != ULV_RECORDS_VERSION)
             return refuse(t, 0, number, ULV_RECORDS_VERSION, name,
                           "another version of the format than 2, or none");
-    } else if (strcmp(name, "revision") == 0) {
-        t->seen |= SEEN_REVISION;
+    } else if (member == SEEN_REVISION) {
         if (!read_number(value, &t->revision))
             return refuse(t, 0, 0, 0, name, "a whole number wanted");
     }
@@ -384,10 +409,8 @@ take_member(struct text *t, const char *name)
     if (!take(t, ':'))
         return refuse(t, 0, 0, 0, name, "a colon wanted");
     if (kind != 0) {
-        if ((t->seen & UINT32_C(1) << kind) != 0)
-            return refuse(t, 0, kind, 0, name, "it is there twice");
-        t->seen |= UINT32_C(1) << kind;
-        return take_records(t, kind);
+        status = see(t, name, UINT32_C(1) << kind);
+        return status == ULV_OK ? take_records(t, kind) : status;
     }
     status = take_value(t, &value);
     if (status != ULV_OK)

@@ -94,6 +94,21 @@ compare(const struct ulv_test_storage *s, const struct model *m)
     free(again.p);
 }
 
+/* With a partition of every role, as a system has. */
+static void
+begin_whole(struct model *m, const struct ulv_storage *storage)
+{
+    static const uint32_t kind[] = { ULV_PARTITION_BOOT,
+                                     ULV_PARTITION_OPERATIONS,
+                                     ULV_PARTITION_COMMAND };
+    struct ulv_operation o[ULV_COUNT_OF(kind)];
+
+    begin_journaled(m, storage);
+    for (uint32_t i = 0; i < ULV_COUNT_OF(kind); i++)
+        o[i] = create(m->next++, kind[i], 2000 + i);
+    assert_int_equal(commit(m, o, ULV_COUNT_OF(kind)), ULV_OK);
+}
+
 static void
 test_port_import__what_was_written_is_read_byte_by_byte(void **state)
 {
@@ -103,7 +118,7 @@ test_port_import__what_was_written_is_read_byte_by_byte(void **state)
     (void)state;
     for (uint32_t done = 0; done < states;) {
         ulv_test_storage_init(&s);
-        begin_journaled(&m, &s.storage);
+        begin_whole(&m, &s.storage);
         for (uint32_t n = 0; n < OF_ONE_DATABASE && done < states;
              n++, done++) {
             model_step(&m);
@@ -145,6 +160,7 @@ line_at(const char *text, const char *place)
     return line;
 }
 
+/* at: where it is found out; NULL: nowhere, it is of the whole. */
 static void
 is_refused(const char *text, const char *from, const char *to, const char *at,
            const char *words)
@@ -160,7 +176,10 @@ is_refused(const char *text, const char *from, const char *to, const char *at,
                                       strlen(changed), &diag),
                      ULV_E_FORMAT);
     ulv_text_init(&t, line, sizeof(line));
-    ulv_text_format(&t, "db.json:%u: ", line_at(text, at));
+    if (at != NULL)
+        ulv_text_format(&t, "db.json:%u: ", line_at(text, at));
+    else
+        ulv_text_format(&t, "db.json: ");
     if (strstr(diag.text, words) == NULL || strstr(diag.text, line) == NULL) {
         print_message("# %s -> %s: %s\n", from, to, diag.text);
         fail();
@@ -175,11 +194,11 @@ static struct written
 two_guests(struct ulv_test_storage *s)
 {
     static struct model m;
-    struct ulv_operation o[4];
+    struct ulv_operation o[5];
     struct written w;
 
     ulv_test_storage_init(s);
-    begin_journaled(&m, &s->storage);
+    begin_whole(&m, &s->storage);
     memset(o, 0, sizeof(o));
     o[0] = create(m.next++, ULV_PARTITION_GUEST, 1);
     o[1] = create(m.next++, ULV_PARTITION_GUEST, 2);
@@ -192,7 +211,12 @@ two_guests(struct ulv_test_storage *s)
     o[3].u.assign_processors.count = 1;
     o[3].u.assign_processors.mode = ULV_PROCESSOR_SHARED;
     o[3].u.assign_processors.quanta = 7;
-    assert_int_equal(commit(&m, o, 4), ULV_OK);
+    o[4].kind = ULV_OP_CONNECT;
+    o[4].u.connect.server = m.next - 2;
+    o[4].u.connect.client = m.next - 1;
+    o[4].u.connect.channel = m.next++;
+    o[4].u.connect.bytes = 4096;
+    assert_int_equal(commit(&m, o, 5), ULV_OK);
     w = export_of(s);
     end_journaled(&m);
     return w;
@@ -210,6 +234,8 @@ test_port_import__what_cannot_be_is_refused_with_its_line(void **state)
         { "\"name\": \"p1\"", "\"name\": \"p2\"", "its name",
          "\"name\": \"p2\"" },
         { "\"name\": \"p2\"", "\"name\": 2", "a text wanted" },
+        { "\"name\": \"p2\"", "\"name\": 2,\n\n\"more\": 0",
+          "a text wanted" }, /* where the record begins */
         { "\"name\": \"p1000\"",
          "\"name\": "
          "\"a name that has more bytes than there is room for\"",
@@ -230,6 +256,22 @@ test_port_import__what_cannot_be_is_refused_with_its_line(void **state)
         { "\"processors\": [", "\"processors\": {", "an array wanted" },
         { "\"zones\": []", "\"zones\": [7]", "an object wanted" },
         { "\"zones\": []", "\"zones\": [], \"zones\": []", "twice" },
+        { "\"version\": 2,", "\"version\": 2, \"version\": 2,",
+          "version: it is there twice" },
+        { "\"revision\": 3,", "\"revision\": 3, \"revision\": 3,",
+          "revision: it is there twice" },
+        { "\"version\": 2,", "\"version\": 2, \"format\": 1,",
+          "format: it is there twice" },
+        { "\"kind\": 16", "\"kind\": 8", "a second partition of its kind" },
+        { "\"processor_count\": 1", "\"processor_count\": 2",
+          "more processors than records of them" },
+        { "\"flags\": 0, \"heir\": 0", "\"flags\": 1, \"heir\": 65546",
+          "no other guest" },
+        { "\"flags\": 0, \"heir\": 0", "\"flags\": 1, \"heir\": 65542",
+          "no other guest" },
+        { "\"bytes\": 16384", "\"bytes\": 20480",
+          "a ring that is no power of two" },
+        { "\"server\": 65545", "\"server\": 65537", "that is a role" },
         { "\"os_number\": 4", "\"os_number\": 5", "number of a processor",
          "\"os_number\": 5" },
     };
@@ -242,6 +284,47 @@ test_port_import__what_cannot_be_is_refused_with_its_line(void **state)
                    wrong[i].at == NULL ? wrong[i].from : wrong[i].at,
                    wrong[i].words);
     ulv_test_storage_fini(&s);
+    free(w.p);
+}
+
+/* More ranges than there may be, all in one line. */
+static char *
+many_ranges(uint32_t count)
+{
+    const size_t bytes = 64 + (size_t)count * 100;
+    char *text = calloc(1, bytes);
+    struct ulv_text t;
+
+    assert_non_null(text);
+    ulv_text_init(&t, text, bytes);
+    ulv_text_format(&t, "\"ranges\": [");
+    for (uint64_t i = 0; i < count; i++)
+        ulv_text_format(&t,
+                        "%s{\"id\": %u, \"version\": 1, \"owner\": 65546, "
+                        "\"first\": %u, \"count\": 1, \"kind\": 1}",
+                        i == 0 ? "" : ", ", 100 + i, i);
+    ulv_text_format(&t, "]");
+    return text;
+}
+
+static void
+test_port_import__the_whole_is_bounded(void **state)
+{
+    struct ulv_test_storage s;
+    struct written w = two_guests(&s);
+    char *ranges = many_ranges(ULV_DB_RANGES_MAX + 1);
+
+    (void)state;
+    is_refused(w.p, "\"revision\": 3", "\"revision\": 0", NULL,
+               "records of revision 0");
+    is_refused(w.p, "\"revision\": 3", "\"revision\": 2305843009213693953",
+               NULL, "at most 2305843009213693952");
+    is_refused(w.p, "\"kind\": 8", "\"kind\": 17", NULL,
+               "there is no boot partition");
+    is_refused(w.p, "\"ranges\": []", ranges, "\"ranges\": []",
+               "more of its kind than there may be (4097)");
+    ulv_test_storage_fini(&s);
+    free(ranges);
     free(w.p);
 }
 
@@ -371,6 +454,7 @@ main(int argc, char **argv)
             test_port_import__what_was_written_is_read_byte_by_byte),
         cmocka_unit_test(
             test_port_import__what_cannot_be_is_refused_with_its_line),
+        cmocka_unit_test(test_port_import__the_whole_is_bounded),
         cmocka_unit_test(test_port_import__no_database_is_written_over),
         cmocka_unit_test(test_port_import__a_text_that_is_cut_is_refused),
         cmocka_unit_test(test_port_import__each_allocation_fails_in_turn),
