@@ -32,6 +32,8 @@ class Linux(unittest.TestCase):
     def setUp(self):
         if "kvm" not in common.BACKENDS:
             self.skipTest("kvm cannot be used here")
+        if common.IS_SOFTWARE_KVM:
+            self.skipTest("kvm_pvm interprets kernels: hours for one")
         self.kernel, reason = linux_kernel.find_kernel()
         if self.kernel is None:
             self.skipTest(reason)

@@ -15,8 +15,8 @@ import tempfile
 import time
 import unittest
 
-from common import (BACKENDS, DIGEST, IMAGES, PATIENCE, PLACEMENTS,
-                    SystemTest, digest, disk)
+from common import (BACKENDS, DIGEST, IMAGES, IS_SOFTWARE_KVM, PATIENCE,
+                    PLACEMENTS, SystemTest, digest, disk)
 
 import ultravisor
 from ultravisor import C
@@ -301,7 +301,7 @@ class Save(SystemTest):
 
     def test_what_cpuid_shows(self):
         """The level's features and no more; who runs it."""
-        if os.path.exists("/sys/module/kvm_pvm"):
+        if IS_SOFTWARE_KVM:
             self.skipTest("kvm_pvm lets guests see the CPUID of the machine: "
                           "nothing can be withheld")
         with ultravisor.open(backend="kvm", memory="64M") as host:
