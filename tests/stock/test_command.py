@@ -33,7 +33,8 @@ class Linux(unittest.TestCase):
         if "kvm" not in common.BACKENDS:
             self.skipTest("kvm cannot be used here")
         if common.IS_SOFTWARE_KVM:
-            self.skipTest("kvm_pvm interprets kernels: hours for one")
+            self.skipTest("kvm_pvm interprets kernels, and lacks some of "
+                          "their instructions")
         self.kernel, reason = linux_kernel.find_kernel()
         if self.kernel is None:
             self.skipTest(reason)

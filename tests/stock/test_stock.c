@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <ultravisor/ultravisor.h>
 
@@ -179,6 +180,16 @@ check_registers(const char *console)
     assert_in_range(count, 10, 40);
 }
 
+/* A KVM in software has no IRET in protected mode, by which "r" goes on after a
+ * register that it may not read, and no INT3 and UD2, which "t" and "v" end by.
+ */
+static bool
+is_beyond_kvm(const char *words)
+{
+    return strchr("rtv", words[0]) != NULL &&
+           access("/sys/module/kvm_pvm", F_OK) == 0;
+}
+
 static void
 live_all(struct host *h)
 {
@@ -188,6 +199,11 @@ live_all(struct host *h)
         start(h, hostile, NULL, lives[i].words);
         end = run_out(h);
         printf("# %s: %s\n", lives[i].words, end.text);
+        if (is_beyond_kvm(lives[i].words)) {
+            assert_int_equal(end.reason, ULV_END_REASON_FAULT);
+            assert_int_equal(end.code, ULV_FAULT_EMULATION);
+            continue;
+        }
         assert_int_equal(end.reason, lives[i].reason);
         assert_int_equal(end.code, lives[i].code);
         assert_non_null(strstr(h->heard->console, lives[i].console));
