@@ -105,11 +105,12 @@ guest_block_ask(uint64_t id, const struct ulv_block_request *request)
     return true;
 }
 
-bool
-guest_block_read(uint64_t id, uint64_t sector, uint32_t sector_count,
-                 uint64_t area_offset)
+/* To or from the area. */
+static bool
+ask_to_move(uint64_t id, uint32_t operation, uint64_t sector,
+            uint32_t sector_count, uint64_t area_offset)
 {
-    const struct ulv_block_request request = { .operation = ULV_BLOCK_READ,
+    const struct ulv_block_request request = { .operation = operation,
                                                .sector = sector,
                                                .bulk_offset = area_offset,
                                                .sector_count = sector_count };
@@ -118,15 +119,17 @@ guest_block_read(uint64_t id, uint64_t sector, uint32_t sector_count,
 }
 
 bool
+guest_block_read(uint64_t id, uint64_t sector, uint32_t sector_count,
+                 uint64_t area_offset)
+{
+    return ask_to_move(id, ULV_BLOCK_READ, sector, sector_count, area_offset);
+}
+
+bool
 guest_block_write(uint64_t id, uint64_t sector, uint32_t sector_count,
                   uint64_t area_offset)
 {
-    const struct ulv_block_request request = { .operation = ULV_BLOCK_WRITE,
-                                               .sector = sector,
-                                               .bulk_offset = area_offset,
-                                               .sector_count = sector_count };
-
-    return guest_block_ask(id, &request);
+    return ask_to_move(id, ULV_BLOCK_WRITE, sector, sector_count, area_offset);
 }
 
 bool
