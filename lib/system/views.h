@@ -34,7 +34,7 @@ void ulv_views_fini(struct views *v);
 ulv_status ulv_views_take(struct views *v, const struct heard *heard);
 /* SAY_BELL: keep the handle, if the view is one of ours. */
 ulv_status ulv_views_take_bell(struct views *v, struct heard *heard);
-/* 0: all */
+/* Both parts of a partition's that is gone. */
 void ulv_views_drop(struct views *v, ulv_id partition);
 
 /* What was written and is not published is not to be. */
