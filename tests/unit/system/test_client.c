@@ -5,7 +5,7 @@
  * out, and what is left of it when it is killed.
  * Arguments: launcher, ultravisor-role.
  */
-#include "../port/port_test.h"
+#include "process_system.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -232,24 +232,6 @@ be_flooding(ulv_handle admission)
 
 /* ---- the program that has the system ------------------------------------- */
 
-static ulv_system *
-begin(uint32_t placement)
-{
-    struct ulv_system_opts opts = ULV_SYSTEM_OPTS_INIT;
-    struct ulv_diag diag = ULV_DIAG_INIT;
-    ulv_system *system;
-
-    opts.backend = "process";
-    opts.placement = placement;
-    opts.launcher_program = launcher;
-    opts.role_program = role_program;
-    if (ulv_system_create(ulv_posix_host(), &opts, &system, &diag) != ULV_OK) {
-        print_message("# %s\n", diag.text);
-        skip();
-    }
-    return system;
-}
-
 static pid_t
 start(ulv_system *system, ulv_id *ret_channel, void (*run)(ulv_handle, int),
       int told)
@@ -313,7 +295,7 @@ await_pool(ulv_system *system, const struct pool *want)
 static void
 check_client(uint32_t placement)
 {
-    ulv_system *system = begin(placement);
+    ulv_system *system = process_system(launcher, role_program, placement);
     const struct pool before = look(system);
     ulv_transaction *t;
     ulv_id channel;
@@ -356,7 +338,7 @@ flood(ulv_handle admission, int told)
 static void
 check_kills(uint32_t placement)
 {
-    ulv_system *system = begin(placement);
+    ulv_system *system = process_system(launcher, role_program, placement);
     const struct pool before = look(system);
     uint32_t seed = (uint32_t)getpid();
 
@@ -431,7 +413,8 @@ test_system_client__is_not_admitted(void **state)
     struct ulv_admission admission = { .magic = ULV_ADMISSION_MAGIC,
                                        .version = ULV_ADMISSION_VERSION,
                                        .end = ULV_END_CLIENT };
-    ulv_system *system = begin(ULV_PLACEMENT_IN_PROCESS);
+    ulv_system *system =
+        process_system(launcher, role_program, ULV_PLACEMENT_IN_PROCESS);
     struct ulv_diag diag = ULV_DIAG_INIT;
     ulv_transaction *t = ulv_transaction_begin(system);
     ulv_id guest, channel;

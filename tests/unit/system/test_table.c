@@ -3,7 +3,7 @@
  * A table shared with a guest, and by two guests: table.c says what they do.
  * Arguments: launcher, ultravisor-role, table.elf.
  */
-#include "../port/port_test.h"
+#include "process_system.h"
 
 #include <ultravisor/ultravisor.h>
 
@@ -17,25 +17,6 @@ struct number {
 
 static const char *launcher, *role_program, *image_path;
 static const struct ulv_guid type_table = { "table" };
-
-static ulv_system *
-create(uint32_t placement)
-{
-    struct ulv_system_opts opts = ULV_SYSTEM_OPTS_INIT;
-    struct ulv_diag diag = ULV_DIAG_INIT;
-    ulv_system *system;
-
-    opts.backend = "process";
-    opts.placement = placement;
-    opts.launcher_program = launcher;
-    opts.role_program = role_program;
-    if (ulv_system_create(ulv_posix_host(), &opts, &system, &diag) !=
-        ULV_OK) {
-        print_message("# %s\n", diag.text);
-        skip();
-    }
-    return system;
-}
 
 static ulv_id
 add_guest(ulv_transaction *t, const char *name)
@@ -125,7 +106,8 @@ lead(struct table *t)
 static void
 with_a_guest(uint32_t placement)
 {
-    struct table table = { .system = create(placement) };
+    struct table table = {
+        .system = process_system(launcher, role_program, placement) };
     ulv_transaction *t = ulv_transaction_begin(table.system);
     ulv_id guest = add_guest(t, "follower");
     ulv_id id = ulv_transaction_connect(t, guest, ULV_SELF, &type_table);
@@ -173,7 +155,8 @@ test_system_table__with_a_guest_in_processes(void **state)
 static void
 test_system_table__between_two_guests(void **state)
 {
-    ulv_system *system = create(ULV_PLACEMENT_IN_PROCESS);
+    ulv_system *system =
+        process_system(launcher, role_program, ULV_PLACEMENT_IN_PROCESS);
     ulv_transaction *t = ulv_transaction_begin(system);
     ulv_id leader = add_guest(t, "leader");
     ulv_id follower = add_guest(t, "follower");
