@@ -15,7 +15,8 @@
 #define VECTOR_INT3 3u
 /* CF PF AF ZF SF DF OF AC ID: what a guest may change by itself */
 #define FLAGS_OF_GUEST UINT64_C(0x240cd5)
-#define FLAGS_FIXED    UINT64_C(0x202)
+#define FLAGS_FIXED    UINT64_C(2)
+#define FLAGS_IF       UINT64_C(0x200) /* clear in a handler, and stays so */
 
 #define DR6_POINTS UINT64_C(15)
 #define DR7_FIXED  UINT64_C(0x400)
@@ -74,6 +75,7 @@ ulv_kvm_vcpu_set_registers(void *vcpu, const struct ulv_registers *from)
                              .r15 = from->r15,
                              .rip = from->rip,
                              .rflags = (from->rflags & FLAGS_OF_GUEST) |
+                                       (to->rflags & FLAGS_IF) |
                                        FLAGS_FIXED };
     run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
     return ULV_OK;
@@ -200,7 +202,7 @@ ulv_kvm_debug_exception(struct vcpu *v, uint32_t vector,
     out->reason = ULV_EXIT_DEBUG;
     out->u.debug.cause = is_int3 ? ULV_DEBUG_INT3 : ULV_DEBUG_STEP;
     regs->rip = frame[1] - (is_int3 ? 1 : 0);
-    regs->rflags = (frame[3] & FLAGS_OF_GUEST) | FLAGS_FIXED;
+    regs->rflags = (frame[3] & (FLAGS_OF_GUEST | FLAGS_IF)) | FLAGS_FIXED;
     regs->rsp = frame[4];
     v->run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
     end_step(v);
