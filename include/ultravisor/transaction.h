@@ -383,6 +383,51 @@ ULV_API void ulv_transaction_policy(ulv_transaction *t, ulv_id object,
                                     const char *name);
 
 /**
+ * Give a guest's partition another name; its id stays.
+ *
+ * @param t          a transaction
+ * @param partition  a guest partition
+ * @param name       1 .. ULV_NAME_MAX bytes, unique among partitions that exist
+ *
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API void ulv_transaction_rename(ulv_transaction *t, ulv_id partition,
+                                    const char *name);
+
+/**
+ * Say how long each processor of a guest may run without a system call, also
+ * while it runs: then it ends by a fault. Without it: as long as the policy
+ * says when the partition is made, whose limit it cannot exceed.
+ *
+ * @param t          a transaction
+ * @param partition  a guest partition
+ * @param limit      [ns], or 0: for ever
+ *
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API void ulv_transaction_silence_limit(ulv_transaction *t,
+                                           ulv_id partition, ulv_nsec limit);
+
+/**
+ * Say how often a guest that resets itself is started again from its image,
+ * within the time that the policy says. Without it: as often as the policy
+ * says when the partition is made, whose limit it cannot exceed. A guest that
+ * began to run with none has lost its image: for that it counts from its next
+ * start on.
+ *
+ * @param t          a transaction
+ * @param partition  a guest partition
+ * @param restarts   0 .. ULV_RESTARTS_MAX; 0: it stays down
+ *
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API void ulv_transaction_restarts(ulv_transaction *t, ulv_id partition,
+                                      uint32_t restarts);
+
+/**
  * Take processors from a guest that does not run: its last ones.
  *
  * @param t          a transaction

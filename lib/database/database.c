@@ -593,7 +593,7 @@ ulv_database_take_restart(struct ulv_database *db, ulv_id id, uint64_t now)
         p->restarted = 0;
         p->restart_since = now;
     }
-    if (p->restarted == p->restarts)
+    if (p->restarted >= p->restarts) /* or fewer are allowed now */
         return false;
     p->restarted++;
     return true;

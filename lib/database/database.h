@@ -53,6 +53,7 @@ struct ulv_request {
 #define ULV_EFFECT_DRAIN             11u /* an extent or channel is to go */
 #define ULV_EFFECT_PROCESSOR         12u /* a guest's, or its quanta */
 #define ULV_EFFECT_PROCESSOR_GONE    13u /* is not that guest's any more */
+#define ULV_EFFECT_PARTITION_CHANGE  14u /* its name, its restarts */
 
 struct ulv_effect_partition {
     ulv_id id;
@@ -94,7 +95,7 @@ struct ulv_effect {
     uint32_t kind; /* ULV_EFFECT_* */
     uint32_t rsvd_;
     union {
-        struct ulv_effect_partition partition_create;
+        struct ulv_effect_partition partition_create; /* CREATE, CHANGE */
         struct ulv_effect_extent extent; /* GRANT */
         struct ulv_effect_channel channel; /* CREATE */
         struct ulv_effect_device device; /* OFFER */

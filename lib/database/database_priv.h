@@ -360,6 +360,11 @@ ulv_db_quanta_of(uint32_t mode, uint32_t quanta)
     return mode == ULV_PROCESSOR_DEDICATED ? ULV_QUANTA : quanta;
 }
 
+/* change.c */
+ulv_status ulv_db_change_partition(struct ulv_database *db,
+                                   const struct ulv_op_change_partition *op,
+                                   struct ulv_diag *diag);
+
 /* labels.c */
 ulv_status ulv_db_set_label(struct ulv_database *db,
                             const struct ulv_op_set_label *op,

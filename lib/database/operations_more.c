@@ -45,8 +45,10 @@ ulv_db_apply_more(struct ulv_database *db, const struct ulv_operation *o,
         return ulv_db_release_processors(db, &o->u.release_processors, diag);
     case ULV_OP_MOVE_PROCESSOR:
         return ulv_db_move_processor(db, &o->u.move_processor, diag);
+    case ULV_OP_CHANGE_PARTITION:
+        return ulv_db_change_partition(db, &o->u.change_partition, diag);
     default:
-        return ulv_fail(diag, ULV_E_ARG, 0, o->kind, ULV_OP_MOVE_PROCESSOR,
+        return ulv_fail(diag, ULV_E_ARG, 0, o->kind, ULV_OP_CHANGE_PARTITION,
                         "unknown operation %u", (uint64_t)o->kind);
     }
 }

@@ -50,7 +50,7 @@ static const char *const operation_name[] = {
     "set label",       "set policy",    "add hardware",     "remove hardware",
     "assign hardware", "release hardware", "move hardware", "assign range",
     "release range",   "move range",    "retire memory",    "retire processor",
-    "release processors", "move processor",
+    "release processors", "move processor", "change partition",
 };
 
 /* One line: what it did, in the order asked, equal operations counted. */

@@ -152,6 +152,14 @@ ulv_policy_restarts(struct decision *d, struct ulv_op_create_partition *op)
 }
 
 ulv_status
+ulv_policy_change(struct decision *d, struct ulv_op_change_partition *op)
+{
+    (void)d;
+    (void)op;
+    return ULV_OK; /* the database refuses it */
+}
+
+ulv_status
 ulv_policy_check_limits(struct decision *d)
 {
     (void)d;

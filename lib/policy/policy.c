@@ -139,9 +139,8 @@ ulv_policy_say(struct decision *d, const char *text)
     d->reasons->add(d->reasons->self, &d->said);
 }
 
-/* The client's names are no strings before they are looked at. */
-static ulv_status
-unnamed(const struct decision *d, ulv_id id)
+ulv_status
+ulv_policy_unnamed(const struct decision *d, ulv_id id)
 {
     return ulv_fail(d->diag, ULV_E_ARG, id, 32, 31,
                     "object %u: a name has at most 31 bytes and an end", id);
@@ -155,23 +154,33 @@ by_key(struct decision *d, uint32_t kind, ulv_id object, const char *key)
     ulv_string_copy(d->said.rule, sizeof(d->said.rule), key);
 }
 
+ulv_status
+ulv_policy_may_be_silent(struct decision *d, ulv_id guest, const char *name,
+                         uint64_t limit)
+{
+    by_key(d, ULV_DECISION_LIMIT, guest, "silence_limit_ms");
+    if (d->policy->silence_limit == 0 ||
+        (limit != 0 && limit <= d->policy->silence_limit))
+        return ULV_OK;
+    return ulv_fail(d->diag, ULV_E_POLICY, guest, limit,
+                    d->policy->silence_limit,
+                    "%s: %u ns without a system call asked, policy allows "
+                    "%u (silence_limit_ms)",
+                    name, limit, d->policy->silence_limit);
+}
+
 /* How long it may be silent, and how often it starts again. */
 static ulv_status
 decide_ends(struct decision *d, struct ulv_op_create_partition *op)
 {
-    by_key(d, ULV_DECISION_LIMIT, op->id, "silence_limit_ms");
+    ulv_status status;
+
     op->restart_window = 0; /* it is the policy's to say */
     if (op->silence_limit == 0)
         op->silence_limit = d->policy->silence_limit;
-    if (d->policy->silence_limit != 0 &&
-        op->silence_limit > d->policy->silence_limit)
-        return ulv_fail(d->diag, ULV_E_POLICY, op->id, op->silence_limit,
-                        d->policy->silence_limit,
-                        "%s: %u ns without a system call asked, policy allows "
-                        "%u (silence_limit_ms)",
-                        op->name, op->silence_limit,
-                        d->policy->silence_limit);
-    return ulv_policy_restarts(d, op);
+    status =
+        ulv_policy_may_be_silent(d, op->id, op->name, op->silence_limit);
+    return status != ULV_OK ? status : ulv_policy_restarts(d, op);
 }
 
 static ulv_status
@@ -180,7 +189,7 @@ decide_create(struct decision *d, struct ulv_op_create_partition *op)
     uint32_t guests = 0;
 
     if (!ulv_policy_terminated(op->name))
-        return unnamed(d, op->id);
+        return ulv_policy_unnamed(d, op->id);
     if (op->kind != ULV_PARTITION_GUEST)
         return ulv_fail(d->diag, ULV_E_POLICY, op->id, op->kind, 0,
                         "%s: only guests are created by request", op->name);
@@ -345,7 +354,7 @@ static ulv_status
 decide_offer(struct decision *d, struct ulv_op_offer *op)
 {
     if (!ulv_policy_terminated(op->name))
-        return unnamed(d, op->id);
+        return ulv_policy_unnamed(d, op->id);
     by_key(d, ULV_DECISION_SIDE, op->id, "io");
     return ulv_policy_place_device(d, op);
 }
@@ -364,6 +373,8 @@ decide_one(struct decision *d, struct ulv_operation *o)
         return decide_processors(d, &o->u.assign_processors);
     case ULV_OP_OFFER:
         return decide_offer(d, &o->u.offer);
+    case ULV_OP_CHANGE_PARTITION:
+        return ulv_policy_change(d, &o->u.change_partition);
     case ULV_OP_DESTROY_PARTITION:
     case ULV_OP_RELEASE_MEMORY:
     case ULV_OP_ATTACH:

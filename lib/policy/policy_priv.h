@@ -51,6 +51,12 @@ uint64_t ulv_policy_free(const struct decision *d,
 /* Whether the pair a, b (0: there is none) may serve as was asked. */
 bool ulv_policy_lets(const struct ulv_op_offer *op, ulv_id a, ulv_id b);
 
+/* Whether it may run so long without a system call. [ns; 0: for ever] */
+ulv_status ulv_policy_may_be_silent(struct decision *d, ulv_id guest,
+                                    const char *name, uint64_t limit);
+/* A client's name is no string before it is looked at. */
+ulv_status ulv_policy_unnamed(const struct decision *d, ulv_id id);
+
 /* Begin to say what is decided, and say it: format is what diag or the caller
  * is told. */
 void ulv_policy_begin(struct decision *d, uint32_t kind, ulv_id object);
@@ -93,13 +99,23 @@ ulv_status ulv_policy_check_rules(const struct ulv_policy *policy,
 /* How often it starts again. */
 ulv_status ulv_policy_restarts(struct decision *d,
                                struct ulv_op_create_partition *op);
+/* Whether so often, and within which window [ms; 0: ULV_RESTART_WINDOW]. */
+ulv_status ulv_policy_may_restart(struct decision *d, ulv_id guest,
+                                  const char *name, uint32_t restarts,
+                                  uint32_t *ret_window);
+/* Whether a guest that is there may be changed so. (change.c) */
+ulv_status ulv_policy_change(struct decision *d,
+                             struct ulv_op_change_partition *op);
+/* The name that this transaction gives it last; NULL: none. (change.c) */
+const char *ulv_policy_renamed(const struct decision *d, ulv_id id);
 bool ulv_policy_selects(const struct decision *d,
                         const struct ulv_policy_selector *of, ulv_id id);
 /* By label, zone or policy. (tags.c) */
 bool ulv_policy_is_tagged(const struct decision *d,
                           const struct ulv_policy_selector *of, ulv_id guest);
-/* What an operation gives or takes such a tag, or 0. */
+/* What an operation gives or takes such a tag, or 0; and what it renames. */
 ulv_id ulv_policy_tags(const struct ulv_operation *o);
+ulv_id ulv_policy_renames(const struct ulv_operation *o);
 /* Whether it is to be destroyed. */
 bool ulv_policy_goes(const struct decision *d, ulv_id partition);
 /* A refusal is told, and counted. */

@@ -2,7 +2,7 @@
 /*
  * What of the host as it is now a policy would refuse. What the database does
  * not tell is not looked at: how often a guest may start again and how long it
- * may be silent stay as they were when it was made.
+ * may be silent stay as they were when it was made, or changed.
  */
 #include "policy/policy_priv.h"
 

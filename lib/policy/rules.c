@@ -175,6 +175,7 @@ ulv_policy_selects(const struct decision *d,
 {
     const struct ulv_partition_record *p;
     const struct ulv_op_create_partition *made = NULL;
+    const char *name;
 
     if (of->kind == ULV_POLICY_OF_NONE)
         return false;
@@ -187,8 +188,10 @@ ulv_policy_selects(const struct decision *d,
     case ULV_POLICY_OF_ALL:
         return true;
     case ULV_POLICY_OF_NAME:
-        return ulv_policy_matches(of->pattern, p == NULL ? made->name : p->name,
-                                  32);
+        name = ulv_policy_renamed(d, id);
+        if (name == NULL)
+            name = p == NULL ? made->name : p->name;
+        return ulv_policy_matches(of->pattern, name, 32);
     default:
         return ulv_policy_is_tagged(d, of, id);
     }
@@ -228,50 +231,58 @@ ulv_policy_say_refusal(struct decision *d)
 
 /* ---- restarts ------------------------------------------------------------ */
 
-static uint32_t
-window_of(const struct ulv_op_create_partition *op)
+/* The first that is of the guest; NULL: restarts_per_minute says it. */
+static const struct ulv_policy_restart *
+restart_rule(const struct decision *d, ulv_id guest)
 {
-    return op->restart_window == 0 ? (uint32_t)(ULV_RESTART_WINDOW / 1000000)
-                                   : op->restart_window;
+    for (uint32_t i = 0; i < d->policy->restart_count; i++) {
+        if (ulv_policy_selects(d, &d->policy->restart[i].of, guest))
+            return &d->policy->restart[i];
+    }
+    return NULL;
+}
+
+ulv_status
+ulv_policy_may_restart(struct decision *d, ulv_id guest, const char *name,
+                       uint32_t restarts, uint32_t *ret_window)
+{
+    const struct ulv_policy_restart *r = restart_rule(d, guest);
+    const char *rule = r == NULL ? "restarts_per_minute" : r->name;
+    const uint32_t times = r == NULL ? d->policy->restarts : r->times;
+    uint64_t window = ULV_RESTART_WINDOW / 1000000;
+    struct ulv_text line;
+    char text[160];
+
+    *ret_window = r == NULL ? 0 : r->window;
+    if (*ret_window != 0)
+        window = *ret_window;
+    ulv_policy_begin(d, ULV_DECISION_RESTARTS, guest);
+    ulv_string_copy(d->said.rule, sizeof(d->said.rule), rule);
+    if (restarts > times)
+        return ulv_fail(d->diag, ULV_E_POLICY, guest, restarts, times,
+                        "%s: %u restarts in %u ms asked, policy allows %u "
+                        "(%s)",
+                        name, (uint64_t)restarts, window, (uint64_t)times,
+                        rule);
+    if (r == NULL)
+        return ULV_OK;
+    d->said.chosen = restarts;
+    ulv_text_init(&line, text, sizeof(text));
+    ulv_text_format(&line, "%s: starts again %u times in %u ms (%s)", name,
+                    (uint64_t)restarts, window, rule);
+    ulv_policy_say(d, text);
+    return ULV_OK;
 }
 
 ulv_status
 ulv_policy_restarts(struct decision *d, struct ulv_op_create_partition *op)
 {
-    const char *rule = "restarts_per_minute";
-    uint32_t times = d->policy->restarts;
-    struct ulv_text line;
-    char text[160];
-    bool found = false;
+    const struct ulv_policy_restart *r = restart_rule(d, op->id);
 
-    for (uint32_t i = 0; i < d->policy->restart_count && !found; i++) {
-        const struct ulv_policy_restart *r = &d->policy->restart[i];
-
-        found = ulv_policy_selects(d, &r->of, op->id);
-        if (!found)
-            continue;
-        rule = r->name;
-        times = r->times;
-        op->restart_window = r->window;
-    }
-    ulv_policy_begin(d, ULV_DECISION_RESTARTS, op->id);
-    ulv_string_copy(d->said.rule, sizeof(d->said.rule), rule);
-    if (op->restarts > times)
-        return ulv_fail(d->diag, ULV_E_POLICY, op->id, op->restarts, times,
-                        "%s: %u restarts in %u ms asked, policy allows %u "
-                        "(%s)",
-                        op->name, (uint64_t)op->restarts,
-                        (uint64_t)window_of(op), (uint64_t)times, rule);
     if (op->restarts == 0)
-        op->restarts = times;
-    if (!found)
-        return ULV_OK;
-    d->said.chosen = op->restarts;
-    ulv_text_init(&line, text, sizeof(text));
-    ulv_text_format(&line, "%s: starts again %u times in %u ms (%s)", op->name,
-                    (uint64_t)op->restarts, (uint64_t)window_of(op), rule);
-    ulv_policy_say(d, text);
-    return ULV_OK;
+        op->restarts = r == NULL ? d->policy->restarts : r->times;
+    return ulv_policy_may_restart(d, op->id, op->name, op->restarts,
+                                  &op->restart_window);
 }
 
 /* ---- sums ---------------------------------------------------------------- */
@@ -483,13 +494,17 @@ too_much(struct decision *d, const struct ulv_policy_limit *r, ulv_id guest,
 static bool
 is_joined(const struct decision *d, const struct ulv_policy_limit *r)
 {
-    if (r->of.kind < ULV_POLICY_OF_LABEL)
+    const bool by_name = r->of.kind == ULV_POLICY_OF_NAME;
+
+    if (r->of.kind == ULV_POLICY_OF_ALL)
         return false;
     for (uint32_t i = 0; i < d->count; i++) {
-        ulv_id object = ulv_policy_tags(&d->operations[i]);
+        ulv_id object = by_name ? ulv_policy_renames(&d->operations[i])
+                                : ulv_policy_tags(&d->operations[i]);
 
-        if (object != 0 && (ulv_policy_selects(d, &r->of, object) ||
-                            ulv_policy_partition(d, object) == NULL))
+        if (object != 0 &&
+            (ulv_policy_selects(d, &r->of, object) ||
+             (!by_name && ulv_policy_partition(d, object) == NULL)))
             return true;
     }
     return false;
@@ -551,6 +566,8 @@ receiver(const struct ulv_operation *o, bool second)
         return second ? 0 : o->u.attach.partition;
     case ULV_OP_CONNECT:
         return second ? o->u.connect.client : o->u.connect.server;
+    case ULV_OP_CHANGE_PARTITION:
+        return second ? 0 : ulv_policy_renames(o);
     default:
         return second ? 0 : ulv_policy_tags(o);
     }

@@ -331,6 +331,12 @@ void ulv_keeper_start_guest(struct keeper *k, struct keeper_partition *p);
 ulv_status ulv_keeper_order_prepare(struct keeper *k,
                                     const struct ulv_effect *effect,
                                     struct ulv_diag *diag);
+/* The effects that only keeper_change.c knows. */
+ulv_status ulv_keeper_change_prepare(struct keeper *k,
+                                     const struct ulv_effect *effect,
+                                     struct ulv_diag *diag);
+void ulv_keeper_change_commit(struct keeper *k,
+                              const struct ulv_effect *effect);
 /* Forget it; what was prepared stays. */
 void ulv_keeper_order_close(struct keeper *k);
 /* Memory of a channel and of a device's takeover region, formatted; on failure

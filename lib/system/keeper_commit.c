@@ -180,6 +180,7 @@ commit_effect(struct keeper *k, const struct ulv_effect *e)
         commit_removal(k, e->kind, e->u.removal.id);
         break;
     default:
+        ulv_keeper_change_commit(k, e);
         break;
     }
 }

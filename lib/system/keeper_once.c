@@ -32,6 +32,23 @@ ulv_keeper_serve_storage(struct keeper *k)
     (void)k;
 }
 
+/* In place of keeper_change.c: partitions stay as they were made. */
+ulv_status
+ulv_keeper_change_prepare(struct keeper *k, const struct ulv_effect *effect,
+                          struct ulv_diag *diag)
+{
+    (void)k;
+    return ulv_fail(diag, ULV_E_PEER_PROTOCOL, 0, effect->kind, 0,
+                    "unknown effect %u", (uint64_t)effect->kind);
+}
+
+void
+ulv_keeper_change_commit(struct keeper *k, const struct ulv_effect *effect)
+{
+    (void)k;
+    (void)effect;
+}
+
 /* In place of keeper_restart.c: without a journal nothing is started again. */
 bool
 ulv_keeper_ultravisor_died(struct keeper *k)

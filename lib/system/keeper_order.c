@@ -529,8 +529,7 @@ ulv_keeper_order_prepare(struct keeper *k, const struct ulv_effect *effect,
     case ULV_EFFECT_DEVICE_WITHDRAW:
         return prepare_removal(k, effect, diag);
     default:
-        return ulv_fail(diag, ULV_E_PEER_PROTOCOL, 0, effect->kind, 0,
-                        "unknown effect %u", (uint64_t)effect->kind);
+        return ulv_keeper_change_prepare(k, effect, diag);
     }
 }
 

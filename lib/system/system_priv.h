@@ -124,6 +124,9 @@ ulv_id ulv_system_new_id(ulv_system *system, struct ulv_diag *diag);
 struct ulv_operation *ulv_transaction_add(ulv_transaction *t, uint32_t kind);
 /* The same, or 0 and the error sticks. */
 ulv_id ulv_transaction_new_id(ulv_transaction *t);
+/* A text that fits, zero at its end; or the error sticks. */
+void ulv_transaction_text(ulv_transaction *t, char *to, size_t size,
+                          const char *from, ulv_id object, const char *what);
 /* Whether the caller's end has lost its channel to a transaction. */
 bool ulv_system_channel_is_gone(const struct ulv_channel *channel);
 /* Ring, or count that it was not needed. */

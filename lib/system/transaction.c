@@ -524,10 +524,9 @@ ulv_transaction_connect(ulv_transaction *t, ulv_id client, ulv_id server,
 
 /* ---- zones, quotas, labels ----------------------------------------------- */
 
-/* A text that fits, zero at its end; or the error sticks. */
-static void
-put_text(ulv_transaction *t, char *to, size_t size, const char *from,
-         ulv_id object, const char *what)
+void
+ulv_transaction_text(ulv_transaction *t, char *to, size_t size,
+                     const char *from, ulv_id object, const char *what)
 {
     const size_t len = from == NULL ? 0 : ulv_string_length(from, size);
 
@@ -547,8 +546,9 @@ ulv_transaction_zone(ulv_transaction *t, const char *name)
     if (o == NULL)
         return 0;
     o->u.create_zone.id = ulv_transaction_new_id(t);
-    put_text(t, o->u.create_zone.name, sizeof(o->u.create_zone.name), name,
-             o->u.create_zone.id, "the name");
+    ulv_transaction_text(t, o->u.create_zone.name,
+                         sizeof(o->u.create_zone.name), name,
+                         o->u.create_zone.id, "the name");
     return t->diag.status == ULV_OK ? o->u.create_zone.id : 0;
 }
 
@@ -594,10 +594,11 @@ ulv_transaction_label(ulv_transaction *t, ulv_id object, const char *key,
     if (o == NULL)
         return;
     o->u.set_label.object = object;
-    put_text(t, o->u.set_label.key, sizeof(o->u.set_label.key), key, object,
-             "a key");
-    put_text(t, o->u.set_label.value, sizeof(o->u.set_label.value), value,
-             object, "a label");
+    ulv_transaction_text(t, o->u.set_label.key, sizeof(o->u.set_label.key),
+                         key, object, "a key");
+    ulv_transaction_text(t, o->u.set_label.value,
+                         sizeof(o->u.set_label.value), value, object,
+                         "a label");
 }
 
 void
@@ -608,8 +609,9 @@ ulv_transaction_policy(ulv_transaction *t, ulv_id object, const char *name)
     if (o == NULL)
         return;
     o->u.set_policy.object = object;
-    put_text(t, o->u.set_policy.name, sizeof(o->u.set_policy.name), name,
-             object, "the policy");
+    ulv_transaction_text(t, o->u.set_policy.name,
+                         sizeof(o->u.set_policy.name), name, object,
+                         "the policy");
 }
 
 void

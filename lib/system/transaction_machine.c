@@ -1,6 +1,53 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* The builder's operations on processors, hardware, ranges, what retires. */
+/* The builder's operations on processors, hardware, ranges, what retires, and
+ * what partitions were made with. */
+#include "base/base.h"
 #include "system/system_priv.h"
+
+static struct ulv_op_change_partition *
+add_change(ulv_transaction *t, ulv_id partition, uint32_t what)
+{
+    struct ulv_operation *o = ulv_transaction_add(t, ULV_OP_CHANGE_PARTITION);
+
+    if (o == NULL)
+        return NULL;
+    o->u.change_partition.id = partition;
+    o->u.change_partition.what = what;
+    return &o->u.change_partition;
+}
+
+void
+ulv_transaction_rename(ulv_transaction *t, ulv_id partition, const char *name)
+{
+    struct ulv_op_change_partition *op =
+        add_change(t, partition, ULV_PARTITION_SET_NAME);
+
+    if (op != NULL)
+        ulv_transaction_text(t, op->name, sizeof(op->name), name, partition,
+                             "a partition's name");
+}
+
+void
+ulv_transaction_silence_limit(ulv_transaction *t, ulv_id partition,
+                              ulv_nsec limit)
+{
+    struct ulv_op_change_partition *op =
+        add_change(t, partition, ULV_PARTITION_SET_SILENCE);
+
+    if (op != NULL)
+        op->silence_limit = limit;
+}
+
+void
+ulv_transaction_restarts(ulv_transaction *t, ulv_id partition,
+                         uint32_t restarts)
+{
+    struct ulv_op_change_partition *op =
+        add_change(t, partition, ULV_PARTITION_SET_RESTARTS);
+
+    if (op != NULL)
+        op->restarts = restarts;
+}
 
 void
 ulv_transaction_processors_release(ulv_transaction *t, ulv_id partition,

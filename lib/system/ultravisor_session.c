@@ -83,6 +83,7 @@ static const char *const denied[] = {
     [ULV_OP_RETIRE_PROCESSOR] = "",
     [ULV_OP_RELEASE_PROCESSORS] = "",
     [ULV_OP_MOVE_PROCESSOR] = "",
+    [ULV_OP_CHANGE_PARTITION] = "",
 };
 
 static ulv_status

@@ -138,6 +138,12 @@ class SystemTest(unittest.TestCase):
         end = self.wait(host, guest)
         return end, self.console(host, guest)
 
+    def run_again(self, host, guest, image):
+        """(how it ended, what it wrote to its console in this run)"""
+        self.events = []
+        guest.start(image)
+        return self.wait(host, guest), self.console(host, guest)
+
     def wait(self, host, guest):
         self.events = getattr(self, "events", [])
         until = time.monotonic() + PATIENCE

@@ -15,12 +15,6 @@ COUNT_AT = 0x500000  # where counter.c counts
 
 
 class Again(SystemTest):
-    def run_again(self, host, guest, image):
-        """(how it ended, what it wrote to its console in this run)"""
-        self.events = []
-        guest.start(image)
-        return self.wait(host, guest), self.console(host, guest)
-
     def until(self, host, condition):
         until = time.monotonic() + PATIENCE
         while not condition():
@@ -160,6 +154,35 @@ class Reset(SystemTest):
             self.assertEqual(self.wait(host, web).reason,
                              C.ULV_END_REASON_FAULT)
             self.assertEqual(self.resets(), [])
+            self.assert_alive(host)
+
+    @each_kind
+    def test_restarts_are_changed(self, backend, in_process):
+        """As often as was said last. One that began to run with none has no
+        image: for that it counts from its next start on."""
+        rule = self.compiled('{"restarts_per_minute": 9}')
+        image = IMAGES / "reset.elf"
+        with ultravisor.open(backend=backend, in_process=in_process,
+                             memory="64M", policy=rule) as host:
+            web = self.guest(host, "web")
+            for restarts in (0, 2):
+                with host.transaction() as t:
+                    t.change(web, restarts=restarts)
+                end, said = self.run_again(host, web, image)
+                self.assertEqual(end.reason, C.ULV_END_REASON_RESET, end.text)
+                self.assertEqual((len(self.resets()), said),
+                                 (restarts, "runs\n" * (restarts + 1)))
+            with host.transaction() as t:
+                t.change(web, restarts=0)
+            self.events = []
+            web.start(image)
+            with host.transaction() as t:
+                t.change(web, restarts=5)
+            self.assertEqual(self.wait(host, web).reason,
+                             C.ULV_END_REASON_RESET)
+            self.assertEqual(self.resets(), [])
+            self.run_again(host, web, image)
+            self.assertEqual(len(self.resets()), 3)  # two were before
             self.assert_alive(host)
 
     @each_kind

@@ -64,6 +64,21 @@ class Guests(SystemTest):
                              (C.ULV_END_REASON_FAULT, C.ULV_FAULT_RUNAWAY))
 
     @each_kind
+    def test_a_limit_for_one_that_runs(self, backend, in_process):
+        """A limit that is set while a guest runs holds for it."""
+        with ultravisor.open(backend=backend, in_process=in_process,
+                             memory="32M") as host:
+            busy = self.guest(host, "busy")
+            busy.start(IMAGES / "never_yields.elf")
+            with host.transaction() as t:
+                t.change(busy, silence_limit=0.2, name="late")
+            end = self.wait(host, busy)
+            self.assertEqual((end.reason, end.code),
+                             (C.ULV_END_REASON_FAULT, C.ULV_FAULT_RUNAWAY))
+            self.assertIn(b"late: ", [e.data[:6] for e in self.events
+                                      if e.kind == C.ULV_EVENT_ENDED])
+
+    @each_kind
     def test_never_yields_in_a_thread(self, backend, in_process):
         """One that never comes back from its own thread is found too."""
         limit = policy('{"silence_limit_ms": 200}')

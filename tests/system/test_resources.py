@@ -115,6 +115,53 @@ class Resources(SystemTest):
         self.assertEqual(host.query("labels"), [])
 
     @each_placement
+    def test_a_partition_is_changed(self, host):
+        """Its name, its silence limit, its restarts; all or nothing, and not
+        beyond what the policy lets a guest have."""
+        with host.transaction() as t:
+            web, data = t.partition("web"), t.partition("data")
+            # also one that the same transaction makes
+            t.change(web, silence_limit=60)
+        found = self.one(host, "partitions", web.id)
+        self.assertEqual((found["name"], found["silence_limit"]),
+                         ("web", 60 * 10 ** 9))
+        with host.transaction() as t:  # two change names
+            t.change(web, name="x")
+            t.change(data, name="web")
+            t.change(web, name="data", silence_limit=0.25)
+        self.assertEqual((host.find("data"), host.find("web")),
+                         (web.id, data.id))
+        self.assertEqual((web.name, data.name), ("data", "web"))
+        found = self.one(host, "partitions", web.id)
+        self.assertEqual((found["name"], found["silence_limit"]),
+                         ("data", 250_000_000))
+        for how, status, part in (
+                ({"name": "web"}, C.ULV_E_EXISTS, str(data.id)),
+                ({"name": ""}, C.ULV_E_ARG, "1 to 31 bytes"),
+                ({"name": "a b"}, C.ULV_E_ARG, "not printable"),
+                ({"name": "x" * 32}, C.ULV_E_ARG, "more than 31"),
+                ({"restarts": 1}, C.ULV_E_POLICY, "policy allows 0"),
+                ({"restarts": 1, "name": "y"}, C.ULV_E_POLICY, "allows 0")):
+            error = self.refused(host, lambda t, how=how: t.change(web, **how))
+            self.assertEqual((error.status, error.object),
+                             (status, web.id), error)
+            self.assertIn(part, str(error))
+        for name, status in (("io-a", C.ULV_E_DENIED),
+                             ("idle", C.ULV_E_DENIED)):
+            role = ultravisor.Partition(host, host.find(name), name)
+            self.assertEqual(self.refused(
+                host, lambda t, role=role: t.change(role, name="x")).status,
+                status)
+        gone = ultravisor.Partition(host, 999999, "gone")
+        self.assertEqual(self.refused(
+            host, lambda t: t.change(gone, name="x")).status,
+            C.ULV_E_NOT_FOUND)
+        self.assertEqual(web.name, "data")
+        with host.transaction() as t:
+            t.destroy(web)
+            t.partition("data")  # its name is free again
+
+    @each_placement
     def test_ranges_have_one_owner(self, host):
         with host.transaction() as t:
             web, data = t.partition("web"), t.partition("data")

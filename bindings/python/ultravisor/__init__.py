@@ -223,6 +223,7 @@ class Transaction:
     def __init__(self, host, dry_run=False):
         self.host, self._handle = host, lib.ulv_transaction_begin(host._system)
         self.decisions = []
+        self._dry_run, self._renamed = dry_run, {}
         if dry_run:
             lib.ulv_transaction_dry_run(self._handle)
 
@@ -239,6 +240,9 @@ class Transaction:
             checked(lib.ulv_transaction_commit, handle)
         finally:
             self.decisions = list(self.host.decisions(before))
+        if not self._dry_run:
+            for partition, name in self._renamed.items():
+                partition.name = name
 
     def partition(self, name, memory=None, processors=1, level=None,
                   interrupts=False, stock=False):
@@ -348,6 +352,21 @@ class Transaction:
         for key, value in labels.items():
             lib.ulv_transaction_label(self._handle, _number(what),
                                       key.encode(), str(value).encode())
+
+    def change(self, partition, name=None, silence_limit=None,
+               restarts=None):
+        """What a guest's partition was made with, also while it runs: its
+        name; how long it may run without a system call [s; 0: for ever]; how
+        often it is started again when it resets itself."""
+        if name is not None:
+            lib.ulv_transaction_rename(self._handle, partition.id,
+                                       name.encode())
+            self._renamed[partition] = name
+        if silence_limit is not None:
+            lib.ulv_transaction_silence_limit(self._handle, partition.id,
+                                              round(silence_limit * 1e9))
+        if restarts is not None:
+            lib.ulv_transaction_restarts(self._handle, partition.id, restarts)
 
     def processors_release(self, partition, count=1):
         """The last processors of a guest that does not run."""

@@ -34,6 +34,9 @@ struct model_partition {
     uint32_t zone; /* its number and one; 0: none */
     uint64_t limit[ULV_QUOTA_COUNT];
     uint32_t label[KEYS]; /* value of each key; 0: none */
+    uint64_t name; /* the number in it */
+    uint64_t silence;
+    uint32_t restarts, window;
 };
 
 struct model_range {

@@ -31,11 +31,16 @@ model_create(struct model *m, uint64_t i)
     struct model_partition *p = &m->p[i];
     struct ulv_operation o = create(new_id(m), ULV_PARTITION_GUEST, i);
     ulv_id id = o.u.create_partition.id;
-    ulv_status status = commit(m, &o, 1);
+    bool is_taken = model_named(m, i) != NULL;
+    ulv_status status;
 
-    assert_int_equal(status, p->id != 0 ? ULV_E_EXISTS : ULV_OK);
+    if (p->id != 0 && !is_taken)
+        return; /* the model has no room for it */
+    status = commit(m, &o, 1);
+    assert_int_equal(status, is_taken ? ULV_E_EXISTS : ULV_OK);
     if (status == ULV_OK) {
         p->id = id;
+        p->name = i;
         model_unlimited(p->limit);
     }
 }
@@ -522,6 +527,7 @@ model_compare(const struct model *m)
     model_compare_quotas(m);
     model_compare_labels(m);
     model_compare_machine(m);
+    model_compare_changes(m);
     compare_quanta(m);
 }
 
@@ -555,6 +561,8 @@ model_step(struct model *m)
         model_release_processors,
         model_release_processors,
         model_move_processor,
+        model_change,
+        model_change,
     };
 
     tries[model_random(ULV_COUNT_OF(tries))](m, model_random(PARTITIONS));

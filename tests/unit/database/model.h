@@ -22,6 +22,10 @@ void model_run(const struct script *script, void (*after)(struct model *m),
 uint64_t model_shrink(struct script *script, void (*after)(struct model *m));
 void model_create(struct model *m, uint64_t i);
 void model_memory(struct model *m, uint64_t i);
+/* model_change.c: whose name has that number; NULL: nobody's. */
+struct model_partition *model_named(struct model *m, uint64_t number);
+void model_change(struct model *m, uint64_t i);
+void model_compare_changes(const struct model *m);
 uint64_t model_random(uint64_t n); /* below n */
 /* model_quota.c: what a partition, and a zone (its number and one), has of an
  * ULV_QUOTA_*; what is expected when it gets more, all else being well. */

@@ -41,7 +41,7 @@ test_database_model__agrees(void **state)
 
 /* ---- undo ------ */
 
-#define LARGE 13
+#define LARGE 14
 
 /* A transaction that touches everything. */
 static uint32_t
@@ -90,6 +90,12 @@ large(struct model *m, struct ulv_operation o[LARGE])
     o[12].kind = ULV_OP_SET_POLICY;
     o[12].u.set_policy.object = m->next;
     memcpy(o[12].u.set_policy.name, "gold", 5);
+    o[13].kind = ULV_OP_CHANGE_PARTITION;
+    o[13].u.change_partition.id = m->next;
+    o[13].u.change_partition.what =
+        ULV_PARTITION_SET_NAME | ULV_PARTITION_SET_RESTARTS;
+    o[13].u.change_partition.restarts = 3;
+    memcpy(o[13].u.change_partition.name, "other", 6);
     return LARGE;
 }
 

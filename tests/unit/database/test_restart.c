@@ -51,6 +51,42 @@ test_database_restart__in_a_window(void **state)
 }
 
 static void
+change(struct model *m, ulv_id id, uint32_t restarts, uint32_t window)
+{
+    struct ulv_operation o = { .kind = ULV_OP_CHANGE_PARTITION };
+
+    o.u.change_partition.id = id;
+    o.u.change_partition.what = ULV_PARTITION_SET_RESTARTS;
+    o.u.change_partition.restarts = restarts;
+    o.u.change_partition.restart_window = window;
+    assert_int_equal(commit(m, &o, 1), ULV_OK);
+}
+
+/* What a guest has used up counts on when more or fewer are allowed. */
+static void
+test_database_restart__changed_within_a_window(void **state)
+{
+    struct model m;
+    ulv_id id;
+
+    (void)state;
+    begin(&m);
+    id = guest(&m, 1, 3, 0);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_true(ulv_database_take_restart(m.db, id, SECOND));
+    change(&m, id, 2, 0);
+    assert_false(ulv_database_take_restart(m.db, id, SECOND));
+    change(&m, id, 4, 0);
+    assert_true(ulv_database_take_restart(m.db, id, SECOND));
+    assert_false(ulv_database_take_restart(m.db, id, SECOND));
+    change(&m, id, 2, 5000);
+    twice_in(m.db, id, 5 * SECOND);
+    change(&m, id, 0, 0);
+    assert_false(ulv_database_take_restart(m.db, id, 1000 * SECOND));
+    end(&m);
+}
+
+static void
 test_database_restart__as_the_journal_has_it(void **state)
 {
     struct ulv_test_storage s;
@@ -63,7 +99,8 @@ test_database_restart__as_the_journal_has_it(void **state)
     (void)state;
     ulv_test_storage_init(&s);
     begin_with(&m, &s.storage);
-    id = guest(&m, 1, 2, 5000);
+    id = guest(&m, 1, 7, 0);
+    change(&m, id, 2, 5000);
     ulv_journal_close(m.journal);
     end(&m);
     ulv_test_host_init(&t);
@@ -81,6 +118,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_database_restart__in_a_window),
+        cmocka_unit_test(test_database_restart__changed_within_a_window),
         cmocka_unit_test(test_database_restart__as_the_journal_has_it),
     };
 

@@ -244,6 +244,7 @@ test_policy_decide__operations_that_are_not_for_clients(void **state)
         [ULV_OP_RELEASE_RANGE] = 1,     [ULV_OP_MOVE_RANGE] = 1,
         [ULV_OP_RETIRE_MEMORY] = 1,     [ULV_OP_RETIRE_PROCESSOR] = 1,
         [ULV_OP_RELEASE_PROCESSORS] = 1, [ULV_OP_MOVE_PROCESSOR] = 1,
+        [ULV_OP_CHANGE_PARTITION] = 1,
     };
     struct world w;
 

@@ -506,6 +506,118 @@ test_policy_rules__restarts(void **state)
     assert_int_equal(o.u.create_partition.restart_window, 0);
 }
 
+static struct ulv_operation
+op_label(ulv_id object, const char *key, const char *value)
+{
+    struct ulv_operation o = { .kind = ULV_OP_SET_LABEL };
+
+    o.u.set_label.object = object;
+    ulv_string_copy(o.u.set_label.key, 16, key);
+    ulv_string_copy(o.u.set_label.value, 48, value);
+    return o;
+}
+
+static struct ulv_operation
+op_change(uint32_t what, const char *name)
+{
+    struct ulv_operation o = { .kind = ULV_OP_CHANGE_PARTITION };
+
+    o.u.change_partition.id = GUEST;
+    o.u.change_partition.what = what;
+    ulv_string_copy(o.u.change_partition.name, 32, name);
+    return o;
+}
+
+/* What is asked for is held to the same bounds; what is not asked for is not
+ * filled in. */
+static void
+test_policy_rules__change(void **state)
+{
+    struct ulv_operation o = op_change(ULV_PARTITION_SET_RESTARTS |
+                                           ULV_PARTITION_SET_SILENCE,
+                                       "");
+    struct ulv_op_change_partition *op = &o.u.change_partition;
+    struct ulv_policy_restart *r;
+    struct world w;
+
+    (void)state;
+    world_begin(&w);
+    op->silence_limit = 5001;
+    op->restart_window = 1; /* it is the policy's to say */
+    assert_int_equal(world_decide(&w, &o, 1), ULV_OK);
+    assert_int_equal(op->restart_window, 0);
+    w.policy.silence_limit = 5000;
+    assert_int_equal(world_decide(&w, &o, 1), ULV_E_POLICY);
+    assert_string_equal(w.refused.rule, "silence_limit_ms");
+    assert_int_equal(w.diag.object, GUEST);
+    assert_int_equal(w.diag.value, 5001);
+    assert_int_equal(w.diag.bound, 5000);
+    op->silence_limit = 0; /* for ever */
+    assert_int_equal(world_decide(&w, &o, 1), ULV_E_POLICY);
+    op->silence_limit = 300;
+    r = &w.policy.restart[w.policy.restart_count++];
+    ulv_string_copy(r->name, 32, "again");
+    r->of.kind = ULV_POLICY_OF_NAME;
+    ulv_string_copy(r->of.pattern, 32, "web*");
+    r->times = 7;
+    r->window = 5000;
+    assert_int_equal(world_decide(&w, &o, 1), ULV_OK);
+    assert_int_equal(op->silence_limit, 300);
+    assert_int_equal(op->restarts, 0);
+    assert_int_equal(op->restart_window, 5000);
+    assert_string_equal(w.lines[0],
+                        "web: starts again 0 times in 5000 ms (again)");
+    op->restarts = 8;
+    assert_int_equal(world_decide(&w, &o, 1), ULV_E_POLICY);
+    assert_string_equal(w.diag.text, "web: 8 restarts in 5000 ms asked, "
+                                     "policy allows 7 (again)");
+    op->what |= ULV_PARTITION_SET_NAME; /* then the rule is not of it */
+    memset(op->name, 0, sizeof(op->name));
+    memcpy(op->name, "db", 3);
+    assert_int_equal(world_decide(&w, &o, 1), ULV_E_POLICY);
+    assert_string_equal(w.refused.rule, "restarts_per_minute");
+    memset(op->name, 'x', sizeof(op->name));
+    assert_int_equal(world_decide(&w, &o, 1), ULV_E_ARG);
+    op->what = 0; /* nothing of it is looked at */
+    memset(op->name, 0, sizeof(op->name));
+    assert_int_equal(world_decide(&w, &o, 1), ULV_OK);
+}
+
+/* A name that a transaction gives counts in it: nobody gets around a rule by
+ * another name, or becomes one of those that have enough. */
+static void
+test_policy_rules__names_within_a_transaction(void **state)
+{
+    struct ulv_policy_limit *limit;
+    struct ulv_operation o[3] = { op_memory(GUEST, ULV_MIB(64), ULV_NODE_ANY) };
+    struct world w;
+
+    (void)state;
+    world_begin(&w);
+    limit = add_limit(&w, "small", "db*", 1);
+    limit->memory = ULV_MIB(300);
+    assert_int_equal(world_decide(&w, o, 1), ULV_OK);
+    o[1] = op_change(ULV_PARTITION_SET_NAME, "db-1");
+    assert_int_equal(world_decide(&w, o, 2), ULV_E_POLICY);
+    assert_int_equal(w.diag.value, ULV_MIB(320));
+    o[2] = op_change(ULV_PARTITION_SET_NAME, "web-2"); /* the last counts */
+    assert_int_equal(world_decide(&w, o, 3), ULV_OK);
+    o[2] = op_change(ULV_PARTITION_SET_SILENCE, "web-2"); /* is no name */
+    assert_int_equal(world_decide(&w, o, 3), ULV_E_POLICY);
+    /* it has 256 MiB already, and gets nothing */
+    assert_int_equal(world_decide(&w, &o[1], 1), ULV_OK);
+    limit->memory = ULV_MIB(100);
+    assert_int_equal(world_decide(&w, &o[1], 1), ULV_E_POLICY);
+    assert_string_equal(w.refused.rule, "small");
+    limit->together = 0;
+    assert_int_equal(world_decide(&w, &o[1], 1), ULV_E_POLICY);
+    /* who is one of them already is not refused for a label */
+    limit->together = 1;
+    strcpy(w.partitions[2].name, "db");
+    o[0] = op_label(GUEST, "tier", "gold");
+    assert_int_equal(world_decide(&w, o, 1), ULV_OK);
+}
+
 static void
 test_policy_rules__by_label(void **state)
 {
@@ -533,17 +645,6 @@ test_policy_rules__by_label(void **state)
     w.tags[1].kind = ULV_POLICY_OF_ZONE;
     strcpy(w.tags[1].text, "tier=gold");
     assert_int_equal(world_decide(&w, &o, 1), ULV_OK);
-}
-
-static struct ulv_operation
-op_label(ulv_id object, const char *key, const char *value)
-{
-    struct ulv_operation o = { .kind = ULV_OP_SET_LABEL };
-
-    o.u.set_label.object = object;
-    ulv_string_copy(o.u.set_label.key, 16, key);
-    ulv_string_copy(o.u.set_label.value, 48, value);
-    return o;
 }
 
 /* A label that a transaction gives or takes counts in it. */
@@ -681,6 +782,8 @@ main(void)
         cmocka_unit_test(test_policy_rules__apart_over_servers),
         cmocka_unit_test(test_policy_rules__processors_by_core),
         cmocka_unit_test(test_policy_rules__restarts),
+        cmocka_unit_test(test_policy_rules__change),
+        cmocka_unit_test(test_policy_rules__names_within_a_transaction),
         cmocka_unit_test(test_policy_rules__by_label),
         cmocka_unit_test(test_policy_rules__labels_within_a_transaction),
         cmocka_unit_test(test_policy_rules__by_zone_and_reference),

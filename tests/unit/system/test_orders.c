@@ -38,6 +38,7 @@ struct process {
 };
 
 #define PROCESSES 32
+#define KINDS     (ULV_EFFECT_PARTITION_CHANGE + 1)
 
 struct shop {
     struct ulv_test_host t;
@@ -47,7 +48,7 @@ struct shop {
     int64_t started; /* processes */
     uint32_t done, refused;
     uint64_t ticket;
-    uint32_t by_kind[ULV_EFFECT_INTENT + 1]; /* effects of orders done */
+    uint32_t by_kind[KINDS]; /* effects of orders done */
 };
 
 static uint64_t
@@ -240,6 +241,8 @@ any_effect(struct ulv_effect *e)
 {
     memset(e, 0, sizeof(*e));
     e->kind = 1 + (uint32_t)random_below(ULV_EFFECT_INTENT);
+    if (random_below(8) == 0)
+        e->kind = ULV_EFFECT_PARTITION_CHANGE;
     if (random_below(200) == 0)
         e->kind = (uint32_t)random_below(UINT32_MAX);
     switch (e->kind) {
@@ -249,6 +252,11 @@ any_effect(struct ulv_effect *e)
                                          ? (uint32_t)random_below(9)
                                          : ULV_PARTITION_GUEST;
         memset(e->u.partition_create.name, 'x', 32);
+        break;
+    case ULV_EFFECT_PARTITION_CHANGE:
+        e->u.partition_create.id = any_partition();
+        memset(e->u.partition_create.name, 'y',
+               random_below(4) == 0 ? 32 : 31);
         break;
     case ULV_EFFECT_EXTENT_GRANT:
         e->u.extent.id = any_id(30);
@@ -483,7 +491,7 @@ test_system_orders__whatever_the_database_says(void **state)
     static const struct ulv_mock_step spin[] = { { .kind = ULV_MOCK_SPIN } };
     struct mock_image image;
     const struct ulv_source source = ULV_SOURCE_MEMORY(&image, sizeof(image));
-    uint64_t kinds[ULV_EFFECT_INTENT + 1] = { 0 }, started = 0;
+    uint64_t kinds[KINDS] = { 0 }, started = 0;
     uint64_t done = 0, refused = 0;
 
     (void)state;
@@ -512,7 +520,7 @@ test_system_orders__whatever_the_database_says(void **state)
             still_held(&s, before);
         }
         started += (uint64_t)s.started;
-        for (uint32_t i = 0; i <= ULV_EFFECT_INTENT; i++)
+        for (uint32_t i = 0; i < KINDS; i++)
             kinds[i] += s.by_kind[i];
         done += s.done;
         refused += s.refused;
@@ -521,6 +529,7 @@ test_system_orders__whatever_the_database_says(void **state)
     /* a generator whose orders are all refused shows nothing */
     for (uint32_t i = 1; i <= ULV_EFFECT_INTENT; i++)
         assert_true(kinds[i] > 0);
+    assert_true(kinds[ULV_EFFECT_PARTITION_CHANGE] > 0);
     assert_true(started > 3 * ROUNDS);
     print_message("# %llu orders done, %llu refused, %llu guests started\n",
                   (unsigned long long)done, (unsigned long long)refused,
