@@ -6,14 +6,14 @@
     (ULV_PARTITION_SET_NAME | ULV_PARTITION_SET_SILENCE |                     \
      ULV_PARTITION_SET_RESTARTS)
 
-static ulv_status
-check_restarts(const struct partition *p, uint32_t restarts,
-               struct ulv_diag *diag)
+ulv_status
+ulv_db_check_restarts(const char *name, ulv_id id, uint32_t restarts,
+                      struct ulv_diag *diag)
 {
     if (restarts <= ULV_RESTARTS_MAX)
         return ULV_OK;
-    return ulv_fail(diag, ULV_E_ARG, p->r.id, restarts, ULV_RESTARTS_MAX,
-                    "%s: %u restarts asked, there are at most %u", p->name,
+    return ulv_fail(diag, ULV_E_ARG, id, restarts, ULV_RESTARTS_MAX,
+                    "%s: %u restarts asked, there are at most %u", name,
                     (uint64_t)restarts, (uint64_t)ULV_RESTARTS_MAX);
 }
 
@@ -56,7 +56,7 @@ check(const struct ulv_database *db, const struct partition *p,
     if ((op->what & ULV_PARTITION_SET_NAME) != 0)
         status = check_new_name(db, p, op->name, diag);
     if (status == ULV_OK && (op->what & ULV_PARTITION_SET_RESTARTS) != 0)
-        status = check_restarts(p, op->restarts, diag);
+        status = ulv_db_check_restarts(p->name, op->id, op->restarts, diag);
     return status;
 }
 

@@ -361,6 +361,9 @@ ulv_db_quanta_of(uint32_t mode, uint32_t quanta)
 }
 
 /* change.c */
+/* Whether a partition may have so many. */
+ulv_status ulv_db_check_restarts(const char *name, ulv_id id,
+                                 uint32_t restarts, struct ulv_diag *diag);
 ulv_status ulv_db_change_partition(struct ulv_database *db,
                                    const struct ulv_op_change_partition *op,
                                    struct ulv_diag *diag);

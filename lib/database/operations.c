@@ -55,6 +55,9 @@ create_partition(struct ulv_database *db,
     struct record *r;
     ulv_status status = ulv_db_check_name(op->name, op->id, diag);
 
+    if (status == ULV_OK)
+        status =
+            ulv_db_check_restarts(op->name, op->id, op->restarts, diag);
     if (status != ULV_OK)
         return status;
     if (!ulv_db_kind_is_known(op->kind))

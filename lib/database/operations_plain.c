@@ -12,6 +12,18 @@ ulv_db_apply_more(struct ulv_database *db, const struct ulv_operation *o,
                     "operation %u is not built in", (uint64_t)o->kind);
 }
 
+/* There is no journal that would not take them. */
+ulv_status
+ulv_db_check_restarts(const char *name, ulv_id id, uint32_t restarts,
+                      struct ulv_diag *diag)
+{
+    (void)name;
+    (void)id;
+    (void)restarts;
+    (void)diag;
+    return ULV_OK;
+}
+
 void
 ulv_db_quota_init(struct quota *quota)
 {

@@ -50,6 +50,23 @@ test_database_restart__in_a_window(void **state)
     end(&m);
 }
 
+/* A journal with more would not be read. */
+static void
+test_database_restart__at_most(void **state)
+{
+    struct ulv_operation o = { .kind = ULV_OP_CREATE_PARTITION };
+    struct model m;
+
+    (void)state;
+    begin(&m);
+    o = create(new_id(&m), ULV_PARTITION_GUEST, 1);
+    o.u.create_partition.restarts = ULV_RESTARTS_MAX + 1;
+    assert_int_equal(commit(&m, &o, 1), ULV_E_ARG);
+    o.u.create_partition.restarts = ULV_RESTARTS_MAX;
+    assert_int_equal(commit(&m, &o, 1), ULV_OK);
+    end(&m);
+}
+
 static void
 change(struct model *m, ulv_id id, uint32_t restarts, uint32_t window)
 {
@@ -118,6 +135,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_database_restart__in_a_window),
+        cmocka_unit_test(test_database_restart__at_most),
         cmocka_unit_test(test_database_restart__changed_within_a_window),
         cmocka_unit_test(test_database_restart__as_the_journal_has_it),
     };
