@@ -154,16 +154,18 @@ ULV_API ulv_status ulv_client_greet(ulv_client *client, uint64_t *ret_request);
 
 /**
  * Ask for a transaction. Many may be under way; they are begun in their order,
- * and each is answered.
+ * and each is answered. One of more than ULV_OPERATION_MESSAGE_MAX operations
+ * goes out while ulv_client_receive() or ulv_client_wait() is called.
  *
  * @param client       a client
  * @param transaction  copied
  * @param ret_request  its number
  *
- * Errors:  ULV_E_FULL  take answers first: 256 are under way, or the ring is
- *                      full
- *          ULV_E_LIMIT (operations, preconditions), ULV_E_PEER_GONE,
- *          ULV_E_PEER_INDEX
+ * Errors:  ULV_E_FULL  take answers first: 256 are under way, the ring is full,
+ *                      or not all of the one before is sent
+ *          ULV_E_LIMIT  more than ULV_OPERATION_COUNT_MAX operations, or
+ *                       ULV_PRECONDITION_COUNT_MAX preconditions
+ *          ULV_E_NO_MEMORY, ULV_E_PEER_GONE, ULV_E_PEER_INDEX
  * Context: serial
  * Since:   0.1
  */

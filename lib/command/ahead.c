@@ -13,15 +13,12 @@
 #include "base/base.h"
 #include "database/changes.h"
 
-/* Read ahead of a session: requests, and bytes of them. */
+/* Read ahead of a session: requests, and bytes of them; behind one transaction
+ * of any size what takes it back is read, too. */
 #define WAITING_COUNT_MAX 64u
-#define WAITING_BYTES_MAX (2 * ULV_COMMAND_MESSAGE_MAX)
-
-struct ulv_command_waiting {
-    struct ulv_command_waiting *next;
-    ulv_nsec expires;
-    struct ulv_message message; /* of message.bytes; the rest behind it */
-};
+#define WAITING_BYTES_MAX                                                      \
+    (ULV_COMMAND_MESSAGE_MAX +                                                 \
+     ULV_OPERATION_COUNT_MAX * sizeof(struct ulv_operation))
 
 struct ulv_command_watch {
     struct ulv_command_watch *next;
@@ -36,12 +33,48 @@ bytes_of(const struct ulv_command_waiting *w)
     return sizeof(*w) - sizeof(w->message) + w->message.bytes;
 }
 
+/* Only these are so many that all clients together have a bound. */
+static uint64_t
+large_bytes(uint64_t bytes)
+{
+    return bytes > ULV_COMMAND_MESSAGE_MAX ? bytes : 0;
+}
+
+struct ulv_command_waiting *
+ulv_command_waiting_new(struct ulv_command_session *session,
+                        const struct ulv_command_request *request,
+                        uint32_t bytes)
+{
+    struct ulv_command_server *server = session->server;
+    const struct ulv_host *host = server->host;
+    const struct ulv_message *m = request->u.message;
+    struct ulv_command_waiting *w;
+
+    if (server->large_bytes + large_bytes(bytes) > ULV_COMMAND_LARGE_MAX)
+        return NULL;
+    w = host->alloc(host->self, sizeof(*w) - sizeof(*m) + bytes, 8);
+    if (w == NULL)
+        return NULL;
+    server->large_bytes += large_bytes(bytes);
+    w->expires = ulv_command_ahead_expiry(session, request);
+    memcpy(&w->message, m, m->bytes);
+    w->message.bytes = bytes;
+    return w;
+}
+
+void
+ulv_command_waiting_free(struct ulv_command_server *server,
+                         struct ulv_command_waiting *w)
+{
+    server->large_bytes -= large_bytes(w->message.bytes);
+    server->host->free(server->host->self, w, bytes_of(w));
+}
+
 /* Take *at out of what waits. */
-static void
+static struct ulv_command_waiting *
 unlink_waiting(struct ulv_command_session *session,
                struct ulv_command_waiting **at)
 {
-    const struct ulv_host *host = session->server->host;
     struct ulv_command_waiting *w = *at;
 
     *at = w->next;
@@ -50,7 +83,14 @@ unlink_waiting(struct ulv_command_session *session,
     session->waiting_count--;
     session->waiting_bytes -= bytes_of(w);
     session->stuck = false;
-    host->free(host->self, w, bytes_of(w));
+    return w;
+}
+
+static void
+forget_waiting(struct ulv_command_session *session,
+               struct ulv_command_waiting **at)
+{
+    ulv_command_waiting_free(session->server, unlink_waiting(session, at));
 }
 
 ulv_nsec
@@ -85,26 +125,28 @@ ulv_command_ahead_left(const struct ulv_command_session *session,
     return true;
 }
 
-static bool
-keep(struct ulv_command_session *session,
-     const struct ulv_command_request *request)
+void
+ulv_command_ahead_keep(struct ulv_command_session *session,
+                       struct ulv_command_waiting *w)
 {
-    const struct ulv_host *host = session->server->host;
-    const struct ulv_message *m = request->u.message;
-    struct ulv_command_waiting *w =
-        host->alloc(host->self, sizeof(*w) - sizeof(*m) + m->bytes, 8);
-
-    if (w == NULL)
-        return false;
-    w->expires = ulv_command_ahead_expiry(session, request);
-    memcpy(&w->message, m, m->bytes);
     *session->last = w;
     session->last = &w->next;
     session->waiting_count++;
     session->waiting_bytes += bytes_of(w);
     session->server->deadline =
         ULV_MIN(session->server->deadline, w->expires);
-    return true;
+}
+
+static bool
+keep(struct ulv_command_session *session,
+     const struct ulv_command_request *request)
+{
+    struct ulv_command_waiting *w = ulv_command_waiting_new(
+        session, request, request->u.message->bytes);
+
+    if (w != NULL)
+        ulv_command_ahead_keep(session, w);
+    return w != NULL;
 }
 
 /* ---- answers ------------------------------------------------------------- */
@@ -158,7 +200,7 @@ take_back(struct ulv_command_session *session, uint64_t target)
             continue; /* a repeat is answered as the one that was begun */
         refuse(session, m, ULV_E_CANCELED);
         if (session->failed == ULV_OK)
-            unlink_waiting(session, at);
+            forget_waiting(session, at);
         return true;
     }
     return false;
@@ -244,6 +286,8 @@ ulv_command_ahead_read(struct ulv_command_session *session)
     if (session->stuck ||
         ulv_command_session_read(session, &request) != ULV_OK)
         return false;
+    if (ulv_command_gather_begin(session, &request))
+        return session->failed == ULV_OK;
     if (request.kind == ULV_MESSAGE_CANCEL && session->greeted)
         cancel(session, &request);
     else if (!keep(session, &request))
@@ -267,29 +311,31 @@ has_expired(struct ulv_command_session *session,
            !is_known(session, w->message.request);
 }
 
-bool
+struct ulv_command_waiting *
 ulv_command_ahead_take(struct ulv_command_session *session,
                        struct ulv_command_request *ret)
 {
-    struct ulv_command_server *server = session->server;
     struct ulv_command_waiting *w = session->first;
     ulv_nsec now = 0;
     bool expired = has_expired(session, w, &now);
 
     session->expires = w->expires;
-    memcpy(server->message, &w->message, w->message.bytes);
-    (void)ulv_command_decode(server->message, w->message.bytes, ret);
-    unlink_waiting(session, &session->first);
-    if (expired)
-        ulv_command_refuse(session, ret->request, ULV_E_TIMEOUT, true);
-    return !expired;
+    (void)unlink_waiting(session, &session->first);
+    if (expired) {
+        ulv_command_refuse(session, w->message.request, ULV_E_TIMEOUT, true);
+        ulv_command_waiting_free(session->server, w);
+        return NULL;
+    }
+    ulv_command_describe(&w->message, ret);
+    return w;
 }
 
 void
 ulv_command_ahead_drop(struct ulv_command_session *session)
 {
     while (session->first != NULL)
-        unlink_waiting(session, &session->first);
+        forget_waiting(session, &session->first);
+    ulv_command_gather_drop(session);
     ulv_command_ahead_unwatch(session);
 }
 
@@ -323,7 +369,7 @@ expire(struct ulv_command_session *session)
         refuse(session, &(*at)->message, ULV_E_TIMEOUT);
         if (session->failed != ULV_OK)
             return;
-        unlink_waiting(session, at);
+        forget_waiting(session, at);
     }
 }
 
@@ -493,7 +539,7 @@ wake_expired(struct ulv_command_server *server)
         struct ulv_command_session *session =
             ULV_CONTAINER_OF(place, struct ulv_command_session, all);
 
-        if (session->first != NULL)
+        if (session->first != NULL || session->gathering.missing != 0)
             ulv_command_session_wake(session);
     }
 }
@@ -530,6 +576,8 @@ bool
 ulv_command_ahead_turn(struct ulv_command_session *session)
 {
     expire(session);
+    if (session->failed == ULV_OK)
+        ulv_command_gather_expire(session);
     return session->failed == ULV_OK && session->watches != NULL &&
            tell_all(session);
 }

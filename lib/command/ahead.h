@@ -11,6 +11,13 @@
 
 #include "command/server.h"
 
+/* A request that was read and is not begun yet. */
+struct ulv_command_waiting {
+    struct ulv_command_waiting *next;
+    ulv_nsec expires;
+    struct ulv_message message; /* of message.bytes; the rest behind it */
+};
+
 /* Before a step: wake those that have a deadline, or something to be told. */
 void ulv_command_ahead_wake(struct ulv_command_server *server);
 /* Whether there is nothing to do in this turn: what most are, where many are
@@ -18,10 +25,13 @@ void ulv_command_ahead_wake(struct ulv_command_server *server);
 bool ulv_command_ahead_idle(struct ulv_command_session *session);
 /* Read one more record; false: there is none, or no room to keep it. */
 bool ulv_command_ahead_read(struct ulv_command_session *session);
-/* The oldest that waits, into the server's message; false: its deadline has
+/* The oldest that waits, to be freed when it was begun; NULL: its deadline has
  * passed, and it was answered. */
-bool ulv_command_ahead_take(struct ulv_command_session *session,
-                            struct ulv_command_request *ret);
+struct ulv_command_waiting *
+ulv_command_ahead_take(struct ulv_command_session *session,
+                       struct ulv_command_request *ret);
+void ulv_command_waiting_free(struct ulv_command_server *server,
+                              struct ulv_command_waiting *w);
 /* Carry out a CANCEL, a WATCH or a CURSOR; false: there is no such thing. */
 bool ulv_command_ahead_serve(struct ulv_command_session *session,
                              const struct ulv_command_request *request);
@@ -52,6 +62,30 @@ bool ulv_command_meet(struct ulv_command_session *session,
                       const uint8_t client[16]);
 void ulv_command_forget(struct ulv_command_session *session);
 
+/* ---- gather.c; where ULV_LARGE_TRANSACTIONS ------------------------------ */
+
+/* A message that was read; true: it is one of several that are gathered now, or
+ * the client was disconnected; false: it is whole. */
+bool ulv_command_gather_begin(struct ulv_command_session *session,
+                              const struct ulv_command_request *request);
+/* Read the next of them; false: it is not there, or the session is over. */
+bool ulv_command_gather(struct ulv_command_session *session);
+/* It has not come for so long that the client is disconnected. */
+void ulv_command_gather_expire(struct ulv_command_session *session);
+void ulv_command_gather_drop(struct ulv_command_session *session);
+
+/* ---- what ahead.c has for gather.c --------------------------------------- */
+
+/* Room for a message of so many bytes that begins as the request does; NULL: no
+ * memory, or more than all clients may have. */
+struct ulv_command_waiting *
+ulv_command_waiting_new(struct ulv_command_session *session,
+                        const struct ulv_command_request *request,
+                        uint32_t bytes);
+/* It waits from now on. */
+void ulv_command_ahead_keep(struct ulv_command_session *session,
+                            struct ulv_command_waiting *w);
+
 /* ---- what remember.c has for ahead.c ------------------------------------- */
 
 /* What is known of a number: OK (it was begun, and perhaps answered), NOT_FOUND
@@ -68,6 +102,8 @@ void ulv_command_refuse(struct ulv_command_session *session, uint64_t number,
  * garbage is disconnected. Errors: EMPTY, and why it was disconnected. */
 ulv_status ulv_command_session_read(struct ulv_command_session *session,
                                     struct ulv_command_request *ret);
+void ulv_command_disconnect(struct ulv_command_session *session,
+                            ulv_status why);
 /* Stand last in that line; stand in none. */
 void ulv_command_line_join(struct ulv_command_place *line,
                            struct ulv_command_place *place);

@@ -70,15 +70,6 @@ ulv_command_ahead_read(struct ulv_command_session *session)
 }
 
 bool
-ulv_command_ahead_take(struct ulv_command_session *session,
-                       struct ulv_command_request *ret)
-{
-    (void)session;
-    (void)ret;
-    return false;
-}
-
-bool
 ulv_command_ahead_serve(struct ulv_command_session *session,
                         const struct ulv_command_request *request)
 {

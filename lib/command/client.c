@@ -32,6 +32,8 @@ ulv_command_client_fini(struct ulv_command_client *client)
     if (client->host == NULL)
         return;
     ulv_channel_detach(&client->end);
+    if (ULV_LARGE_TRANSACTIONS)
+        ulv_command_scatter_drop(client);
     client->host->free(client->host->self, client->answer,
                        ULV_COMMAND_MESSAGE_MAX);
     memset(client, 0, sizeof(*client));
@@ -42,6 +44,8 @@ ulv_command_client_again(struct ulv_command_client *client, void *p,
                          uint64_t bytes)
 {
     ulv_channel_detach(&client->end);
+    if (ULV_LARGE_TRANSACTIONS)
+        ulv_command_scatter_drop(client);
     memset(client->asked, 0, sizeof(client->asked));
     memset(client->watch, 0, sizeof(client->watch));
     return ulv_channel_attach(&client->end, p, bytes, ULV_END_CLIENT,
@@ -73,6 +77,8 @@ begin(struct ulv_command_client *client, uint16_t kind, size_t len,
     ulv_status status;
 
     if (*asked != 0 && (*asked & ANSWERED) == 0)
+        return ULV_E_FULL;
+    if (ULV_LARGE_TRANSACTIONS && client->rest.request != 0)
         return ULV_E_FULL;
     status = ulv_ring_tx_reserve(&client->end.tx, kind, (uint32_t)len,
                                  ret_slot);
@@ -107,20 +113,18 @@ ulv_command_send_hello(struct ulv_command_client *client, bool *ret_ring)
     return ULV_OK;
 }
 
-ulv_status
-ulv_command_send_transaction(struct ulv_command_client *client,
-                             const struct ulv_command_transaction *from,
-                             bool *ret_ring)
+/* The TRANSACTION itself, with the first of its operations. */
+static ulv_status
+send_first(struct ulv_command_client *client,
+           const struct ulv_command_transaction *from, uint32_t first,
+           bool *ret_ring)
 {
     size_t before = from->precondition_count * sizeof(*from->preconditions);
-    size_t bytes = from->operation_count * sizeof(*from->operations);
+    size_t bytes = first * sizeof(*from->operations);
     struct ulv_message_transaction *t;
     void *slot;
     ulv_status status;
 
-    if (from->operation_count > ULV_OPERATION_COUNT_MAX ||
-        from->precondition_count > ULV_PRECONDITION_COUNT_MAX)
-        return ULV_E_LIMIT;
     status = begin(client, ULV_MESSAGE_TRANSACTION,
                    sizeof(*t) + before + bytes, &slot);
     if (status != ULV_OK)
@@ -128,7 +132,9 @@ ulv_command_send_transaction(struct ulv_command_client *client,
     t = slot;
     t->options = from->options;
     t->precondition_count = from->precondition_count;
-    t->operation_count = from->operation_count;
+    t->operation_count = first;
+    if (ULV_LARGE_TRANSACTIONS)
+        t->more = from->operation_count - first;
     t->deadline = from->deadline;
     if (before != 0)
         memcpy(t + 1, from->preconditions, before);
@@ -136,6 +142,40 @@ ulv_command_send_transaction(struct ulv_command_client *client,
         memcpy((uint8_t *)(t + 1) + before, from->operations, bytes);
     finish(client, ret_ring);
     return ULV_OK;
+}
+
+/* One with more operations than a message holds. */
+static ulv_status
+send_large(struct ulv_command_client *client,
+           const struct ulv_command_transaction *from, bool *ret_ring)
+{
+    const uint32_t first = ULV_OPERATION_MESSAGE_MAX;
+    ulv_status status = ulv_command_scatter_keep(
+        client, from->operations + first, from->operation_count - first);
+
+    if (status != ULV_OK)
+        return status;
+    status = send_first(client, from, first, ret_ring);
+    if (status != ULV_OK) {
+        ulv_command_scatter_drop(client);
+        return status;
+    }
+    client->rest.request = client->next_request - 1;
+    return ulv_command_scatter(client, ret_ring);
+}
+
+ulv_status
+ulv_command_send_transaction(struct ulv_command_client *client,
+                             const struct ulv_command_transaction *from,
+                             bool *ret_ring)
+{
+    if (from->operation_count > ULV_COMMAND_OPERATIONS_MAX ||
+        from->precondition_count > ULV_PRECONDITION_COUNT_MAX)
+        return ULV_E_LIMIT;
+    if (ULV_LARGE_TRANSACTIONS &&
+        from->operation_count > ULV_OPERATION_MESSAGE_MAX)
+        return send_large(client, from, ret_ring);
+    return send_first(client, from, from->operation_count, ret_ring);
 }
 
 ulv_status
@@ -269,8 +309,12 @@ ulv_command_receive(struct ulv_command_client *client,
 {
     const struct ulv_message *m = client->answer;
     struct ulv_ring_record record;
-    ulv_status status = ulv_ring_rx_peek(&client->end.rx, &record);
+    ulv_status status = ULV_OK;
 
+    if (ULV_LARGE_TRANSACTIONS)
+        status = ulv_command_scatter(client, ret_ring);
+    if (status == ULV_OK)
+        status = ulv_ring_rx_peek(&client->end.rx, &record);
     if (status == ULV_E_EMPTY && ulv_ring_rx_wait(&client->end.rx))
         status = ulv_ring_rx_peek(&client->end.rx, &record);
     if (status == ULV_E_EMPTY &&

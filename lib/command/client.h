@@ -25,6 +25,13 @@ struct ulv_command_transaction {
     const struct ulv_operation *operations;
 };
 
+/* What is yet to be sent of the last transaction: scatter.c. */
+struct ulv_command_rest {
+    struct ulv_operation *operations; /* NULL: nothing */
+    uint32_t count, sent;
+    uint64_t request;
+};
+
 struct ulv_command_client {
     const struct ulv_host *host;
     struct ulv_channel_end end;
@@ -41,6 +48,7 @@ struct ulv_command_client {
     uint8_t session[16]; /* our GUID, the same in every HELLO */
     uint64_t lease_next, lease_end; /* ids that are ours */
     void *answer; /* ULV_COMMAND_MESSAGE_MAX, private */
+    struct ulv_command_rest rest;
 };
 
 /* An error leaves nothing behind.
@@ -60,7 +68,8 @@ ulv_status ulv_command_client_again(struct ulv_command_client *client, void *p,
  * Send a request; *ret_ring: ring the server's doorbell. Its number is
  * next_request - 1 afterwards.
  * Errors: FULL (take answers, or wait for the doorbell), LIMIT (too many
- * operations or preconditions), PEER_*.
+ * operations or preconditions), NO_MEMORY (for those that do not fit into one
+ * message), PEER_*.
  */
 ulv_status ulv_command_send_hello(struct ulv_command_client *client,
                                   bool *ret_ring);
@@ -96,8 +105,11 @@ ulv_command_send_watch(struct ulv_command_client *client,
                        bool *ret_ring);
 
 /**
- * The next answer or event, copied out and checked; the lease of a HELLO is
- * taken. An answer to one of the latest requests is of its kind; compare the
+ * Send what there is now room for, as ulv_command_scatter() does. The next
+ * Send what there is now room for, as ulv_command_scatter() does. The next
+ * answer or event, copied out and checked; the lease of a HELLO is taken. An
+ * answer to one of the latest requests is of its kind; compare the number.
+ * Events of a WATCH leave no sequence number out.
  * number. Events of a WATCH leave no sequence number out.
  * @param ret  borrowed until the next call
  * Errors: EMPTY (the doorbell was asked for), PEER_*; PEER_PROTOCOL also when
@@ -105,6 +117,19 @@ ulv_command_send_watch(struct ulv_command_client *client,
  */
 ulv_status ulv_command_receive(struct ulv_command_client *client,
                                const struct ulv_message **ret,
+                               bool *ret_ring);
+
+/* ---- scatter.c; where ULV_LARGE_TRANSACTIONS ----------------------------- */
+
+/* A copy is to follow the TRANSACTION that is sent next.
+ * Errors: FULL (others are yet to be sent), NO_MEMORY. */
+ulv_status ulv_command_scatter_keep(struct ulv_command_client *client,
+                                    const struct ulv_operation *operations,
+                                    uint32_t count);
+void ulv_command_scatter_drop(struct ulv_command_client *client);
+/* Send what there is room for; if that is not all, the doorbell was asked for.
+ * Errors: PEER_*. */
+ulv_status ulv_command_scatter(struct ulv_command_client *client,
                                bool *ret_ring);
 
 /* A new id of our lease; 0: none left, send HELLO. */

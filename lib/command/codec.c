@@ -73,16 +73,11 @@ check(const void *bytes, size_t len, bool from_server)
     return ULV_E_PEER_PROTOCOL;
 }
 
-ulv_status
-ulv_command_decode(const void *bytes, size_t len,
-                   struct ulv_command_request *ret)
+void
+ulv_command_describe(const struct ulv_message *m,
+                     struct ulv_command_request *ret)
 {
-    const struct ulv_message *m = bytes;
-    ulv_status status = check(bytes, len, false);
-
     memset(ret, 0, sizeof(*ret));
-    if (status != ULV_OK)
-        return status;
     ret->kind = m->kind;
     ret->request = m->request;
     ret->u.message = m;
@@ -91,8 +86,20 @@ ulv_command_decode(const void *bytes, size_t len,
         ret->operations =
             (const void *)(ret->preconditions +
                            ret->u.transaction->precondition_count);
+    } else if (ULV_LARGE_TRANSACTIONS && m->kind == ULV_MESSAGE_OPERATIONS) {
+        ret->operations = (const void *)(ret->u.operations + 1);
     }
-    return ULV_OK;
+}
+
+ulv_status
+ulv_command_decode(const void *bytes, size_t len,
+                   struct ulv_command_request *ret)
+{
+    ulv_status status = check(bytes, len, false);
+
+    if (status == ULV_OK)
+        ulv_command_describe(bytes, ret);
+    return status;
 }
 
 ulv_status

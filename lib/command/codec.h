@@ -12,13 +12,19 @@
 #include <ultravisor/abi/command.h>
 #include <ultravisor/types.h>
 
+#include "base/base.h"
+
 /* Each direction of a command channel. */
 #define ULV_COMMAND_RING_BYTES UINT64_C(262144)
 /* The largest message; a record of such a ring holds it. */
 #define ULV_COMMAND_MESSAGE_MAX                                                \
     (sizeof(struct ulv_message_transaction) +                                  \
      ULV_PRECONDITION_COUNT_MAX * sizeof(struct ulv_precondition) +            \
-     ULV_OPERATION_COUNT_MAX * sizeof(struct ulv_operation))
+     ULV_OPERATION_MESSAGE_MAX * sizeof(struct ulv_operation))
+/* Operations of a transaction, where this is built. */
+#define ULV_COMMAND_OPERATIONS_MAX                                             \
+    (ULV_LARGE_TRANSACTIONS ? ULV_OPERATION_COUNT_MAX                          \
+                            : ULV_OPERATION_MESSAGE_MAX)
 
 struct ulv_command_request {
     uint32_t kind; /* ULV_MESSAGE_* */
@@ -31,10 +37,11 @@ struct ulv_command_request {
         const struct ulv_message_hello *hello;
         const struct ulv_message_query *query;
         const struct ulv_message_transaction *transaction;
+        const struct ulv_message_operations *operations;
     } u;
     /* transaction: point into the bytes decoded */
     const struct ulv_precondition *preconditions;
-    const struct ulv_operation *operations;
+    const struct ulv_operation *operations; /* of OPERATIONS, too */
 };
 
 /**
@@ -45,7 +52,11 @@ struct ulv_command_request {
  */
 ulv_status ulv_command_decode(const void *bytes, size_t len,
                               struct ulv_command_request *ret);
-/* The same for an answer or an event. */
+/* What a message says that was decoded before; a TRANSACTION's operations may
+ * all be in it. */
+void ulv_command_describe(const struct ulv_message *m,
+                          struct ulv_command_request *ret);
+/* As ulv_command_decode, for an answer or an event. */
 ulv_status ulv_command_decode_answer(const void *bytes, size_t len);
 
 #endif

@@ -111,10 +111,11 @@ class Description:
         for name in row["kind"].split(" | "):
             kind |= self.constants[name]
         message = {"names": row["kind"].split(" | "), "kind": kind,
-                   "struct": struct, "bits": [], "tail": [], "records": ()}
-        if "bits" in row:
-            message["bits"].append((struct.field(row["bits"][0])[1],
-                                    row["bits"][1]))
+                   "struct": struct, "bits": [], "conditions": [], "tail": [],
+                   "records": ()}
+        for name, allowed, *condition in row.get("bits", []):
+            message["bits"].append((struct.field(name)[1], allowed))
+            message["conditions"] += condition or [""]
         if struct.reserved():
             message["bits"].append((struct.reserved(), 0))
         if "text" in row: # its last byte is zero
@@ -242,8 +243,11 @@ def table(description):
         words = [f".kind = {message['kind']:#x}",
                  f".bytes = {message['struct'].bytes}"]
         for i, (at, allowed) in enumerate(message["bits"]):
+            zero = f"{~allowed & 0xffffffff:#x}"
+            if message["conditions"][i:i + 1] > [""]:
+                zero = f"{message['conditions'][i]} ? {zero} : UINT32_MAX"
             words.append(f".bits[{i}] = {{ .at = {at // 4}, "
-                         f".zero = {~allowed & 0xffffffff:#x} }}")
+                         f".zero = {zero} }}")
         for i, (_, count_at, limit, of) in enumerate(message["tail"]):
             words.append(f".tail[{i}] = {{ .count_at = {count_at // 4}, "
                          f".bytes = {of.bytes}, "

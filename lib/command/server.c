@@ -128,8 +128,8 @@ flush(struct ulv_command_session *session)
     session->unsent = false;
 }
 
-static void
-disconnect(struct ulv_command_session *session, ulv_status why)
+void
+ulv_command_disconnect(struct ulv_command_session *session, ulv_status why)
 {
     flush(session);
     session->failed = why;
@@ -164,7 +164,7 @@ ulv_command_session_read(struct ulv_command_session *session,
             status = ULV_E_PEER_PROTOCOL;
     }
     if (status != ULV_OK)
-        disconnect(session, status);
+        ulv_command_disconnect(session, status);
     return status;
 }
 
@@ -188,7 +188,7 @@ ulv_command_session_put(struct ulv_command_session *session, uint32_t kind,
         return NULL;
     status = ulv_ring_tx_reserve(&session->end.tx, kind, (uint32_t)len, &slot);
     if (status != ULV_OK) {
-        disconnect(session, status);
+        ulv_command_disconnect(session, status);
         return NULL;
     }
     m = slot;
@@ -296,18 +296,18 @@ carry_out(struct ulv_command_session *session,
             h->recall != NULL)
             status = h->recall(server->self, session);
         if (status != ULV_OK) {
-            disconnect(session, status);
+            ulv_command_disconnect(session, status);
             return;
         }
         session->greeted = true;
     }
     if (!session->greeted) {
-        disconnect(session, ULV_E_PEER_PROTOCOL);
+        ulv_command_disconnect(session, ULV_E_PEER_PROTOCOL);
         return;
     }
     if (request->kind > ULV_MESSAGE_QUERY) {
         if (!ulv_command_ahead_serve(session, request))
-            disconnect(session, ULV_E_PEER_PROTOCOL);
+            ulv_command_disconnect(session, ULV_E_PEER_PROTOCOL);
         return;
     }
     if (request->kind == ULV_MESSAGE_TRANSACTION &&
@@ -334,20 +334,35 @@ ulv_command_session_may_begin(struct ulv_command_session *session)
            ulv_command_session_has_room(session, ULV_COMMAND_MESSAGE_MAX);
 }
 
+/* The oldest that was read ahead. */
+static bool
+begin_waiting(struct ulv_command_session *session)
+{
+    struct ulv_command_server *server = session->server;
+    struct ulv_command_request request;
+    struct ulv_command_waiting *w = ulv_command_ahead_take(session, &request);
+
+    session->worked = true;
+    if (w == NULL)
+        return true;
+    carry_out(session, &request);
+    ulv_command_waiting_free(server, w);
+    return true;
+}
+
 static bool
 begin_next(struct ulv_command_session *session)
 {
     struct ulv_command_request request;
 
-    if (session->first != NULL) {
-        session->worked = true;
-        if (!ulv_command_ahead_take(session, &request))
-            return true;
-    } else {
-        if (ulv_command_session_read(session, &request) != ULV_OK)
-            return false;
-        session->expires = ulv_command_ahead_expiry(session, &request);
-    }
+    /* where these are small, nothing is read ahead: alone.c */
+    if (ULV_LARGE_TRANSACTIONS && session->first != NULL)
+        return begin_waiting(session);
+    if (ulv_command_session_read(session, &request) != ULV_OK)
+        return false;
+    if (ULV_LARGE_TRANSACTIONS && ulv_command_gather_begin(session, &request))
+        return true;
+    session->expires = ulv_command_ahead_expiry(session, &request);
     carry_out(session, &request);
     return true;
 }
@@ -361,7 +376,9 @@ ulv_command_session_turn(struct ulv_command_session *session)
     for (uint32_t n = 0; more && n < ULV_COMMAND_TURN; n++) {
         if (session->failed != ULV_OK)
             return false;
-        if (ulv_command_session_may_begin(session))
+        if (ULV_LARGE_TRANSACTIONS && session->gathering.missing != 0)
+            more = ulv_command_gather(session);
+        else if (ulv_command_session_may_begin(session))
             more = begin_next(session);
         else
             more = ulv_command_ahead_read(session);

@@ -22,6 +22,10 @@
 /* Sessions that have nothing to do and are looked at all the same: a client
  * that asks again at once needs no doorbell. */
 #define ULV_COMMAND_LOOKED_AT 16u
+/* Transactions that came in several messages and wait, of all clients [bytes];
+ * and how long the next of these messages is waited for [ns]. */
+#define ULV_COMMAND_LARGE_MAX    UINT64_C(33554432)
+#define ULV_COMMAND_GATHER_LIMIT UINT64_C(10000000000)
 
 struct ulv_command_session;
 struct ulv_command_waiting; /* ahead.c */
@@ -80,7 +84,16 @@ struct ulv_command_server {
     uint32_t session_count, looked_at_count;
     uint64_t told; /* how far changes had come when watchers were woken */
     ulv_nsec deadline; /* step again then: a request may expire */
+    uint64_t large_bytes; /* of ULV_COMMAND_LARGE_MAX */
     uint64_t message[ULV_COMMAND_MESSAGE_MAX / 8]; /* private */
+};
+
+/* A transaction of which not all has come: gather.c. */
+struct ulv_command_gathering {
+    struct ulv_command_waiting *whole; /* NULL: there is no room for it */
+    uint64_t request;
+    uint32_t missing; /* operations; 0: nothing is gathered */
+    ulv_nsec expires;
 };
 
 /* What is used most stands first. */
@@ -106,6 +119,7 @@ struct ulv_command_session {
     struct ulv_command_place all, watcher;
     struct ulv_command_answers
         *remembered[ULV_COMMAND_REMEMBERED / ULV_COMMAND_ANSWERS];
+    struct ulv_command_gathering gathering;
 };
 
 /* p, bytes: the channel as mapped. An error leaves nothing behind.

@@ -431,8 +431,12 @@ ulv_client_wait(ulv_client *client, ulv_nsec deadline)
     struct ulv_ring_record record;
 
     for (;;) {
-        ulv_status status = ulv_ring_rx_peek(&end->rx, &record);
+        bool ring = false;
+        ulv_status status = ulv_command_scatter(&client->command, &ring);
 
+        ring_server(client, ring);
+        if (status == ULV_OK)
+            status = ulv_ring_rx_peek(&end->rx, &record);
         if (status != ULV_E_EMPTY || is_over(client) ||
             ulv_channel_peer_state(end) == ULV_END_FAILED)
             return ULV_OK;

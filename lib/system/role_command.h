@@ -59,7 +59,7 @@ struct command_role {
     uint64_t query_after;
     uint64_t revision; /* that the facts are of */
     struct ulv_precondition preconditions[ULV_PRECONDITION_COUNT_MAX];
-    struct ulv_operation operations[ULV_OPERATION_COUNT_MAX];
+    struct ulv_operation operations[ULV_COMMAND_OPERATIONS_MAX];
     struct records partitions, nodes, devices;
     struct ulv_policy_facts facts;
     struct command_more more;

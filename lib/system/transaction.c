@@ -20,8 +20,15 @@ struct ulv_transaction {
     struct ulv_diag diag; /* status: the first error */
     uint32_t options, count;
     struct offered *offered;
-    struct ulv_operation operations[ULV_OPERATION_COUNT_MAX];
+    struct ulv_operation *many; /* in place of few, when those are too few */
+    struct ulv_operation few[ULV_OPERATION_MESSAGE_MAX];
 };
+
+static struct ulv_operation *
+operations_of(ulv_transaction *t)
+{
+    return ULV_LARGE_TRANSACTIONS && t->many != NULL ? t->many : t->few;
+}
 
 /* ---- the way there ------------------------------------------------------- */
 
@@ -173,6 +180,25 @@ ulv_transaction_begin(ulv_system *system)
     return t;
 }
 
+static bool
+make_room(ulv_transaction *t)
+{
+    const struct ulv_host *host = t->system->host;
+
+    if (!ULV_LARGE_TRANSACTIONS || t->count != ULV_COUNT_OF(t->few))
+        return true;
+    t->many = host->alloc(host->self,
+                          ULV_OPERATION_COUNT_MAX * sizeof(*t->many), 8);
+    if (t->many == NULL) {
+        t->diag.status = ulv_fail(&t->diag, ULV_E_NO_MEMORY, 0, t->count, 0,
+                                  "no memory for more than %u operations",
+                                  (uint64_t)t->count);
+        return false;
+    }
+    memcpy(t->many, t->few, sizeof(t->few));
+    return true;
+}
+
 struct ulv_operation *
 ulv_transaction_add(ulv_transaction *t, uint32_t kind)
 {
@@ -180,13 +206,15 @@ ulv_transaction_add(ulv_transaction *t, uint32_t kind)
 
     if (t == NULL || t->diag.status != ULV_OK)
         return NULL;
-    if (t->count == ULV_OPERATION_COUNT_MAX) {
+    if (t->count == ULV_COMMAND_OPERATIONS_MAX) {
         t->diag.status = ulv_fail(&t->diag, ULV_E_LIMIT, 0, t->count, t->count,
                                   "more than %u operations in a transaction",
                                   (uint64_t)t->count);
         return NULL;
     }
-    o = &t->operations[t->count++];
+    if (!make_room(t))
+        return NULL;
+    o = &operations_of(t)[t->count++];
     o->kind = kind;
     return o;
 }
@@ -237,7 +265,7 @@ static struct ulv_op_create_partition *
 find_made(ulv_transaction *t, ulv_id partition)
 {
     for (uint32_t i = 0; i < t->count; i++) {
-        struct ulv_operation *o = &t->operations[i];
+        struct ulv_operation *o = &operations_of(t)[i];
 
         if (o->kind == ULV_OP_CREATE_PARTITION &&
             o->u.create_partition.id == partition)
@@ -638,6 +666,9 @@ ulv_transaction_abort(ulv_transaction *t)
         ulv_keeper_source_drop(&t->system->keeper, offered->device);
         host->free(host->self, offered, sizeof(*offered));
     }
+    if (ULV_LARGE_TRANSACTIONS)
+        host->free(host->self, t->many,
+                   ULV_OPERATION_COUNT_MAX * sizeof(*t->many));
     host->free(host->self, t, sizeof(*t));
 }
 
@@ -645,7 +676,7 @@ static ulv_status
 open_media(ulv_transaction *t, struct ulv_diag *diag)
 {
     for (struct offered *o = t->offered; o != NULL; o = o->next) {
-        struct ulv_op_offer *op = &t->operations[o->operation_idx].u.offer;
+        struct ulv_op_offer *op = &operations_of(t)[o->operation_idx].u.offer;
         ulv_status status =
             ulv_keeper_source_add(&t->system->keeper, o->device, &o->source, 2,
                                   ULV_MEDIA_WRITES && op->flags == 0
@@ -673,8 +704,8 @@ ulv_transaction_commit(ulv_transaction *t, struct ulv_diag *diag)
     if (status == ULV_OK)
         status = open_media(t, diag);
     if (status == ULV_OK)
-        status = ulv_system_ask(t->system, t->options, t->operations, t->count,
-                                diag);
+        status = ulv_system_ask(t->system, t->options, operations_of(t),
+                                t->count, diag);
     ulv_transaction_abort(t);
     return status;
 }

@@ -5,12 +5,15 @@ what it runs over is channel.py."""
 import os
 import struct
 
+from channel import Full
+
 HEADER = struct.Struct("<IHHQ")
-HELLO, TRANSACTION, QUERY, CANCEL = 1, 2, 3, 4
+HELLO, TRANSACTION, QUERY, CANCEL, OPERATIONS = 1, 2, 3, 4, 7
+MESSAGE_MAX = 512  # operations
 ANSWER = 0x100
 LEASE = 65536
 PARTITIONS = 1  # of queries
-CREATE_PARTITION, ADD_MEMORY = 3, 2
+CREATE_PARTITION, ADD_MEMORY, SET_LABEL = 3, 2, 23
 DRY_RUN = 1
 
 
@@ -18,6 +21,11 @@ def create_partition(number, name, kind=0):
     """An operation; kind 0 is a guest."""
     return struct.pack("<II QQQ II 32s", CREATE_PARTITION, 0, number, 0, 0,
                        kind, 0, name.encode()).ljust(96, b"\0")
+
+
+def set_label(number, key, value):
+    return struct.pack("<II Q 16s 48s", SET_LABEL, 0, number, key.encode(),
+                       value.encode()).ljust(96, b"\0")
 
 
 class Client:
@@ -47,8 +55,24 @@ class Client:
         return status
 
     def transaction(self, *operations, options=0, deadline=0, number=None):
-        body = struct.pack("<IIII Q", options, 0, len(operations), 0, deadline)
-        return self.send(TRANSACTION, body + b"".join(operations), number)
+        first, more = operations[:MESSAGE_MAX], operations[MESSAGE_MAX:]
+        number = self.send(TRANSACTION, struct.pack(
+            "<IIII Q", options, 0, len(first), len(more), deadline) +
+            b"".join(first), number)
+        while more:
+            some, more = more[:MESSAGE_MAX], more[MESSAGE_MAX:]
+            self.more(number, *some)
+        return number
+
+    def more(self, number, *operations):
+        """When there is room, the next operations of a transaction."""
+        body = struct.pack("<II", len(operations), 0) + b"".join(operations)
+        while True:
+            try:
+                self.send(OPERATIONS, body, number)
+                return
+            except Full:
+                self.channel.wait(1)
 
     def query(self, kind, after=0):
         return self.send(QUERY, struct.pack("<IIQ", kind, 0, after))

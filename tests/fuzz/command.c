@@ -49,6 +49,9 @@ on_transaction(void *self, struct ulv_command_session *session,
     struct server *s = self;
     struct ulv_message_transaction_answer answer = { .revision = 1 };
 
+    require(request->u.transaction->more == 0 &&
+            request->u.transaction->operation_count <=
+                ULV_OPERATION_COUNT_MAX);
     for (uint32_t i = 0; i < request->u.transaction->operation_count; i++)
         answer.value += request->operations[i].u.words[10];
     s->begun++;
@@ -128,6 +131,10 @@ decode(const uint8_t *bytes, size_t len)
         if (r.kind == ULV_MESSAGE_TRANSACTION)
             require((const uint8_t *)(r.operations +
                                       r.u.transaction->operation_count) ==
+                    copy + len);
+        if (r.kind == ULV_MESSAGE_OPERATIONS)
+            require((const uint8_t *)(r.operations +
+                                      r.u.operations->operation_count) ==
                     copy + len);
     }
     free(copy);
@@ -221,6 +228,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     require(s->broken == (s->session.failed != ULV_OK) && !s->session.busy);
     ulv_command_session_fini(&s->session);
+    require(s->command.large_bytes == 0);
     ulv_changes_fini(&s->changes);
     ulv_command_client_fini(&near);
     ulv_command_client_fini(&far);

@@ -97,6 +97,60 @@ class Clients(SystemTest):
                       [p["name"] for p in host.query("partitions")])
         client.channel.close()
 
+    def labels(self, host):
+        return {label["value"] for label in host.query("labels")
+                if label["key"] == "large"}
+
+    @each_placement
+    def test_large(self, host):
+        """As many operations as there may be, all or none, also when they are
+        not asked for by us."""
+        _, client = self.client(host)
+        _, other = self.client(host)
+
+        def asked(name, **how):
+            first, second = next(client.ids), next(client.ids)
+            return client.committed(client.transaction(
+                command.create_partition(first, f"beside-{name}"),
+                *(command.set_label(first, "large", f"{name}-{n}")
+                  for n in range(4094)),
+                command.create_partition(second, name), **how))
+
+        def work():
+            self.assertEqual((client.hello(), other.hello()), (0, 0))
+            status, index, *_ = asked("fits", options=command.DRY_RUN)
+            self.assertEqual((status, index), (0, 2 ** 32 - 1))
+            status, index, _, text = asked("command")
+            self.assertEqual((status, index), (C.ULV_E_EXISTS, 4095))
+            self.assertIn("command", text)
+            self.assertEqual(asked("fits")[:2], (0, 2 ** 32 - 1))
+            # one more than there may be is no message of anybody's
+            bad = struct.pack("<IIII Q", 0, 0, 512, 3585, 0)
+            other.send(command.TRANSACTION, bad + 512 * command.set_label(
+                1, "large", "bad"))
+            while other.channel.state(channel.SERVER) != channel.FAILED:
+                other.channel.wait(0.01)
+
+        self.beside(host, work)
+        names = [p["name"] for p in host.query("partitions")]
+        self.assertEqual([n for n in names if n.startswith("beside-")],
+                         ["beside-fits"])
+        self.assertIn("fits", names)
+        with host.transaction() as t:
+            mine = t.partition("mine", memory="2M")
+            for n in range(4090):
+                t.label(mine, large=str(n))
+        self.assertIn("4089", self.labels(host))
+        with self.assertRaises(ultravisor.Error) as caught, \
+                host.transaction() as t:
+            for n in range(4097):
+                t.label(mine, large="never")
+        self.assertEqual(caught.exception.status, C.ULV_E_LIMIT)
+        self.assertIn("4096", str(caught.exception))
+        self.assertNotIn("never", self.labels(host))
+        client.channel.close()
+        other.channel.close()
+
     @each_placement
     def test_deadlines_and_cancel(self, host):
         """What is too late is not begun, what is taken back neither."""

@@ -95,6 +95,7 @@ test_command_send__is_what_a_server_understands(void **state)
 {
     static uint64_t words[ULV_COMMAND_MESSAGE_MAX / 8];
     static struct ulv_operation operations[ULV_OPERATION_COUNT_MAX + 1];
+    const uint32_t many = ULV_OPERATION_COUNT_MAX;
     struct fixture f;
     struct ulv_command_request r;
     bool ring = false;
@@ -112,7 +113,7 @@ test_command_send__is_what_a_server_understands(void **state)
     assert_int_equal(r.request, 2);
     assert_int_equal(r.u.query->kind, 5);
     assert_int_equal(r.u.query->after, 66);
-    for (uint32_t i = 0; i <= ULV_OPERATION_COUNT_MAX; i++)
+    for (uint32_t i = 0; i <= many; i++)
         operations[i].kind = i;
     assert_int_equal(send_transaction(&f, 1, operations, 512), ULV_OK);
     r = take_request(&f, words, sizeof(words));
@@ -123,7 +124,8 @@ test_command_send__is_what_a_server_understands(void **state)
     assert_int_equal(r.u.transaction->deadline, 0);
     assert_memory_equal(r.operations, operations, 512 * 96);
     /* one more is refused, and no number is spent on it */
-    assert_int_equal(send_transaction(&f, 0, operations, 513), ULV_E_LIMIT);
+    assert_int_equal(send_transaction(&f, 0, operations, many + 1),
+                     ULV_E_LIMIT);
     assert_int_equal(send_transaction(&f, 0, NULL, 0), ULV_OK);
     r = take_request(&f, words, sizeof(words));
     assert_int_equal(r.request, 4);
@@ -135,7 +137,7 @@ static void
 test_command_send__takes_preconditions_along(void **state)
 {
     static uint64_t words[ULV_COMMAND_MESSAGE_MAX / 8];
-    static struct ulv_operation operations[ULV_OPERATION_COUNT_MAX];
+    static struct ulv_operation operations[ULV_OPERATION_MESSAGE_MAX];
     static struct ulv_precondition conditions[ULV_PRECONDITION_COUNT_MAX + 1];
     static const uint32_t counts[][2] = { { 1, 0 }, { 64, 0 }, { 3, 2 },
                                           { 64, 512 } };

@@ -13,7 +13,7 @@
 #define AT_OPTIONS      16
 #define AT_PRECONDITION 20
 #define AT_OPERATION    24
-#define AT_RESERVED     28
+#define AT_MORE         28
 #define AT_DEADLINE     32
 #define AT_TAIL         40
 
@@ -123,7 +123,7 @@ test_command_decode__finds_every_operation(void **state)
 {
     static const uint32_t counts[][2] = {
         { 0, 0 }, { 1, 0 }, { 0, 1 }, { 3, 5 },
-        { ULV_PRECONDITION_COUNT_MAX, ULV_OPERATION_COUNT_MAX },
+        { ULV_PRECONDITION_COUNT_MAX, ULV_OPERATION_MESSAGE_MAX },
     };
 
     (void)state;
@@ -149,10 +149,37 @@ test_command_decode__finds_every_operation(void **state)
         free(bytes);
     }
     assert_int_equal(transaction_len(ULV_PRECONDITION_COUNT_MAX,
-                                     ULV_OPERATION_COUNT_MAX),
+                                     ULV_OPERATION_MESSAGE_MAX),
                      ULV_COMMAND_MESSAGE_MAX);
     assert_true(ULV_COMMAND_MESSAGE_MAX <=
                 ulv_ring_record_max(ULV_COMMAND_RING_BYTES));
+}
+
+static void
+test_command_decode__finds_more_operations(void **state)
+{
+    uint64_t words[3 + 2 * 12] = { 0 };
+    uint8_t *bytes = (uint8_t *)words;
+    const size_t len = sizeof(words);
+    struct ulv_command_request r;
+
+    (void)state;
+    put_header(bytes, len, ULV_MESSAGE_OPERATIONS);
+    put(bytes + 16, 2, 4);
+    put(bytes + 24, 3, 4);
+    put(bytes + 24 + 96 + 8, 77, 8);
+    assert_int_equal(ulv_command_decode(bytes, len, &r), ULV_OK);
+    assert_int_equal(r.u.operations->operation_count, 2);
+    assert_int_equal(r.operations[0].kind, 3);
+    assert_int_equal(r.operations[1].u.words[0], 77);
+    put(bytes + 16, 3, 4);
+    assert_int_equal(decode_copy(bytes, len), ULV_E_PEER_LENGTH);
+    put(bytes + 16, 2, 4);
+    put(bytes + 20, 1, 4);
+    assert_int_equal(decode_copy(bytes, len), ULV_E_PEER_PROTOCOL);
+    put(bytes + 20, 0, 4);
+    put(bytes + 24 + 96 + 4, 1, 4);
+    assert_int_equal(decode_copy(bytes, len), ULV_E_PEER_PROTOCOL);
 }
 
 static void
@@ -211,8 +238,8 @@ test_command_decode__refuses_counts_that_lie(void **state)
     len = transaction_len(ULV_PRECONDITION_COUNT_MAX + 1, 0);
     assert_int_equal(decode_copy(bytes, len), ULV_E_PEER_LENGTH);
     free(bytes);
-    bytes = make_transaction(0, ULV_OPERATION_COUNT_MAX + 1);
-    len = transaction_len(0, ULV_OPERATION_COUNT_MAX + 1);
+    bytes = make_transaction(0, ULV_OPERATION_MESSAGE_MAX + 1);
+    len = transaction_len(0, ULV_OPERATION_MESSAGE_MAX + 1);
     assert_int_equal(decode_copy(bytes, len), ULV_E_PEER_LENGTH);
     free(bytes);
 }
@@ -234,8 +261,10 @@ verdict(size_t at, uint32_t bit)
         return ULV_OK;
     if (at < AT_PRECONDITION)
         return ULV_E_PEER_PROTOCOL;
-    if (at < AT_RESERVED)
+    if (at < AT_MORE)
         return ULV_E_PEER_LENGTH;
+    if (at < AT_MORE + 1 || (at == AT_MORE + 1 && bit < 4))
+        return ULV_OK; /* up to 4095 may follow */
     if (at < AT_DEADLINE)
         return ULV_E_PEER_PROTOCOL;
     if (at < AT_TAIL + 16)
@@ -274,7 +303,8 @@ test_command_decode__takes_every_kind_or_none(void **state)
         if (kind == ULV_MESSAGE_HELLO || kind == ULV_MESSAGE_QUERY)
             expected = ULV_OK;
         if (kind == ULV_MESSAGE_TRANSACTION || kind == ULV_MESSAGE_CANCEL ||
-            kind == ULV_MESSAGE_WATCH || kind == ULV_MESSAGE_CURSOR)
+            kind == ULV_MESSAGE_WATCH || kind == ULV_MESSAGE_CURSOR ||
+            kind == ULV_MESSAGE_OPERATIONS)
             expected = ULV_E_PEER_LENGTH;
         assert_int_equal(decode_copy(bytes, sizeof(bytes)), expected);
     }
@@ -389,6 +419,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_command_decode__understands_each_request),
         cmocka_unit_test(test_command_decode__finds_every_operation),
+        cmocka_unit_test(test_command_decode__finds_more_operations),
         cmocka_unit_test(test_command_decode__refuses_every_other_length),
         cmocka_unit_test(test_command_decode__refuses_counts_that_lie),
         cmocka_unit_test(test_command_decode__judges_every_flipped_bit),

@@ -43,11 +43,12 @@ def messages():
     record = command.record("partition_record", id=7, name="web")
     yield command.encode(1, 1, session=bytes(range(16)))
     yield command.encode(2, 2, [[precondition] * 3, [create] * 2], options=1,
-                         deadline=9)
+                         deadline=9, more=700)
     yield command.encode(3, 3, kind=1, after=4)
     yield command.encode(4, 4, target=2)
     yield command.encode(5, 5, after=2 ** 64 - 1, partition=7, kinds=2)
     yield command.encode(6, 6, what=1, kinds=2, cursor=3, partition=4)
+    yield command.encode(7, 2, [[create] * 2])
     yield command.encode(0x101, 1, lease_first=65536, revision=3)
     yield command.encode(0x102, 2, status=-23, text="no")
     yield command.encode(0x103, 3, [[record] * 2],
@@ -81,7 +82,7 @@ class Codec(unittest.TestCase):
             for size in {len(one) for one in follows}:
                 self.assertIn(size, (16, 96, len(record)))
         self.assertEqual(kinds, {1, 2, 3, 4, 5, 0x101, 0x102, 0x103, 0x104,
-                                 0x105, 6, 0x106, 0x205})
+                                 0x105, 6, 7, 0x106, 0x205})
 
     def test_every_flipped_bit(self):
         for data in messages():

@@ -468,7 +468,7 @@ test_command_session__garbage_disconnects(void **state)
         { { 40, 2, 2, 2 }, 2, 40, ULV_E_PEER_PROTOCOL },
         { { 40, 0, 1, 2 }, 0, 40, ULV_E_PEER_PROTOCOL },
         { { 40, 4, 1, 2 }, 4, 40, ULV_E_PEER_LENGTH },
-        { { 40, 7, 1, 2 }, 7, 40, ULV_E_PEER_PROTOCOL },
+        { { 40, 8, 1, 2 }, 8, 40, ULV_E_PEER_PROTOCOL },
         { { 160, 0x205, 1, 2 }, 0x205, 160, ULV_E_PEER_PROTOCOL },
         { { 40, 0x102, 1, 2 }, 0x102, 40, ULV_E_PEER_PROTOCOL },
         { { 65528, 2, 1, 2 }, 2, 65528, ULV_E_PEER_LENGTH },

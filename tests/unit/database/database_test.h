@@ -81,6 +81,8 @@ struct model {
     ulv_id next, io[2], ultravisor, processor[PROCESSORS];
     uint32_t dedicated, exhausted, over; /* how often that was seen */
     uint64_t free_bytes, revision;
+    struct ulv_operation *tape; /* NULL, or: what was committed, in order */
+    uint32_t taped, tape_max;
 };
 
 /* Ids go up; a lease that is used up is followed by another. */
@@ -109,6 +111,15 @@ take_effect(struct model *m, struct ulv_plan *plan)
     return revision;
 }
 
+static inline void
+record(struct model *m, const struct ulv_operation *o, uint32_t count)
+{
+    if (m->tape == NULL || m->taped + count > m->tape_max)
+        return;
+    memcpy(&m->tape[m->taped], o, count * sizeof(*o));
+    m->taped += count;
+}
+
 static inline ulv_status
 commit(struct model *m, const struct ulv_operation *o, uint32_t count)
 {
@@ -124,6 +135,7 @@ commit(struct model *m, const struct ulv_operation *o, uint32_t count)
     if (status == ULV_OK) {
         m->revision++;
         assert_int_equal(take_effect(m, plan), m->revision);
+        record(m, o, count);
     } else {
         assert_null(plan);
         assert_true(idx < count);
