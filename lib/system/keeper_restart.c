@@ -141,46 +141,13 @@ ulv_keeper_restart(struct keeper *k, ulv_nsec now)
         ulv_keeper_tell(k, ULV_EVENT_FAULT, 0, 0, "%s", diag.text);
 }
 
-/* What its ends read in the header, which is the ultravisor's to write; where
- * there is no ultravisor that could, it is done here. */
-static void
-mark_revoked(struct keeper *k, const struct keeper_channel *c)
-{
-    const struct ulv_host *host = k->host;
-    void *p;
-
-    if (c == NULL || c->memory == ULV_NO_HANDLE ||
-        host->memory_map(host->self, c->memory, 0, 4096,
-                         ULV_MAP_READ | ULV_MAP_WRITE, NULL, &p) != ULV_OK)
-        return;
-    ulv_channel_revoke(p);
-    host->memory_unmap(host->self, p, 4096);
-}
-
-/* An order of the dead one's that took effect: it may not have come to say so
- * in the headers of channels that it takes away. */
-static void
-carry_out(struct keeper *k)
-{
-    const struct keeper_order *order = &k->order;
-
-    for (uint32_t i = 0; i < order->count; i++) {
-        const struct ulv_effect *e = &order->effects[i];
-
-        if (e->kind == ULV_EFFECT_CHANNEL_DESTROY ||
-            e->kind == ULV_EFFECT_DRAIN) /* or it is memory */
-            mark_revoked(k, ulv_keeper_channel(k, e->u.removal.id));
-    }
-    ulv_keeper_order_commit(k, order->ticket);
-}
-
 void
 ulv_keeper_restart_ready(struct keeper *k, uint64_t revision)
 {
     struct say say = { .kind = SAY_ADOPT };
 
     if (k->order.open && k->order.revision <= revision)
-        carry_out(k);
+        ulv_keeper_order_commit(k, k->order.ticket);
     else
         ulv_keeper_order_abort(k);
     k->restart = RESTART_ADOPTING;
@@ -499,10 +466,8 @@ ulv_keeper_sweep(struct keeper *k)
         next_channel = c->next;
         if (c->unknown && is_using(guest_of(k, c->client, c->server)))
             k->sweeps = true;
-        else if (c->unknown && ulv_keeper_may_be_removed(k, c)) {
-            mark_revoked(k, c);
+        else if (c->unknown && ulv_keeper_may_be_removed(k, c))
             ulv_keeper_channel_destroy(k, c->id);
-        }
     }
 }
 

@@ -145,14 +145,16 @@ ulv_ultravisor_mark_dead(struct ultravisor_role *r, ulv_id dead)
     }
 }
 
-/* The keeper rings its ends when it hears of the commit. */
-static void
-revoke(struct ultravisor_role *r, ulv_id channel)
+bool
+ulv_ultravisor_revoke(struct ultravisor_role *r, ulv_id channel)
 {
     for (struct header *h = r->headers; h != NULL; h = h->next) {
-        if (h->channel == channel)
-            ulv_channel_revoke(h->p);
+        if (h->channel != channel)
+            continue;
+        ulv_channel_revoke(h->p);
+        return true;
     }
+    return false;
 }
 
 void
@@ -242,11 +244,12 @@ follow_effects(struct ultravisor_role *r, const struct ulv_effect *effects,
                                 UINT64_MAX);
             break;
         case ULV_EFFECT_CHANNEL_DESTROY:
-            revoke(r, effects[i].u.removal.id);
+            /* the keeper rings its ends when it hears of the commit */
+            (void)ulv_ultravisor_revoke(r, effects[i].u.removal.id);
             drop_header(r, effects[i].u.removal.id);
             break;
         case ULV_EFFECT_DRAIN: /* or it is memory */
-            revoke(r, effects[i].u.removal.id);
+            (void)ulv_ultravisor_revoke(r, effects[i].u.removal.id);
             ulv_settle_await(&r->settle, ulv_database_revision(r->db) + 1, 0,
                              0, effects[i].u.removal.id);
             break;

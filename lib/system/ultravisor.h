@@ -139,6 +139,9 @@ void ulv_ultravisor_on_cursor(void *self, struct ulv_command_session *session,
 void ulv_ultravisor_look_at_channels(struct ultravisor_role *r);
 /* Its channels say so, before anybody takes its place; both ends are rung. */
 void ulv_ultravisor_mark_dead(struct ultravisor_role *r, ulv_id dead);
+/* Both ends of a channel that is taken away read that in its header; false: it
+ * has no such channel. */
+bool ulv_ultravisor_revoke(struct ultravisor_role *r, ulv_id channel);
 void ulv_ultravisor_mark_left(struct ultravisor_role *r, struct header *h,
                               uint32_t end);
 

@@ -48,6 +48,20 @@ count_drains(const struct ultravisor_role *r)
     return count;
 }
 
+/* What drains is marked so in its header before its ends are asked to let go;
+ * the dead one may not have come to that. (What was taken away at once is
+ * cleared.) */
+static void
+revoke_again(struct ultravisor_role *r, ulv_id object)
+{
+    struct say say = { .kind = SAY_RING };
+
+    if (!ulv_ultravisor_revoke(r, object))
+        return; /* it is memory */
+    say.u.object = object;
+    ulv_post_tell(&r->role.post, &say, NULL, NULL, 0);
+}
+
 /* Of what was committed and had not settled it is not known who was awaited:
  * everybody is, before anything more settles. */
 static void
@@ -64,8 +78,10 @@ await_all(struct ultravisor_role *r, const struct say_generation *follow,
                              follow[i].generation, 0);
     }
     for (uint32_t i = 0; i < effect_count; i++) {
-        if (e[i].kind == ULV_EFFECT_DRAIN)
-            ulv_settle_await(&r->settle, revision, 0, 0, e[i].u.removal.id);
+        if (e[i].kind != ULV_EFFECT_DRAIN)
+            continue;
+        revoke_again(r, e[i].u.removal.id);
+        ulv_settle_await(&r->settle, revision, 0, 0, e[i].u.removal.id);
     }
 }
 

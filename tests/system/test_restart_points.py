@@ -27,6 +27,7 @@ class Storage:
 
     def __init__(self, host, happens):
         self.count, self.at, self.early = 0, None, False
+        self.always = False
         self.happens, self.kept = happens, []
         for name in ("bytes", "read", "append", "sync", "truncate", "replace"):
             real = getattr(host._storage, name)
@@ -36,7 +37,7 @@ class Storage:
     def watch(self, real):
         def call(*arguments):
             self.count += 1
-            due = self.count == self.at
+            due = self.count == self.at or self.always
             if due and self.early:
                 self.happens()
             result = real(*arguments)
@@ -154,9 +155,43 @@ class Points(RestartTest):
                     t.partition(f"p{number}")
             self.assertEqual([e.data for e in self.of(C.ULV_EVENT_FAULT)], [])
 
+    def test_a_channel_drains(self):
+        """Only the journal knows that it is taken away when it dies: the next
+        one says so in the header, before anybody has to have let go."""
+        with tempfile.TemporaryDirectory() as directory, \
+                self.open(directory) as host:
+            with host.transaction() as t:
+                guest = t.partition("counter", memory="4M")
+                number = t.connect(guest, None, b"nobody reads it")
+            guest.start(IMAGES / "counter.elf")
+            self.until(host, lambda: self.states(host)["counter"]
+                       == C.ULV_STATE_RUNNING)
+            end = channel.admit(host.hand_out(number))
+            header = []
+
+            def happens():
+                if storage.count == 2:  # append, sync
+                    self.die(host)
+                    storage.always = True  # its heir's, too
+                header.append((end.words[0] == channel.MAGIC,
+                               end.state(0), end.state(1)))
+
+            storage = Storage(host, happens)
+            storage.next(2)
+            with host.transaction() as t:
+                t.revoke(number)
+            host.wait_settled(60)
+            self.hear(host)
+            self.assertEqual(len(self.of(C.ULV_EVENT_RESTARTED)), 1)
+            self.assertNotIn(channel.REVOKED, header[0])
+            # at the last: that it has drained becomes durable
+            self.assertEqual(header[-1],
+                             (True, channel.REVOKED, channel.REVOKED))
+            guest.stop()
+            end.close()
+
     def test_a_channel_is_taken_away(self):
-        """Only the journal knows it when it dies: the header says it all the
-        same."""
+        """Only the journal knows it when it dies: nobody has it then."""
         with tempfile.TemporaryDirectory() as directory, \
                 self.open(directory) as host:
             storage = Storage(host, lambda: self.die(host))
