@@ -35,6 +35,9 @@ extern "C" {
                                             started again and has adopted what
                                             there is; value: its revision */
 
+#define ULV_EVENT_CONSOLE_ROOM UINT32_C(14) /* the console of partition takes
+                                               input again; value: bytes */
+
 #define ULV_EVENT_BYTES_MAX 1024
 
 struct ulv_event {

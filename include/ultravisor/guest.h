@@ -220,6 +220,14 @@ bool guest_console_open(void);
 GUEST_FORMAT(1, 2) void guest_print(const char *format, ...);
 /* Let out what stands in the buffer without a newline. */
 void guest_console_flush(void);
+/* Take what was typed: at least one byte, at most size; lets out what was
+ * printed, and waits, at most until that time (0: not at all). Returns 0,
+ * ULV_E_TIMEOUT, ULV_E_STATE (no console is open), ULV_E_UNSUPPORTED (this one
+ * has no input), or ULV_E_PEER_* (its server broke it: it is closed). */
+int32_t guest_console_read(void *buf, uint32_t size, uint32_t *ret_len,
+                           uint64_t time);
+/* For a watch of a loop: what is readable is read by guest_console_read(). */
+struct guest_channel *guest_console_channel(void);
 
 /* ---- memory: the partition's RAM but image, stack and channels ----------- */
 

@@ -9,7 +9,8 @@
  *   channel.h      the program's own end of a channel
  *   table.h        entries that one end writes and the other reads
  *   client.h       other programs, with a channel or asking the system
- *   event.h        what happened
+ *   event.h        what happened, and what guests say
+ *   console.h      typing to a guest
  *   cursor.h       read the database as it is at one revision
  *   export.h       all of it as JSON
  *   watch.h        what changes in it
@@ -23,6 +24,7 @@
 
 #include <ultravisor/channel.h>
 #include <ultravisor/client.h>
+#include <ultravisor/console.h>
 #include <ultravisor/cursor.h>
 #include <ultravisor/debug.h>
 #include <ultravisor/event.h>

@@ -156,6 +156,14 @@ ulv_status
 ulv_channel_attach(struct ulv_channel_end *ch, void *p, uint64_t bytes,
                    uint32_t end, const uint8_t type[16])
 {
+    return ulv_channel_attach_able(ch, p, bytes, end, type, 0);
+}
+
+ulv_status
+ulv_channel_attach_able(struct ulv_channel_end *ch, void *p, uint64_t bytes,
+                        uint32_t end, const uint8_t type[16],
+                        uint32_t features)
+{
     struct ulv_channel_header *h = p, copy;
     ulv_status status;
 
@@ -186,6 +194,7 @@ ulv_channel_attach(struct ulv_channel_end *ch, void *p, uint64_t bytes,
         ulv_channel_give_up(ch);
         return status;
     }
+    __atomic_store_n(&h->end[end].features, features, __ATOMIC_RELAXED);
     __atomic_store_n(&h->end[end].epoch, ch->epoch, __ATOMIC_RELAXED);
     (void)become(ch, ULV_END_ATTACHED);
     return ULV_OK;
@@ -219,6 +228,13 @@ ulv_channel_peer_state(const struct ulv_channel_end *ch)
     if (__atomic_load_n(&h->magic, __ATOMIC_RELAXED) != ULV_CHANNEL_MAGIC)
         return ULV_END_REVOKED;
     return state;
+}
+
+uint32_t
+ulv_channel_peer_features(const struct ulv_channel_end *ch)
+{
+    return __atomic_load_n(&ch->header->end[1 - ch->end].features,
+                           __ATOMIC_RELAXED);
 }
 
 bool

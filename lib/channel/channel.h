@@ -56,6 +56,11 @@ void ulv_channel_revoke(struct ulv_channel_header *header);
 ulv_status ulv_channel_attach(struct ulv_channel_end *ch, void *p,
                               uint64_t bytes, uint32_t end,
                               const uint8_t type[16]);
+/* The same of an end that can do more: features, a bit each, which its line
+ * says before the peer sees it attached. */
+ulv_status ulv_channel_attach_able(struct ulv_channel_end *ch, void *p,
+                                   uint64_t bytes, uint32_t end,
+                                   const uint8_t type[16], uint32_t features);
 /* The end is no longer in use; a successor may attach. */
 void ulv_channel_detach(struct ulv_channel_end *ch);
 /* The peer broke the protocol: no successor of ours will talk to it. */
@@ -64,6 +69,8 @@ void ulv_channel_give_up(struct ulv_channel_end *ch);
 /* ULV_END_*, or whatever the peer wrote; REVOKED also when the memory was
  * cleared. */
 uint32_t ulv_channel_peer_state(const struct ulv_channel_end *ch);
+/* The features of the peer, or whatever it wrote. */
+uint32_t ulv_channel_peer_features(const struct ulv_channel_end *ch);
 /* Whether anybody has ever attached there, as the peer's line says. */
 bool ulv_channel_peer_was_there(const struct ulv_channel_end *ch);
 /* The epoch as the header says it now; compare with ch->epoch. */

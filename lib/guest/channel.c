@@ -20,6 +20,14 @@ int32_t
 guest_channel_attach(struct guest_channel *channel,
                      const struct ulv_view_channel *found)
 {
+    return guest_channel_attach_able(channel, found, 0);
+}
+
+int32_t
+guest_channel_attach_able(struct guest_channel *channel,
+                          const struct ulv_view_channel *found,
+                          uint32_t features)
+{
     struct line *line = line_of(channel);
     int64_t status;
 
@@ -28,9 +36,9 @@ guest_channel_attach(struct guest_channel *channel,
      * again when it is */
     status = guest_call(ULV_CALL_ATTACH, found->slot, 0, 0).status;
     if (status == ULV_OK)
-        status = ulv_channel_attach(&line->end,
-                                    (void *)(uintptr_t)found->guest_address,
-                                    found->bytes, found->end, found->type);
+        status = ulv_channel_attach_able(
+            &line->end, (void *)(uintptr_t)found->guest_address, found->bytes,
+            found->end, found->type, features);
     if (status == ULV_OK &&
         !ulv_guid_equal(line->end.header->instance, found->instance)) {
         ulv_channel_give_up(&line->end); /* the view says the truth */

@@ -27,6 +27,10 @@ line_of(struct guest_channel *channel)
     return (struct line *)(void *)channel->opaque_;
 }
 
+/* As guest_channel_attach(), of an end that can do more: its features. */
+int32_t guest_channel_attach_able(struct guest_channel *channel,
+                                  const struct ulv_view_channel *found,
+                                  uint32_t features);
 void guest_view_init(const void *view);
 
 /* Where system calls go. */

@@ -9,8 +9,10 @@ ulv_status
 ulv_console_server_start(struct ulv_console_server *server, void *p,
                          uint64_t bytes)
 {
-    return ulv_channel_attach(&server->end, p, bytes, ULV_END_SERVER,
-                              type_console);
+    return ulv_channel_attach_able(
+        &server->end, p, bytes, ULV_END_SERVER, type_console,
+        ULV_CONSOLE_TYPING && server->want != NULL ? ULV_CONSOLE_FEATURE_INPUT
+                                                   : 0);
 }
 
 /* One record: what was accepted before is cut off, a gap is no stream. */
@@ -46,6 +48,8 @@ bool
 ulv_console_server_step(struct ulv_console_server *server, uint32_t turn,
                         bool *ret_ring)
 {
+    if (ULV_CONSOLE_TYPING)
+        ulv_console_server_ask(server);
     while (server->failed == ULV_OK && turn-- > 0) {
         struct ulv_ring_record record;
         ulv_status status = ulv_ring_rx_peek(&server->end.rx, &record);

@@ -143,32 +143,56 @@ ulv_keeper_inform_of_states(struct keeper *k)
         inform_of_state(k, p);
 }
 
+struct keeper_channel *
+ulv_keeper_console(const struct keeper *k, ulv_id guest)
+{
+    struct keeper_channel *c = k->channels;
+
+    /* a guest may offer a channel of that type too: it is no device */
+    while (c != NULL && (c->client != guest || c->device == 0 ||
+                         !ulv_guid_equal(c->type, type_console)))
+        c = c->next;
+    return c;
+}
+
+/* Who serves it, and lives. */
+static struct keeper_partition *
+server_of(const struct keeper *k, const struct keeper_channel *c)
+{
+    struct keeper_partition *server = ulv_keeper_partition(k, c->server);
+
+    return server != NULL && server->alive && !server->reaping ? server : NULL;
+}
+
+bool
+ulv_keeper_console_is_served(const struct keeper *k,
+                             const struct keeper_channel *c)
+{
+    const struct keeper_device *d = ulv_keeper_device(k, c->device);
+    const struct keeper_partition *next;
+
+    if (server_of(k, c) != NULL)
+        return true;
+    /* dead: wait for its successor, if there can be one */
+    next = d == NULL ? NULL : ulv_keeper_partition(k, d->standby);
+    return next != NULL && next->alive && !next->reaping &&
+           ulv_keeper_is_served(k);
+}
+
 /* Ask the console's server to say when it has heard all; false: nobody. */
 static bool
 ask_flush(struct keeper *k, struct keeper_partition *p)
 {
-    const struct keeper_channel *c = k->channels;
-    struct keeper_partition *server = NULL;
+    const struct keeper_channel *c = ulv_keeper_console(k, p->id);
+    struct keeper_partition *server;
     struct say say = { .kind = SAY_FLUSH };
 
-    while (c != NULL &&
-           (c->client != p->id || !ulv_guid_equal(c->type, type_console)))
-        c = c->next;
-    if (c != NULL)
-        server = ulv_keeper_partition(k, c->server);
-    /* a guest may offer a channel of that type too: it is no I/O partition */
-    if (server == NULL || server->kind != ULV_PARTITION_IO)
+    if (c == NULL)
         return false;
     p->flushing = c->id;
-    if (!server->alive || server->reaping) {
-        /* dead: wait for its successor, if there can be one */
-        const struct keeper_device *d = ulv_keeper_device(k, c->device);
-        const struct keeper_partition *next =
-            d == NULL ? NULL : ulv_keeper_partition(k, d->standby);
-
-        return next != NULL && next->alive && !next->reaping &&
-               ulv_keeper_is_served(k);
-    }
+    server = server_of(k, c);
+    if (server == NULL)
+        return ulv_keeper_console_is_served(k, c);
     say.u.console.channel = c->id;
     return ulv_post_send(&server->post, &say, NULL, NULL, 0) == ULV_OK;
 }
@@ -246,6 +270,7 @@ static const struct {
     { SAY_SAVED, ULV_PARTITION_GUEST },
     { SAY_STOPPED, ULV_PARTITION_GUEST },
     { SAY_CONSOLE, ULV_PARTITION_IO },
+    { SAY_WANTED, ULV_PARTITION_IO },
     { SAY_FLUSHED, ULV_PARTITION_IO },
     { SAY_HELD, ULV_PARTITION_IO },
     { SAY_RELEASED, ULV_PARTITION_GUEST },
@@ -551,6 +576,10 @@ hear_one(struct keeper *k, struct keeper_partition *from,
         break;
     case SAY_CONSOLE:
         hear_console(k, from, heard);
+        break;
+    case SAY_WANTED:
+        if (ULV_CONSOLE_TYPING)
+            ulv_keeper_input_wanted(k, from, &say->u.console);
         break;
     case SAY_FLUSHED:
         hear_flushed(k, from, say->u.console.channel);

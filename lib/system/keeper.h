@@ -9,6 +9,7 @@
 #define SYSTEM_KEEPER_H
 
 #include <ultravisor/abi/channel.h>
+#include <ultravisor/console.h>
 #include <ultravisor/event.h>
 #include <ultravisor/partition.h>
 #include <ultravisor/sys/platform.h>
@@ -114,6 +115,16 @@ struct keeper_extent {
     uint32_t seen;
 };
 
+/* What was typed for a guest, until its console's server has it in the ring and
+ * has noted so in the takeover region: keeper_input.c. */
+struct keeper_input {
+    uint64_t offset; /* in the stream, of the first byte that is kept */
+    uint32_t count, sent; /* bytes kept; of them, given to some server */
+    bool wanted;  /* the server waits for more */
+    bool refused; /* the program waits for room */
+    uint8_t *bytes; /* ULV_CONSOLE_INPUT_KEPT; NULL: nothing was ever typed */
+};
+
 struct keeper_channel {
     struct keeper_channel *next;
     ulv_id id, device;
@@ -127,6 +138,7 @@ struct keeper_channel {
     bool dirty;         /* a guest that had it has ended */
     uint32_t epoch;     /* as the ultravisor counts it */
     uint64_t console_offset; /* of a console: next byte to accept */
+    struct keeper_input input; /* of a console */
     bool open; /* by ulv_channel_open */
     bool held; /* its server does not serve it: SAY_HOLD */
     ulv_id let_go[3]; /* server, client: said so before that */
@@ -314,6 +326,24 @@ ulv_status ulv_keeper_open_end(struct keeper *k,
                                struct wire *wire);
 /* Everything a guest's monitor needs, then SAY_START. */
 void ulv_keeper_hand_guest(struct keeper *k, struct keeper_partition *p);
+
+/* ---- what is typed (keeper_input.c) -------------------------------------- */
+/* Keep as much as there is room for. Errors: AGAIN: for nothing, NO_MEMORY. */
+ulv_status ulv_keeper_input_type(struct keeper *k, struct keeper_channel *c,
+                                 const uint8_t *bytes, size_t len,
+                                 size_t *ret_taken);
+/* A server has all before offset in the ring, and waits for more. */
+void ulv_keeper_input_wanted(struct keeper *k,
+                             const struct keeper_partition *from,
+                             const struct say_console *say);
+/* The stream goes on at offset, and nothing is kept of what was typed. */
+void ulv_keeper_input_reset(struct keeper_channel *c, uint64_t offset);
+void ulv_keeper_input_drop(const struct keeper *k, struct keeper_channel *c);
+/* The console of a guest, or NULL; and who serves it. (keeper.c) */
+struct keeper_channel *ulv_keeper_console(const struct keeper *k, ulv_id guest);
+/* Whether an I/O partition serves it, or will. (keeper.c) */
+bool ulv_keeper_console_is_served(const struct keeper *k,
+                                  const struct keeper_channel *c);
 
 /* ---- orders (keeper_order.c) --------------------------------------------- */
 void ulv_keeper_order_receive(struct keeper *k, const struct heard *heard);

@@ -75,6 +75,8 @@ ulv_keeper_channel_remove(struct keeper *k, struct keeper_channel *c)
         at = &(*at)->next;
     *at = c->next;
     scrub(k, &c->memory, c->bytes);
+    if (ULV_CONSOLE_TYPING)
+        ulv_keeper_input_drop(k, c);
     ulv_keeper_close(k, &c->fresh);
     ulv_keeper_close(k, &c->bell[0]);
     ulv_keeper_close(k, &c->bell[1]);

@@ -55,6 +55,7 @@
 #define SAY_ADOPT          29u /* to an ultravisor that was started again:
                                   order what your database has */
 #define SAY_RETURNED       18u /* to the ultravisor: a guest gave memory back */
+#define SAY_INPUT          30u /* to I/O: of a console; tail: bytes */
 
 /* ---- role to keeper ------------------------------------------------------ */
 #define SAY_READY       32u
@@ -87,6 +88,9 @@
 #define SAY_DECISION    52u /* command; tail: struct ulv_policy_decision */
 #define SAY_REVIEWED    53u /* operations; tail: struct ulv_policy_reviewed and
                                its findings */
+
+#define SAY_WANTED      54u /* I/O: a console's input from offset on; what is
+                               before is in its ring */
 
 #define SAY_TAIL_MAX 40960u
 
@@ -190,7 +194,7 @@ struct say_ready {
 struct say_adopt {
     uint64_t settled; /* every revision up to this one */
 };
-struct say_console {
+struct say_console { /* and INPUT, WANTED */
     ulv_id channel;
     uint64_t offset;
 };

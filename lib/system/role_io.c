@@ -264,6 +264,25 @@ renew(struct io_role *r, const struct heard *heard)
     return ULV_OK;
 }
 
+/* For a console that asked for it; one that stopped meanwhile asks anew. */
+static void
+take_input(struct io_role *r, const struct heard *heard)
+{
+    const struct say_console *say = &heard->say.u.console;
+    struct served *d = r->devices;
+    bool ring = false;
+
+    while (d != NULL && d->wire.channel != say->channel)
+        d = d->next;
+    if (d == NULL || !d->serving || d->kind != ULV_DEVICE_CONSOLE)
+        return;
+    ulv_console_server_input(&d->u.console, say->offset, heard->tail,
+                             heard->say.tail_bytes, &ring);
+    if (ring)
+        ulv_wire_ring(&d->wire);
+    d->busy = true; /* it may ask for more */
+}
+
 /* A server that stops where it stands is to itself as a successor is to one
  * that died: it starts anew, from the rings and the takeover region. */
 static void
@@ -313,7 +332,10 @@ io_hear(struct role *role, struct heard *heard)
         ask_flush(r, heard->say.u.console.channel);
         return ULV_OK;
     default:
-        return ULV_E_PEER_PROTOCOL;
+        if (!ULV_CONSOLE_TYPING || heard->say.kind != SAY_INPUT)
+            return ULV_E_PEER_PROTOCOL;
+        take_input(r, heard);
+        return ULV_OK;
     }
 }
 
@@ -410,6 +432,18 @@ console_sink(void *self, uint64_t offset, const void *bytes, size_t len)
     return ulv_post_send_now(&d->role->role.post, &say, bytes);
 }
 
+/* Lost with us, and asked again by whoever comes after. */
+static void
+console_want(void *self, uint64_t offset)
+{
+    struct served *d = self;
+    struct say say = { .kind = SAY_WANTED };
+
+    say.u.console.channel = d->wire.channel;
+    say.u.console.offset = offset;
+    ulv_post_tell(&d->role->role.post, &say, NULL, NULL, 0);
+}
+
 static bool
 is_written(const struct served *d)
 {
@@ -437,6 +471,8 @@ start_server(struct io_role *r, struct served *d)
     if (d->kind == ULV_DEVICE_CONSOLE) {
         d->u.console.region = d->region;
         d->u.console.sink = console_sink;
+        if (ULV_CONSOLE_TYPING)
+            d->u.console.want = console_want;
         d->u.console.self = d;
         return ulv_console_server_start(&d->u.console, d->wire.p,
                                         d->wire.bytes);

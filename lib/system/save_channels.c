@@ -170,6 +170,7 @@ write_region(struct ulv_takeover_region *region,
              const struct ulv_takeover_region *saved)
 {
     region->console_offset = saved->console_offset;
+    region->input_offset = saved->input_offset;
     memcpy(region->slot, saved->slot, sizeof(region->slot));
 }
 
@@ -243,6 +244,7 @@ ulv_save_write_content(ulv_system *system, const struct shape *s,
         write_region((void *)p, &saved);
         c = ulv_keeper_channel(&system->keeper, s->ids[i]);
         c->console_offset = saved.console_offset;
+        ulv_keeper_input_reset(c, saved.input_offset);
     }
     host->memory_unmap(host->self, p, room);
     return ULV_OK;
@@ -269,6 +271,7 @@ ulv_save_write_ends(ulv_system *system, const struct shape *s,
                             "channel %u could not be mapped", s->ids[i]);
         line = &((struct ulv_channel_header *)(void *)p)->end[c->end];
         line->epoch = c->epoch;
+        line->features = c->features;
         __atomic_store_n(&line->state, c->state, __ATOMIC_RELEASE);
         host->memory_unmap(host->self, p, bytes);
     }

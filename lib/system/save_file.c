@@ -120,10 +120,11 @@ read_header(struct save_file *f, const struct save_reader *r,
     if (h.crc != ulv_crc32c(0, &h, offsetof(struct ulv_save_header, crc)))
         return bad(f, diag, 0, "its checksum", h.crc,
                    ulv_crc32c(0, &h, offsetof(struct ulv_save_header, crc)));
-    if (h.version != ULV_SAVE_VERSION || h.header_bytes != sizeof(h))
+    if (h.version == 0 || h.version > ULV_SAVE_VERSION ||
+        h.header_bytes != sizeof(h))
         return ulv_fail(diag, ULV_E_FORMAT, 0, h.version, ULV_SAVE_VERSION,
                         "saved in version %u of the format, this library reads "
-                        "version %u",
+                        "versions 1 to %u",
                         (uint64_t)h.version, (uint64_t)ULV_SAVE_VERSION);
     h.backend[sizeof(h.backend) - 1] = '\0';
     f->backend = r->backend(h.backend);

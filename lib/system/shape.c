@@ -112,6 +112,7 @@ look_at_channel(const struct shape *s, const struct keeper *k,
     c->bulk_bytes = kept->bulk_bytes;
     c->state = __atomic_load_n(&h->end[c->end & 1].state, __ATOMIC_ACQUIRE);
     c->epoch = h->end[c->end & 1].epoch;
+    c->features = h->end[c->end & 1].features;
     host->memory_unmap(host->self, p, sizeof(*h));
     if (d != NULL && server != NULL && server->kind == ULV_PARTITION_IO &&
         c->end == ULV_END_CLIENT) {

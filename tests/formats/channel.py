@@ -162,9 +162,11 @@ class Receiver(_Ring):
 
 
 class Channel:
-    """An end, attached. link: None, or the socket that admitted us."""
+    """An end, attached. link: None, or the socket that admitted us; features:
+    what it says that it can do."""
 
-    def __init__(self, memory, own_bell, peer_bell, end, kind, link=None):
+    def __init__(self, memory, own_bell, peer_bell, end, kind, link=None,
+                 features=0):
         self.file = mmap.mmap(memory, os.fstat(memory).st_size)
         self.bytes = memoryview(self.file)
         self.words = self.bytes.cast("Q")
@@ -181,6 +183,7 @@ class Channel:
         self.set_state(ATTACHING)
         self.tx, self.rx = Sender(self, end), Receiver(self, 1 - end)
         self.states[(LINE + 64 * end) // 4 + 1] = self.epoch
+        self.states[(LINE + 64 * end) // 4 + 2] = features
         self.set_state(ATTACHED)
         self.ring()  # a predecessor may have died before it did
 
@@ -191,6 +194,9 @@ class Channel:
 
     def set_state(self, state):
         self.states[(LINE + 64 * self.end) // 4] = state
+
+    def peer_features(self):
+        return self.states[(LINE + 64 * (1 - self.end)) // 4 + 2]
 
     def ring(self):
         os.write(self.peer_bell, (1).to_bytes(8, "little"))

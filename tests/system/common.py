@@ -161,6 +161,13 @@ class SystemTest(unittest.TestCase):
                         if e.kind == ultravisor.C.ULV_EVENT_CONSOLE
                         and e.partition == guest.id).decode()
 
+    def until_said(self, host, guest, text):
+        until = time.monotonic() + PATIENCE
+        while text not in self.console(host, guest):
+            self.assertLess(time.monotonic(), until)
+            host.step(0.1)
+            self.events += list(host.pending())
+
 
 class RestartTest(SystemTest):
     """An ultravisor dies; self.events has what was told."""

@@ -377,13 +377,6 @@ class GuestExamples(SystemTest):
                 self.assertEqual((end.reason, end.code),
                                  (C.ULV_END_REASON_STOP, 0), end.text)
 
-    def until_said(self, host, guest, text):
-        until = time.monotonic() + PATIENCE
-        while text not in self.console(host, guest):
-            self.assertLess(time.monotonic(), until)
-            host.step(0.1)
-            self.events += list(host.pending())
-
 
 if __name__ == "__main__":
     unittest.main()

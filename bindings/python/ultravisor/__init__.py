@@ -132,6 +132,25 @@ class Partition:
         checked(lib.ulv_posix_save, self.host._system, self.id,
                 ffi.new("char[]", os.fsencode(path)), rounds)
 
+    def type(self, what, seconds=None):
+        """Type text or bytes at its console, while it reads. Returns how many
+        bytes were taken: all, or fewer when the time is over first; 0 seconds:
+        what there is room for."""
+        data = what.encode() if isinstance(what, str) else what
+        deadline = self.host._deadline(seconds)
+        taken, some = 0, ffi.new("size_t *")
+        while True:
+            try:
+                checked(lib.ulv_console_write, self.host._system, self.id,
+                        data[taken:], len(data) - taken, some)
+            except Error as error:
+                if error.status != C.ULV_E_AGAIN:
+                    raise
+            taken += some[0]
+            if taken == len(data) or self.host.now() >= deadline:
+                return taken
+            lib.ulv_system_step(self.host._system, deadline)
+
     def debug(self, path, hold=False):
         """Start a stub for gdb on a Unix socket: "target remote PATH". hold:
         the guest waits before its first instruction until a debugger lets it

@@ -3,6 +3,7 @@
 a saved one was. With --save a signal to end (Ctrl-C, SIGTERM) saves it first.
 
     ultravisor run guest.elf --disk disk.img --save guest.saved
+    ultravisor run guest.elf --input
     ultravisor run vmlinuz --initrd initrd --cmdline console=ttyS0
     ultravisor saved guest.saved
     ultravisor restore guest.saved --disk disk.img --save guest.saved
@@ -10,10 +11,12 @@ a saved one was. With --save a signal to end (Ctrl-C, SIGTERM) saves it first.
 
 import argparse
 import json
+import os
+import select
 import signal
 import sys
 
-from . import C, Error
+from . import C, Error, lib
 from . import open as open_host
 from . import saved
 
@@ -26,6 +29,8 @@ def parse(command, arguments):
     parser.add_argument("--disk", help="a file for its first disk")
     parser.add_argument("--save", metavar="FILE",
                         help="save it there when it is asked to end")
+    parser.add_argument("--input", action="store_true", help="type what comes "
+                        "on standard input at its console")
     parser.add_argument("--backend", help="kvm, process; default: the first "
                         "that can be used")
     parser.add_argument("--processes", action="store_true",
@@ -49,14 +54,36 @@ def show(host, guest):
             sys.stdout.buffer.flush()
 
 
-def follow(host, guest):
+class Input:
+    """Standard input, typed as fast as the guest reads it."""
+
+    def __init__(self, host, guest):
+        self.host, self.guest = host, guest
+        self.left, self.over = b"", False
+
+    def step(self, seconds):
+        """Wait until there is something to type or to do."""
+        if self.over or self.left:
+            self.host.step(seconds)
+        else:
+            watched = [sys.stdin.fileno(), lib.ulv_posix_fd(self.host._system)]
+            if watched[0] in select.select(watched, [], [], seconds)[0]:
+                self.left = os.read(watched[0], 4096)
+                self.over = not self.left
+            self.host.step(0)
+        if self.left:
+            self.left = self.left[self.guest.type(self.left, 0):]
+
+
+def follow(host, guest, typed):
     """How it ended; None: a signal asks for that."""
     asked = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked.append(True))
+    step = Input(host, guest).step if typed else host.step
     end = None
     while end is None and not asked:
-        host.step(0.2)
+        step(0.2)
         show(host, guest)
         end = guest.wait(0)
     return end
@@ -64,7 +91,7 @@ def follow(host, guest):
 
 def attend(host, guest, options):
     """The exit code of the program."""
-    end = follow(host, guest)
+    end = follow(host, guest, options.input)
     if end is None and options.save is None:
         return 130
     if end is None:

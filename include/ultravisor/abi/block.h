@@ -89,7 +89,8 @@ struct ulv_takeover_region {
     uint64_t answered_count; /* since the device was offered */
     uint64_t redriven_count; /* requests driven again by a successor */
     uint64_t flush_failed;   /* not 0: each flush fails from now on */
-    uint64_t rsvd_[2];
+    uint64_t input_offset;   /* console channels: next byte to give */
+    uint64_t rsvd_;
     struct ulv_takeover_slot slot[ULV_BLOCK_IN_FLIGHT_MAX];
 };
 

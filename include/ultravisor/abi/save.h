@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #define ULV_SAVE_MAGIC   UINT64_C(0x315641535f564c55) /* "ULV_SAV1" */
-#define ULV_SAVE_VERSION 1u
+#define ULV_SAVE_VERSION 2u /* 1, which has no features, is read too */
 
 struct ulv_save_header {
     uint64_t magic;
@@ -71,7 +71,7 @@ struct ulv_save_channel {
     uint32_t state;  /* of that end */
     uint32_t epoch;  /* in which it attached */
     uint32_t served; /* 1: by an I/O partition; its content is saved */
-    uint32_t rsvd_;
+    uint32_t features; /* of that end; version 1: 0 */
 };
 
 /* What lay in a channel, but for its header; multiples of 4096. */

@@ -572,6 +572,97 @@ test_system_keeper__a_console_over_a_take_over(void **state)
     assert_int_equal(ulv_test_host_fini(&t), 0);
 }
 
+static void
+say_wanted(struct post *from, ulv_id channel, uint64_t offset)
+{
+    struct say say = { .kind = SAY_WANTED };
+
+    say.u.console.channel = channel;
+    say.u.console.offset = offset;
+    assert_int_equal(ulv_post_send(from, &say, NULL, NULL, 0), ULV_OK);
+}
+
+/* What the keeper gives next, or nothing: "". */
+static const char *
+given(struct asked *a, struct post *to, uint64_t *ret_offset)
+{
+    static char text[4097];
+    struct role_need need = { false, ULV_FOREVER };
+    struct heard heard;
+
+    ulv_keeper_step(&a->keeper, &need);
+    ulv_keeper_step(&a->keeper, &need);
+    text[0] = '\0';
+    if (ulv_post_receive(to, &heard) != ULV_OK)
+        return text;
+    assert_int_equal(heard.say.kind, SAY_INPUT);
+    assert_int_equal(heard.say.u.console.channel, 41);
+    *ret_offset = heard.say.u.console.offset;
+    memcpy(text, heard.tail, heard.say.tail_bytes);
+    text[heard.say.tail_bytes] = '\0';
+    return text;
+}
+
+/* A server is given what it asks for, once and no more; one that asks for what
+ * it was not given, or that does not serve, is given nothing, and nothing is
+ * forgotten for it. */
+static void
+test_system_keeper__what_is_typed_over_a_take_over(void **state)
+{
+    struct ulv_test_host t;
+    struct asked a;
+    struct keeper_channel *c;
+    struct post next;
+    ulv_handle waits;
+    uint64_t at = 0;
+    size_t taken;
+
+    (void)state;
+    ulv_test_host_init(&t);
+    assert_int_equal(t.host.wait_create(t.host.self, &waits), ULV_OK);
+    begin(&a, &t, waits, ULV_PARTITION_IO);
+    c = add_console(&a, &t, 7);
+    add_io(&a, &t, waits, 8, &next);
+    say_wanted(&a.far, 41, 5); /* of nothing */
+    assert_string_equal(given(&a, &a.far, &at), "");
+    assert_int_equal(ulv_keeper_input_type(&a.keeper, c,
+                                           (const uint8_t *)"one two", 7,
+                                           &taken),
+                     ULV_OK);
+    say_wanted(&a.far, 41, 1); /* it was not given that */
+    say_wanted(&a.far, 42, 0);
+    say_wanted(&next, 41, 0); /* not its channel */
+    assert_string_equal(given(&a, &next, &at), "");
+    assert_string_equal(given(&a, &a.far, &at), "");
+    say_wanted(&a.far, 41, 0);
+    assert_string_equal(given(&a, &a.far, &at), "one two");
+    assert_int_equal(at, 0);
+    assert_int_equal(ulv_keeper_input_type(&a.keeper, c,
+                                           (const uint8_t *)" three", 6,
+                                           &taken),
+                     ULV_OK);
+    assert_string_equal(given(&a, &a.far, &at), "");
+    say_wanted(&a.far, 41, 8); /* more than it was given */
+    say_wanted(&a.far, 41, UINT64_MAX);
+    assert_string_equal(given(&a, &a.far, &at), "");
+    /* it dies with what it had put into the ring, and had noted 4 of */
+    c->server = 8;
+    say_wanted(&next, 41, 4);
+    assert_string_equal(given(&a, &next, &at), "two three");
+    assert_int_equal(at, 4);
+    say_wanted(&a.far, 41, 13);
+    say_wanted(&next, 41, 3); /* nothing goes back */
+    assert_string_equal(given(&a, &next, &at), "");
+    assert_int_equal(c->input.count, 9);
+    say_wanted(&next, 41, 13);
+    assert_string_equal(given(&a, &next, &at), "");
+    assert_int_equal(c->input.count, 0);
+    ulv_post_fini(&next);
+    end(&a);
+    t.host.handle_close(t.host.self, waits);
+    assert_int_equal(ulv_test_host_fini(&t), 0);
+}
+
 /* A process that is killed at once and dead when the test says so. */
 static bool process_is_dead;
 
@@ -696,6 +787,7 @@ main(void)
         cmocka_unit_test(test_system_keeper__who_lives_goes_on_serving),
         cmocka_unit_test(test_system_keeper__a_channel_of_roles_stays),
         cmocka_unit_test(test_system_keeper__a_console_over_a_take_over),
+        cmocka_unit_test(test_system_keeper__what_is_typed_over_a_take_over),
         cmocka_unit_test(test_system_keeper__an_end_is_told_when_it_is_one),
         cmocka_unit_test(test_system_keeper__any_bytes_from_a_role),
         cmocka_unit_test(test_system_keeper__any_bytes_from_the_ultravisor),
