@@ -212,8 +212,8 @@ ULV_API ulv_status ulv_client_cancel(ulv_client *client, uint64_t target,
  * @param opts         with its size set
  * @param ret_request  its number, in each event
  *
- * Errors:  ULV_E_ARG (size), ULV_E_LIMIT (ULV_WATCHES_MAX are open), and as of
- *          ulv_client_transact()
+ * Errors:  ULV_E_ARG (size, label), ULV_E_LIMIT (ULV_WATCHES_MAX are open), and
+ *          as of ulv_client_transact()
  * Context: serial
  * Since:   0.1
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
  * Watching the resource database: each record that a transaction makes, changes
- * or removes, told in order, by kind of record and by partition.
+ * or removes, told in order, by kind of record, by partition and by label.
  *
  *     struct ulv_watch_opts opts = ULV_WATCH_OPTS_INIT;
  *
@@ -35,11 +35,16 @@ struct ulv_watch_opts {
     uint32_t kinds;     /* of records: ULV_WATCH_KIND() | ...; 0: all */
     uint64_t after;     /* revisions above this, or ULV_WATCH_FROM_NOW */
     ulv_id partition;   /* what it has, had or is; 0: of all */
+    /* What has a label, or is of a partition that has it: before a change or
+     * after it, not now. Whoever gets or loses it is told with that. */
+    const char *label;       /* its key, at most 15 bytes; NULL: of all */
+    const char *label_value; /* at most 47 bytes; NULL: any */
 };
 
 #define ULV_WATCH_OPTS_INIT                                                    \
     {                                                                          \
-        (uint32_t)sizeof(struct ulv_watch_opts), 0, ULV_WATCH_FROM_NOW, 0      \
+        (uint32_t)sizeof(struct ulv_watch_opts), 0, ULV_WATCH_FROM_NOW, 0, 0, \
+            0                                                                  \
     }
 
 struct ulv_watch_event {
@@ -70,7 +75,8 @@ struct ulv_watch_event {
  * @param ret     the watch; ulv_watch_close() ends it
  * @param diag    NULL or where the failure is explained
  *
- * Errors:  ULV_E_ARG        after is above the newest revision, or size
+ * Errors:  ULV_E_ARG        after is above the newest revision; a key or value
+ *                           that no label has; or size
  *          ULV_E_LIMIT      ULV_WATCHES_MAX are open
  *          ULV_E_NO_MEMORY, ULV_E_PEER_GONE, ULV_E_UNSUPPORTED (on a bare
  *          machine)

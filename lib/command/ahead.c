@@ -377,8 +377,8 @@ expire(struct ulv_command_session *session)
 
 /* NULL, or what a WATCH has asked for, at the end of the session's. */
 static struct ulv_command_watch *
-add_watch(struct ulv_command_session *session,
-          const struct ulv_message_watch *asked, uint64_t after)
+add_watch(struct ulv_command_session *session, uint64_t number,
+          const struct ulv_changes_filter *filter, uint64_t after)
 {
     struct ulv_command_server *server = session->server;
     struct ulv_command_watch **at = &session->watches;
@@ -392,9 +392,8 @@ add_watch(struct ulv_command_session *session,
     *at = w;
     server->watch_count++;
     ulv_command_line_join(&server->watching, &session->watcher);
-    w->number = asked->m.request;
-    w->filter.kinds = asked->kinds;
-    w->filter.partition = asked->partition;
+    w->number = number;
+    w->filter = *filter;
     w->place = ulv_changes_place(server->changes, after);
     return w;
 }
@@ -404,7 +403,10 @@ watch(struct ulv_command_session *session,
       const struct ulv_command_request *request)
 {
     const struct ulv_command_server *server = session->server;
-    uint64_t after = request->u.watch->after, newest = server->revision;
+    const struct ulv_message_watch *asked = request->u.watch;
+    struct ulv_changes_filter filter = { .kinds = asked->kinds,
+                                         .partition = asked->partition };
+    uint64_t after = asked->after, newest = server->revision;
     struct ulv_message_watch_answer *answer;
     ulv_status status = ULV_OK;
 
@@ -416,10 +418,12 @@ watch(struct ulv_command_session *session,
         after = newest;
     if (status == ULV_OK && after > newest)
         status = ULV_E_ARG;
+    if (status == ULV_OK)
+        status = ulv_changes_by_label(&filter, asked->key, asked->value);
     if (status == ULV_OK && count_watches(session) >= ULV_WATCHES_MAX)
         status = ULV_E_LIMIT;
     if (status == ULV_OK &&
-        add_watch(session, request->u.watch, after) == NULL)
+        add_watch(session, request->request, &filter, after) == NULL)
         status = ULV_E_NO_MEMORY;
     answer = ulv_command_session_put(session,
                                      ULV_MESSAGE_WATCH | ULV_MESSAGE_ANSWER,
@@ -438,24 +442,29 @@ tell(struct ulv_command_session *session, uint32_t most)
 {
     const struct ulv_command_server *server = session->server;
     struct ulv_command_watch *w = session->watches;
+    const struct ulv_changes_labels *labels;
     struct ulv_message_event *event;
     struct ulv_change change;
+    size_t label_bytes;
     bool more;
 
     for (; most > 0; most--) {
-        if (!ulv_command_session_has_room(session, sizeof(*event)) ||
+        if (!ulv_command_session_has_room(session, ULV_COMMAND_EVENT_MAX) ||
             !ulv_changes_next(server->changes, &w->filter, &w->place, &change,
                               &more))
             return false;
+        labels = ulv_changes_labels(server->changes, &w->place);
+        label_bytes = labels->count * sizeof(labels->sum[0]);
         event = ulv_command_session_put(session, ULV_MESSAGE_EVENT, w->number,
-                                        sizeof(*event));
+                                        sizeof(*event) + label_bytes);
         if (event == NULL)
             return false;
         session->worked = true;
         event->sequence = ++w->sequence;
         event->more = more;
-        event->rsvd_ = 0;
+        event->change_label_count = labels->count;
         event->change = change;
+        memcpy(event + 1, labels->sum, label_bytes);
     }
     return true;
 }

@@ -384,6 +384,8 @@ ulv_command_send_watch(struct ulv_command_client *client,
     watch->after = watching->after;
     watch->partition = watching->partition;
     watch->kinds = watching->kinds;
+    memcpy(watch->key, watching->key, sizeof(watch->key));
+    memcpy(watch->value, watching->value, sizeof(watch->value));
     at->number = client->next_request - 1;
     at->sequence = 0;
     client->heed = heed;

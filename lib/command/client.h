@@ -98,6 +98,7 @@ ulv_status ulv_command_send_cancel(struct ulv_command_client *client,
 struct ulv_command_watching {
     uint64_t after, partition;
     uint32_t kinds;
+    char key[16], value[48];
 };
 ulv_status
 ulv_command_send_watch(struct ulv_command_client *client,

@@ -26,6 +26,10 @@
     (ULV_LARGE_TRANSACTIONS ? ULV_OPERATION_COUNT_MAX                          \
                             : ULV_OPERATION_MESSAGE_MAX)
 
+#define ULV_COMMAND_EVENT_MAX                                                  \
+    (sizeof(struct ulv_message_event) +                                        \
+     ULV_CHANGE_LABELS_MAX * sizeof(struct ulv_change_label))
+
 struct ulv_command_request {
     uint32_t kind; /* ULV_MESSAGE_* */
     uint64_t request;

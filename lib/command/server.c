@@ -84,7 +84,7 @@ ulv_command_session_init(struct ulv_command_session *session,
         return status;
     /* the longest answer, and an event before it */
     if (ulv_ring_record_max(session->end.tx.mask + 1) <
-        ULV_COMMAND_MESSAGE_MAX + 2 * sizeof(struct ulv_message_event)) {
+        ULV_COMMAND_MESSAGE_MAX + 2 * ULV_COMMAND_EVENT_MAX) {
         ulv_channel_detach(&session->end);
         return ULV_E_LIMIT;
     }

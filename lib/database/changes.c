@@ -23,11 +23,15 @@ ulv_changes_init(struct ulv_changes *c, const struct ulv_host *host,
                  uint64_t revision)
 {
     memset(c, 0, sizeof(*c));
+    c->host = host;
     c->ring =
         host->alloc(host->self, ULV_CHANGES_COUNT * sizeof(*c->ring), 8);
-    if (c->ring == NULL)
+    c->labels =
+        host->alloc(host->self, ULV_CHANGES_COUNT * sizeof(*c->labels), 8);
+    if (c->ring == NULL || c->labels == NULL) {
+        ulv_changes_fini(c);
         return ULV_E_NO_MEMORY;
-    c->host = host;
+    }
     c->newest = c->floor = revision;
     return ULV_OK;
 }
@@ -35,9 +39,12 @@ ulv_changes_init(struct ulv_changes *c, const struct ulv_host *host,
 void
 ulv_changes_fini(struct ulv_changes *c)
 {
-    if (c->host != NULL)
+    if (c->host != NULL) {
         c->host->free(c->host->self, c->ring,
                       ULV_CHANGES_COUNT * sizeof(*c->ring));
+        c->host->free(c->host->self, c->labels,
+                      ULV_CHANGES_COUNT * sizeof(*c->labels));
+    }
     memset(c, 0, sizeof(*c));
 }
 
@@ -47,13 +54,86 @@ entry(const struct ulv_changes *c, uint64_t number)
     return &c->ring[number % ULV_CHANGES_COUNT];
 }
 
-void
+struct ulv_changes_labels *
 ulv_changes_add(struct ulv_changes *c, const struct ulv_change *change)
 {
+    struct ulv_changes_labels *labels = &c->labels[c->end % ULV_CHANGES_COUNT];
+
     if (c->end - c->first == ULV_CHANGES_COUNT)
         c->floor = ULV_MAX(c->floor, entry(c, c->first++)->revision);
     *entry(c, c->end++) = *change;
+    labels->count = 0;
+    labels->of = 0;
+    return labels;
 }
+
+/* ---- labels -------------------------------------------------------------- */
+
+uint64_t
+ulv_changes_label_sum(const char key[16], const char value[48])
+{
+    uint64_t sum = (uint64_t)ulv_crc32c(0, key, ulv_string_length(key, 16))
+                   << 32;
+
+    sum |= ulv_crc32c(0, value, ulv_string_length(value, 48));
+    return sum == ULV_CHANGE_LABEL_MANY ? 1 : sum;
+}
+
+void
+ulv_changes_label(struct ulv_changes_labels *labels, uint64_t sum)
+{
+    for (uint32_t i = 0; i < labels->count; i++) {
+        if (labels->sum[i] == sum)
+            return;
+    }
+    if (labels->count < ULV_CHANGE_LABELS_MAX)
+        labels->sum[labels->count++] = sum;
+    else
+        labels->sum[ULV_CHANGE_LABELS_MAX - 1] = ULV_CHANGE_LABEL_MANY;
+}
+
+ulv_status
+ulv_changes_by_label(struct ulv_changes_filter *filter, const char key[16],
+                     const char value[48])
+{
+    if (ulv_string_length(key, 16) == 16 ||
+        ulv_string_length(value, 48) == 48 ||
+        (key[0] == '\0' && value[0] != '\0'))
+        return ULV_E_ARG;
+    filter->label = ulv_changes_label_sum(key, value);
+    filter->label_mask = 0;
+    if (key[0] != '\0')
+        filter->label_mask = value[0] != '\0'
+                                 ? UINT64_MAX
+                                 : UINT64_C(0xffffffff) << 32;
+    return ULV_OK;
+}
+
+/* One that has more than are kept passes: better too much than too little. */
+static bool
+has_label(const struct ulv_changes_filter *filter,
+          const struct ulv_changes_labels *labels)
+{
+    for (uint32_t i = 0; i < labels->count; i++) {
+        if (labels->sum[i] == ULV_CHANGE_LABEL_MANY ||
+            ((labels->sum[i] ^ filter->label) & filter->label_mask) == 0)
+            return true;
+    }
+    return filter->label_mask == 0;
+}
+
+const struct ulv_changes_labels *
+ulv_changes_labels(const struct ulv_changes *c,
+                   const struct ulv_changes_place *place)
+{
+    static const struct ulv_changes_labels none = { .count = 0 };
+
+    return place->told == UINT64_MAX
+               ? &none
+               : &c->labels[place->told % ULV_CHANGES_COUNT];
+}
+
+/* ---- readers ------------------------------------------------------------- */
 
 void
 ulv_changes_show(struct ulv_changes *c, uint64_t revision)
@@ -91,13 +171,16 @@ ulv_changes_place(const struct ulv_changes *c, uint64_t after)
         else
             low = middle + 1;
     }
-    return (struct ulv_changes_place){ .after = after, .at = low };
+    return (struct ulv_changes_place){ .after = after,
+                                       .at = low,
+                                       .told = UINT64_MAX };
 }
 
 static bool
-passes(const struct ulv_changes_filter *filter,
-       const struct ulv_change *change)
+passes(const struct ulv_changes *c, const struct ulv_changes_filter *filter,
+       uint64_t number)
 {
+    const struct ulv_change *change = entry(c, number);
     bool concerned = filter->partition == 0;
 
     if (change->change == 0 || /* it came to nothing */
@@ -105,7 +188,8 @@ passes(const struct ulv_changes_filter *filter,
         return false;
     for (uint32_t i = 0; !concerned && i < ULV_CHANGE_PARTITIONS; i++)
         concerned = change->partition[i] == filter->partition;
-    return concerned;
+    return concerned &&
+           has_label(filter, &c->labels[number % ULV_CHANGES_COUNT]);
 }
 
 /* Go on to the next that passes; false: none that is seen. */
@@ -121,7 +205,7 @@ advance(const struct ulv_changes *c, const struct ulv_changes_filter *filter,
         if (change->revision <= place->after)
             continue; /* seen elsewhere: the place was ahead of the ring */
         place->after = change->revision - 1;
-        if (passes(filter, change))
+        if (passes(c, filter, place->at))
             return true;
     }
     place->after = ULV_MAX(place->after, c->newest);
@@ -145,7 +229,8 @@ ulv_changes_next(const struct ulv_changes *c,
     place->at = ULV_MAX(place->at, c->first);
     if (place->after >= c->newest || !advance(c, filter, place))
         return false;
-    *ret = *entry(c, place->at++);
+    place->told = place->at++;
+    *ret = *entry(c, place->told);
     *ret_more = advance(c, filter, place) &&
                 entry(c, place->at)->revision == ret->revision;
     return true;

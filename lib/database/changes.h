@@ -16,9 +16,18 @@
 
 #define ULV_CHANGES_COUNT 8192u /* kept */
 
+/* The labels that the record of a change, or a partition that it concerns, had
+ * before it or has after it, at its revision: each once. */
+struct ulv_changes_labels {
+    uint32_t count;
+    ulv_id of; /* of a label's own record: what it is a label of */
+    uint64_t sum[ULV_CHANGE_LABELS_MAX]; /* as in struct ulv_change_label */
+};
+
 struct ulv_changes {
     const struct ulv_host *host;
     struct ulv_change *ring; /* entry n is ring[n % ULV_CHANGES_COUNT] */
+    struct ulv_changes_labels *labels; /* of the entries, in the same places */
     uint64_t first, end;     /* those that are there; revisions ascend */
     uint64_t newest; /* revision that readers see; entries above may go again */
     uint64_t floor;  /* of revisions up to this not all is there */
@@ -27,12 +36,14 @@ struct ulv_changes {
 struct ulv_changes_filter {
     uint32_t kinds;   /* bits 1 << ULV_QUERY_*; 0: all */
     ulv_id partition; /* 0: all */
+    uint64_t label, label_mask; /* these bits of a label's sum; mask 0: all */
 };
 
 /* Where a reader stands. */
 struct ulv_changes_place {
     uint64_t after; /* all up to this revision was seen */
     uint64_t at;    /* the entry that is looked at next */
+    uint64_t told;  /* the entry that was told last, or UINT64_MAX */
 };
 
 /* Nothing before that revision is known. Errors: NO_MEMORY. */
@@ -40,8 +51,17 @@ ulv_status ulv_changes_init(struct ulv_changes *c, const struct ulv_host *host,
                             uint64_t revision);
 void ulv_changes_fini(struct ulv_changes *c);
 
-/* Add one that readers do not see yet. */
-void ulv_changes_add(struct ulv_changes *c, const struct ulv_change *change);
+/* Add one that readers do not see yet. Returns its labels, of which there are
+ * none; they may be added until readers see it. */
+struct ulv_changes_labels *ulv_changes_add(struct ulv_changes *c,
+                                           const struct ulv_change *change);
+/* One more, if it is not among them. */
+void ulv_changes_label(struct ulv_changes_labels *labels, uint64_t sum);
+uint64_t ulv_changes_label_sum(const char key[16], const char value[48]);
+/* Those that have a label of that key, and value if it is not empty. Errors:
+ * ARG (a text without an end, a value without a key). */
+ulv_status ulv_changes_by_label(struct ulv_changes_filter *filter,
+                                const char key[16], const char value[48]);
 /* All that was added is seen from now on, up to this revision. */
 void ulv_changes_show(struct ulv_changes *c, uint64_t revision);
 /* What is above this revision was never added. */
@@ -62,5 +82,9 @@ bool ulv_changes_next(const struct ulv_changes *c,
                       const struct ulv_changes_filter *filter,
                       struct ulv_changes_place *place, struct ulv_change *ret,
                       bool *ret_more);
+/* Of what was told to that reader just now; of LOST none. */
+const struct ulv_changes_labels *
+ulv_changes_labels(const struct ulv_changes *c,
+                   const struct ulv_changes_place *place);
 
 #endif

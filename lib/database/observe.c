@@ -63,6 +63,12 @@ ulv_db_concerned(const struct record *r,
     }
 }
 
+static uint64_t
+sum_of(const struct label *label)
+{
+    return ulv_changes_label_sum(label->key, label->value);
+}
+
 static void
 before(struct ulv_database *db, const struct record *r, uint32_t what)
 {
@@ -73,9 +79,18 @@ before(struct ulv_database *db, const struct record *r, uint32_t what)
         .change = what,
     };
 
+    struct ulv_changes_labels *labels;
+
     if (what != ULV_CHANGE_MADE)
         ulv_db_concerned(r, change.partition);
-    ulv_changes_add(db->observed->changes, &change);
+    labels = ulv_changes_add(db->observed->changes, &change);
+    if (r->kind == ULV_QUERY_LABELS && what != ULV_CHANGE_MADE) {
+        const struct label *label = (const void *)r;
+
+        labels->of = label->object->id;
+        ulv_changes_label(labels, sum_of(label));
+        db->observed->labels_go = true;
+    }
     if (db->observed->cursors != NULL)
         ulv_db_cursors_before(db, r, what);
 }
@@ -95,6 +110,52 @@ complete(const struct ulv_database *db, struct ulv_change *change)
         ulv_db_concerned(r, change->partition);
 }
 
+/* ---- labels -------------------------------------------------------------- */
+
+/* What an object has now, and what the plan has taken from it or changed. */
+static void
+add_labels(const struct ulv_database *db, struct ulv_changes_labels *labels,
+           ulv_id object)
+{
+    const struct ulv_changes *c = db->observed->changes;
+    const struct record *r = ulv_db_find_any(db, object);
+
+    for (const struct label *l = r == NULL ? NULL : r->labels; l != NULL;
+         l = l->next)
+        ulv_changes_label(labels, sum_of(l));
+    if (!db->observed->labels_go)
+        return;
+    for (uint64_t at = c->end; at > c->first; at--) {
+        const uint64_t place = (at - 1) % ULV_CHANGES_COUNT;
+
+        if (c->ring[place].revision != db->revision)
+            break;
+        if (c->labels[place].of == object &&
+            c->ring[place].change != ULV_CHANGE_MADE)
+            ulv_changes_label(labels, c->labels[place].sum[0]);
+    }
+}
+
+/* Labels of a change, when all of its revision is noted. */
+static void
+label_change(const struct ulv_database *db, const struct ulv_change *change,
+             struct ulv_changes_labels *labels)
+{
+    const struct label *label =
+        change->kind == ULV_QUERY_LABELS
+            ? (const void *)ulv_db_find(db, change->object, change->kind)
+            : NULL;
+    ulv_id object = labels->of != 0 ? labels->of : change->object;
+
+    if (label != NULL)
+        object = label->object->id;
+    add_labels(db, labels, object);
+    for (uint32_t i = 0; i < ULV_CHANGE_PARTITIONS; i++) {
+        if (change->partition[i] != 0 && change->partition[i] != object)
+            add_labels(db, labels, change->partition[i]);
+    }
+}
+
 static void
 formed(struct ulv_database *db)
 {
@@ -106,14 +167,20 @@ formed(struct ulv_database *db)
         .change = ULV_CHANGE_MADE,
     };
 
-    for (uint64_t at = c->end; at > c->first; at--) {
-        struct ulv_change *change = &c->ring[(at - 1) % ULV_CHANGES_COUNT];
+    const bool labelled =
+        db->observed->labels_go || db->first[ULV_QUERY_LABELS] != NULL;
 
-        if (change->revision != db->revision)
+    for (uint64_t at = c->end; at > c->first; at--) {
+        const uint64_t place = (at - 1) % ULV_CHANGES_COUNT;
+
+        if (c->ring[place].revision != db->revision)
             break;
-        complete(db, change);
+        complete(db, &c->ring[place]);
+        if (labelled)
+            label_change(db, &c->ring[place], &c->labels[place]);
     }
-    ulv_changes_add(c, &log);
+    db->observed->labels_go = false;
+    (void)ulv_changes_add(c, &log);
 }
 
 static void
@@ -127,6 +194,7 @@ shown(struct ulv_database *db)
 static void
 undone(struct ulv_database *db)
 {
+    db->observed->labels_go = false;
     ulv_changes_undo(db->observed->changes, db->revision);
     if (db->observed->cursors != NULL)
         ulv_db_cursors_undone(db);

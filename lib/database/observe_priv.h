@@ -13,6 +13,7 @@ struct observed {
     struct cursor *cursors;
     uint32_t cursor_count;
     uint64_t cursor_number; /* of the last one */
+    bool labels_go; /* the plan takes some off, or gives them other values */
 };
 
 /* The partitions that have this record, each once, others 0: as it is now,

@@ -13,6 +13,7 @@
 
 #include "base/base.h"
 #include "command/client.h"
+#include "system/watch.h"
 
 struct ulv_client {
     const struct ulv_host *host;
@@ -296,16 +297,12 @@ ulv_status
 ulv_client_watch(ulv_client *client, const struct ulv_watch_opts *opts,
                  uint64_t *ret_request)
 {
-    const struct ulv_command_watching watching = {
-        .after = opts->after,
-        .partition = opts->partition,
-        .kinds = opts->kinds,
-    };
+    struct ulv_command_watching watching;
     bool ring = false;
-    ulv_status status;
+    ulv_status status = ulv_watch_asked(opts, &watching, NULL);
 
-    if (opts->size != sizeof(*opts))
-        return ULV_E_ARG;
+    if (status != ULV_OK)
+        return status;
     status = ulv_command_send_watch(&client->command, &watching, &ring);
     return sent(client, status, ring, ret_request);
 }

@@ -56,6 +56,8 @@ static void
 hear_event(struct relay *relay, const struct ulv_message_event *event)
 {
     const struct ulv_change *change = &event->change;
+    const struct ulv_change_label *label = (const void *)(event + 1);
+    struct ulv_changes_labels *labels;
 
     if (change->revision <= relay->changes.newest)
         return; /* nothing that is new */
@@ -63,7 +65,9 @@ hear_event(struct relay *relay, const struct ulv_message_event *event)
         ulv_changes_lose(&relay->changes, change->revision);
         return;
     }
-    ulv_changes_add(&relay->changes, change);
+    labels = ulv_changes_add(&relay->changes, change);
+    for (uint32_t i = 0; i < event->change_label_count; i++)
+        ulv_changes_label(labels, label[i].sum);
     if (event->more == 0)
         ulv_changes_show(&relay->changes, change->revision);
 }

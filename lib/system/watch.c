@@ -22,6 +22,7 @@
 
 #include "base/base.h"
 #include "system/system_priv.h"
+#include "system/watch.h"
 
 #define QUEUE 256u
 
@@ -158,24 +159,20 @@ ulv_watch_open(ulv_system *system, const struct ulv_watch_opts *opts,
 {
     const struct ulv_watch_opts defaults = ULV_WATCH_OPTS_INIT;
     const struct ulv_host *host = system->host;
+    struct ulv_command_watching watching;
     struct ulv_watch *w;
     ulv_status status;
 
     *ret = NULL;
-    if (opts == NULL)
-        opts = &defaults;
-    if (opts->size != sizeof(*opts))
-        return ulv_fail(diag, ULV_E_ARG, 0, opts->size, sizeof(*opts),
-                        "options of %u bytes, this library knows %u",
-                        (uint64_t)opts->size, (uint64_t)sizeof(*opts));
+    status = ulv_watch_asked(opts == NULL ? &defaults : opts, &watching, diag);
+    if (status != ULV_OK)
+        return status;
     w = host->alloc(host->self, sizeof(*w), 8);
     if (w == NULL)
         return ulv_fail(diag, ULV_E_NO_MEMORY, 0, sizeof(*w), 0,
                         "no memory for a watch");
     w->system = system;
-    w->watching.after = opts->after;
-    w->watching.partition = opts->partition;
-    w->watching.kinds = opts->kinds;
+    w->watching = watching;
     w->next = system->watches;
     system->watches = w;
     system->heed = heed;

@@ -63,6 +63,42 @@ class Watches(SystemTest):
         self.assertEqual(list(everything.pending()), [])
 
     @each_placement
+    def test_by_label(self, host):
+        """What has the label before a change or after it; the same when it is
+        replayed, whatever has become of the label."""
+        tier, front = host.watch(label="tier"), host.watch(label="tier=front")
+        with host.transaction() as t:
+            web = t.partition("web", processors=0)
+            t.partition("mail", processors=0)
+            t.label(web, tier="front")
+        with host.transaction() as t:
+            t.memory(web, "4M")
+        with host.transaction() as t:
+            t.label(web, tier="back")
+        with host.transaction() as t:
+            t.memory(web, "4M")
+        heard = take(host, tier, 7)
+        self.assertEqual([c.kind for c in heard],
+                         ["partitions", "labels", "extents", "partitions",
+                          "labels", "extents", "partitions"])
+        self.assertTrue(all(web.id in c.partitions for c in heard))
+        self.assertEqual([c.object for c in take(host, front, 5)],
+                         [c.object for c in heard[:5]])
+        with host.transaction() as t:
+            t.label(web, tier="")
+        again = host.watch(label="tier=front", after=heard[0].revision - 1)
+        self.assertEqual([(c.revision, c.object) for c in
+                          take(host, again, 5)],
+                         [(c.revision, c.object) for c in heard[:5]])
+        back = host.watch("extents", label="tier=back",
+                          after=heard[0].revision - 1)
+        self.assertEqual([c.object for c in take(host, back, 1)],
+                         [heard[5].object])
+        for label in ("x" * 16, "tier=" + "x" * 48, "=front"):
+            with self.assertRaises(ultravisor.Error):
+                host.watch(label=label)
+
+    @each_placement
     def test_a_life_is_heard(self, host):
         """What the ultravisor does by itself is told as well."""
         with disk() as path:

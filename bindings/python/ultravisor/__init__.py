@@ -476,7 +476,7 @@ class Watch(Events):
     `async for`, or those that are there now by pending(). A change "lost" says
     that all up to its revision may have been missed: read it anew."""
 
-    def __init__(self, host, kinds, partition, after):
+    def __init__(self, host, kinds, partition, after, label):
         super().__init__(host, self._pending)
         options = ffi.new("struct ulv_watch_opts *")
         options.size = ffi.sizeof("struct ulv_watch_opts")
@@ -484,6 +484,11 @@ class Watch(Events):
             options.kinds |= 1 << QUERIES[kind][0]
         options.after = C.ULV_WATCH_FROM_NOW if after is None else after
         options.partition = partition.id if partition else 0
+        if label is not None:
+            _keep = [ffi.new("char[]", part.encode())
+                     for part in label.split("=", 1)]
+            options.label = _keep[0]
+            options.label_value = _keep[1] if len(_keep) > 1 else ffi.NULL
         watch = ffi.new("ulv_watch **")
         checked(lib.ulv_watch_open, host._system, options, watch)
         self._watch = watch[0]
@@ -718,11 +723,12 @@ class Host:
         """Every event from now on, by `for` or `async for`; never ends."""
         return Events(self)
 
-    def watch(self, *kinds, partition=None, after=None):
+    def watch(self, *kinds, partition=None, after=None, label=None):
         """Changes of the resource database: of records of these kinds (names
         as for query(); none: all) that concern a partition (None: any), of
-        revisions above after (None: from now)."""
-        return Watch(self, kinds, partition, after)
+        revisions above after (None: from now); label: of what has or had a
+        label "key" or "key=value", or is of a partition that does."""
+        return Watch(self, kinds, partition, after, label)
 
     def records(self, *kinds, partition=None):
         """(kind, record as a dictionary) of all records of these kinds, as

@@ -32,7 +32,7 @@ static void
 next_is(const struct ulv_changes *c, struct ulv_changes_place *place,
         uint32_t change, uint64_t revision, bool more)
 {
-    const struct ulv_changes_filter all = { 0, 0 };
+    const struct ulv_changes_filter all = { .kinds = 0 };
     struct ulv_change got;
     bool has_more = !more;
 
@@ -45,7 +45,7 @@ next_is(const struct ulv_changes *c, struct ulv_changes_place *place,
 static void
 no_next(const struct ulv_changes *c, struct ulv_changes_place *place)
 {
-    const struct ulv_changes_filter all = { 0, 0 };
+    const struct ulv_changes_filter all = { .kinds = 0 };
     struct ulv_change got;
     bool more;
 
@@ -131,6 +131,38 @@ test_database_changes__the_oldest_make_room(void **state)
     assert_int_equal(ulv_test_host_fini(&t), 0);
 }
 
+static void
+test_database_changes__labels(void **state)
+{
+    char key[16] = "tier", value[48] = "web";
+    static const char none[48];
+    struct ulv_changes_filter all = { .kinds = 0 }, by = all;
+    struct ulv_changes_labels labels = { .count = 0 };
+
+    (void)state;
+    assert_int_equal(ulv_changes_by_label(&by, none, none), ULV_OK);
+    assert_true(by.label_mask == 0);
+    assert_int_equal(ulv_changes_by_label(&by, none, value), ULV_E_ARG);
+    assert_int_equal(ulv_changes_by_label(&by, key, value), ULV_OK);
+    assert_true(by.label == ulv_changes_label_sum(key, value));
+    memset(key, 'k', sizeof(key));
+    assert_int_equal(ulv_changes_by_label(&by, key, value), ULV_E_ARG);
+    key[15] = '\0';
+    memset(value, 'v', sizeof(value));
+    assert_int_equal(ulv_changes_by_label(&by, key, value), ULV_E_ARG);
+    for (uint64_t i = 1; i <= ULV_CHANGE_LABELS_MAX; i++) {
+        ulv_changes_label(&labels, i);
+        ulv_changes_label(&labels, i);
+    }
+    assert_int_equal(labels.count, ULV_CHANGE_LABELS_MAX);
+    assert_true(labels.sum[ULV_CHANGE_LABELS_MAX - 1] ==
+                ULV_CHANGE_LABELS_MAX);
+    ulv_changes_label(&labels, 77); /* one more than are kept */
+    assert_int_equal(labels.count, ULV_CHANGE_LABELS_MAX);
+    assert_true(labels.sum[ULV_CHANGE_LABELS_MAX - 1] ==
+                ULV_CHANGE_LABEL_MANY);
+}
+
 /* ---- a database ---------------------------------------------------------- */
 
 #define RECORDS_MAX 4096u
@@ -209,7 +241,7 @@ static void
 hear(const struct ulv_changes *c, struct ulv_changes_place *place,
      struct picture *mirror, uint64_t revision)
 {
-    const struct ulv_changes_filter all = { 0, 0 };
+    const struct ulv_changes_filter all = { .kinds = 0 };
     struct ulv_change change;
     bool more = true;
 
@@ -300,12 +332,169 @@ test_database_changes__concern_who_had_and_who_has(void **state)
     assert_int_equal(ulv_test_host_fini(&m.t), 0);
 }
 
+/* ---- labels -------------------------------------------------------------- */
+
+static struct ulv_operation
+op_label(ulv_id object, const char *key, const char *value)
+{
+    struct ulv_operation o = { .kind = ULV_OP_SET_LABEL };
+
+    o.u.set_label.object = object;
+    ulv_string_copy(o.u.set_label.key, 16, key);
+    ulv_string_copy(o.u.set_label.value, 48, value);
+    return o;
+}
+
+/* How many changes above a revision a reader hears of that label. */
+static uint32_t
+hears(const struct ulv_changes *c, uint64_t after, const char *key,
+      const char *value)
+{
+    struct ulv_changes_filter by = { .kinds = 0 };
+    struct ulv_changes_place place = ulv_changes_place(c, after);
+    char k[16] = { 0 }, v[48] = { 0 };
+    struct ulv_change change;
+    uint32_t count = 0;
+    bool more;
+
+    ulv_string_copy(k, sizeof(k), key);
+    ulv_string_copy(v, sizeof(v), value);
+    assert_int_equal(ulv_changes_by_label(&by, k, v), ULV_OK);
+    while (ulv_changes_next(c, &by, &place, &change, &more)) {
+        assert_int_not_equal(change.change, ULV_CHANGE_LOST);
+        count++;
+    }
+    return count;
+}
+
+/* Who had the label before a change or has it after hears of it, whatever
+ * becomes of the label later. */
+static void
+test_database_changes__by_label(void **state)
+{
+    static struct model m;
+    struct ulv_operation o[4];
+    struct ulv_changes c;
+    uint64_t begun;
+    ulv_id web;
+
+    (void)state;
+    begin(&m);
+    assert_int_equal(ulv_changes_init(&c, &m.t.host, m.revision), ULV_OK);
+    assert_int_equal(ulv_database_observe(m.db, &c), ULV_OK);
+    begun = m.revision;
+    model_create(&m, 1);
+    web = m.p[1].id;
+    assert_int_equal(hears(&c, begun, "tier", ""), 0);
+    o[0] = op_label(web, "tier", "web");
+    assert_int_equal(commit(&m, o, 1), ULV_OK); /* the label's record */
+    assert_int_equal(hears(&c, begun, "tier", ""), 1);
+    assert_int_equal(hears(&c, begun, "tier", "web"), 1);
+    assert_int_equal(hears(&c, begun, "tier", "db"), 0);
+    assert_int_equal(hears(&c, begun, "tie", ""), 0);
+    memset(o, 0, sizeof(o));
+    o[0].kind = ULV_OP_ASSIGN_MEMORY;
+    o[0].u.assign_memory.partition = web;
+    o[0].u.assign_memory.bytes = 4096;
+    assert_int_equal(commit(&m, o, 1), ULV_OK); /* partition and extent */
+    assert_int_equal(hears(&c, begun, "tier", "web"), 3);
+    /* from one value to another: both hear of the label, and of all else in
+     * that transaction, in whatever order */
+    o[1] = op_label(web, "tier", "db");
+    assert_int_equal(commit(&m, o, 2), ULV_OK);
+    assert_int_equal(hears(&c, begun, "tier", "web"), 6);
+    assert_int_equal(hears(&c, begun, "tier", "db"), 3);
+    assert_int_equal(hears(&c, begun, "tier", ""), 6);
+    assert_int_equal(commit(&m, o, 1), ULV_OK); /* of db alone */
+    assert_int_equal(hears(&c, begun, "tier", "web"), 6);
+    assert_int_equal(hears(&c, begun, "tier", "db"), 5);
+    /* taken off before the rest of its transaction, and with its partition */
+    o[1] = o[0];
+    o[0] = op_label(web, "tier", "");
+    assert_int_equal(commit(&m, o, 2), ULV_OK);
+    assert_int_equal(hears(&c, m.revision - 1, "tier", "db"), 3);
+    o[0] = op_label(web, "tier", "web");
+    assert_int_equal(commit(&m, o, 1), ULV_OK);
+    o[0] = (struct ulv_operation){ .kind = ULV_OP_DESTROY_PARTITION };
+    o[0].u.destroy_partition.id = web;
+    assert_int_equal(commit(&m, o, 1), ULV_OK);
+    /* four extents, the label, the partition */
+    assert_int_equal(hears(&c, m.revision - 1, "tier", "web"), 6);
+    assert_int_equal(hears(&c, m.revision - 1, "tier", "db"), 0);
+    /* and of what was it hears as before */
+    assert_int_equal(hears(&c, begun, "tier", "db"), 8);
+    ulv_database_destroy(m.db);
+    ulv_changes_fini(&c);
+    assert_int_equal(ulv_test_host_fini(&m.t), 0);
+}
+
+/* What a label's reader hears of random transactions, beside what the labels
+ * of queries say before and after each. */
+static void
+test_database_changes__by_label_as_queries_have_it(void **state)
+{
+    static struct ulv_label_record before[256], after[256];
+    static struct model m;
+    struct ulv_changes c;
+    uint32_t bytes, had, has, heard = 0;
+    bool more;
+
+    (void)state;
+    begin(&m);
+    assert_int_equal(ulv_changes_init(&c, &m.t.host, m.revision), ULV_OK);
+    assert_int_equal(ulv_database_observe(m.db, &c), ULV_OK);
+    for (uint64_t n = 0; n < steps; n++) {
+        const struct ulv_changes_filter all = { .kinds = 0 };
+        struct ulv_changes_place place = ulv_changes_place(&c, m.revision);
+        const uint64_t revision = m.revision;
+        struct ulv_change change;
+        uint32_t expected = 0;
+
+        assert_int_equal(ulv_database_query(m.db, ULV_QUERY_LABELS, 0, before,
+                                            sizeof(before), &bytes, &had,
+                                            &more),
+                         ULV_OK);
+        if (model_random(3) == 0)
+            model_label(&m, model_random(PARTITIONS));
+        else
+            model_step(&m);
+        assert_int_equal(ulv_database_query(m.db, ULV_QUERY_LABELS, 0, after,
+                                            sizeof(after), &bytes, &has,
+                                            &more),
+                         ULV_OK);
+        while (ulv_changes_next(&c, &all, &place, &change, &more)) {
+            bool concerned = false;
+
+            for (uint32_t i = 0; i < had + has; i++) {
+                const struct ulv_label_record *l =
+                    i < had ? &before[i] : &after[i - had];
+
+                concerned |= l->key[0] == 'a' && l->value[0] == '1' &&
+                             (l->object == change.object ||
+                              l->object == change.partition[0] ||
+                              l->object == change.partition[1] ||
+                              l->id == change.object);
+            }
+            expected += concerned ? 1 : 0;
+        }
+        assert_int_equal(hears(&c, revision, "a", "1"), expected);
+        heard += expected;
+    }
+    assert_true(heard > 0);
+    ulv_database_unobserve(m.db);
+    ulv_changes_fini(&c);
+    end(&m);
+}
+
 int
 main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_database_changes__readers_see_what_is_shown),
         cmocka_unit_test(test_database_changes__the_oldest_make_room),
+        cmocka_unit_test(test_database_changes__labels),
+        cmocka_unit_test(test_database_changes__by_label),
+        cmocka_unit_test(test_database_changes__by_label_as_queries_have_it),
         cmocka_unit_test(test_database_changes__are_all_that_changes),
         cmocka_unit_test(test_database_changes__concern_who_had_and_who_has),
     };

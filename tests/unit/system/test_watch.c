@@ -121,6 +121,65 @@ test_system_watch__hears_what_was_asked_for(void **state)
     small_system_end(system, &t); /* closes the others */
 }
 
+/* Through the copy that the command partition keeps, too: now, and again. */
+static void
+test_system_watch__by_label(void **state)
+{
+    struct ulv_test_host t;
+    ulv_system *system = small_system(&t);
+    struct ulv_watch_opts opts = ULV_WATCH_OPTS_INIT;
+    struct ulv_watch_event event = ULV_WATCH_EVENT_INIT;
+    struct ulv_diag diag = ULV_DIAG_INIT;
+    ulv_watch *watch[3];
+    ulv_transaction *transaction;
+    uint64_t before;
+    ulv_id web;
+
+    (void)state;
+    opts.label = "tier";
+    assert_int_equal(ulv_watch_open(system, &opts, &watch[0], NULL), ULV_OK);
+    opts.label_value = "web";
+    assert_int_equal(ulv_watch_open(system, &opts, &watch[1], NULL), ULV_OK);
+    opts.label_value = "db";
+    assert_int_equal(ulv_watch_open(system, &opts, &watch[2], NULL), ULV_OK);
+    (void)make(system, "mail"); /* has none */
+    web = make(system, "web");
+    before = ulv_system_revision(system);
+    transaction = ulv_transaction_begin(system);
+    ulv_transaction_label(transaction, web, "tier", "web");
+    assert_int_equal(ulv_transaction_commit(transaction, NULL), ULV_OK);
+    destroy(system, web);
+    opts.label_value = "web";
+    opts.after = before;
+    for (uint32_t round = 0; round < 2; round++) {
+        for (uint32_t i = 0; i < 2; i++) {
+            next(system, watch[i], &event);
+            assert_int_equal(event.change.kind, ULV_QUERY_LABELS);
+            assert_int_equal(event.change.change, ULV_CHANGE_MADE);
+            assert_int_equal(event.sequence, 1);
+            for (uint32_t gone = 0; gone < 3; gone++) {
+                next(system, watch[i], &event);
+                assert_int_equal(event.change.change, ULV_CHANGE_REMOVED);
+                assert_int_equal(event.change.revision, before + 2);
+            }
+            no_next(system, watch[i]);
+            ulv_watch_close(watch[i]);
+            assert_int_equal(ulv_watch_open(system, &opts, &watch[i], NULL),
+                             ULV_OK);
+        }
+        no_next(system, watch[2]);
+    }
+    opts.label = NULL;
+    assert_int_equal(ulv_watch_open(system, &opts, &watch[0], &diag),
+                     ULV_E_ARG);
+    assert_non_null(strstr(diag.text, "not its key"));
+    opts.label = "a key of 16 byte";
+    assert_int_equal(ulv_watch_open(system, &opts, &watch[0], &diag),
+                     ULV_E_ARG);
+    assert_int_equal(diag.bound, 15);
+    small_system_end(system, &t);
+}
+
 static void
 test_system_watch__says_what_it_cannot(void **state)
 {
@@ -246,8 +305,10 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_system_watch__hears_what_was_asked_for),
+        cmocka_unit_test(test_system_watch__by_label),
         cmocka_unit_test(test_system_watch__says_what_it_cannot),
         cmocka_unit_test(test_system_watch__waits_for_who_is_slow),
+        cmocka_unit_test(test_system_watch__by_label),
         cmocka_unit_test(test_system_watch__says_what_is_lost),
     };
 
