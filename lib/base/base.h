@@ -92,6 +92,9 @@ uint32_t ulv_crc32c(uint32_t crc, const void *p, size_t len);
 #ifndef ULV_CONSOLE_TYPING
 #define ULV_CONSOLE_TYPING true
 #endif
+#ifndef ULV_REQUEST_GROUPS
+#define ULV_REQUEST_GROUPS true
+#endif
 #ifndef ULV_STOCK_KERNELS
 #define ULV_STOCK_KERNELS true
 #endif

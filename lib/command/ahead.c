@@ -330,6 +330,63 @@ ulv_command_ahead_take(struct ulv_command_session *session,
     return w;
 }
 
+/* The oldest of a session, if it is a transaction that can be begun. */
+static struct ulv_command_waiting *
+may_join(struct ulv_command_session *session)
+{
+    struct ulv_command_waiting *w;
+    ulv_nsec now = 0;
+
+    if (session->failed != ULV_OK || session->busy || !session->greeted ||
+        session->gathering.missing != 0 ||
+        !ulv_command_session_has_room(session, ULV_COMMAND_MESSAGE_MAX))
+        return NULL;
+    if (session->first == NULL)
+        (void)ulv_command_ahead_read(session);
+    w = session->first;
+    return w == NULL || w->message.kind != ULV_MESSAGE_TRANSACTION ||
+                   is_known(session, w->message.request) ||
+                   has_expired(session, w, &now)
+               ? NULL
+               : w;
+}
+
+static void
+join_one(struct ulv_command_session *session, ulv_command_join *join)
+{
+    struct ulv_command_server *server = session->server;
+    struct ulv_command_waiting *w = may_join(session);
+    struct ulv_command_request request;
+
+    if (w == NULL)
+        return;
+    ulv_command_describe(&w->message, &request);
+    if (!join(server->self, session, &request))
+        return;
+    (void)ulv_command_is_known(session, request.request); /* from now on */
+    (void)unlink_waiting(session, &session->first);
+    session->expires = w->expires;
+    session->request = request.request;
+    session->busy = true;
+    ulv_command_waiting_free(server, w);
+}
+
+void
+ulv_command_server_join(struct ulv_command_server *server,
+                        ulv_command_join *join)
+{
+    struct ulv_command_place *place = server->waiting.next;
+
+    for (uint32_t n = 0; n < ULV_COMMAND_REMEMBERED &&
+                         place != &server->waiting; n++) {
+        struct ulv_command_session *session =
+            ULV_CONTAINER_OF(place, struct ulv_command_session, waiting);
+
+        place = place->next; /* it may leave the line */
+        join_one(session, join);
+    }
+}
+
 void
 ulv_command_ahead_drop(struct ulv_command_session *session)
 {

@@ -145,6 +145,17 @@ bool ulv_command_server_step(struct ulv_command_server *server);
  */
 bool ulv_command_server_sleep(struct ulv_command_server *server);
 
+/**
+ * For handlers that carry out several transactions at once: the next of each
+ * client that could be begun if they were ready. One that join() takes, copying
+ * what it needs, is under way as if handlers.transaction had been called;
+ * others wait on. Not from a handler: between two steps.
+ */
+typedef bool ulv_command_join(void *self, struct ulv_command_session *session,
+                              const struct ulv_command_request *request);
+void ulv_command_server_join(struct ulv_command_server *server,
+                             ulv_command_join *join);
+
 void ulv_command_answer_hello(struct ulv_command_session *session,
                               ulv_status status, uint64_t lease_first,
                               uint64_t revision);

@@ -25,12 +25,14 @@ ulv_command_say(void *self, const struct ulv_policy_decision *decision)
     struct command_role *r = self;
     struct say say = { .kind = SAY_DECISION };
     struct ulv_policy_decision copy = *decision;
+    const struct ulv_command_session *asking;
 
-    copy.request = r->asking == NULL ? 0 : r->asking->request;
     if ((r->transaction.options & ULV_TRANSACTION_DRY_RUN) != 0)
         copy.flags |= ULV_DECISION_DRY_RUN;
     if (r->more.spread && copy.operation_idx < ULV_OPERATION_COUNT_MAX)
         copy.operation_idx = r->more.origin[copy.operation_idx];
+    asking = ulv_command_group_asking(r, &copy.operation_idx);
+    copy.request = asking == NULL ? 0 : asking->request;
     say.tail_bytes = sizeof(copy);
     ulv_post_tell(&r->role.post, &say, &copy, NULL, 0);
 }

@@ -41,6 +41,8 @@ fail_request(struct command_role *r, const struct ulv_diag *diag)
     };
 
     ulv_string_copy(answer.text, sizeof(answer.text), diag->text);
+    if (ULV_REQUEST_GROUPS && ulv_command_group_failed(r, &answer))
+        return;
     r->state = STATE_IDLE;
     ulv_command_answer_transaction(r->asking, &answer);
 }
@@ -158,6 +160,8 @@ decide(struct command_role *r)
     if (ulv_command_more_review(r))
         return;
     status = ulv_command_more_begin(r, &diag);
+    if (ULV_REQUEST_GROUPS && status == ULV_OK)
+        status = ulv_command_group_try(r, &diag);
     if (status == ULV_OK)
         status = ulv_policy_decide(&r->policy, &r->facts, r->operations,
                                    r->transaction.operation_count, &reasons,
@@ -167,7 +171,9 @@ decide(struct command_role *r)
         return;
     }
     status = ULV_E_TIMEOUT;
-    if (ulv_command_ahead_left(r->asking, &r->transaction.deadline))
+    if (ULV_REQUEST_GROUPS
+            ? ulv_command_group_left(r, &r->transaction.deadline)
+            : ulv_command_ahead_left(r->asking, &r->transaction.deadline))
         status =
             ulv_command_send_transaction(&r->client, &r->transaction, &ring);
     sent(r, status, ring, STATE_WAIT);
@@ -326,6 +332,8 @@ hear_answer(struct command_role *r, const struct ulv_message *m)
         break;
     case STATE_WAIT:
         memcpy(&transaction, m, sizeof(transaction));
+        if (ULV_REQUEST_GROUPS && ulv_command_group_answered(r, &transaction))
+            break;
         ulv_command_more_origin(r, &transaction);
         r->state = STATE_IDLE;
         ulv_command_answer_transaction(r->asking, &transaction);
@@ -406,6 +414,17 @@ needs_facts(const struct command_role *r)
     return false;
 }
 
+void
+ulv_command_judge(struct command_role *r)
+{
+    if (needs_facts(r)) {
+        ulv_command_look(r);
+    } else {
+        memset(&r->facts, 0, sizeof(r->facts));
+        decide(r);
+    }
+}
+
 static void
 on_transaction(void *self, struct ulv_command_session *session,
                const struct ulv_command_request *request)
@@ -426,12 +445,8 @@ on_transaction(void *self, struct ulv_command_session *session,
            t->precondition_count * sizeof(*r->preconditions));
     memcpy(r->operations, request->operations,
            t->operation_count * sizeof(*r->operations));
-    if (needs_facts(r)) {
-        ulv_command_look(r);
-    } else {
-        memset(&r->facts, 0, sizeof(r->facts));
-        decide(r);
-    }
+    if (!ULV_REQUEST_GROUPS || !ulv_command_group_begin(r))
+        ulv_command_judge(r);
 }
 
 /* One request at a time, and none before it is known what is allowed. */
@@ -442,6 +457,7 @@ on_ready(void *self)
 
     /* each leads to letters: who does not read them is not sent more */
     return r->state == STATE_IDLE && r->has_client &&
+           (!ULV_REQUEST_GROUPS || r->group.count == 0) &&
            r->role.post.waiting_count == 0 &&
            (r->has_policy || r->no_policy.status != ULV_OK);
 }
@@ -628,6 +644,8 @@ close_channel(struct command_role *r, ulv_id channel)
 
     if (gone != NULL)
         ulv_relay_drop(&r->relay, &r->client, gone, &ring);
+    if (ULV_REQUEST_GROUPS)
+        ulv_command_group_leave(r, gone);
     if (ring)
         ulv_wire_ring(&r->above);
     ulv_sessions_close(&r->sessions, channel, &r->asking);
@@ -715,7 +733,13 @@ command_step(struct role *role, struct role_need *need)
         hear_ultravisor(r);
     if (r->has_policy) /* behind what may have ended a request */
         ulv_command_more_step(r);
+    if (ULV_REQUEST_GROUPS)
+        ulv_command_group_step(r);
     ulv_sessions_step(&r->sessions, need);
+    if (ULV_REQUEST_GROUPS && r->state == STATE_JOIN) {
+        ulv_command_group_step(r);
+        need->again |= r->state == STATE_IDLE;
+    }
     if (r->has_client && !r->above_lost)
         watch_ultravisor(r);
 }

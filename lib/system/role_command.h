@@ -21,6 +21,7 @@
 #define STATE_FACTS 3u /* asking, kind = facts_kind */
 #define STATE_WAIT  4u /* the transaction is with the ultravisor */
 #define STATE_READ  5u /* passing on what is asked of a cursor */
+#define STATE_JOIN  6u /* one came: who else waits is carried out with it */
 
 /* Of one kind, as they were answered. */
 struct records {
@@ -35,6 +36,20 @@ struct command_more {
     bool spread;
     uint16_t origin[ULV_OPERATION_COUNT_MAX];
     struct review *review; /* a policy that is looked at, or NULL */
+};
+
+/* Requests of several clients, as they were asked: command_group.c. */
+struct command_group {
+    struct command_member {
+        struct ulv_command_session *session; /* NULL: it is gone */
+        uint32_t first, count; /* of asked */
+    } member[64];
+    uint32_t count, used;
+    bool together; /* they are one transaction; or, from next on, each is */
+    uint32_t next;
+    uint32_t precondition_count; /* of the first */
+    struct ulv_operation
+        asked[ULV_REQUEST_GROUPS ? ULV_OPERATION_MESSAGE_MAX : 1];
 };
 
 struct command_role {
@@ -63,6 +78,7 @@ struct command_role {
     struct records partitions, nodes, devices;
     struct ulv_policy_facts facts;
     struct command_more more;
+    struct command_group group;
 };
 
 /* ---- role_command.c ------------------------------------------------------ */
@@ -80,6 +96,38 @@ void ulv_command_drop_records(const struct command_role *r,
                               struct records *records, size_t bytes);
 /* Ask for all facts anew; then decide, or review. */
 void ulv_command_look(struct command_role *r);
+
+/* The transaction is there: ask for the facts that it needs, then decide. */
+void ulv_command_judge(struct command_role *r);
+
+/* ---- command_group.c; where ULV_REQUEST_GROUPS --------------------------- */
+
+/* Whether others may be carried out with the transaction that has come: then
+ * they are looked for in the next step. */
+bool ulv_command_group_begin(struct command_role *r);
+/* Look for others, or begin the next of those that could not be together. */
+void ulv_command_group_step(struct command_role *r);
+/* Whether what failed were several: each is begun alone, or hears that, if it
+ * is not known what became of them. */
+bool
+ulv_command_group_failed(struct command_role *r,
+                         const struct ulv_message_transaction_answer *answer);
+/* Whether what was answered were several: all are, or each is begun alone. */
+bool
+ulv_command_group_answered(struct command_role *r,
+                           const struct ulv_message_transaction_answer *answer);
+/* What the policy would say to several; nobody is told. Errors: of that,
+ * TIMEOUT (to one of them nothing is left), NO_MEMORY. */
+ulv_status ulv_command_group_try(struct command_role *r,
+                                 struct ulv_diag *diag);
+/* As ulv_command_ahead_left(), of all that are carried out. */
+bool ulv_command_group_left(const struct command_role *r, uint64_t *ret);
+/* Whose operation that is, and which of its; NULL: it is gone. */
+const struct ulv_command_session *
+ulv_command_group_asking(const struct command_role *r,
+                         uint32_t *operation_idx);
+void ulv_command_group_leave(struct command_role *r,
+                             const struct ulv_command_session *gone);
 
 /* ---- command_more.c, or command_plain.c ---------------------------------- */
 
