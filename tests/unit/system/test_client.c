@@ -107,6 +107,41 @@ ask_wrongly(ulv_client *client)
     NEED(next_answer(client).status == ULV_E_POLICY);
 }
 
+/* As many operations as there may be go out while it waits. */
+static void
+ask_largely(ulv_client *client)
+{
+    static struct ulv_operation o[ULV_OPERATION_COUNT_MAX + 1];
+    struct ulv_client_transaction t = { .options = ULV_TRANSACTION_DRY_RUN,
+                                        .operations = o,
+                                        .operation_count =
+                                            ULV_OPERATION_COUNT_MAX };
+    struct ulv_client_answer answer;
+    uint64_t request, other;
+
+    o[0].kind = ULV_OP_CREATE_PARTITION;
+    o[0].u.create_partition.id = ulv_client_id(client);
+    o[0].u.create_partition.kind = ULV_PARTITION_GUEST;
+    memcpy(o[0].u.create_partition.name, "large", 6);
+    for (uint32_t i = 1; i <= ULV_OPERATION_COUNT_MAX; i++) {
+        o[i].kind = ULV_OP_SET_LABEL;
+        o[i].u.set_label.object = o[0].u.create_partition.id;
+        memcpy(o[i].u.set_label.key, "key", 4);
+        o[i].u.set_label.value[0] = (char)('0' + i % 10);
+    }
+    NEED(ulv_client_transact(client, &t, &request) == ULV_OK);
+    NEED(ulv_client_query(client, 1, 0, &other) == ULV_E_FULL);
+    answer = next_answer(client);
+    NEED(answer.status == ULV_OK && answer.request == request);
+    memset(o[ULV_OPERATION_COUNT_MAX - 1].u.set_label.key, 0, 16);
+    NEED(ulv_client_transact(client, &t, &request) == ULV_OK);
+    answer = next_answer(client);
+    NEED(answer.status == ULV_E_ARG && answer.request == request);
+    NEED(answer.operation_idx == ULV_OPERATION_COUNT_MAX - 1);
+    t.operation_count++;
+    NEED(ulv_client_transact(client, &t, &request) == ULV_E_LIMIT);
+}
+
 static void
 ask_records(ulv_client *client)
 {
@@ -200,6 +235,7 @@ be_client(ulv_handle admission, int told)
                          &diag) == ULV_OK);
     ask_many(client);
     ask_wrongly(client);
+    ask_largely(client);
     ask_records(client);
     ask_in_time(client);
     ask_back(client);
