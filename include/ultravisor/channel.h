@@ -328,6 +328,20 @@ ULV_API void *ulv_channel_section(ulv_channel *channel, bool own,
                                   uint64_t *ret_bytes);
 
 /**
+ * The bulk area: memory beside the rings that both ends write and read, at any
+ * time. <ultravisor/bulk.h> hands out its pieces.
+ *
+ * @param channel    an end
+ * @param ret_bytes  how many; 0 if it has none
+ *
+ * Returns NULL if it has none, or the channel was destroyed; otherwise borrowed
+ * as what ulv_channel_peek() shows.
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API void *ulv_channel_area(ulv_channel *channel, uint64_t *ret_bytes);
+
+/**
  * Ring the peer, whatever it waits for; ulv_system_step() returns when it rings
  * back. For a channel of a table: records ring by themselves.
  *

@@ -187,7 +187,8 @@ void guest_channel_release(struct guest_channel *channel);
 bool guest_channel_ask(struct guest_channel *channel);
 /* Sleep unless a record is there; look again afterwards, in a loop. */
 void guest_channel_wait(struct guest_channel *channel);
-/* The channel's bulk area, for protocols that have one; NULL and 0: none. */
+/* The channel's bulk area, for protocols that have one; NULL and 0: none.
+ * <ultravisor/bulk.h> hands out its pieces. */
 uint8_t *guest_channel_area(struct guest_channel *channel,
                             uint64_t *ret_bytes);
 /* The bytes of the channel that this end alone writes, or the peer's, for a

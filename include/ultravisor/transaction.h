@@ -292,6 +292,30 @@ ULV_API ulv_id ulv_transaction_connect(ulv_transaction *t, ulv_id client,
                                        const struct ulv_guid *type);
 
 /**
+ * The same with rings of another size, and with memory beside them that both
+ * ends have mapped: for records that name pieces of it (<ultravisor/bulk.h>),
+ * or whatever both agree on. ulv_channel_area() and guest_channel_area() say
+ * where it is. It is taken from the pool in one piece.
+ *
+ * @param t           a transaction
+ * @param client      as for ulv_transaction_connect()
+ * @param server      the same
+ * @param type        the same; there 64 KiB and 0 are the two sizes
+ * @param ring_bytes  of each ring: a power of two, 4 KiB to 16 MiB
+ * @param bulk_bytes  a multiple of 4096, at most ULV_BULK_BYTES_MAX; 0: none
+ *
+ * Returns the id of the channel; 0 when the transaction has failed already.
+ * Sizes that cannot be make the commit fail with ULV_E_ARG.
+ * Context: serial
+ * Since:   0.1
+ */
+ULV_API ulv_id ulv_transaction_connect_sized(ulv_transaction *t, ulv_id client,
+                                             ulv_id server,
+                                             const struct ulv_guid *type,
+                                             uint64_t ring_bytes,
+                                             uint64_t bulk_bytes);
+
+/**
  * Take a channel away. A guest that runs has ULV_REVOKE_GRACE to detach.
  *
  * @param t        a transaction

@@ -7,6 +7,7 @@
  *   partition.h    start, wait, why it ended, its memory; read the database
  *   save.h         save a partition, and go on with it later
  *   channel.h      the program's own end of a channel
+ *   bulk.h         records that name pieces of memory both ends have
  *   table.h        entries that one end writes and the other reads
  *   client.h       other programs, with a channel or asking the system
  *   event.h        what happened, and what guests say
@@ -22,6 +23,7 @@
 #ifndef ULTRAVISOR_ULTRAVISOR_H
 #define ULTRAVISOR_ULTRAVISOR_H
 
+#include <ultravisor/bulk.h>
 #include <ultravisor/channel.h>
 #include <ultravisor/client.h>
 #include <ultravisor/console.h>

@@ -79,7 +79,8 @@ adopt_channel(struct ulv_database *db, const struct channel *c, bool held)
     e->u.channel.client = c->client->r.id;
     e->u.channel.frame = c->frame;
     e->u.channel.bytes = c->bytes;
-    e->u.channel.ring_bytes = (c->bytes - 8192) / 2;
+    e->u.channel.ring_bytes = c->ring_bytes;
+    e->u.channel.bulk_bytes = c->bytes - 8192 - UINT64_C(2) * c->ring_bytes;
     memcpy(e->u.channel.type, c->type, 16);
     memcpy(e->u.channel.instance, c->instance, 16);
     return true;

@@ -237,6 +237,7 @@ write_channel(const struct record *r, void *ret)
     out->frame = c->frame;
     out->server_slot = c->server_slot;
     out->client_slot = c->client_slot;
+    out->ring_bytes = c->ring_bytes;
     memcpy(out->instance, c->instance, 16);
 }
 

@@ -135,6 +135,7 @@ struct channel {
     uint32_t epoch, seen[2];
     bool draining;
     uint32_t server_slot, client_slot; /* in a guest's view */
+    uint32_t ring_bytes; /* the rest is the header and the bulk area */
     uint8_t type[16], instance[16];
 };
 

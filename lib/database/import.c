@@ -175,6 +175,7 @@ stage_channel(struct importing *w, const struct ulv_import_record *in)
         .flags = c->flags,
         .server_slot = c->server_slot,
         .client_slot = c->client_slot,
+        .ring_bytes = c->ring_bytes,
     };
 
     memcpy(out.type, c->type, sizeof(out.type));

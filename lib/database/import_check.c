@@ -133,7 +133,7 @@ check_channel(const struct importing *w, const struct ulv_import_record *in)
     const struct ulv_channel_record *c = in->record;
     const struct partition *server = find_partition(w->db, c->server);
     const struct partition *client = find_partition(w->db, c->client);
-    const uint64_t ring_bytes = (c->bytes - 8192) / 2;
+    const uint64_t ring_bytes = c->ring_bytes;
 
     if (c->device != 0)
         return ULV_OK;
@@ -141,8 +141,11 @@ check_channel(const struct importing *w, const struct ulv_import_record *in)
         !is_between_roles(server, client, c->type))
         return ulv_import_wrong(w, in, is_role(server) ? c->server : c->client,
                                 0, "an end of a channel that is a role");
-    if (c->bytes % 2 != 0 || !ulv_is_power_of_two(ring_bytes) ||
-        ring_bytes < 4096 || ring_bytes > ULV_MIB(16))
+    if (c->bytes > ULV_GUEST_SLOT_BYTES)
+        return ulv_import_wrong(w, in, c->bytes, ULV_GUEST_SLOT_BYTES,
+                                "a channel that no guest has room for");
+    if (!ulv_is_power_of_two(ring_bytes) || ring_bytes < 4096 ||
+        ring_bytes > ULV_MIB(16))
         return ulv_import_wrong(w, in, ring_bytes, ULV_MIB(16),
                                 "a ring that is no power of two from 4096 to "
                                 "16 MiB");

@@ -181,6 +181,7 @@ put_channel(struct ulv_journal *j, struct frame_buffer *f,
     out->flags = c->draining ? ULV_JOURNAL_DRAINING : 0;
     out->server_slot = c->server_slot;
     out->client_slot = c->client_slot;
+    out->ring_bytes = c->ring_bytes;
     memcpy(out->type, c->type, 16);
     memcpy(out->instance, c->instance, 16);
 }

@@ -3,6 +3,7 @@
 #include "database/database_priv.h"
 
 #include <ultravisor/abi/block.h>
+#include <ultravisor/abi/bulk.h>
 #include <ultravisor/abi/channel.h>
 
 ulv_status
@@ -135,6 +136,10 @@ take_slot(struct ulv_database *db, struct partition *p, struct channel *c,
     return ULV_OK;
 }
 
+_Static_assert(8192 + 2 * ULV_MIB(16) + ULV_BULK_BYTES_MAX <=
+                   ULV_GUEST_SLOT_BYTES,
+               "a channel has room in a guest");
+
 struct channel_plan {
     ulv_id id;
     struct partition *server, *client;
@@ -205,6 +210,8 @@ make_channel(struct ulv_database *db, const struct channel_plan *want,
     if (c->device != NULL) /* remembered by the caller */
         c->device->channel = c;
     c->bytes = bytes;
+    if (ULV_RESTARTS)
+        c->ring_bytes = (uint32_t)want->ring_bytes;
     c->epoch = 1;
     memcpy(c->type, want->type, 16);
     make_instance(db, c);
@@ -241,14 +248,34 @@ is_for_a_program(const struct partition *server,
 }
 
 static ulv_status
+check_sizes(const struct ulv_op_connect *op, struct ulv_diag *diag)
+{
+    const uint64_t ring = op->ring_bytes, bulk = op->bulk_bytes;
+
+    if (!ulv_is_power_of_two(ring) || ring - 4096 > ULV_MIB(16) - 4096)
+        return ulv_fail(diag, ULV_E_ARG, op->channel, ring, ULV_MIB(16),
+                        "a ring of %u bytes: a power of two from 4096 to %z "
+                        "is needed",
+                        ring, ULV_MIB(16));
+    if (ULV_BULK_AREAS &&
+        (bulk % 4096 != 0 || bulk > ULV_BULK_BYTES_MAX))
+        return ulv_fail(diag, ULV_E_ARG, op->channel, bulk, ULV_BULK_BYTES_MAX,
+                        "a bulk area of %u bytes: a multiple of 4096, at most "
+                        "%u, is needed",
+                        bulk, ULV_BULK_BYTES_MAX);
+    return ULV_OK;
+}
+
+static ulv_status
 connect_partitions(struct ulv_database *db, const struct ulv_op_connect *op,
                    struct ulv_diag *diag)
 {
     struct channel_plan want = { .id = op->channel,
                                  .server = find_partition(db, op->server),
                                  .client = find_partition(db, op->client),
-                                 .ring_bytes = op->bytes,
+                                 .ring_bytes = op->ring_bytes,
                                  .type = op->type };
+    ulv_status status;
 
     if (want.server == NULL || want.server == db->idle)
         return no_partition(diag, op->server);
@@ -268,12 +295,11 @@ connect_partitions(struct ulv_database *db, const struct ulv_op_connect *op,
                         "guests and the caller are",
                         p->name);
     }
-    if (!ulv_is_power_of_two(op->bytes) || op->bytes < 4096 ||
-        op->bytes > ULV_MIB(16))
-        return ulv_fail(diag, ULV_E_ARG, op->channel, op->bytes, ULV_MIB(16),
-                        "a ring of %u bytes: a power of two from 4096 to "
-                        "%z is needed",
-                        op->bytes, ULV_MIB(16));
+    status = check_sizes(op, diag);
+    if (status != ULV_OK)
+        return status;
+    if (ULV_BULK_AREAS)
+        want.bulk_bytes = op->bulk_bytes;
     return make_channel(db, &want, diag);
 }
 

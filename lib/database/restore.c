@@ -521,7 +521,7 @@ check_channel(const struct restore *w, const struct ulv_journal_channel *in,
          client->kind != ULV_PARTITION_GUEST))
         return wrong(w, in->id, in->device, "the device behind a channel");
     if ((in->flags & ~ULV_JOURNAL_DRAINING) != 0 || in->epoch == 0 ||
-        in->bytes < 8192)
+        in->bytes < 8192 + UINT64_C(2) * in->ring_bytes)
         return wrong(w, in->id, in->bytes, "the shape of a channel");
     if (w->db->ultravisor == NULL)
         return wrong(w, in->id, 0, "a channel whose pages nobody owns");
@@ -561,6 +561,7 @@ restore_channel(struct restore *w, const void *content)
     c->draining = in->flags != 0;
     c->server_slot = in->server_slot;
     c->client_slot = in->client_slot;
+    c->ring_bytes = in->ring_bytes;
     memcpy(c->type, in->type, 16);
     memcpy(c->instance, in->instance, 16);
     if (!take_slot(c->server, c, c->server_slot) ||

@@ -60,7 +60,7 @@ add_channel(struct boot *b, ulv_id server, ulv_id client,
     op->channel = b->next++;
     op->server = server;
     op->client = client;
-    op->bytes = ULV_COMMAND_RING_BYTES;
+    op->ring_bytes = ULV_COMMAND_RING_BYTES;
     memcpy(op->type, type, 16);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* Channels that carry a table in place of records. */
+/* What channels have beside records: sections of a table, a bulk area. */
 #include "system/system_priv.h"
 
 void *
@@ -9,6 +9,13 @@ ulv_channel_section(ulv_channel *channel, bool own, uint64_t *ret_bytes)
     if (ulv_system_channel_is_gone(channel))
         return NULL;
     return ulv_channel_end_section(&channel->end, own, ret_bytes);
+}
+
+void *
+ulv_channel_area(ulv_channel *channel, uint64_t *ret_bytes)
+{
+    *ret_bytes = channel->end.bulk_bytes; /* zeroes, if it is gone */
+    return channel->end.bulk;
 }
 
 void

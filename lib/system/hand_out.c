@@ -232,7 +232,7 @@ ulv_client_admit(ulv_system *system, ulv_id *ret_channel,
         return diag == NULL ? ULV_E_LIMIT : diag->status;
     o.u.connect.server = command_partition(system);
     o.u.connect.client = system->keeper.boot;
-    o.u.connect.bytes = ULV_COMMAND_RING_BYTES;
+    o.u.connect.ring_bytes = ULV_COMMAND_RING_BYTES;
     memcpy(o.u.connect.type, type_command, sizeof(type_command));
     status = ulv_system_ask(system, 0, &o, 1, diag);
     if (status != ULV_OK)

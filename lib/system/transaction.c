@@ -545,9 +545,29 @@ ulv_transaction_connect(ulv_transaction *t, ulv_id client, ulv_id server,
     o->u.connect.channel = ulv_transaction_new_id(t);
     o->u.connect.server = self_or(t, server);
     o->u.connect.client = self_or(t, client);
-    o->u.connect.bytes = ULV_KIB(64);
+    o->u.connect.ring_bytes = ULV_KIB(64);
     memcpy(o->u.connect.type, type->bytes, 16);
     return o->u.connect.channel;
+}
+
+ulv_id
+ulv_transaction_connect_sized(ulv_transaction *t, ulv_id client,
+                              ulv_id server, const struct ulv_guid *type,
+                              uint64_t ring_bytes, uint64_t bulk_bytes)
+{
+    ulv_id id = ulv_transaction_connect(t, client, server, type);
+    struct ulv_op_connect *op;
+
+    if (id == 0)
+        return 0;
+    op = &operations_of(t)[t->count - 1].u.connect;
+    op->ring_bytes = ring_bytes;
+    op->bulk_bytes = bulk_bytes;
+    if (ULV_BULK_AREAS || bulk_bytes == 0)
+        return id;
+    t->diag.status = ulv_fail(&t->diag, ULV_E_UNSUPPORTED, id, bulk_bytes, 0,
+                              "channel %u: there are no bulk areas here", id);
+    return 0;
 }
 
 /* ---- zones, quotas, labels ----------------------------------------------- */

@@ -75,7 +75,7 @@ add_guest(ulv_id *ret, uint32_t count)
         ret[i] = o->u.connect.channel = ulv_transaction_new_id(t);
         o->u.connect.server = sys->keeper.boot;
         o->u.connect.client = guest;
-        o->u.connect.bytes = RING_BYTES;
+        o->u.connect.ring_bytes = RING_BYTES;
         memcpy(o->u.connect.type, &type, 16);
     }
     if (ulv_transaction_commit(t, &diag) != ULV_OK)

@@ -157,7 +157,7 @@ connect(struct bench *b, ulv_id server, ulv_id client)
     o.u.connect.channel = fresh_id(b);
     o.u.connect.server = server;
     o.u.connect.client = client;
-    o.u.connect.bytes = 4096;
+    o.u.connect.ring_bytes = 4096;
     return o;
 }
 

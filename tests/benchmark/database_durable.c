@@ -141,7 +141,7 @@ hold_next(struct ours *o)
         operation[1].u.connect.channel = g->channel = fresh_id(o);
         operation[1].u.connect.server = g->id;
         operation[1].u.connect.client = o->guest[(at + 1) % GUESTS].id;
-        operation[1].u.connect.bytes = 4096;
+        operation[1].u.connect.ring_bytes = 4096;
     }
     operation[2].kind = ULV_OP_SET_STATE;
     operation[2].u.set_state.partition = g->id;

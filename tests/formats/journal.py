@@ -23,9 +23,9 @@ RECORDS = {
          "id version serving standby bytes kind flags name"),
     11: ("extent", struct.Struct("<6QIIQ"),
          "id version partition guest_address frame bytes node flags heir"),
-    12: ("channel", struct.Struct("<7Q4I16s16s"),
+    12: ("channel", struct.Struct("<7Q5I4x16s16s"),
          "id version server client device frame bytes epoch flags server_slot "
-         "client_slot type instance"),
+         "client_slot ring_bytes type instance"),
     13: ("zone", struct.Struct("<QQ6Q32s32s"), "id version"),
     14: ("label", struct.Struct("<QQQ16s48s"), "id version object key value"),
     15: ("range", struct.Struct("<5QI4x"),
@@ -92,7 +92,7 @@ class Journal:
     def header(data, kind):
         magic, version, found, guid, segment, last, _, crc = \
             HEADER.unpack_from(data)
-        if magic != b"ULVJRNL\n" or version != 2 or found != kind or \
+        if magic != b"ULVJRNL\n" or version != 3 or found != kind or \
                 crc != crc32c(data[:60]):
             raise Damaged("not the header of a journal that is known here")
         return guid, segment, last

@@ -332,13 +332,16 @@ class Transaction:
         return lib.ulv_transaction_console(self._handle, partition.id,
                                            *self._pair(via))
 
-    def connect(self, client, server, kind):
+    def connect(self, client, server, kind, *, ring_bytes=65536,
+                bulk_bytes=0):
         """A channel between two partitions; kind: its type, up to 16 bytes.
-        server None: this program, which hands its end out."""
+        server None: this program, which hands its end out. bulk_bytes: of
+        memory that both have beside the rings."""
         guid = ffi.new("struct ulv_guid *", {"bytes": kind.ljust(16, b"\0")})
-        return lib.ulv_transaction_connect(
+        return lib.ulv_transaction_connect_sized(
             self._handle, client.id,
-            0xffffffffffffffff if server is None else server.id, guid)
+            0xffffffffffffffff if server is None else server.id, guid,
+            ring_bytes, bulk_bytes)
 
     def destroy(self, partition):
         lib.ulv_transaction_destroy(self._handle, partition.id)

@@ -15,7 +15,7 @@
     {                                                                          \
         'U', 'L', 'V', 'J', 'R', 'N', 'L', '\n'                                \
     }
-#define ULV_JOURNAL_VERSION 2u
+#define ULV_JOURNAL_VERSION 3u
 
 #define ULV_JOURNAL_CHECKPOINT 1u
 #define ULV_JOURNAL_SEGMENT    2u
@@ -144,6 +144,7 @@ struct ulv_journal_channel {
     uint32_t epoch;
     uint32_t flags; /* ULV_JOURNAL_DRAINING */
     uint32_t server_slot, client_slot;
+    uint32_t ring_bytes, rsvd_;
     uint8_t type[16], instance[16];
 };
 struct ulv_journal_zone {
@@ -191,7 +192,7 @@ _Static_assert(sizeof(struct ulv_journal_processor) == 40, "abi");
 _Static_assert(sizeof(struct ulv_journal_pool) == 40, "abi");
 _Static_assert(sizeof(struct ulv_journal_device) == 80, "abi");
 _Static_assert(sizeof(struct ulv_journal_extent) == 64, "abi");
-_Static_assert(sizeof(struct ulv_journal_channel) == 104, "abi");
+_Static_assert(sizeof(struct ulv_journal_channel) == 112, "abi");
 _Static_assert(sizeof(struct ulv_journal_zone) == 128, "abi");
 _Static_assert(sizeof(struct ulv_journal_label) == 88, "abi");
 _Static_assert(sizeof(struct ulv_journal_range) == 48, "abi");

@@ -28,7 +28,7 @@ furnish(struct model *m)
     o[2].u.connect.channel = new_id(m);
     o[2].u.connect.server = m->p[2].id;
     o[2].u.connect.client = m->p[1].id;
-    o[2].u.connect.bytes = 4096;
+    o[2].u.connect.ring_bytes = 4096;
     o[3].kind = ULV_OP_CREATE_ZONE;
     o[3].u.create_zone.id = new_id(m);
     o[3].u.create_zone.name[0] = 'z';

@@ -109,7 +109,7 @@ test_database_index__small_runs_share_a_block(void **state)
     assert_int_equal(commit(&m, o, 2), ULV_OK);
     channel.u.connect.server = id[0];
     channel.u.connect.client = id[1];
-    channel.u.connect.bytes = 4096;
+    channel.u.connect.ring_bytes = 4096;
     for (uint32_t i = 0; i < 60; i++) {
         channel.u.connect.channel = new_id(&m);
         assert_int_equal(commit(&m, &channel, 1), ULV_OK);

@@ -215,7 +215,7 @@ two_guests(struct ulv_test_storage *s)
     o[4].u.connect.server = m.next - 2;
     o[4].u.connect.client = m.next - 1;
     o[4].u.connect.channel = m.next++;
-    o[4].u.connect.bytes = 4096;
+    o[4].u.connect.ring_bytes = 4096;
     assert_int_equal(commit(&m, o, 5), ULV_OK);
     w = export_of(s);
     end_journaled(&m);
@@ -269,7 +269,7 @@ test_port_import__what_cannot_be_is_refused_with_its_line(void **state)
           "no other guest" },
         { "\"flags\": 0, \"heir\": 0", "\"flags\": 1, \"heir\": 65542",
           "no other guest" },
-        { "\"bytes\": 16384", "\"bytes\": 20480",
+        { "\"ring_bytes\": 4096", "\"ring_bytes\": 4095",
           "a ring that is no power of two" },
         { "\"server\": 65545", "\"server\": 65537", "that is a role" },
         { "\"os_number\": 4", "\"os_number\": 5", "number of a processor",

@@ -179,7 +179,7 @@ test_port_storage__refuses_garbage(void **state)
     header[8] = 99;
     assert_int_equal(pwrite(fd, header, sizeof(header), 0), sizeof(header));
     assert_int_equal(close(fd), 0);
-    expect_refusal("of version 99, this library knows 2");
+    expect_refusal("of version 99, this library knows 3");
     remove_folder();
 }
 

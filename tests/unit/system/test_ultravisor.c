@@ -44,7 +44,7 @@ boot(struct alone *a, struct made *m)
     o[count].u.connect.channel = a->lease + count;
     o[count].u.connect.server = a->lease + 2;
     o[count].u.connect.client = a->lease;
-    o[count].u.connect.bytes = 4096;
+    o[count].u.connect.ring_bytes = 4096;
     m->channel = o[count].u.connect.channel;
     count++;
     m->boot = a->lease;
