@@ -173,7 +173,7 @@ ULV_API void ulv_transaction_processor_level(ulv_transaction *t,
 /**
  * Let doorbells interrupt a partition that this transaction makes: class 09 of
  * its system calls. A backend that cannot interrupt its guests refuses to start
- * it, in words (`kvm` and `mock` can). It cannot be saved.
+ * it, in words (`kvm` and `mock` can).
  *
  * @param t          a transaction
  * @param partition  one that was made in it before

@@ -31,6 +31,7 @@ static const struct case_list *const lists[] = {
     &ulv_kit_debug,
     &ulv_kit_processors,
     &ulv_kit_interrupt_cases,
+    &ulv_kit_save_interrupts,
     &ulv_kit_bells,
     &ulv_kit_exhaustion,
     &ulv_kit_churn,

@@ -184,7 +184,7 @@ extern const struct case_list ulv_kit_lifecycle, ulv_kit_memory,
     ulv_kit_kicks, ulv_kit_pause, ulv_kit_register_cases, ulv_kit_hold,
     ulv_kit_doorbells, ulv_kit_save, ulv_kit_track, ulv_kit_debug,
     ulv_kit_processors, ulv_kit_exhaustion, ulv_kit_churn,
-    ulv_kit_interrupt_cases, ulv_kit_bells;
+    ulv_kit_interrupt_cases, ulv_kit_save_interrupts, ulv_kit_bells;
 
 /* ---- conformance.c ------------------------------------------------------- */
 
@@ -279,12 +279,36 @@ bool ulv_kit_errand_reads(struct stage *s, uint64_t where, uint64_t expected);
 
 /* ---- interrupts.c -------------------------------------------------------- */
 
+/* save.c: what a processor was saved as; of the case, in its first spare. */
+struct state {
+    uint8_t *bytes;
+    size_t room, used;
+};
+bool ulv_kit_make_state(struct kit *k, struct state *ret);
+bool ulv_kit_save_to(struct stage *s, struct state *to);
+/* On the other stage, with the same memory; the first one is finished. NULL:
+ * the case has failed. */
+struct stage *ulv_kit_move(struct stage *from, const struct guest *guest,
+                           const struct setup *setup,
+                           const struct state *state);
+
 /* Stage 0 with ulv_kit_interrupts on each processor, and its handler. */
 struct stage *ulv_kit_begin_interrupts(struct kit *k, uint32_t vcpu_count,
                                        uint32_t threads);
 /* The same of one processor, whose guest and handlers call. */
 struct stage *ulv_kit_begin_handlers(struct kit *k);
 bool ulv_kit_inject(struct stage *s, uint32_t idx, uint32_t vector);
+/* Where a handler of ulv_kit_interrupts begins. */
+uint64_t ulv_kit_handler_at(const struct kit *k, uint64_t code, uint64_t step);
+bool ulv_kit_set_handler(struct stage *s, uint32_t idx, uint64_t entry,
+                         uint64_t stack);
+/* The handler is entered, and left; of one vector, and the guest goes on. */
+bool ulv_kit_handles(struct stage *s, uint32_t idx, uint64_t *ret_vector);
+bool ulv_kit_handles_only(struct stage *s, uint32_t idx, uint64_t vector);
+/* Whether it refuses vectors, as one without a handler. */
+bool ulv_kit_refuses_without(struct kit *k, void *vcpu, const char *why);
+/* Run until what is pending has come: the guest calls, and again. */
+bool ulv_kit_drain(struct stage *s, uint32_t idx);
 /* A call, answered at once. */
 bool ulv_kit_take_call(struct stage *s, uint32_t idx, uint64_t number,
                    struct ulv_exit *ret);

@@ -4,16 +4,17 @@
 #include "conformance/conformance_priv.h"
 
 /* Where a handler of ulv_kit_interrupts begins. */
-static uint64_t
-handler_at(const struct kit *k, uint64_t code, uint64_t step)
+uint64_t
+ulv_kit_handler_at(const struct kit *k, uint64_t code, uint64_t step)
 {
     if (k->opts->guest_code == ULV_CONFORMANCE_STEPS)
         return RAM + step * sizeof(struct ulv_mock_step);
     return RAM + code;
 }
 
-static bool
-set_handler(struct stage *s, uint32_t idx, uint64_t entry, uint64_t stack)
+bool
+ulv_kit_set_handler(struct stage *s, uint32_t idx, uint64_t entry,
+                    uint64_t stack)
 {
     ulv_status status = s->kit->ops->vcpu_handler(
         s->vcpu[idx], (ulv_gpa){ entry }, (ulv_gpa){ stack });
@@ -61,8 +62,10 @@ ulv_kit_begin_interrupts(struct kit *k, uint32_t vcpu_count, uint32_t threads)
         return NULL;
     for (uint32_t i = 0; i < vcpu_count; i++) {
         if (!ulv_kit_vcpu(s, i, RAM + BLOCK_OF(i)) || !settles(s, i) ||
-            !set_handler(s, i, handler_at(k, INTERRUPTS_CODE, INTERRUPTS_STEP),
-                         RAM + RAM_BYTES / 2 - i * PAGE))
+            !ulv_kit_set_handler(
+                s, i,
+                ulv_kit_handler_at(k, INTERRUPTS_CODE, INTERRUPTS_STEP),
+                RAM + RAM_BYTES / 2 - i * PAGE))
             return NULL;
     }
     return s;
@@ -94,8 +97,8 @@ ulv_kit_inject(struct stage *s, uint32_t idx, uint32_t vector)
 }
 
 /* The handler is entered, and left. */
-static bool
-handles(struct stage *s, uint32_t idx, uint64_t *ret_vector)
+bool
+ulv_kit_handles(struct stage *s, uint32_t idx, uint64_t *ret_vector)
 {
     struct ulv_exit out;
 
@@ -105,13 +108,13 @@ handles(struct stage *s, uint32_t idx, uint64_t *ret_vector)
     return ulv_kit_take_call(s, idx, HANDLED_NUMBER, &out);
 }
 
-static bool
-handles_only(struct stage *s, uint32_t idx, uint64_t vector)
+bool
+ulv_kit_handles_only(struct stage *s, uint32_t idx, uint64_t vector)
 {
     struct ulv_exit out;
     uint64_t came;
 
-    if (!handles(s, idx, &came))
+    if (!ulv_kit_handles(s, idx, &came))
         return false;
     if (came != vector)
         return ulv_kit_fail(s->kit, "vector %u came, not %u", came, vector);
@@ -131,7 +134,7 @@ test_once(struct kit *k)
             if (!ulv_kit_inject(s, 0, vector))
                 return;
         }
-        if (!handles_only(s, 0, vector))
+        if (!ulv_kit_handles_only(s, 0, vector))
             return;
     }
 }
@@ -151,7 +154,7 @@ test_all(struct kit *k)
             return;
     }
     for (uint32_t i = 0; i < ULV_VECTOR_COUNT; i++) {
-        if (!handles(s, 0, &vector))
+        if (!ulv_kit_handles(s, 0, &vector))
             return;
         REQUIRE(k, vector < 64 && (came >> vector & 1) == 0,
                 "vector %u came twice", vector);
@@ -176,7 +179,7 @@ test_masked(struct kit *k)
             !ulv_kit_take_call(s, 0, HANDLER_NUMBER, &out) ||
             !ulv_kit_inject(s, 0, second) ||
             !ulv_kit_take_call(s, 0, HANDLED_NUMBER, &out) ||
-            !handles_only(s, 0, second))
+            !ulv_kit_handles_only(s, 0, second))
             return;
     }
 }
@@ -200,7 +203,7 @@ test_withdraw(struct kit *k)
                 (uint64_t)i);
         REQUIRE(k, !k->ops->vcpu_withdraw(s->vcpu[0], i),
                 "vector %u is withdrawn twice", (uint64_t)i);
-        if (!handles_only(s, 0, other))
+        if (!ulv_kit_handles_only(s, 0, other))
             return;
         REQUIRE(k, !k->ops->vcpu_withdraw(s->vcpu[0], other),
                 "vector %u was delivered, and can be withdrawn",
@@ -212,22 +215,24 @@ test_withdraw(struct kit *k)
 static void
 test_other_handler(struct kit *k)
 {
-    const uint64_t one = handler_at(k, INTERRUPTS_CODE, INTERRUPTS_STEP);
+    const uint64_t one =
+        ulv_kit_handler_at(k, INTERRUPTS_CODE, INTERRUPTS_STEP);
     const uint64_t other =
-        handler_at(k, INTERRUPTS_OTHER_CODE, INTERRUPTS_OTHER_STEP);
+        ulv_kit_handler_at(k, INTERRUPTS_OTHER_CODE, INTERRUPTS_OTHER_STEP);
     const uint64_t stack = RAM + RAM_BYTES / 2;
     struct stage *s = ulv_kit_begin_handlers(k);
     struct ulv_exit out;
 
     if (s == NULL || !ulv_kit_inject(s, 0, 3) ||
-        !set_handler(s, 0, other, stack) ||
+        !ulv_kit_set_handler(s, 0, other, stack) ||
         !ulv_kit_take_call(s, 0, OTHER_NUMBER, &out))
         return;
     REQUIRE(k, out.u.call.argument[0] == 3, "vector %u came, not 3",
             out.u.call.argument[0]);
-    if (!set_handler(s, 0, one, stack) || !ulv_kit_inject(s, 0, 4) ||
+    if (!ulv_kit_set_handler(s, 0, one, stack) || !ulv_kit_inject(s, 0, 4) ||
         !ulv_kit_take_call(s, 0, HANDLER_NUMBER, &out) ||
-        !set_handler(s, 0, other, stack + PAGE) || !ulv_kit_inject(s, 0, 5) ||
+        !ulv_kit_set_handler(s, 0, other, stack + PAGE) ||
+        !ulv_kit_inject(s, 0, 5) ||
         !ulv_kit_take_call(s, 0, HANDLED_NUMBER, &out) ||
         !ulv_kit_take_call(s, 0, OTHER_NUMBER, &out))
         return;
@@ -243,8 +248,8 @@ ulv_kit_refuses(struct kit *k, const char *what, ulv_status status,
                         ulv_status_name(expected));
 }
 
-static bool
-refuses_without(struct kit *k, void *vcpu, const char *why)
+bool
+ulv_kit_refuses_without(struct kit *k, void *vcpu, const char *why)
 {
     return ulv_kit_refuses(k, why, k->ops->vcpu_inject(vcpu, 1), ULV_E_STATE) &&
            (k->ops->vcpu_bind == NULL ||
@@ -272,7 +277,7 @@ test_refused(struct kit *k)
                          ULV_E_ARG) ||
         !ulv_kit_refuses(k, "no handler",
                          ops->vcpu_handler(s->vcpu[0], none, none), ULV_OK) ||
-        !refuses_without(k, s->vcpu[0], "without a handler"))
+        !ulv_kit_refuses_without(k, s->vcpu[0], "without a handler"))
         return;
     ulv_kit_end(s);
     if (!ulv_kit_machine(s, &ulv_kit_interrupts, &(struct setup){ 0 }) ||
@@ -281,26 +286,8 @@ test_refused(struct kit *k)
                          ops->vcpu_handler(s->vcpu[0], (ulv_gpa){ RAM }, none),
                          ULV_E_STATE))
         return;
-    (void)refuses_without(k, s->vcpu[0], "a machine without interrupts");
-}
-
-static void
-test_save(struct kit *k)
-{
-    struct stage *s = ulv_kit_begin_handlers(k);
-    struct memory *to = ulv_kit_spare(
-        k, 0, ulv_round_up(ULV_MAX(k->caps.state_bytes_max, 1u), PAGE));
-    struct ulv_diag diag = ULV_DIAG_INIT;
-    struct ulv_exit out;
-    size_t bytes = 0;
-    ulv_status status;
-
-    if (s == NULL || to == NULL ||
-        !ulv_kit_take_call(s, 0, COUNT_NUMBER, &out))
-        return;
-    status = k->ops->vcpu_save(s->vcpu[0], to->p, to->bytes, &bytes, &diag);
-    REQUIRE(k, status == ULV_E_UNSUPPORTED && diag.text[0] != '\0',
-            "saving it says %s \"%s\"", ulv_status_name(status), diag.text);
+    (void)ulv_kit_refuses_without(k, s->vcpu[0],
+                                  "a machine without interrupts");
 }
 
 static void
@@ -345,7 +332,7 @@ test_stack(struct kit *k)
         struct stage *s = ulv_kit_begin_handlers(k);
 
         if (s == NULL || !ulv_kit_take_call(s, 0, COUNT_NUMBER, &out) ||
-            !set_handler(s, 0, RAM + INTERRUPTS_CODE, stack[i]) ||
+            !ulv_kit_set_handler(s, 0, RAM + INTERRUPTS_CODE, stack[i]) ||
             !ulv_kit_inject(s, 0, 1) ||
             !ulv_kit_run_fault(s, 0, ULV_FAULT_WRITE, stack[i] - 16, &out))
             return;
@@ -365,8 +352,8 @@ ulv_kit_interrupt_count(const struct stage *s, uint32_t idx)
 }
 
 /* Run until what is pending has come: the guest calls, and again. */
-static bool
-drain(struct stage *s, uint32_t idx)
+bool
+ulv_kit_drain(struct stage *s, uint32_t idx)
 {
     struct ulv_exit out;
 
@@ -395,7 +382,7 @@ test_anywhere(struct kit *k)
             return;
         injected++;
     }
-    if (s == NULL || !drain(s, 0))
+    if (s == NULL || !ulv_kit_drain(s, 0))
         return;
     REQUIRE(k,
             ulv_kit_interrupt_count(s, 0) > 0 &&
@@ -423,7 +410,7 @@ test_not_lost(struct kit *k)
         if (out.reason == ULV_EXIT_INTERRUPTED &&
             !ulv_kit_run_once(s, 0, k->patience, &out))
             return;
-        if (!drain(s, 0))
+        if (!ulv_kit_drain(s, 0))
             return;
         REQUIRE(k, ulv_kit_interrupt_count(s, 0) == i,
                 "%u interrupts came of %u, one at a time",
@@ -473,7 +460,7 @@ test_processors(struct kit *k)
             return;
     }
     for (uint32_t i = 0; i < count; i++) {
-        if (!drain(s, i))
+        if (!ulv_kit_drain(s, i))
             return;
     }
     for (uint32_t vector = 0; vector < ULV_VECTOR_COUNT; vector++) {
@@ -506,15 +493,17 @@ test_start(struct kit *k)
                                (ulv_gpa){ RAM + RAM_BYTES }, RAM + BLOCK_OF(0));
         REQUIRE(k, status == ULV_OK, "vcpu_start said %s",
                 ulv_status_name(status));
-        if (!refuses_without(k, s->vcpu[0], "started anew") ||
+        if (!ulv_kit_refuses_without(k, s->vcpu[0], "started anew") ||
             !ulv_kit_take_call(s, 0, COUNT_NUMBER, &out))
             return;
         if (ulv_kit_pace(k) != 0) /* the handler that it was in */
             ulv_kit_set_word(s, BLOCK_OF(0) + 24, 0);
-        if (!set_handler(s, 0, handler_at(k, INTERRUPTS_CODE, INTERRUPTS_STEP),
-                         RAM + RAM_BYTES / 2) ||
+        if (!ulv_kit_set_handler(
+                s, 0,
+                ulv_kit_handler_at(k, INTERRUPTS_CODE, INTERRUPTS_STEP),
+                RAM + RAM_BYTES / 2) ||
             !ulv_kit_take_call(s, 0, COUNT_NUMBER, &out) ||
-            !ulv_kit_inject(s, 0, 3) || !handles_only(s, 0, 3))
+            !ulv_kit_inject(s, 0, 3) || !ulv_kit_handles_only(s, 0, 3))
             return;
     }
 }
@@ -568,7 +557,7 @@ weather(struct kit *k, bool kicks)
         }
     }
     k->opts->thread_join(k->opts->self, thread);
-    if (!drain(s, 0))
+    if (!ulv_kit_drain(s, 0))
         return;
     /* the last one of each cannot have been merged with a later one */
     for (uint32_t i = 0; i < ULV_VECTOR_COUNT; i++)
@@ -594,8 +583,6 @@ test_storm_of_kicks(struct kit *k)
 static const struct test_case cases[] = {
     { "what cannot interrupt says so", test_cannot, 0 },
     { "interrupts that cannot be are refused", test_refused, NEEDS_INTERRUPT },
-    { "what can be interrupted is not saved", test_save,
-      NEEDS_INTERRUPT | NEEDS_SAVE },
     { "an interrupt comes once", test_once, NEEDS_INTERRUPT },
     { "all vectors come", test_all, NEEDS_INTERRUPT },
     { "nothing interrupts a handler", test_masked, NEEDS_INTERRUPT },

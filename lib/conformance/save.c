@@ -6,14 +6,10 @@
 #define PAGES      70u /* more than a word of bits */
 #define BITS_BYTES 16u
 
-/* What a processor was saved as; of the case, in its first spare. */
-struct state {
-    uint8_t *bytes;
-    size_t room, used;
-};
+static const struct setup plain;
 
-static bool
-make_state(struct kit *k, struct state *ret)
+bool
+ulv_kit_make_state(struct kit *k, struct state *ret)
 {
     uint64_t room = ulv_round_up(k->caps.state_bytes_max, PAGE);
     struct memory *m = ulv_kit_spare(k, 0, room + PAGE);
@@ -26,8 +22,8 @@ make_state(struct kit *k, struct state *ret)
     return true;
 }
 
-static bool
-save(struct stage *s, struct state *to)
+bool
+ulv_kit_save_to(struct stage *s, struct state *to)
 {
     struct ulv_diag diag = ULV_DIAG_INIT;
     ulv_status status;
@@ -43,16 +39,16 @@ save(struct stage *s, struct state *to)
                         (uint64_t)to->used, (uint64_t)to->room);
 }
 
-/* On the other stage, with the same memory; the first one is finished. */
-static struct stage *
-move(struct stage *from, const struct guest *guest, const struct state *state)
+struct stage *
+ulv_kit_move(struct stage *from, const struct guest *guest,
+             const struct setup *setup, const struct state *state)
 {
     struct kit *k = from->kit;
     struct stage *to = &k->stage[from == &k->stage[0] ? 1 : 0];
     struct ulv_diag diag = ULV_DIAG_INIT;
     ulv_status status;
 
-    if (!ulv_kit_machine(to, guest, &(struct setup){ 0 }))
+    if (!ulv_kit_machine(to, guest, setup))
         return NULL;
     memcpy(to->ram.p, from->ram.p, to->ram.bytes);
     ulv_kit_end(from);
@@ -78,12 +74,12 @@ test_anywhere(struct kit *k)
     struct state state;
     struct ulv_exit out;
 
-    if (s == NULL || !make_state(k, &state))
+    if (s == NULL || !ulv_kit_make_state(k, &state))
         return;
     for (uint32_t i = 0; i < MOVES; i++) {
-        if (!ulv_kit_run_a_little(s) || !save(s, &state))
+        if (!ulv_kit_run_a_little(s) || !ulv_kit_save_to(s, &state))
             return;
-        s = move(s, &ulv_kit_count, &state);
+        s = ulv_kit_move(s, &ulv_kit_count, &plain, &state);
         if (s == NULL)
             return;
     }
@@ -103,16 +99,16 @@ test_at_a_call(struct kit *k)
     struct state state;
     struct ulv_exit out;
 
-    if (s == NULL || !make_state(k, &state))
+    if (s == NULL || !ulv_kit_make_state(k, &state))
         return;
     for (uint64_t n = ARGUMENT; n < ARGUMENT + 20; n++) {
         if (!ulv_kit_run_call(s, 0, ECHO_NUMBER, &out))
             return;
         REQUIRE(k, out.u.call.argument[0] == n, "call %u, not %u",
                 out.u.call.argument[0], n);
-        if (!save(s, &state))
+        if (!ulv_kit_save_to(s, &state))
             return;
-        s = move(s, &ulv_kit_echo, &state);
+        s = ulv_kit_move(s, &ulv_kit_echo, &plain, &state);
         if (s == NULL)
             return;
         ulv_kit_answer(s, 0, -(int64_t)n, 3 * n + 1);
@@ -126,10 +122,10 @@ test_goes_on(struct kit *k)
     struct stage *s = ulv_kit_begin(k, &ulv_kit_echo);
     struct state state;
 
-    if (s == NULL || !make_state(k, &state))
+    if (s == NULL || !ulv_kit_make_state(k, &state))
         return;
     for (uint64_t n = ARGUMENT; n < ARGUMENT + 50; n++) {
-        if (!save(s, &state) || !ulv_kit_run_echo(s, 0, n))
+        if (!ulv_kit_save_to(s, &state) || !ulv_kit_run_echo(s, 0, n))
             return;
     }
 }
@@ -141,7 +137,8 @@ test_room(struct kit *k)
     struct state state;
     size_t used = 0;
 
-    if (s == NULL || !make_state(k, &state) || !save(s, &state))
+    if (s == NULL || !ulv_kit_make_state(k, &state) ||
+        !ulv_kit_save_to(s, &state))
         return;
     for (size_t room = 0; room < state.used; room += state.used / 7 + 1) {
         ulv_status status;
@@ -184,7 +181,8 @@ test_refused(struct kit *k)
     struct stage *s = ulv_kit_begin(k, &ulv_kit_echo);
     struct state state;
 
-    if (s == NULL || !make_state(k, &state) || !save(s, &state))
+    if (s == NULL || !ulv_kit_make_state(k, &state) ||
+        !ulv_kit_save_to(s, &state))
         return;
     for (size_t bytes = 0; bytes < state.used; bytes += state.used / 13 + 1) {
         if (!is_refused(k, &state, bytes))

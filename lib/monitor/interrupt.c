@@ -49,8 +49,9 @@ ulv_monitor_interrupt(struct ulv_monitor *m)
 
 /* ---- which slots --------------------------------------------------------- */
 
-static void
-begin(struct ulv_monitor *m, struct processor *p, uint32_t slot)
+void
+ulv_monitor_begin_interrupt(struct ulv_monitor *m, struct processor *p,
+                            uint32_t slot)
 {
     const struct ulv_backend_ops *backend = m->cfg.backend;
 
@@ -150,7 +151,7 @@ ulv_monitor_call_interrupts(struct ulv_monitor *m, const uint64_t argument[4],
         if ((before >> slot & 1) != 0)
             end(m, p, slot);
         else
-            begin(m, p, slot);
+            ulv_monitor_begin_interrupt(m, p, slot);
     }
     ulv_monitor_interrupt(m); /* what rang before */
     a->value = before;

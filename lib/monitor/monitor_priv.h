@@ -216,6 +216,9 @@ uint8_t *ulv_monitor_memory_at(const struct ulv_monitor *m, uint64_t guest,
                                uint64_t *ret_bytes);
 /* interrupt.c: what has rung of slots that interrupt is injected */
 void ulv_monitor_interrupt(struct ulv_monitor *m);
+/* From now on the bell of that slot interrupts p, which has a handler. */
+void ulv_monitor_begin_interrupt(struct ulv_monitor *m, struct processor *p,
+                                 uint32_t slot);
 /* A slot that interrupts goes. */
 void ulv_monitor_end_interrupt(struct ulv_monitor *m, uint32_t slot);
 /* Of a processor that has called: nothing interrupts it any more. */

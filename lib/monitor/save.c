@@ -7,8 +7,11 @@
 
 #include "monitor/monitor_priv.h"
 
-#define VERSION 1u
+#define VERSION 2u
 #define PAGE    UINT64_C(4096)
+
+/* In version 1. */
+#define PROCESSOR_BYTES_1 offsetof(struct ulv_save_processor, slots)
 
 /* ---- save ---------------------------------------------------------------- */
 
@@ -63,6 +66,22 @@ guest_time(const struct ulv_monitor *m, ulv_nsec time)
                                : time - m->start_time + m->time_before;
 }
 
+/* A processor that sleeps in the backend is woken for as long as it is saved:
+ * it waits, and is to be answered. Returns whether it slept. */
+static bool
+wake_to_save(struct ulv_monitor *m, struct processor *p)
+{
+    return is_asleep(p) && !ulv_monitor_is_up(m, p, true);
+}
+
+/* A handler that ran meanwhile ends the wait. */
+static void
+let_sleep(struct ulv_monitor *m, struct processor *p)
+{
+    p->asleep = m->cfg.backend->vcpu_sleep(p->vcpu, true);
+    p->interrupted = !p->asleep;
+}
+
 static ulv_status
 save_processor(struct ulv_monitor *m, uint32_t number, uint8_t *to,
                uint64_t room, uint64_t *ret_bytes, struct ulv_diag *diag)
@@ -70,23 +89,30 @@ save_processor(struct ulv_monitor *m, uint32_t number, uint8_t *to,
     struct processor *p = &m->processor[number];
     struct ulv_save_processor head = { .number = number,
                                        .woken = p->woken,
-                                       .silence = p->silence };
+                                       .silence = p->silence,
+                                       .slots = p->slots };
     size_t bytes = 0;
+    bool slept;
     ulv_status status;
 
+    if (room < sizeof(head))
+        return ulv_fail(diag, ULV_E_LIMIT, m->cfg.partition, room,
+                        sizeof(head),
+                        "no room for what is to be saved of processor %u",
+                        (uint64_t)number);
+    slept = wake_to_save(m, p);
+    if (p->handles)
+        head.flags |= ULV_SAVE_HANDLES;
     if (p->on)
         head.flags |= ULV_SAVE_ON;
     if (p->waiting) {
         head.flags |= ULV_SAVE_WAITING;
         head.deadline = guest_time(m, p->wait_deadline);
     }
-    if (room < sizeof(head))
-        return ulv_fail(diag, ULV_E_LIMIT, m->cfg.partition, room,
-                        sizeof(head),
-                        "no room for what is to be saved of processor %u",
-                        (uint64_t)number);
     status = m->cfg.backend->vcpu_save(p->vcpu, to + sizeof(head),
                                        room - sizeof(head), &bytes, diag);
+    if (slept)
+        let_sleep(m, p);
     if (status != ULV_OK)
         return status;
     head.state_bytes = bytes;
@@ -247,30 +273,50 @@ cannot_be(struct ulv_diag *diag, const char *what, uint64_t value,
                     value, bound);
 }
 
+/* Which slots interrupt a processor. */
+static ulv_status
+check_slots(const struct ulv_save_processor *p, struct ulv_diag *diag)
+{
+    const uint64_t all = (UINT64_C(1) << ULV_SLOT_COUNT) - 1;
+
+    if ((p->flags & ULV_SAVE_HANDLES) == 0 && p->slots != 0)
+        return cannot_be(diag, "its slots without a handler", p->slots, 0);
+    return p->slots <= all
+               ? ULV_OK
+               : cannot_be(diag, "the mask of its slots", p->slots, all);
+}
+
 /* The nth processor; *at moves behind it. */
 static ulv_status
 take_processor(const uint8_t *from, uint64_t bytes, uint32_t number,
                uint64_t *at, struct ulv_save_processor *ret,
                const uint8_t **ret_state, struct ulv_diag *diag)
 {
-    if (bytes - *at < sizeof(*ret))
-        return cannot_be(diag, "its size", bytes, *at + sizeof(*ret));
-    memcpy(ret, from + *at, sizeof(*ret));
-    *at += sizeof(*ret);
+    const uint32_t flags =
+        ULV_SAVE_ON | ULV_SAVE_WAITING | ULV_SAVE_HANDLES;
+    struct ulv_save_monitor head;
+    uint64_t own;
+
+    memcpy(&head, from, sizeof(head));
+    own = head.version == 1 ? PROCESSOR_BYTES_1 : sizeof(*ret);
+    memset(ret, 0, sizeof(*ret));
+    if (bytes - *at < own)
+        return cannot_be(diag, "its size", bytes, *at + own);
+    memcpy(ret, from + *at, (size_t)own);
+    *at += own;
     if (ret->number != number)
         return cannot_be(diag, "the number of a processor", ret->number,
                          number);
-    if ((ret->flags & ~(ULV_SAVE_ON | ULV_SAVE_WAITING)) != 0 ||
+    if ((ret->flags & ~flags) != 0 ||
         (ret->flags & ULV_SAVE_ON) < (number == 0))
-        return cannot_be(diag, "the flags of a processor", ret->flags,
-                         ULV_SAVE_ON | ULV_SAVE_WAITING);
+        return cannot_be(diag, "the flags of a processor", ret->flags, flags);
     if (ret->state_bytes > bytes - *at ||
         ulv_round_up(ret->state_bytes, 8) > bytes - *at)
         return cannot_be(diag, "the size of a processor", ret->state_bytes,
                          bytes - *at);
     *ret_state = from + *at;
     *at += ulv_round_up(ret->state_bytes, 8);
-    return ULV_OK;
+    return check_slots(ret, diag);
 }
 
 ulv_status
@@ -289,7 +335,7 @@ ulv_monitor_saved_check(const struct ulv_host *host,
     if (bytes < sizeof(*ret))
         return cannot_be(diag, "its size", bytes, sizeof(*ret));
     memcpy(ret, from, sizeof(*ret));
-    if (ret->version != VERSION)
+    if (ret->version == 0 || ret->version > VERSION)
         return cannot_be(diag, "its version", ret->version, VERSION);
     if (ret->processor_count == 0)
         return cannot_be(diag, "its count of processors", 0, 1);
@@ -330,11 +376,31 @@ check_fits(const struct ulv_monitor *m, const struct ulv_save_monitor *saved,
     return ULV_OK;
 }
 
+/* Slots are in the view, and of one processor each. */
+static ulv_status
+restore_slots(struct ulv_monitor *m, struct processor *p, uint64_t slots,
+              struct ulv_diag *diag)
+{
+    for (uint32_t i = 0; i < ULV_SLOT_COUNT; i++) {
+        if ((slots >> i & 1) == 0)
+            continue;
+        if (!m->slot[i].in_view || (m->interrupting >> i & 1) != 0)
+            return ulv_fail(diag, ULV_E_CONFLICT, m->cfg.partition, i,
+                            m->interrupting,
+                            "slot %u, which interrupted the saved guest, has "
+                            "no channel, or interrupts another processor",
+                            (uint64_t)i);
+        ulv_monitor_begin_interrupt(m, p, i);
+    }
+    return ULV_OK;
+}
+
 static ulv_status
 restore_processor(struct ulv_monitor *m, const struct ulv_save_processor *from,
                   const uint8_t *state, struct ulv_diag *diag)
 {
     struct processor *p = &m->processor[from->number];
+    ulv_status status;
 
     p->on = (from->flags & ULV_SAVE_ON) != 0;
     p->waiting = (from->flags & ULV_SAVE_WAITING) != 0;
@@ -343,8 +409,12 @@ restore_processor(struct ulv_monitor *m, const struct ulv_save_processor *from,
     p->woken = (from->woken & ULV_WAIT_WAKE_MASK) | ULV_WAIT_VIEW_MASK;
     p->silence = from->silence;
     p->last_call = m->start_time;
-    return m->cfg.backend->vcpu_restore(p->vcpu, state,
-                                        (size_t)from->state_bytes, diag);
+    status = m->cfg.backend->vcpu_restore(p->vcpu, state,
+                                          (size_t)from->state_bytes, diag);
+    if (status != ULV_OK || !ULV_MONITOR_INTERRUPTS)
+        return status;
+    p->handles = (from->flags & ULV_SAVE_HANDLES) != 0;
+    return restore_slots(m, p, from->slots, diag);
 }
 
 ulv_status
@@ -374,5 +444,7 @@ ulv_monitor_restore(struct ulv_monitor *m, const void *from, uint64_t bytes,
         if (status == ULV_OK)
             status = restore_processor(m, &p, state, diag);
     }
+    if (status == ULV_OK && interrupts(m))
+        ulv_monitor_interrupt(m);
     return status;
 }

@@ -187,6 +187,11 @@ fits(ulv_system *system, const struct keeper_partition *p,
     if (s->processor_count != f->partition.processor_count)
         return unfit(diag, p, "processors:", s->processor_count,
                      f->partition.processor_count);
+    if (((s->partition.capabilities & ULV_CAP_INTERRUPT) != 0) !=
+        ((f->partition.flags & ULV_SAVE_INTERRUPTS) != 0))
+        return unfit(diag, p, "interrupts (0 or 1):",
+                     (s->partition.capabilities & ULV_CAP_INTERRUPT) != 0,
+                     f->partition.flags & ULV_SAVE_INTERRUPTS);
     if (s->partition.gate != f->head.gate)
         return unfit(diag, p, "its gate at", s->partition.gate, f->head.gate);
     if (s->partition.view != f->head.view ||

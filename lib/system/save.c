@@ -203,6 +203,14 @@ put_left(struct saving *s, struct ulv_diag *diag)
 
 /* ---- what is written in what order --------------------------------------- */
 
+static uint32_t
+shape_flags(const struct shape *s)
+{
+    return (s->partition.capabilities & ULV_CAP_INTERRUPT) != 0
+               ? ULV_SAVE_INTERRUPTS
+               : 0;
+}
+
 static ulv_status
 put_head(struct saving *s, const char *name)
 {
@@ -213,6 +221,7 @@ put_head(struct saving *s, const char *name)
         .processor_count = shape->processor_count,
         .range_count = shape->range_count,
         .channel_count = shape->channel_count,
+        .flags = shape_flags(shape),
     };
     ulv_status status =
         ulv_save_begin(&s->writer, s->sink, s->system->backend);

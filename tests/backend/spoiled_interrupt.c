@@ -266,21 +266,90 @@ sleeps_over_interrupts(struct ulv_backend_ops *ops)
 }
 
 static ulv_status
-save_in_vain(void *vcpu, void *buf, size_t capacity, size_t *ret_bytes,
-             struct ulv_diag *diag)
+restore_and_withdraw(void *vcpu, const void *state, size_t bytes,
+                     struct ulv_diag *diag)
 {
-    (void)vcpu;
-    (void)buf;
-    (void)capacity;
-    (void)ret_bytes;
-    (void)diag;
-    return ULV_OK;
+    ulv_status status = spoiled_real->vcpu_restore(vcpu, state, bytes, diag);
+
+    for (uint32_t i = 0; i < ULV_VECTOR_COUNT; i++)
+        (void)spoiled_real->vcpu_withdraw(vcpu, i);
+    return status;
 }
 
 static void
-saves_all_the_same(struct ulv_backend_ops *ops)
+forgets_what_is_pending(struct ulv_backend_ops *ops)
 {
-    ops->vcpu_save = save_in_vain;
+    ops->vcpu_restore = restore_and_withdraw;
+}
+
+static ulv_status
+restore_and_inject(void *vcpu, const void *state, size_t bytes,
+                   struct ulv_diag *diag)
+{
+    ulv_status status = spoiled_real->vcpu_restore(vcpu, state, bytes, diag);
+
+    if (status == ULV_OK)
+        (void)spoiled_real->vcpu_inject(vcpu, 5);
+    return status;
+}
+
+static void
+makes_interrupts_up(struct ulv_backend_ops *ops)
+{
+    ops->vcpu_restore = restore_and_inject;
+}
+
+static ulv_status
+restore_and_disturb(void *vcpu, const void *state, size_t bytes,
+                    struct ulv_diag *diag)
+{
+    ulv_status status = spoiled_real->vcpu_restore(vcpu, state, bytes, diag);
+    struct ulv_registers r;
+
+    if (spoiled_real->vcpu_registers(vcpu, &r) == ULV_OK) {
+        r.r8 ^= 1;
+        r.r12 ^= 1;
+        r.rbx ^= 1;
+        (void)spoiled_real->vcpu_set_registers(vcpu, &r);
+    }
+    return status;
+}
+
+static void
+disturbs_registers(struct ulv_backend_ops *ops)
+{
+    ops->vcpu_restore = restore_and_disturb;
+}
+
+static ulv_status
+restore_without_handler(void *vcpu, const void *state, size_t bytes,
+                        struct ulv_diag *diag)
+{
+    ulv_status status = spoiled_real->vcpu_restore(vcpu, state, bytes, diag);
+
+    (void)spoiled_real->vcpu_handler(vcpu, (ulv_gpa){ 0 }, (ulv_gpa){ 0 });
+    return status;
+}
+
+static void
+forgets_the_handler(struct ulv_backend_ops *ops)
+{
+    ops->vcpu_restore = restore_without_handler;
+}
+
+static ulv_status
+restore_anything(void *vcpu, const void *state, size_t bytes,
+                 struct ulv_diag *diag)
+{
+    ulv_status status = spoiled_real->vcpu_restore(vcpu, state, bytes, diag);
+
+    return status == ULV_E_CONFLICT ? ULV_OK : status;
+}
+
+static void
+restores_what_is_unlike(struct ulv_backend_ops *ops)
+{
+    ops->vcpu_restore = restore_anything;
 }
 
 static const struct spoil rows[] = {
@@ -289,8 +358,20 @@ static const struct spoil rows[] = {
       overlooks_that_it_is_to_interrupt },
     { "takes any vector", "interrupts that cannot be are refused",
       "a vector too high", INTERRUPTS, takes_any_vector },
-    { "saves all the same", "what can be interrupted is not saved",
-      "saving it says", INTERRUPTS, saves_all_the_same },
+    { "forgets what is pending", "saved with vectors pending, they come "
+      "elsewhere", "not 0xa0a", INTERRUPTS, forgets_what_is_pending },
+    { "forgets what waits for a handler", "saved in a handler, it ends "
+      "elsewhere", "not 0xa0a", INTERRUPTS, forgets_what_is_pending },
+    { "forgets the handler", "a handler is saved, or that there is none",
+      "vcpu_inject of vector 3 said", INTERRUPTS, forgets_the_handler },
+    { "makes interrupts up", "no interrupt is lost by saving, or comes twice",
+      "interrupts came of 1", "kvm", makes_interrupts_up },
+    { "disturbs registers",
+      "saved anywhere among interrupts, a guest goes on", "exit reason",
+      "kvm", disturbs_registers },
+    { "restores what is unlike",
+      "what has interrupts is not restored where none are",
+      "restoring it says", INTERRUPTS, restores_what_is_unlike },
     { "loses interrupts", "an interrupt comes once", "not 0xa0a", INTERRUPTS,
       loses_interrupts },
     { "loses a vector", "all vectors come", "not 0xa0a", INTERRUPTS,

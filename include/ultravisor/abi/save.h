@@ -14,7 +14,8 @@
 #include <stdint.h>
 
 #define ULV_SAVE_MAGIC   UINT64_C(0x315641535f564c55) /* "ULV_SAV1" */
-#define ULV_SAVE_VERSION 2u /* 1, which has no features, is read too */
+#define ULV_SAVE_VERSION 2u /* 1, which has no features of channels and no
+                               flags of the partition, is read too */
 
 struct ulv_save_header {
     uint64_t magic;
@@ -44,6 +45,8 @@ struct ulv_save_section {
 #define ULV_SAVE_MONITOR   6u /* struct ulv_save_monitor, and processors */
 #define ULV_SAVE_END       7u /* struct ulv_save_end */
 
+#define ULV_SAVE_INTERRUPTS 1u /* doorbells may interrupt it */
+
 struct ulv_save_partition {
     uint64_t id; /* that it had */
     char name[32];
@@ -51,7 +54,7 @@ struct ulv_save_partition {
     uint32_t processor_count;
     uint32_t range_count;   /* of LAYOUT */
     uint32_t channel_count; /* of CHANNELS */
-    uint32_t rsvd_;
+    uint32_t flags;         /* ULV_SAVE_INTERRUPTS; version 1: 0 */
 };
 
 /* Guest addresses; multiples of 4096. */
@@ -85,7 +88,8 @@ struct ulv_save_content {
 /* What the monitor knew. Padded to a multiple of 8, each: this, then for each
  * processor a struct ulv_save_processor and the state of the backend's. */
 struct ulv_save_monitor {
-    uint32_t version; /* 1 */
+    uint32_t version; /* 2; in 1, which is read too, processors have no slots,
+                         and 8 bytes less */
     uint32_t processor_count;
     uint64_t time;    /* ns since the partition was started */
     uint64_t pending; /* slots that rang and were not told of */
@@ -96,14 +100,16 @@ struct ulv_save_monitor {
 
 #define ULV_SAVE_ON      1u /* the processor was started */
 #define ULV_SAVE_WAITING 2u /* it is in ULV_CALL_WAIT */
+#define ULV_SAVE_HANDLES 4u /* it has a handler of interrupts */
 
 struct ulv_save_processor {
     uint32_t number;
-    uint32_t flags;    /* ULV_SAVE_ON, ULV_SAVE_WAITING */
+    uint32_t flags;    /* ULV_SAVE_ON, _WAITING, _HANDLES */
     uint64_t deadline; /* WAITING: on ULV_CALL_TIME's clock */
     uint64_t woken;    /* ULV_WAIT_*_MASK that it was not told of */
     uint64_t silence;  /* ns that it ran since its last call */
     uint64_t state_bytes;
+    uint64_t slots; /* whose doorbells interrupt it */
 };
 
 struct ulv_save_end {
@@ -120,7 +126,7 @@ _Static_assert(sizeof(struct ulv_save_range) == 16, "abi");
 _Static_assert(sizeof(struct ulv_save_channel) == 72, "abi");
 _Static_assert(sizeof(struct ulv_save_content) == 24, "abi");
 _Static_assert(sizeof(struct ulv_save_monitor) == 48, "abi");
-_Static_assert(sizeof(struct ulv_save_processor) == 40, "abi");
+_Static_assert(sizeof(struct ulv_save_processor) == 48, "abi");
 _Static_assert(sizeof(struct ulv_save_end) == 16, "abi");
 #endif
 

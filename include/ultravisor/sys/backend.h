@@ -304,16 +304,19 @@ struct ulv_backend_ops {
     /* Optional, all three or none. Write what a vcpu is into buf: registers,
      * extended state, its clock; not its memory. It does not run, has no exit
      * that was not taken, and goes on as if nothing had been. A call that was
-     * not answered is answered after a restore too. LIMIT: capacity is less
-     * than state_bytes_max; STATE: it is about to fault, and is to be let;
-     * UNSUPPORTED: a machine with interrupts. */
+     * not answered is answered after a restore too. Of a machine with
+     * interrupts its handler, what that has interrupted, and the vectors that
+     * are pending are saved as well, no bells; it does not sleep. LIMIT:
+     * capacity is less than state_bytes_max; STATE: it is about to fault, and
+     * is to be let. */
     ulv_status (*vcpu_save)(void *vcpu, void *buf, size_t capacity,
                             size_t *ret_bytes, struct ulv_diag *diag);
     /* After vcpu_init and before the first run: the vcpu is as the one that
      * was saved. The bytes may be anybody's: what a guest could not have made
      * is refused. FORMAT: no state of this backend, or of a version it does
-     * not know; UNSUPPORTED: this host's processor cannot go on with it. After
-     * a failure the vcpu is only to be finished. */
+     * not know; UNSUPPORTED: this host's processor cannot go on with it;
+     * CONFLICT: of its machine and the one that was saved only one has
+     * interrupts. After a failure the vcpu is only to be finished. */
     ulv_status (*vcpu_restore)(void *vcpu, const void *state, size_t bytes,
                                struct ulv_diag *diag);
     /* What vcpu_restore would say to it on this host, as far as that can be

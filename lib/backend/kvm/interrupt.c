@@ -45,8 +45,14 @@ struct block {
 
 /* Below the end of the block: rip, cs, rflags, rsp, ss as they were pushed;
  * the vector, and rdi as it was. */
-#define FRAME 40
-#define SAVED 56 /* rdi */
+#define FRAME  40
+#define VECTOR 48
+#define SAVED  56 /* rdi */
+
+/* How far enter is when it has given back rax, rcx, rdx, which it pushes behind
+ * rdi; and put_divide when there is no handler any more. */
+#define ENTER_GIVEN_BACK 49u
+#define DIVIDE_DONE      41u
 
 #define BYTES4(n)                                                              \
     (uint8_t)((uint32_t)(n) & 255), (uint8_t)((uint32_t)(n) >> 8 & 255),       \
@@ -313,6 +319,197 @@ ulv_kvm_vcpu_withdraw(void *vcpu, uint32_t vector)
         return false;
     apic.regs[at] = (char)((uint8_t)apic.regs[at] & ~bit);
     return ioctl(v->fd, KVM_SET_LAPIC, &apic) == 0;
+}
+
+/* ---- saved, and restored ------------------------------------------------- */
+
+static uint64_t
+vectors_in(const struct kvm_lapic_state *apic, uint32_t at)
+{
+    uint64_t found = 0;
+
+    for (uint32_t i = 0; i < ULV_VECTOR_COUNT; i++) {
+        const uint64_t number = FIRST_VECTOR + i;
+
+        if (((uint8_t)apic->regs[at + number / 32 * 16 + number / 8 % 4] >>
+                 number % 8 &
+             1) != 0)
+            found |= UINT64_C(1) << i;
+    }
+    return found;
+}
+
+/* A word so far below the end of the processor's block, or of its stack of
+ * exceptions. */
+static uint64_t *
+below(const struct vcpu *v, uint64_t stack, uint64_t bytes)
+{
+    return (uint64_t *)(void *)(v->machine->low + stack +
+                                (v->idx + 1) * STACK_ROOM - bytes);
+}
+
+static void
+take_frame(const struct vcpu *v, struct interrupted *to)
+{
+    to->rip = *below(v, INTERRUPTS, FRAME);
+    to->rflags = *below(v, INTERRUPTS, FRAME - 16);
+    to->rsp = *below(v, INTERRUPTS, FRAME - 24);
+    to->rdi = *below(v, INTERRUPTS, SAVED);
+}
+
+/* On its way to the handler: the vector is pending, as if nothing had been. */
+static void
+undo_entry(const struct vcpu *v, struct kvm_regs *regs, struct interrupted *to)
+{
+    const uint64_t at = regs->rip - STUBS;
+    const uint64_t pushed =
+        INTERRUPTS + (v->idx + 1) * INTERRUPT_ROOM - regs->rsp;
+    const bool given_back = at >= STUB_ENTER + ENTER_GIVEN_BACK;
+    uint64_t vector = *below(v, INTERRUPTS, VECTOR);
+
+    if (pushed < VECTOR)
+        vector = (at - STUB_VECTORS) / 8;
+    take_frame(v, to);
+    if (pushed >= SAVED)
+        regs->rdi = to->rdi;
+    if (!given_back && pushed >= SAVED + 8)
+        regs->rax = *below(v, INTERRUPTS, SAVED + 8);
+    if (!given_back && pushed >= SAVED + 16)
+        regs->rcx = *below(v, INTERRUPTS, SAVED + 16);
+    if (!given_back && pushed >= SAVED + 24)
+        regs->rdx = *below(v, INTERRUPTS, SAVED + 24);
+    to->pending |= UINT64_C(1) << vector % ULV_VECTOR_COUNT;
+    to->active = 0;
+    regs->rip = to->rip;
+    regs->rflags = to->rflags;
+    regs->rsp = to->rsp;
+}
+
+/* At the end of the handler: it is over. false: that is a fault. */
+static bool
+finish_handler(const struct vcpu *v, struct kvm_regs *regs,
+               struct interrupted *to)
+{
+    const uint64_t at = regs->rip - STUBS - STUB_DIVIDE;
+
+    if (!ulv_kvm_is_door(v->machine, *below(v, STACK, FRAME)) ||
+        (to->active == 0 && at < DIVIDE_DONE))
+        return false;
+    take_frame(v, to);
+    to->active = 0;
+    regs->rip = to->rip;
+    regs->rflags = to->rflags;
+    regs->rsp = to->rsp;
+    regs->rdi = to->rdi;
+    return true;
+}
+
+ulv_status
+ulv_kvm_interrupts_save(const struct vcpu *v, bool at_cpl3,
+                        struct kvm_regs *regs, struct interrupted *ret,
+                        struct ulv_diag *diag)
+{
+    const struct block *block = block_of(v);
+    const uint64_t at = regs->rip - STUBS;
+    struct kvm_vcpu_events events;
+    struct kvm_lapic_state apic;
+    bool stands = true;
+
+    memset(ret, 0, sizeof(*ret));
+    memset(&events, 0, sizeof(events));
+    if (ioctl(v->fd, KVM_GET_LAPIC, &apic) != 0)
+        return ulv_kvm_error(diag, "KVM_GET_LAPIC");
+    if (ioctl(v->fd, KVM_GET_VCPU_EVENTS, &events) != 0)
+        return ulv_kvm_error(diag, "KVM_GET_VCPU_EVENTS");
+    ret->entry = block->entry;
+    ret->stack = block->stack + 8;
+    ret->active = block->active != 0;
+    ret->pending = vectors_in(&apic, APIC_IRR);
+    /* taken out of the APIC, and not yet delivered */
+    if (events.interrupt.injected != 0 && events.interrupt.nr >= FIRST_VECTOR &&
+        events.interrupt.nr < FIRST_VECTOR + ULV_VECTOR_COUNT)
+        ret->pending |= UINT64_C(1) << (events.interrupt.nr - FIRST_VECTOR);
+    if (!at_cpl3 && at >= STUB_DIVIDE)
+        stands = finish_handler(v, regs, ret);
+    else if (!at_cpl3 && at >= STUB_VECTORS)
+        undo_entry(v, regs, ret);
+    else if (!at_cpl3)
+        stands = false;
+    else if (ret->active != 0)
+        take_frame(v, ret);
+    if (!stands)
+        return ulv_fail(diag, ULV_E_STATE, v->machine->cfg.partition, at, 0,
+                        "processor %u is about to fault: let the guest go on",
+                        (uint64_t)v->idx);
+    if (ret->active == 0)
+        ret->rip = ret->rflags = ret->rsp = ret->rdi = 0;
+    if (ret->entry == 0)
+        ret->pending = ret->stack = 0;
+    ret->rflags &= FLAGS_MASK;
+    return ULV_OK;
+}
+
+static ulv_status
+bad(struct ulv_diag *diag, const char *what, uint64_t value, uint64_t bound)
+{
+    return ulv_fail(diag, ULV_E_FORMAT, 0, value, bound,
+                    "the saved processor cannot be: %s is %x, bound %x", what,
+                    value, bound);
+}
+
+/* An address that the processor does not refuse to return to. */
+static bool
+is_canonical(uint64_t address)
+{
+    return (uint64_t)((int64_t)(address << 16) >> 16) == address;
+}
+
+ulv_status
+ulv_kvm_interrupts_check(const struct interrupted *from, struct ulv_diag *diag)
+{
+    if (from->entry >= ADDRESS_MAX)
+        return bad(diag, "its handler", from->entry, ADDRESS_MAX);
+    if (from->pending >> ULV_VECTOR_COUNT != 0 ||
+        (from->entry == 0 && from->pending != 0))
+        return bad(diag, "its pending vectors", from->pending,
+                   from->entry == 0 ? 0 : UINT64_MAX >> 2);
+    if (from->active > 1 || from->rsvd_ != 0)
+        return bad(diag, "that it is in a handler", from->active, 1);
+    if (!is_canonical(from->rip))
+        return bad(diag, "where its handler ends", from->rip, ADDRESS_MAX);
+    if ((from->rflags & ~FLAGS_MASK) != 0)
+        return bad(diag, "rflags", from->rflags, FLAGS_MASK);
+    return ULV_OK;
+}
+
+ulv_status
+ulv_kvm_interrupts_restore(const struct vcpu *v, const struct interrupted *from,
+                           struct ulv_diag *diag)
+{
+    struct block *block = block_of(v);
+    struct kvm_lapic_state apic;
+
+    block->entry = from->entry;
+    block->stack = from->stack - 8;
+    block->active = from->active;
+    *below(v, INTERRUPTS, FRAME) = from->rip;
+    *below(v, INTERRUPTS, FRAME - 8) = SELECTOR_CODE3;
+    *below(v, INTERRUPTS, FRAME - 16) = from->rflags | FLAGS_SET;
+    *below(v, INTERRUPTS, FRAME - 24) = from->rsp;
+    *below(v, INTERRUPTS, FRAME - 32) = SELECTOR_DATA3;
+    *below(v, INTERRUPTS, SAVED) = from->rdi;
+    if (ioctl(v->fd, KVM_GET_LAPIC, &apic) != 0)
+        return ulv_kvm_error(diag, "KVM_GET_LAPIC");
+    for (uint32_t i = 0; i < ULV_VECTOR_COUNT; i++) {
+        const uint64_t number = FIRST_VECTOR + i;
+        const uint64_t at = APIC_IRR + number / 32 * 16 + number / 8 % 4;
+
+        if ((from->pending >> i & 1) != 0)
+            apic.regs[at] = (char)((uint8_t)apic.regs[at] | 1u << number % 8);
+    }
+    if (ioctl(v->fd, KVM_SET_LAPIC, &apic) != 0)
+        return ulv_kvm_error(diag, "KVM_SET_LAPIC");
+    return ULV_OK;
 }
 
 /* ---- bells --------------------------------------------------------------- */

@@ -51,9 +51,24 @@
 #define SELECTOR_CODE3 0x23
 #define SELECTOR_TSS   0x28 /* of processor 0; each 16 further */
 
+/* What CPL3 can change of rflags, and bit 1; SDM vol. 1, 3.4.3. */
+#define FLAGS_MASK UINT64_C(0x254dd7)
+/* What is always set: bit 1, and IF; in a handler, bit 1. */
+#define FLAGS_SET        UINT64_C(0x202)
+#define FLAGS_SET_MASKED UINT64_C(2)
+
 struct cpuid {
     struct kvm_cpuid2 head;
     struct kvm_cpuid_entry2 entry[128];
+};
+
+/* interrupt.c: what is saved of interrupts; doc/formats/save.md */
+struct interrupted {
+    uint64_t entry, stack; /* of the handler; entry 0: none */
+    uint64_t pending;      /* vectors, a bit each */
+    uint32_t active;       /* 1: it is in its handler, and goes on there: */
+    uint32_t rsvd_;
+    uint64_t rip, rflags, rsp, rdi;
 };
 
 /* state.c: what a saved processor has at most */
@@ -162,6 +177,18 @@ void ulv_kvm_interrupts_registers(struct kvm_sregs *s);
 ulv_status ulv_kvm_interrupts_reset(struct vcpu *v, struct ulv_diag *diag);
 /* Whether a division there is the end of a handler. */
 bool ulv_kvm_is_door(const struct machine *m, uint64_t rip);
+/* What is on its way between the guest and its handler is undone, or carried
+ * out, in the registers. STATE: it is about to fault. */
+ulv_status ulv_kvm_interrupts_save(const struct vcpu *v, bool at_cpl3,
+                                   struct kvm_regs *regs,
+                                   struct interrupted *ret,
+                                   struct ulv_diag *diag);
+ulv_status ulv_kvm_interrupts_check(const struct interrupted *from,
+                                    struct ulv_diag *diag);
+/* After a reset. */
+ulv_status ulv_kvm_interrupts_restore(const struct vcpu *v,
+                                      const struct interrupted *from,
+                                      struct ulv_diag *diag);
 ulv_status ulv_kvm_vcpu_handler(void *vcpu, ulv_gpa entry, ulv_gpa stack);
 ulv_status ulv_kvm_vcpu_inject(void *vcpu, uint32_t vector);
 bool ulv_kvm_vcpu_withdraw(void *vcpu, uint32_t vector);

@@ -13,16 +13,13 @@
 #include <unistd.h>
 
 #include "backend/kvm/kvm_priv.h"
+#include "monitor/exception.h"
 
 #define STATE_MAGIC   UINT64_C(0x3155435655504b) /* "KPUVCU1" */
 #define STATE_VERSION 1u
+#define STATE_WITH_INTERRUPTS 2u /* the same, and what is of interrupts */
 #define MSR_TSC       0x10u
 #define FAR_TSC       (UINT64_C(1) << 48) /* hours, at any pace */
-
-/* What CPL3 can change of rflags, and bit 1; SDM vol. 1, 3.4.3. */
-#define FLAGS_MASK UINT64_C(0x254dd7)
-/* What is always set: bit 1, and IF. */
-#define FLAGS_SET  UINT64_C(0x202)
 
 /* A difference of clocks that a guest does not see: 250 ppm. */
 #define KHZ_PART 4000u
@@ -31,7 +28,8 @@
 struct state {
     uint64_t magic;
     uint32_t version;
-    uint32_t bytes; /* of all: this, then cpuid, then extended state */
+    uint32_t bytes; /* of all: this, then cpuid, then extended state [, then
+                       interrupts] */
     uint32_t cpuid_count;    /* struct kvm_cpuid_entry2 */
     uint32_t extended_bytes; /* XSAVE, not compacted */
     uint32_t tsc_khz;
@@ -46,9 +44,11 @@ struct parts {
     struct state head;
     struct cpuid cpuid;
     struct kvm_xsave extended;
+    struct interrupted interrupts;
 };
 
 _Static_assert(sizeof(struct state) == 200, "format");
+_Static_assert(sizeof(struct interrupted) == 64, "format");
 _Static_assert(sizeof(struct kvm_cpuid_entry2) == 40, "format");
 
 /* ---- processor identification -------------------------------------------- */
@@ -58,9 +58,10 @@ _Static_assert(sizeof(struct kvm_cpuid_entry2) == 40, "format");
 static const struct {
     uint32_t function, index;
     uint32_t registers; /* bit 0 eax .. bit 3 edx */
-    uint32_t of_system; /* in ecx: as CR4 says; that there is a hypervisor */
+    uint32_t of_system; /* in ecx: as CR4 says; that there is a hypervisor, and
+                           interrupts (x2APIC) */
 } features[] = {
-    { 1, 0, 0xc, UINT32_C(0x88000000) },
+    { 1, 0, 0xc, UINT32_C(0x88200000) },
     { 7, 0, 0xe, UINT32_C(1) << 4 },
     { 7, 1, 0xf, 0 },
     { 0xd, 1, 1, 0 },
@@ -119,13 +120,20 @@ bad(struct ulv_diag *diag, const char *what, uint64_t value, uint64_t bound)
                     value, bound);
 }
 
+static size_t
+interrupt_bytes(const struct state *h)
+{
+    return h->version == STATE_WITH_INTERRUPTS ? sizeof(struct interrupted)
+                                               : 0;
+}
+
 static ulv_status
 check_head(const struct state *h, size_t bytes, struct ulv_diag *diag)
 {
     if (h->magic != STATE_MAGIC)
         return bad(diag, "its mark", h->magic, STATE_MAGIC);
-    if (h->version != STATE_VERSION)
-        return bad(diag, "its version", h->version, STATE_VERSION);
+    if (h->version != STATE_VERSION && h->version != STATE_WITH_INTERRUPTS)
+        return bad(diag, "its version", h->version, STATE_WITH_INTERRUPTS);
     if (h->cpuid_count == 0 ||
         h->cpuid_count > sizeof(((struct cpuid *)0)->entry) /
                              sizeof(struct kvm_cpuid_entry2))
@@ -137,7 +145,7 @@ check_head(const struct state *h, size_t bytes, struct ulv_diag *diag)
     if (h->bytes != bytes ||
         bytes != sizeof(*h) +
                      h->cpuid_count * sizeof(struct kvm_cpuid_entry2) +
-                     h->extended_bytes)
+                     h->extended_bytes + interrupt_bytes(h))
         return bad(diag, "its size", h->bytes, bytes);
     if ((h->registers.rflags & ~FLAGS_MASK) != 0)
         return bad(diag, "rflags", h->registers.rflags, FLAGS_MASK);
@@ -168,9 +176,11 @@ take_apart(const void *state, size_t bytes, struct parts *ret,
     cpuid_bytes = ret->head.cpuid_count * sizeof(ret->cpuid.entry[0]);
     ret->cpuid.head.nent = ret->head.cpuid_count;
     memcpy(ret->cpuid.entry, from + sizeof(ret->head), cpuid_bytes);
-    memcpy(&ret->extended, from + sizeof(ret->head) + cpuid_bytes,
-           sizeof(ret->extended));
-    return ULV_OK;
+    from += sizeof(ret->head) + cpuid_bytes;
+    memcpy(&ret->extended, from, sizeof(ret->extended));
+    memcpy(&ret->interrupts, from + sizeof(ret->extended),
+           interrupt_bytes(&ret->head));
+    return ulv_kvm_interrupts_check(&ret->interrupts, diag);
 }
 
 static ulv_status
@@ -244,10 +254,20 @@ get_tsc(const struct vcpu *v, uint64_t *ret)
     return true;
 }
 
+/* The end of a handler, on its way: it divides again. */
+static bool
+is_at_door(const struct vcpu *v, const struct kvm_sregs *s,
+           const struct kvm_vcpu_events *events)
+{
+    return s->cs.dpl == 3 && events->exception.nr == ULV_VECTOR_DIVIDE &&
+           ulv_kvm_is_door(v->machine, v->run->s.regs.regs.rip);
+}
+
 static ulv_status
 check_stands(const struct vcpu *v, struct kvm_sregs *ret,
              struct ulv_diag *diag)
 {
+    const bool interrupts = v->machine->cfg.interrupts != 0;
     struct kvm_vcpu_events events;
 
     memset(&events, 0, sizeof(events));
@@ -255,7 +275,8 @@ check_stands(const struct vcpu *v, struct kvm_sregs *ret,
         return ulv_kvm_error(diag, "KVM_GET_SREGS");
     if (ioctl(v->fd, KVM_GET_VCPU_EVENTS, &events) != 0)
         return ulv_kvm_error(diag, "KVM_GET_VCPU_EVENTS");
-    if (v->ended || ret->cs.dpl != 3 || events.exception.injected != 0 ||
+    if (v->ended || (ret->cs.dpl != 3 && !interrupts) ||
+        (events.exception.injected != 0 && !is_at_door(v, ret, &events)) ||
         ((events.flags & KVM_VCPUEVENT_VALID_PAYLOAD) != 0 &&
          events.exception.pending != 0))
         return ulv_fail(diag, ULV_E_STATE, v->machine->cfg.partition,
@@ -268,15 +289,21 @@ check_stands(const struct vcpu *v, struct kvm_sregs *ret,
 static ulv_status
 collect(struct vcpu *v, struct parts *p, struct ulv_diag *diag)
 {
+    const bool interrupts = v->machine->cfg.interrupts != 0;
     struct state *h = &p->head;
     struct kvm_xcrs xcrs;
     struct kvm_sregs s;
+    struct kvm_regs regs;
     ulv_status status = settle(v, diag);
     int khz = ioctl(v->fd, KVM_GET_TSC_KHZ, 0);
 
     memset(&xcrs, 0, sizeof(xcrs));
     if (status == ULV_OK)
         status = check_stands(v, &s, diag);
+    regs = v->run->s.regs.regs;
+    if (status == ULV_OK && interrupts)
+        status = ulv_kvm_interrupts_save(v, s.cs.dpl == 3, &regs,
+                                         &p->interrupts, diag);
     if (status != ULV_OK)
         return status;
     if (ioctl(v->fd, KVM_GET_XSAVE, &p->extended) != 0)
@@ -287,14 +314,15 @@ collect(struct vcpu *v, struct parts *p, struct ulv_diag *diag)
         return ulv_kvm_error(diag, "KVM_GET_MSRS");
     p->cpuid = v->cpuid;
     h->magic = STATE_MAGIC;
-    h->version = STATE_VERSION;
+    h->version = interrupts ? STATE_WITH_INTERRUPTS : STATE_VERSION;
     h->cpuid_count = p->cpuid.head.nent;
     h->extended_bytes = sizeof(p->extended);
     h->bytes = (uint32_t)(sizeof(*h) + sizeof(p->extended) +
-                          h->cpuid_count * sizeof(p->cpuid.entry[0]));
+                          h->cpuid_count * sizeof(p->cpuid.entry[0]) +
+                          interrupt_bytes(h));
     h->tsc_khz = khz < 0 ? 0 : (uint32_t)khz;
     h->xcr0 = xcrs.nr_xcrs == 0 ? 1 : xcrs.xcrs[0].value;
-    ulv_kvm_take_registers(&v->run->s.regs.regs, &h->registers);
+    ulv_kvm_take_registers(&regs, &h->registers);
     h->registers.rflags &= FLAGS_MASK;
     h->selector[0] = s.ds.selector;
     h->selector[1] = s.es.selector;
@@ -313,10 +341,6 @@ ulv_kvm_vcpu_save(void *vcpu, void *buf, size_t capacity, size_t *ret_bytes,
     size_t cpuid_bytes;
     ulv_status status;
 
-    if (v->machine->cfg.interrupts != 0)
-        return ulv_fail(diag, ULV_E_UNSUPPORTED, v->machine->cfg.partition,
-                        v->machine->cfg.interrupts, 0,
-                        "a guest that can be interrupted cannot be saved");
     if (capacity < STATE_BYTES_MAX)
         return ulv_fail(diag, ULV_E_LIMIT, v->machine->cfg.partition,
                         capacity, STATE_BYTES_MAX,
@@ -330,8 +354,9 @@ ulv_kvm_vcpu_save(void *vcpu, void *buf, size_t capacity, size_t *ret_bytes,
     cpuid_bytes = p.head.cpuid_count * sizeof(p.cpuid.entry[0]);
     memcpy(to, &p.head, sizeof(p.head));
     memcpy(to + sizeof(p.head), p.cpuid.entry, cpuid_bytes);
-    memcpy(to + sizeof(p.head) + cpuid_bytes, &p.extended,
-           sizeof(p.extended));
+    to += sizeof(p.head) + cpuid_bytes;
+    memcpy(to, &p.extended, sizeof(p.extended));
+    memcpy(to + sizeof(p.extended), &p.interrupts, interrupt_bytes(&p.head));
     *ret_bytes = p.head.bytes;
     return ULV_OK;
 }
@@ -404,7 +429,7 @@ set_selectors(const struct vcpu *v, const uint16_t selector[4],
 }
 
 static ulv_status
-set_registers(struct vcpu *v, const struct ulv_registers *r,
+set_registers(struct vcpu *v, const struct ulv_registers *r, bool handles,
               struct ulv_diag *diag)
 {
     const struct kvm_regs regs = {
@@ -412,7 +437,8 @@ set_registers(struct vcpu *v, const struct ulv_registers *r,
         .rsi = r->rsi, .rdi = r->rdi, .rsp = r->rsp, .rbp = r->rbp,
         .r8 = r->r8,   .r9 = r->r9,   .r10 = r->r10, .r11 = r->r11,
         .r12 = r->r12, .r13 = r->r13, .r14 = r->r14, .r15 = r->r15,
-        .rip = r->rip, .rflags = r->rflags | FLAGS_SET,
+        .rip = r->rip, .rflags = r->rflags | (handles ? FLAGS_SET_MASKED
+                                                      : FLAGS_SET),
     };
 
     if (ioctl(v->fd, KVM_SET_REGS, &regs) != 0)
@@ -428,8 +454,15 @@ ulv_kvm_vcpu_restore(void *vcpu, const void *state, size_t bytes,
 {
     struct vcpu *v = vcpu;
     struct parts p;
+    const bool interrupts = v->machine->cfg.interrupts != 0;
     ulv_status status = take_apart(state, bytes, &p, diag);
 
+    if (status == ULV_OK && (interrupt_bytes(&p.head) != 0) != interrupts)
+        status = ulv_fail(diag, ULV_E_CONFLICT, v->machine->cfg.partition,
+                          p.head.version, interrupts,
+                          "the saved guest %s interrupted, this one %s",
+                          interrupts ? "could not be" : "could be",
+                          interrupts ? "can be" : "cannot be");
     if (status == ULV_OK)
         status = check_parts(&v->cpuid, &p, diag); /* what it may have here */
     if (status == ULV_OK) {
@@ -448,6 +481,9 @@ ulv_kvm_vcpu_restore(void *vcpu, const void *state, size_t bytes,
     if (status == ULV_OK)
         status = set_selectors(v, p.head.selector, diag);
     if (status == ULV_OK)
-        status = set_registers(v, &p.head.registers, diag);
+        status = set_registers(v, &p.head.registers, p.interrupts.active != 0,
+                               diag);
+    if (status == ULV_OK && interrupts)
+        status = ulv_kvm_interrupts_restore(v, &p.interrupts, diag);
     return status;
 }

@@ -35,11 +35,13 @@ struct place {
     ulv_nsec run_until; /* of the RUN under way; 0: none */
 };
 
-/* What is saved of a vcpu. */
+/* What is saved of a vcpu; of one without interrupts the rest is 0. */
 struct state {
     uint64_t magic;
-    uint64_t at, loop_at, loops;
-    int64_t answer;
+    uint64_t interrupts; /* 1: its machine has them */
+    struct place now, before;
+    uint64_t handler, pending;
+    uint64_t vector; /* that is handled, and 1; 0: none */
 };
 
 struct vcpu {
@@ -571,12 +573,15 @@ mock_vcpu_save(void *vcpu, void *buf, size_t capacity, size_t *ret_bytes,
                struct ulv_diag *diag)
 {
     const struct vcpu *v = vcpu;
-    const struct state state = { STATE_MAGIC, v->now.at, v->now.loop_at,
-                                 v->now.loops, v->now.answer };
+    struct state state = { .magic = STATE_MAGIC,
+                           .interrupts = v->machine->interrupts,
+                           .now = v->now,
+                           .before = v->before,
+                           .handler = v->handler,
+                           .pending = v->pending,
+                           .vector = v->handles ? v->vector + 1 : 0 };
 
-    if (v->machine->interrupts)
-        return ulv_fail(diag, ULV_E_UNSUPPORTED, 0, 1, 0,
-                        "a guest that can be interrupted cannot be saved");
+    state.now.run_until = state.before.run_until = 0; /* of another clock */
     if (capacity < sizeof(state))
         return ulv_fail(diag, ULV_E_LIMIT, 0, capacity, sizeof(state),
                         "a saved processor has %u bytes, there is room for %u",
@@ -595,7 +600,11 @@ mock_state_check(const struct ulv_host *host, const void *state, size_t bytes,
     (void)host;
     if (bytes == sizeof(s)) {
         memcpy(&s, state, sizeof(s));
-        if (s.magic == STATE_MAGIC)
+        if (s.magic == STATE_MAGIC && s.interrupts <= 1 &&
+            s.handler < ADDRESS_MAX && s.vector <= ULV_VECTOR_COUNT &&
+            s.pending >> ULV_VECTOR_COUNT == 0 &&
+            (s.handler != 0 || s.pending == 0) &&
+            (s.interrupts != 0 || (s.handler | s.vector) == 0))
             return ULV_OK;
     }
     return ulv_fail(diag, ULV_E_FORMAT, 0, bytes, sizeof(s),
@@ -614,10 +623,16 @@ mock_vcpu_restore(void *vcpu, const void *state, size_t bytes,
     if (status != ULV_OK)
         return status;
     memcpy(&s, state, sizeof(s));
-    v->now.at = s.at;
-    v->now.loop_at = s.loop_at;
-    v->now.loops = s.loops;
-    v->now.answer = s.answer;
+    if ((s.interrupts != 0) != v->machine->interrupts)
+        return ulv_fail(diag, ULV_E_CONFLICT, 0, s.interrupts,
+                        v->machine->interrupts,
+                        "only one of the two machines has interrupts");
+    v->now = s.now;
+    v->before = s.before;
+    v->handler = s.handler;
+    v->pending = s.pending;
+    v->handles = s.vector != 0;
+    v->vector = (uint32_t)(s.vector - (s.vector != 0));
     return ULV_OK;
 }
 

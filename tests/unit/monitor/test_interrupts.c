@@ -3,6 +3,8 @@
  * told of by what the monitor injects. */
 #include "call_world.h"
 
+#include <ultravisor/abi/save.h>
+
 #define RIGHTS  (ULV_CAP_GUEST | ULV_CAP_INTERRUPT)
 #define HANDLER ULV_GUEST_RAM_BASE
 #define BIT(i)  (UINT64_C(1) << world_slot[i])
@@ -200,11 +202,14 @@ test_monitor_interrupts__kept_while_paused(void **state)
     world_end(&w);
 }
 
+/* Its handler, its slots, and that it waits; the ring is the backend's. */
 static void
-test_monitor_interrupts__is_not_saved(void **state)
+test_monitor_interrupts__is_saved(void **state)
 {
-    static uint8_t room[4096];
+    static uint8_t room[4096], spoiled[4096];
     struct ulv_diag diag = ULV_DIAG_INIT;
+    struct ulv_save_monitor head;
+    struct ulv_save_processor p;
     uint64_t bytes = 0;
 
     (void)state;
@@ -214,10 +219,33 @@ test_monitor_interrupts__is_not_saved(void **state)
     world_publish(&w);
     w.t.host.event_signal(w.t.host.self, w.bell);
     step();
+    ring(0);
     assert_int_equal(
-        ulv_monitor_save(w.m, room, sizeof(room), &bytes, &diag),
-        ULV_E_UNSUPPORTED);
-    assert_non_null(strstr(diag.text, "can be interrupted"));
+        ulv_monitor_save(w.m, room, sizeof(room), &bytes, &diag), ULV_OK);
+    assert_int_equal(injected[world_slot[0]], 1);
+    memcpy(&head, room, sizeof(head));
+    memcpy(&p, room + sizeof(head), sizeof(p));
+    assert_int_equal(head.version, 2);
+    assert_int_equal(head.pending, 0);
+    assert_int_equal(p.flags,
+                     ULV_SAVE_ON | ULV_SAVE_WAITING | ULV_SAVE_HANDLES);
+    assert_int_equal(p.slots, BIT(0));
+    assert_int_equal(ulv_monitor_saved_check(&w.t.host, &ulv_backend_mock, room,
+                                             bytes, &head, &diag),
+                     ULV_OK);
+    for (uint32_t i = 0; i < 3; i++) {
+        memcpy(spoiled, room, sizeof(room));
+        if (i == 0)
+            p.flags &= ~ULV_SAVE_HANDLES; /* slots without a handler */
+        else
+            p.flags |= i == 1 ? 8u : ULV_SAVE_HANDLES;
+        if (i == 2)
+            p.slots = UINT64_MAX;
+        memcpy(spoiled + sizeof(head), &p, sizeof(p));
+        assert_int_equal(ulv_monitor_saved_check(&w.t.host, &ulv_backend_mock,
+                                                 spoiled, bytes, &head, &diag),
+                         ULV_E_FORMAT);
+    }
     world_end(&w);
 }
 
@@ -232,7 +260,7 @@ main(void)
         cmocka_unit_test(test_monitor_interrupts__what_cannot_be),
         cmocka_unit_test(test_monitor_interrupts__a_channel_goes),
         cmocka_unit_test(test_monitor_interrupts__kept_while_paused),
-        cmocka_unit_test(test_monitor_interrupts__is_not_saved),
+        cmocka_unit_test(test_monitor_interrupts__is_saved),
     };
 
     return cmocka_run_group_tests_name("interrupts", tests, NULL, NULL);

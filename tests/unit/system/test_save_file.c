@@ -19,6 +19,7 @@ struct stream {
     uint32_t writes, fail_at;
     uint8_t memory[4 * PAGE]; /* from 0x400000 */
     uint8_t content[2];
+    uint32_t monitor_version; /* 0: the newest */
 };
 
 static ulv_status
@@ -70,10 +71,10 @@ take_content(void *self, const struct ulv_save_channel *channel,
 
 /* A processor of the mock backend, as it was saved. */
 static size_t
-save_monitor(uint8_t *to)
+save_monitor(uint8_t *to, uint32_t version)
 {
     const struct ulv_backend_ops *mock = ulv_backend_find("mock");
-    struct ulv_save_monitor head = { .version = 1,
+    struct ulv_save_monitor head = { .version = version,
                                      .processor_count = 1,
                                      .time = 77 };
     struct ulv_save_processor p = { .flags = ULV_SAVE_ON };
@@ -83,7 +84,7 @@ save_monitor(uint8_t *to)
     uint8_t *machine = calloc(1, mock->machine_bytes);
     uint8_t *vcpu = calloc(1, mock->vcpu_bytes);
     uint8_t state[256];
-    size_t bytes = 0;
+    size_t bytes = 0, own = version == 1 ? 40 : sizeof(p);
 
     assert_int_equal(mock->machine_init(machine, &cfg, NULL), ULV_OK);
     assert_int_equal(mock->vcpu_init(vcpu, machine, 0, (ulv_gpa){ 0x400000 },
@@ -97,9 +98,9 @@ save_monitor(uint8_t *to)
     free(machine);
     p.state_bytes = bytes;
     memcpy(to, &head, sizeof(head));
-    memcpy(to + sizeof(head), &p, sizeof(p));
-    memcpy(to + sizeof(head) + sizeof(p), state, bytes);
-    return sizeof(head) + sizeof(p) + ulv_round_up(bytes, 8);
+    memcpy(to + sizeof(head), &p, own);
+    memcpy(to + sizeof(head) + own, state, bytes);
+    return sizeof(head) + own + ulv_round_up(bytes, 8);
 }
 
 static ulv_status
@@ -118,7 +119,8 @@ write_all(struct stream *s)
     const struct ulv_save_range range = { 0x400000, 3 * PAGE };
     const struct ulv_save_range piece = { 0x401000, PAGE };
     uint8_t page[PAGE], monitor[512] = { 0 };
-    size_t monitor_bytes = save_monitor(monitor);
+    size_t monitor_bytes = save_monitor(
+        monitor, s->monitor_version == 0 ? 2 : s->monitor_version);
     struct save_writer w;
     ulv_status status = ulv_save_begin(&w, &sink, "mock");
 
@@ -192,6 +194,30 @@ test_system_save_file__is_read_back(void **state)
     free(s);
 }
 
+/* What was saved before there were interrupts. */
+static void
+test_system_save_file__older_versions(void **state)
+{
+    struct stream *s = calloc(1, sizeof(*s));
+    struct save_file f;
+    uint32_t crc;
+
+    (void)state;
+    s->fail_at = NO_FAILURE;
+    s->monitor_version = 1;
+    assert_int_equal(write_all(s), ULV_OK);
+    for (uint32_t version = 0; version < 4; version++) {
+        memcpy(s->data + 8, &version, sizeof(version));
+        crc = ulv_crc32c(0, s->data, 60);
+        memcpy(s->data + 60, &crc, sizeof(crc));
+        assert_int_equal(read_all(s, &f),
+                         version == 1 || version == 2 ? ULV_OK : ULV_E_FORMAT);
+        if (version == 1 || version == 2)
+            ulv_save_close(&f);
+    }
+    free(s);
+}
+
 /* No byte of it can differ: each is under a checksum. */
 static void
 test_system_save_file__every_byte_counts(void **state)
@@ -241,6 +267,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_system_save_file__is_read_back),
+        cmocka_unit_test(test_system_save_file__older_versions),
         cmocka_unit_test(test_system_save_file__every_byte_counts),
         cmocka_unit_test(test_system_save_file__a_sink_that_fails),
     };
