@@ -228,7 +228,7 @@ attack(struct world *w, const uint8_t *step)
             step[5];
         break;
     case 1: /* a byte of either ring */
-        w->p[8192 + (step[2] | step[3] << 8) % (2 * RING)] = step[4];
+        w->p[8192 + (step[2] | (uint32_t)step[3] << 8) % (2 * RING)] = step[4];
         break;
     case 2: /* another record */
         (void)put(w, step[2], step + 3, step[3] % 12);
