@@ -527,6 +527,11 @@ ulv_db_move_memory(struct ulv_database *db,
         return status;
     for (uint64_t left = op->bytes; left > 0; count++, e = e->next) {
         left -= e->bytes;
+        if (ulv_db_is_retired(db, e->frame, e->bytes))
+            return ulv_fail(diag, ULV_E_STATE, e->r.id, e->frame, e->bytes,
+                            "%s: some of its memory at %x is retired, and "
+                            "can be released only",
+                            p->name, e->guest_address);
         if (drain_extent(db, e, to) != ULV_OK)
             return ulv_db_no_memory(diag);
     }

@@ -142,11 +142,49 @@ test_database_stock__stays_while_it_runs(void **state)
     end(&m);
 }
 
+/* What it keeps of retired memory goes to nobody else when it has stopped. */
+static void
+test_database_stock__retired_memory_is_not_moved(void **state)
+{
+    static struct model m;
+    struct ulv_operation o = { .kind = ULV_OP_RETIRE_MEMORY };
+    struct ulv_view_memory memory[2];
+    ulv_id id, other;
+
+    (void)state;
+    begin(&m);
+    id = stock(&m, 1, ULV_CAP_STOCK);
+    other = stock(&m, 2, ULV_CAP_GUEST);
+    assert_int_equal(assign(&m, id, ULV_MIB(2)), ULV_OK);
+    assert_int_equal(assign(&m, id, ULV_MIB(2)), ULV_OK);
+    assert_int_equal(ulv_database_view_memory(m.db, id, memory, 2), 2);
+    run(&m, id);
+    o.u.retire_memory.id = new_id(&m);
+    o.u.retire_memory.frame = memory[0].frame + 4096;
+    o.u.retire_memory.bytes = 4096;
+    assert_int_equal(commit(&m, &o, 1), ULV_OK);
+    memset(&o, 0, sizeof(o));
+    o.kind = ULV_OP_SET_STATE;
+    o.u.set_state.partition = id;
+    o.u.set_state.state = ULV_STATE_STOPPED;
+    assert_int_equal(commit(&m, &o, 1), ULV_OK);
+    assert_int_equal(move(&m, id, memory[0].guest_address, ULV_MIB(2), other),
+                     ULV_E_STATE);
+    assert_int_equal(move(&m, id, memory[0].guest_address, ULV_MIB(4), other),
+                     ULV_E_STATE);
+    assert_int_equal(move(&m, id, memory[1].guest_address, ULV_MIB(2), other),
+                     ULV_OK);
+    assert_int_equal(release(&m, id, memory[0].guest_address, ULV_MIB(2)),
+                     ULV_OK);
+    end(&m);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_database_stock__around_the_hole),
+        cmocka_unit_test(test_database_stock__retired_memory_is_not_moved),
         cmocka_unit_test(test_database_stock__stays_while_it_runs),
     };
 
