@@ -75,8 +75,9 @@ ulv_status ulv_fail(struct ulv_diag *diag, ulv_status status, ulv_id object,
 uint32_t ulv_crc32c(uint32_t crc, const void *p, size_t len);
 /* Whether an ultravisor that died is started again, whether stock kernels are
  * started at all, whether channels are in sets and have bulk areas, whether
- * transactions have more operations than a message, and whether consoles have
- * input: there is no room for what that takes in an image of a bare machine. */
+ * transactions have more operations than a message, whether consoles have
+ * input, and whether devices are looked for: there is no room for what that
+ * takes in an image of a bare machine. */
 #ifndef ULV_RESTARTS
 #define ULV_RESTARTS true
 #endif
@@ -97,6 +98,9 @@ uint32_t ulv_crc32c(uint32_t crc, const void *p, size_t len);
 #endif
 #ifndef ULV_BULK_AREAS
 #define ULV_BULK_AREAS true
+#endif
+#ifndef ULV_DEVICES
+#define ULV_DEVICES true
 #endif
 #ifndef ULV_STOCK_KERNELS
 #define ULV_STOCK_KERNELS true

@@ -64,6 +64,16 @@ add_channel(struct boot *b, ulv_id server, ulv_id client,
     memcpy(op->type, type, 16);
 }
 
+/* There is more than is counted. A bare machine has not as many. */
+static void
+tell_of_more(struct boot *b, const char *what, uint32_t known, uint32_t count)
+{
+    if (ULV_DEVICES && count > known)
+        ulv_keeper_tell(&b->system->keeper, ULV_EVENT_LOG, 0, count,
+                        "%s: %u of %u are known", what, (uint64_t)known,
+                        (uint64_t)count);
+}
+
 static ulv_status
 add_processors(struct boot *b, struct ulv_diag *diag)
 {
@@ -85,6 +95,7 @@ add_processors(struct boot *b, struct ulv_diag *diag)
         op->node = found[i].node;
         op->os_number = found[i].number;
     }
+    tell_of_more(b, "processors", PROCESSORS_MAX, count);
     return status;
 }
 
@@ -203,6 +214,7 @@ add_memory(struct boot *b, uint64_t wanted, struct ulv_diag *diag)
 
     if (status != ULV_OK)
         return status;
+    tell_of_more(b, "nodes of memory", NODES_MAX, count);
     count = ULV_MIN(count, NODES_MAX);
     for (uint32_t i = 0; i < count; i++)
         all_mib += free_mib(&node[i]);
@@ -249,10 +261,7 @@ add_devices(struct boot *b)
     if (host->devices(host->self, found, room, &count, &diag) != ULV_OK)
         ulv_keeper_tell(&b->system->keeper, ULV_EVENT_LOG, 0, 0,
                         "devices: none is known: %s", diag.text);
-    else if (count > room)
-        ulv_keeper_tell(&b->system->keeper, ULV_EVENT_LOG, 0, 0,
-                        "devices: %u of %u are known", (uint64_t)room,
-                        (uint64_t)count);
+    tell_of_more(b, "devices", room, count);
     for (uint32_t i = 0; diag.status == ULV_OK && i < count && i < room; i++)
         add_device(b, &found[i], first);
     host->free(host->self, found, bytes);
@@ -280,8 +289,8 @@ describe(struct boot *b, const struct ulv_system_opts *opts,
         status = b->system->host->frames != NULL
                      ? add_frames(b, opts->memory, diag)
                      : add_memory(b, opts->memory, diag);
-    if (status == ULV_OK && ULV_HOST_HAS(b->system->host, devices) &&
-        add_devices(b) != ULV_OK)
+    if (ULV_DEVICES && status == ULV_OK &&
+        ULV_HOST_HAS(b->system->host, devices) && add_devices(b) != ULV_OK)
         return ulv_fail(diag, ULV_E_NO_MEMORY, 0, 0, 0, "out of memory");
     add_channel(b, operations, command, type_policy);
     add_channel(b, ultravisor, command, type_command);

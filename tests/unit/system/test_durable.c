@@ -259,12 +259,35 @@ test_system_durable__a_storage_that_fails_fails_the_commit(void **state)
     ulv_test_storage_fini(&s);
 }
 
+/* More than a database has, of which the first are known, and that is said. */
+static void
+test_system_durable__says_what_is_not_known(void **state)
+{
+    struct ulv_event event = { .size = sizeof(event) };
+    uint32_t said = 0;
+    struct life l;
+
+    (void)state;
+    processor_count = 300;
+    assert_int_equal(begin(&l, NULL, ULV_MIB(32)), ULV_OK);
+    while (ulv_event_next(l.system, &event) == ULV_OK) {
+        static const char line[] = "processors: 256 of 300 are known";
+
+        if (event.kind == ULV_EVENT_LOG && event.bytes >= sizeof(line) - 1 &&
+            memcmp(event.data, line, sizeof(line) - 1) == 0)
+            said++;
+    }
+    assert_int_equal(said, 1);
+    end(&l);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_system_durable__says_what_it_is),
         cmocka_unit_test(test_system_durable__guests_are_found_again),
+        cmocka_unit_test(test_system_durable__says_what_is_not_known),
         cmocka_unit_test(test_system_durable__another_machine_is_refused),
         cmocka_unit_test(
             test_system_durable__a_storage_that_fails_fails_the_commit),
