@@ -27,6 +27,7 @@ struct boot {
     struct ulv_operation *operations;
     uint32_t count;
     ulv_id next; /* ids go up in the order of use */
+    bool all_devices;
 };
 
 static struct ulv_operation *
@@ -262,6 +263,7 @@ add_devices(struct boot *b)
         ulv_keeper_tell(&b->system->keeper, ULV_EVENT_LOG, 0, 0,
                         "devices: none is known: %s", diag.text);
     tell_of_more(b, "devices", room, count);
+    b->all_devices = diag.status == ULV_OK && count <= room;
     for (uint32_t i = 0; diag.status == ULV_OK && i < count && i < room; i++)
         add_device(b, &found[i], first);
     host->free(host->self, found, bytes);
@@ -366,6 +368,8 @@ send_boot(ulv_system *system, const struct boot *b, struct ulv_diag *diag)
     struct keeper *k = &system->keeper;
     ulv_status status;
 
+    if (ULV_DEVICES)
+        say.u.boot.all_devices = b->all_devices ? 1 : 0;
     say.tail_bytes = b->count * (uint32_t)sizeof(*b->operations);
     status = ulv_post_send(&k->ultravisor->post, &say, b->operations, NULL, 0);
     if (status != ULV_OK)

@@ -156,6 +156,10 @@ struct say_device {
     uint64_t bytes;
     uint32_t kind, flags;
 };
+struct say_boot {
+    uint32_t all_devices; /* 1: the machine has no others */
+    uint32_t rsvd_;
+};
 struct say_order {
     uint64_t ticket;
     uint32_t effect_count;
@@ -234,6 +238,7 @@ struct say {
         struct say_extent extent;
         struct say_channel channel;
         struct say_device device;
+        struct say_boot boot;
         struct say_order order;
         struct say_order_done order_done; /* BOOTED, NOT_STARTED, SAVED */
         struct say_state state;

@@ -7,11 +7,13 @@
  * F = the journal is opened and has a database, S = everybody who had anything
  * is dead: guests that ran have ended, what drained is settled, channels of
  * guests are gone with their media; B = the keeper says what the machine has;
- * A = it is ordered to make everything that the database has.
+ * D = devices that are gone were taken from whoever had them, new ones are
+ * idle's; A = it is ordered to make everything that the database has.
  *
- * 1. F S B A: the machine is the same, the keeper makes it, roles start.
+ * 1. F S B D A: processors and memory are the same, the keeper makes it, roles
+ *    start.
  * 2. F S B!: the machine is another one: refused, and the journal has S only.
- * 3. F S B A!: the keeper has not the memory: the same.
+ * 3. F S B D A!: the keeper has not the memory: the same, and D.
  * 4. What must fail: F B A S: a guest's channel is made again whose device
  *    nobody can serve, and only then taken away.
  */
@@ -184,37 +186,57 @@ close_channels(const struct ulv_database *db, struct list *l)
 }
 
 /* Everybody is dead: one transaction of the ultravisor's own, for whose effects
- * there is nobody yet. */
+ * there is nobody yet. The list is used up. */
 static ulv_status
-settle_found(struct durable *d, struct ulv_diag *diag)
+carry_out(struct durable *d, struct list *l, struct ulv_diag *diag)
 {
     const struct ulv_host *host = d->host;
-    struct list l = { .host = host };
-    struct ulv_request request = { .operation_count = 0 };
+    const struct ulv_request request = { .operations = l->operation,
+                                         .operation_count = l->count };
     struct ulv_plan *plan = NULL;
     uint32_t idx;
     uint64_t revision;
     ulv_status status = ULV_OK;
 
-    end_guests(d->db, &l);
-    settle_extents(d->db, &l);
-    close_channels(d->db, &l);
-    request.operations = l.operation;
-    request.operation_count = l.count;
-    if (l.full)
-        status = ulv_fail(diag, ULV_E_NO_MEMORY, 0, l.count, 0,
+    if (l->full)
+        status = ulv_fail(diag, ULV_E_NO_MEMORY, 0, l->count, 0,
                           "no memory to settle what was found");
-    else if (l.count != 0)
+    else if (l->count != 0)
         status = ulv_journal_prepare(d->journal, &request, &plan, &idx, diag);
     if (plan != NULL)
         status = ulv_journal_hold(d->journal, plan, NULL, &revision, diag);
     if (status == ULV_OK)
         status = ulv_journal_sync(d->journal, diag);
-    host->free(host->self, l.operation, l.capacity * sizeof(*l.operation));
+    host->free(host->self, l->operation, l->capacity * sizeof(*l->operation));
     return status;
 }
 
+static ulv_status
+settle_found(struct durable *d, struct ulv_diag *diag)
+{
+    struct list l = { .host = d->host };
+
+    end_guests(d->db, &l);
+    settle_extents(d->db, &l);
+    close_channels(d->db, &l);
+    return carry_out(d, &l, diag);
+}
+
 /* ---- the machine, as it was and as it is --------------------------------- */
+
+/* By its ends: its id comes behind those of devices, which may be others. */
+static bool
+has_channel(const struct ulv_database *db, const struct ulv_op_connect *op)
+{
+    struct ulv_channel_record c = { .id = 0 };
+
+    while (next_record(db, ULV_QUERY_CHANNELS, c.id, &c, sizeof(c))) {
+        if (c.server == op->server && c.client == op->client &&
+            ulv_guid_equal(c.type, op->type))
+            return true;
+    }
+    return false;
+}
 
 static bool
 is_the_same(const struct ulv_database *db, const struct ulv_operation *o)
@@ -222,7 +244,6 @@ is_the_same(const struct ulv_database *db, const struct ulv_operation *o)
     struct ulv_partition_record p;
     struct ulv_processor_record processor;
     struct ulv_memory_record pool;
-    struct ulv_channel_record c;
 
     switch (o->kind) {
     case ULV_OP_CREATE_PARTITION:
@@ -240,12 +261,9 @@ is_the_same(const struct ulv_database *db, const struct ulv_operation *o)
                pool.base == o->u.add_memory.base &&
                pool.bytes == o->u.add_memory.bytes;
     case ULV_OP_CONNECT:
-        return ulv_database_find(db, ULV_QUERY_CHANNELS, o->u.words[0],
-                                 &c) == ULV_OK &&
-               c.server == o->u.connect.server &&
-               c.client == o->u.connect.client;
+        return has_channel(db, &o->u.connect);
     case ULV_OP_ADD_HARDWARE:
-        return true; /* stays as it was */
+        return true; /* may have changed */
     default:
         return false;
     }
@@ -296,6 +314,172 @@ compare(const struct ulv_database *db, const struct ulv_operation *o,
                     (uint64_t)processors, bytes);
 }
 
+/* ---- its devices --------------------------------------------------------- */
+
+/* What the keeper has found. */
+struct machine {
+    const struct ulv_operation *operation;
+    uint32_t count;
+};
+
+/* One with the same name that is of another model or size is another one. */
+static bool
+is_that(const struct ulv_hardware_record *h,
+        const struct ulv_op_add_hardware *op)
+{
+    return h->kind == op->kind && h->model == op->model &&
+           h->device_class == op->device_class && h->bytes == op->bytes &&
+           ulv_string_equal(h->name, op->name, sizeof(h->name));
+}
+
+static bool
+is_found(const struct machine *m, const struct ulv_hardware_record *h)
+{
+    for (uint32_t i = 0; i < m->count; i++) {
+        if (m->operation[i].kind == ULV_OP_ADD_HARDWARE &&
+            is_that(h, &m->operation[i].u.add_hardware))
+            return true;
+    }
+    return false;
+}
+
+/* A function goes with what it is of. */
+static bool
+is_there(const struct ulv_database *db, const struct machine *m,
+         const struct ulv_hardware_record *h)
+{
+    struct ulv_hardware_record parent;
+
+    return is_found(m, h) &&
+           (h->parent == 0 ||
+            (ulv_database_find(db, ULV_QUERY_HARDWARE, h->parent, &parent) ==
+                 ULV_OK &&
+             is_found(m, &parent)));
+}
+
+/* The record of a device that was there and is; 0: it is new. */
+static ulv_id
+known_as(const struct ulv_database *db, const struct machine *m,
+         const struct ulv_op_add_hardware *op)
+{
+    struct ulv_hardware_record h = { .id = 0 };
+
+    while (next_record(db, ULV_QUERY_HARDWARE, h.id, &h, sizeof(h))) {
+        if (is_that(&h, op) && is_there(db, m, &h))
+            return h.id;
+    }
+    return 0;
+}
+
+static void
+tell_of_loss(struct ultravisor_role *r, const struct ulv_hardware_record *h)
+{
+    struct ulv_partition_record p;
+    struct ulv_text line;
+    char text[96];
+
+    if (ulv_database_find(r->db, ULV_QUERY_PARTITIONS, h->owner, &p) != ULV_OK)
+        return;
+    ulv_text_init(&line, text, sizeof(text));
+    ulv_text_format(&line, "%s: its device %s is gone", p.name, h->name);
+    ulv_role_tell(&r->role, ULV_EVENT_FAULT, p.id, h->id, text);
+}
+
+/* Functions before what they are of. */
+static void
+drop_devices(struct ultravisor_role *r, const struct machine *m,
+             struct list *l, bool functions)
+{
+    struct ulv_hardware_record h = { .id = 0 };
+    struct ulv_operation *o;
+
+    while (next_record(r->db, ULV_QUERY_HARDWARE, h.id, &h, sizeof(h))) {
+        if ((h.parent != 0) != functions || is_there(r->db, m, &h))
+            continue;
+        if (h.owner != ULV_ID_IDLE) {
+            tell_of_loss(r, &h);
+            o = add(l, ULV_OP_RELEASE_HARDWARE);
+            if (o != NULL)
+                o->u.release_hardware.id = h.id;
+        }
+        o = add(l, ULV_OP_REMOVE_HARDWARE);
+        if (o != NULL)
+            o->u.remove_hardware.id = h.id;
+    }
+}
+
+/* What the keeper numbered so has which id. It stands before its functions. */
+static ulv_id
+parent_of(const struct ulv_database *db, const struct machine *m,
+          const struct list *l, ulv_id number)
+{
+    const struct ulv_op_add_hardware *parent = NULL;
+
+    for (uint32_t i = 0; i < m->count && number != 0; i++) {
+        if (m->operation[i].kind == ULV_OP_ADD_HARDWARE &&
+            m->operation[i].u.add_hardware.id == number)
+            parent = &m->operation[i].u.add_hardware;
+    }
+    if (parent == NULL)
+        return 0;
+    for (uint32_t i = 0; i < l->count; i++) {
+        const struct ulv_op_add_hardware *op = &l->operation[i].u.add_hardware;
+
+        if (l->operation[i].kind == ULV_OP_ADD_HARDWARE &&
+            op->kind == parent->kind &&
+            ulv_string_equal(op->name, parent->name, sizeof(op->name)))
+            return op->id;
+    }
+    return known_as(db, m, parent);
+}
+
+static ulv_status
+add_devices(struct ultravisor_role *r, const struct machine *m,
+            struct list *l)
+{
+    ulv_id next = 0;
+
+    for (uint32_t i = 0; i < m->count; i++) {
+        const struct ulv_operation *from = &m->operation[i];
+        struct ulv_operation *o;
+        ulv_id parent;
+        ulv_status status;
+
+        if (from->kind != ULV_OP_ADD_HARDWARE ||
+            known_as(r->db, m, &from->u.add_hardware) != 0)
+            continue;
+        status = next == 0 ? ulv_ultravisor_lease(r, &next) : ULV_OK;
+        if (status != ULV_OK)
+            return status;
+        parent = parent_of(r->db, m, l, from->u.add_hardware.parent);
+        o = add(l, ULV_OP_ADD_HARDWARE);
+        if (o == NULL)
+            return ULV_E_NO_MEMORY;
+        *o = *from;
+        o->u.add_hardware.id = next++;
+        o->u.add_hardware.parent = parent;
+    }
+    return ULV_OK;
+}
+
+/* The database comes to have those that there are. Nobody runs. */
+static ulv_status
+follow_devices(struct ultravisor_role *r, const struct machine *m,
+               struct ulv_diag *diag)
+{
+    struct durable *d = r->role.durable;
+    struct list l = { .host = d->host };
+    ulv_status status;
+
+    drop_devices(r, m, &l, true);
+    drop_devices(r, m, &l, false);
+    status = add_devices(r, m, &l);
+    l.full = l.full || status != ULV_OK;
+    return carry_out(d, &l, diag);
+}
+
+/* ---- it goes on ---------------------------------------------------------- */
+
 /* An errand in place of the boot transaction: everybody's view is to be
  * published, and the roles run. */
 static ulv_status
@@ -328,11 +512,16 @@ boot_again(struct ultravisor_role *r, const struct heard *heard)
 {
     struct say say = { .kind = SAY_BOOTED };
     struct ulv_diag *diag = &say.u.order_done.diag;
+    const struct machine m = {
+        .operation = (const void *)heard->tail,
+        .count =
+            heard->say.tail_bytes / (uint32_t)sizeof(struct ulv_operation),
+    };
 
     *diag = (struct ulv_diag)ULV_DIAG_INIT;
-    diag->status = compare(
-        r->db, (const void *)heard->tail,
-        heard->say.tail_bytes / (uint32_t)sizeof(struct ulv_operation), diag);
+    diag->status = compare(r->db, m.operation, m.count, diag);
+    if (diag->status == ULV_OK && heard->say.u.boot.all_devices != 0)
+        diag->status = follow_devices(r, &m, diag);
     if (diag->status == ULV_OK)
         return adopt_all(r);
     ulv_post_tell(&r->role.post, &say, NULL, NULL, 0);

@@ -2,6 +2,7 @@
 """Zones, quotas, labels: what operators say of partitions, as they see it."""
 
 import json
+import os
 import tempfile
 import unittest
 
@@ -281,6 +282,30 @@ class Resources(SystemTest):
         host.check()
 
 
+def each_start(test):
+    """With what starts a system with devices, on one storage, in process and
+    with a process for each role."""
+    def run(self):
+        for in_process in PLACEMENTS:
+            with self.subTest(in_process=in_process), \
+                    tempfile.TemporaryDirectory() as directory:
+                path = os.path.join(directory, "machine.json")
+                storage = os.path.join(directory, "storage")
+                os.mkdir(storage)
+
+                def start(devices):
+                    with open(path, "w", encoding="utf-8") as file:
+                        json.dump({"nodes": [{"number": 0, "bytes": "4GiB"}],
+                                   "processors": [{"number": 0, "core": 0}],
+                                   "devices": devices}, file)
+                    return ultravisor.open(
+                        backend=BACKENDS[0], memory="32M", machine=path,
+                        storage=storage, in_process=in_process)
+                test(self, start)
+    run.__doc__ = test.__doc__
+    return run
+
+
 class Described(SystemTest):
     def test_a_machine_that_is_described(self):
         """Its records are those of the text, and guests run on it."""
@@ -311,6 +336,56 @@ class Described(SystemTest):
             with self.assertRaises(ultravisor.Error):
                 ultravisor.open(backend=BACKENDS[0], memory="64M",
                                 machine=file.name)
+
+    @each_start
+    def test_devices_that_are_there_now(self, start):
+        """A system that is found again has the devices that there are: its
+        owner is told of one that is gone, and loses it; what stays is kept
+        with its owner and labels, what is new is idle's."""
+        def pci(slot, **more):
+            return {"kind": "pci", "name": f"0000:00:{slot:02x}.0",
+                    "vendor": 0x8086, "device": slot, **more}
+
+        def function(slot, number):
+            return {"kind": "function", "name": f"0000:00:{slot:02x}.{number}",
+                    "parent": f"0000:00:{slot:02x}.0"}
+        disk = {"kind": "disk", "name": "sda", "bytes": "1GiB"}
+        with start([pci(2), pci(3), function(3, 1), function(3, 2), pci(4),
+                    disk]) as host:
+            before = {h["name"]: h["id"] for h in host.query("hardware")}
+            with host.transaction() as t:
+                web = t.partition("web")
+                for name in ("0000:00:02.0", "0000:00:03.1", "sda"):
+                    t.hardware(before[name], web)
+                t.label(before["0000:00:02.0"], use="net")
+        # 03 is gone with its functions, 04 another card, sda is as it was
+        changed = [pci(1), pci(2), pci(4, **{"class": 0x20000}), disk, pci(5),
+                   function(5, 1)]
+        with start(changed) as host:
+            found = {h["name"]: h for h in host.query("hardware")}
+            self.assertEqual(set(found), {d["name"] for d in changed})
+            for name in ("0000:00:02.0", "sda"):
+                self.assertEqual((found[name]["id"], found[name]["owner"]),
+                                 (before[name], host.find("web")))
+            self.assertNotEqual(found["0000:00:04.0"]["id"],
+                                before["0000:00:04.0"])
+            self.assertEqual(found["0000:00:05.1"]["parent"],
+                             found["0000:00:05.0"]["id"])
+            self.assertEqual([r["object"] for r in host.query("labels")],
+                             [before["0000:00:02.0"]])
+            self.assertEqual(
+                [(e.partition, e.value, e.data) for e in host.pending()
+                 if e.kind == C.ULV_EVENT_FAULT],
+                [(host.find("web"), before["0000:00:03.1"],
+                  b"web: its device 0000:00:03.1 is gone")])
+            host.check()
+            revision = host.query("log")[-1]["revision"]
+        with start(changed) as host:  # nothing has changed
+            self.assertEqual({h["name"]: h for h in host.query("hardware")},
+                             found)
+            self.assertFalse([r for r in host.query("log")
+                              if r["revision"] > revision and
+                              "hardware" in r["text"]])
 
     def open_with_nodes(self, sizes):
         text = {"nodes": [{"number": n, "bytes": size}
