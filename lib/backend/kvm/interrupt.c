@@ -449,14 +449,6 @@ ulv_kvm_interrupts_save(const struct vcpu *v, bool at_cpl3,
     return ULV_OK;
 }
 
-static ulv_status
-bad(struct ulv_diag *diag, const char *what, uint64_t value, uint64_t bound)
-{
-    return ulv_fail(diag, ULV_E_FORMAT, 0, value, bound,
-                    "the saved processor cannot be: %s is %x, bound %x", what,
-                    value, bound);
-}
-
 /* An address that the processor does not refuse to return to. */
 static bool
 is_canonical(uint64_t address)
@@ -468,17 +460,18 @@ ulv_status
 ulv_kvm_interrupts_check(const struct interrupted *from, struct ulv_diag *diag)
 {
     if (from->entry >= ADDRESS_MAX)
-        return bad(diag, "its handler", from->entry, ADDRESS_MAX);
+        return ulv_kvm_bad(diag, "its handler", from->entry, ADDRESS_MAX);
     if (from->pending >> ULV_VECTOR_COUNT != 0 ||
         (from->entry == 0 && from->pending != 0))
-        return bad(diag, "its pending vectors", from->pending,
-                   from->entry == 0 ? 0 : UINT64_MAX >> 2);
+        return ulv_kvm_bad(diag, "its pending vectors", from->pending,
+                           from->entry == 0 ? 0 : UINT64_MAX >> 2);
     if (from->active > 1 || from->rsvd_ != 0)
-        return bad(diag, "that it is in a handler", from->active, 1);
+        return ulv_kvm_bad(diag, "that it is in a handler", from->active, 1);
     if (!is_canonical(from->rip))
-        return bad(diag, "where its handler ends", from->rip, ADDRESS_MAX);
+        return ulv_kvm_bad(diag, "where its handler ends", from->rip,
+                           ADDRESS_MAX);
     if ((from->rflags & ~FLAGS_MASK) != 0)
-        return bad(diag, "rflags", from->rflags, FLAGS_MASK);
+        return ulv_kvm_bad(diag, "rflags", from->rflags, FLAGS_MASK);
     return ULV_OK;
 }
 

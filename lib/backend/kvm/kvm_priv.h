@@ -183,6 +183,9 @@ ulv_status ulv_kvm_interrupts_save(const struct vcpu *v, bool at_cpl3,
                                    struct kvm_regs *regs,
                                    struct interrupted *ret,
                                    struct ulv_diag *diag);
+/* FORMAT: what a saved processor cannot have. */
+ulv_status ulv_kvm_bad(struct ulv_diag *diag, const char *what, uint64_t value,
+                       uint64_t bound);
 ulv_status ulv_kvm_interrupts_check(const struct interrupted *from,
                                     struct ulv_diag *diag);
 /* After a reset. */

@@ -112,8 +112,9 @@ check_features(const struct cpuid *host, const struct cpuid *saved,
 
 /* ---- take apart ---------------------------------------------------------- */
 
-static ulv_status
-bad(struct ulv_diag *diag, const char *what, uint64_t value, uint64_t bound)
+ulv_status
+ulv_kvm_bad(struct ulv_diag *diag, const char *what, uint64_t value,
+            uint64_t bound)
 {
     return ulv_fail(diag, ULV_E_FORMAT, 0, value, bound,
                     "the saved processor cannot be: %s is %x, bound %x", what,
@@ -131,29 +132,30 @@ static ulv_status
 check_head(const struct state *h, size_t bytes, struct ulv_diag *diag)
 {
     if (h->magic != STATE_MAGIC)
-        return bad(diag, "its mark", h->magic, STATE_MAGIC);
+        return ulv_kvm_bad(diag, "its mark", h->magic, STATE_MAGIC);
     if (h->version != STATE_VERSION && h->version != STATE_WITH_INTERRUPTS)
-        return bad(diag, "its version", h->version, STATE_WITH_INTERRUPTS);
+        return ulv_kvm_bad(diag, "its version", h->version,
+                           STATE_WITH_INTERRUPTS);
     if (h->cpuid_count == 0 ||
         h->cpuid_count > sizeof(((struct cpuid *)0)->entry) /
                              sizeof(struct kvm_cpuid_entry2))
-        return bad(diag, "its count of CPUID leaves", h->cpuid_count,
-                   ULV_COUNT_OF(((struct cpuid *)0)->entry));
+        return ulv_kvm_bad(diag, "its count of CPUID leaves", h->cpuid_count,
+                           ULV_COUNT_OF(((struct cpuid *)0)->entry));
     if (h->extended_bytes != sizeof(struct kvm_xsave))
-        return bad(diag, "the size of its extended state", h->extended_bytes,
-                   sizeof(struct kvm_xsave));
+        return ulv_kvm_bad(diag, "the size of its extended state",
+                           h->extended_bytes, sizeof(struct kvm_xsave));
     if (h->bytes != bytes ||
         bytes != sizeof(*h) +
                      h->cpuid_count * sizeof(struct kvm_cpuid_entry2) +
                      h->extended_bytes + interrupt_bytes(h))
-        return bad(diag, "its size", h->bytes, bytes);
+        return ulv_kvm_bad(diag, "its size", h->bytes, bytes);
     if ((h->registers.rflags & ~FLAGS_MASK) != 0)
-        return bad(diag, "rflags", h->registers.rflags, FLAGS_MASK);
+        return ulv_kvm_bad(diag, "rflags", h->registers.rflags, FLAGS_MASK);
     for (uint32_t i = 0; i < 4; i++) {
         if (h->selector[i] > 3 && h->selector[i] != SELECTOR_DATA3 &&
             h->selector[i] != SELECTOR_CODE3)
-            return bad(diag, "a segment selector", h->selector[i],
-                       SELECTOR_CODE3);
+            return ulv_kvm_bad(diag, "a segment selector", h->selector[i],
+                               SELECTOR_CODE3);
     }
     return ULV_OK;
 }
@@ -168,7 +170,7 @@ take_apart(const void *state, size_t bytes, struct parts *ret,
 
     memset(ret, 0, sizeof(*ret));
     if (bytes < sizeof(ret->head))
-        return bad(diag, "its size", bytes, sizeof(ret->head));
+        return ulv_kvm_bad(diag, "its size", bytes, sizeof(ret->head));
     memcpy(&ret->head, from, sizeof(ret->head));
     status = check_head(&ret->head, bytes, diag);
     if (status != ULV_OK)
@@ -190,8 +192,8 @@ check_parts(const struct cpuid *host, const struct parts *p,
     uint64_t lacks = p->head.xcr0 & ~ulv_kvm_cpuid_xcr0(host);
 
     if (p->head.xcr0 != ulv_kvm_cpuid_xcr0(&p->cpuid))
-        return bad(diag, "its XCR0", p->head.xcr0,
-                   ulv_kvm_cpuid_xcr0(&p->cpuid));
+        return ulv_kvm_bad(diag, "its XCR0", p->head.xcr0,
+                           ulv_kvm_cpuid_xcr0(&p->cpuid));
     if (lacks != 0)
         return ulv_fail(diag, ULV_E_UNSUPPORTED, 0, p->head.xcr0, lacks,
                         "the saved guest has extended state (XCR0 %x) that the "
