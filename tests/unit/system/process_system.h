@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* A system whose guests are processes; where there can be none the test skips,
- * and says why. */
+/* A system whose guests are processes, and such guests; where there can be none
+ * the test skips, and says why. */
 #ifndef TEST_PROCESS_SYSTEM_H
 #define TEST_PROCESS_SYSTEM_H
 
@@ -25,6 +25,35 @@ process_system(const char *launcher, const char *role_program,
         skip();
     }
     return system;
+}
+
+static inline ulv_id
+add_guest(ulv_transaction *t, const char *name)
+{
+    ulv_id id = ulv_transaction_partition(t, name, ULV_PARTITION_GUEST);
+
+    ulv_transaction_memory(t, id, ULV_MIB(4), ULV_ANY_NODE);
+    ulv_transaction_processors(t, id, 1, ULV_SHARED);
+    return id;
+}
+
+static inline void
+start_guest(ulv_system *system, ulv_id guest, const char *image_path)
+{
+    struct ulv_image image = { .kernel = ULV_SOURCE_PATH(image_path) };
+
+    assert_int_equal(ulv_partition_start(system, guest, &image, NULL), ULV_OK);
+}
+
+static inline void
+ends_with(ulv_system *system, ulv_id guest, uint64_t code)
+{
+    struct ulv_end over;
+
+    assert_int_equal(
+        ulv_partition_wait(system, guest, &over, ULV_FOREVER, NULL), ULV_OK);
+    assert_int_equal(over.reason, ULV_END_REASON_STOP);
+    assert_int_equal(over.code, code);
 }
 
 #endif

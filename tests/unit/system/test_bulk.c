@@ -20,35 +20,6 @@
 static const char *launcher, *role_program, *image_path;
 static const struct ulv_guid type_bulk = { "bulk" };
 
-static ulv_id
-add_guest(ulv_transaction *t, const char *name)
-{
-    ulv_id id = ulv_transaction_partition(t, name, ULV_PARTITION_GUEST);
-
-    ulv_transaction_memory(t, id, ULV_MIB(4), ULV_ANY_NODE);
-    ulv_transaction_processors(t, id, 1, ULV_SHARED);
-    return id;
-}
-
-static void
-start(ulv_system *system, ulv_id guest)
-{
-    struct ulv_image image = { .kernel = ULV_SOURCE_PATH(image_path) };
-
-    assert_int_equal(ulv_partition_start(system, guest, &image, NULL), ULV_OK);
-}
-
-static void
-ends_with(ulv_system *system, ulv_id guest, uint64_t code)
-{
-    struct ulv_end over;
-
-    assert_int_equal(
-        ulv_partition_wait(system, guest, &over, ULV_FOREVER, NULL), ULV_OK);
-    assert_int_equal(over.reason, ULV_END_REASON_STOP);
-    assert_int_equal(over.code, code);
-}
-
 /* ---- the program leads --------------------------------------------------- */
 
 struct lender {
@@ -81,7 +52,7 @@ begin(struct lender *l, uint32_t placement)
     assert_int_equal(
         ulv_bulk_init(&l->bulk, area, bytes, ULV_END_SERVER, l->account),
         ULV_OK);
-    start(l->system, l->guest);
+    start_guest(l->system, l->guest, image_path);
 }
 
 static void
@@ -227,8 +198,8 @@ test_system_bulk__between_two_guests(void **state)
     ulv_transaction_connect_sized(t, follower, leader, &type_bulk,
                                   ULV_MIB(16), ULV_BULK_BYTES_MAX);
     assert_int_equal(ulv_transaction_commit(t, NULL), ULV_OK);
-    start(system, leader);
-    start(system, follower);
+    start_guest(system, leader, image_path);
+    start_guest(system, follower, image_path);
     ends_with(system, leader, 0);
     ends_with(system, follower, 0);
     ulv_system_destroy(system);

@@ -18,35 +18,6 @@ struct number {
 static const char *launcher, *role_program, *image_path;
 static const struct ulv_guid type_table = { "table" };
 
-static ulv_id
-add_guest(ulv_transaction *t, const char *name)
-{
-    ulv_id id = ulv_transaction_partition(t, name, ULV_PARTITION_GUEST);
-
-    ulv_transaction_memory(t, id, ULV_MIB(4), ULV_ANY_NODE);
-    ulv_transaction_processors(t, id, 1, ULV_SHARED);
-    return id;
-}
-
-static void
-start(ulv_system *system, ulv_id guest)
-{
-    struct ulv_image image = { .kernel = ULV_SOURCE_PATH(image_path) };
-
-    assert_int_equal(ulv_partition_start(system, guest, &image, NULL), ULV_OK);
-}
-
-static void
-ends_well(ulv_system *system, ulv_id guest)
-{
-    struct ulv_end over;
-
-    assert_int_equal(
-        ulv_partition_wait(system, guest, &over, ULV_FOREVER, NULL), ULV_OK);
-    assert_int_equal(over.reason, ULV_END_REASON_STOP);
-    assert_int_equal(over.code, 0);
-}
-
 /* ---- the program leads --------------------------------------------------- */
 
 struct table {
@@ -123,9 +94,9 @@ with_a_guest(uint32_t placement)
                      ULV_OK);
     section = ulv_channel_section(table.channel, false, &bytes);
     ulv_table_reader_init(&table.other, section, bytes);
-    start(table.system, guest);
+    start_guest(table.system, guest, image_path);
     lead(&table);
-    ends_well(table.system, guest);
+    ends_with(table.system, guest, 0);
 
     t = ulv_transaction_begin(table.system);
     ulv_transaction_revoke(t, id);
@@ -164,10 +135,10 @@ test_system_table__between_two_guests(void **state)
     (void)state;
     ulv_transaction_connect(t, follower, leader, &type_table);
     assert_int_equal(ulv_transaction_commit(t, NULL), ULV_OK);
-    start(system, leader);
-    start(system, follower);
-    ends_well(system, leader);
-    ends_well(system, follower);
+    start_guest(system, leader, image_path);
+    start_guest(system, follower, image_path);
+    ends_with(system, leader, 0);
+    ends_with(system, follower, 0);
     ulv_system_destroy(system);
 }
 
