@@ -15,6 +15,8 @@
  *    hears that there is no answer.
  * 5. What must fail: AB, where B expects a version that A changes: B alone
  *    would be a CONFLICT. So only the first may have preconditions.
+ * 6. What must fail: AB, where what A destroys makes room for B under a rule
+ *    that A alone leaves broken. So those that destroy are among themselves.
  *
  * What starts or stops somebody, or takes something away, comes alone: in one
  * order two of these could contradict one another, which is held against the
@@ -25,27 +27,34 @@
 #include "base/base.h"
 #include "command/ahead.h"
 
-/* Whether requests that do these things may be carried out together. */
-static const bool joins[] = {
-    [ULV_OP_CREATE_PARTITION] = true,  [ULV_OP_DESTROY_PARTITION] = true,
-    [ULV_OP_ASSIGN_MEMORY] = true,     [ULV_OP_ASSIGN_PROCESSORS] = true,
-    [ULV_OP_CREATE_ZONE] = true,       [ULV_OP_DESTROY_ZONE] = true,
-    [ULV_OP_SET_ZONE] = true,          [ULV_OP_SET_QUOTA] = true,
-    [ULV_OP_SET_LABEL] = true,         [ULV_OP_SET_POLICY] = true,
+/* Which operations requests may have that are carried out together. */
+enum company { ALONE, TAKING, GIVING };
+static const uint8_t company[] = {
+    [ULV_OP_CREATE_PARTITION] = TAKING,  [ULV_OP_DESTROY_PARTITION] = GIVING,
+    [ULV_OP_ASSIGN_MEMORY] = TAKING,     [ULV_OP_ASSIGN_PROCESSORS] = TAKING,
+    [ULV_OP_CREATE_ZONE] = TAKING,       [ULV_OP_DESTROY_ZONE] = TAKING,
+    [ULV_OP_SET_ZONE] = TAKING,          [ULV_OP_SET_QUOTA] = TAKING,
+    [ULV_OP_SET_LABEL] = TAKING,         [ULV_OP_SET_POLICY] = TAKING,
 };
 
-static bool
-may_join(uint32_t options, const struct ulv_operation *operations,
-         uint32_t count)
+static enum company
+company_of(uint32_t options, const struct ulv_operation *operations,
+           uint32_t count)
 {
+    uint8_t found = TAKING;
+
     if (options != 0 || count > ULV_OPERATION_MESSAGE_MAX)
-        return false;
+        return ALONE;
     for (uint32_t i = 0; i < count; i++) {
-        if (operations[i].kind >= ULV_COUNT_OF(joins) ||
-            !joins[operations[i].kind])
-            return false;
+        const uint8_t kind = operations[i].kind < ULV_COUNT_OF(company)
+                                 ? company[operations[i].kind]
+                                 : ALONE;
+
+        if (i != 0 && kind != found)
+            return ALONE;
+        found = kind;
     }
-    return true;
+    return found;
 }
 
 static void
@@ -67,8 +76,10 @@ add(struct command_group *g, struct ulv_command_session *session,
 bool
 ulv_command_group_begin(struct command_role *r)
 {
-    if (!may_join(r->transaction.options, r->operations,
-                  r->transaction.operation_count))
+    r->group.company =
+        company_of(r->transaction.options, r->operations,
+                   r->transaction.operation_count);
+    if (r->group.company == ALONE)
         return false;
     r->state = STATE_JOIN;
     return true;
@@ -83,7 +94,8 @@ join(void *self, struct ulv_command_session *session,
     const struct ulv_message_transaction *t = request->u.transaction;
 
     if (g->count == ULV_COUNT_OF(g->member) || t->precondition_count != 0 ||
-        !may_join(t->options, request->operations, t->operation_count) ||
+        company_of(t->options, request->operations, t->operation_count) !=
+            g->company ||
         t->operation_count > ULV_COUNT_OF(g->asked) - g->used)
         return false;
     add(g, session, request->operations, t->operation_count);

@@ -45,6 +45,7 @@ struct command_group {
         uint32_t first, count; /* of asked */
     } member[64];
     uint32_t count, used;
+    uint32_t company; /* enum company of all of them */
     bool together; /* they are one transaction; or, from next on, each is */
     uint32_t next;
     uint32_t precondition_count; /* of the first */

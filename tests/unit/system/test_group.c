@@ -156,6 +156,19 @@ ask(struct group *g, uint32_t count, uint32_t before, uint64_t deadline)
     alone_run(&g->a);
 }
 
+static void
+ask_one(struct group *g, uint32_t caller)
+{
+    const struct ulv_operation o = { .kind = ULV_OP_DESTROY_PARTITION,
+                                     .u.destroy_partition.id = 100 + caller };
+    const struct ulv_command_transaction t = { .operations = &o,
+                                               .operation_count = 1 };
+    bool ring = false;
+
+    assert_int_equal(
+        ulv_command_send_transaction(&g->caller[caller], &t, &ring), ULV_OK);
+}
+
 /* It is asked for those partitions, in that order. */
 static void
 expect(struct group *g, uint32_t count, const ulv_id *ids)
@@ -342,6 +355,46 @@ test_system_group__is_begun_in_time(void **state)
     end(&g);
 }
 
+/* What destroys makes room under a rule, so it is not together with what takes
+ * some; nor is a request that does both with anything. */
+static void
+test_system_group__destroys_apart(void **state)
+{
+    const struct ulv_operation o[] = {
+        { .kind = ULV_OP_DESTROY_PARTITION, .u.destroy_partition.id = 7 },
+        { .kind = ULV_OP_DESTROY_ZONE, .u.destroy_zone.id = 8 },
+    };
+    static uint64_t words[ULV_COMMAND_MESSAGE_MAX / 8];
+    struct ulv_command_request request;
+    static struct group g;
+
+    (void)state;
+    for (uint32_t mixed = 0; mixed < 2; mixed++) {
+        struct ulv_command_transaction t = { .operations = &o[1 - mixed],
+                                             .operation_count = 1 + mixed };
+        bool ring = false;
+
+        begin(&g);
+        for (uint32_t i = 0; i < CALLERS; i++) {
+            if (i == 1)
+                assert_int_equal(ulv_command_send_transaction(&g.caller[1], &t,
+                                                              &ring),
+                                 ULV_OK);
+            else
+                ask_one(&g, i);
+            alone_ring(&g.a, &g.below[i]);
+        }
+        alone_run(&g.a);
+        expect(&g, 2, (const ulv_id[]){ 100, 102 });
+        answer(&g, ULV_OK, UINT32_MAX, 90);
+        assert_int_equal(told(&g, 0).revision, 90);
+        assert_int_equal(told(&g, 2).revision, 90);
+        assert_true(next(&g, words, &request)); /* the other is judged */
+        assert_int_equal(request.kind, ULV_MESSAGE_QUERY);
+        end(&g);
+    }
+}
+
 int
 main(void)
 {
@@ -352,6 +405,7 @@ main(void)
         cmocka_unit_test(test_system_group__preconditions_come_first),
         cmocka_unit_test(test_system_group__one_leaves),
         cmocka_unit_test(test_system_group__is_begun_in_time),
+        cmocka_unit_test(test_system_group__destroys_apart),
     };
 
     return cmocka_run_group_tests_name("system", tests, NULL, NULL);
