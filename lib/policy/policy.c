@@ -275,7 +275,7 @@ decide_move(struct decision *d, const struct ulv_op_move_memory *op)
     return status != ULV_OK ? status : ulv_policy_place_move(d, op);
 }
 
-/* As memory_after(); 512 times 32 bits do not wrap. */
+/* As memory_after(); 4096 times 32 bits do not wrap. */
 static uint64_t
 processors_after(const struct decision *d, ulv_id id)
 {

@@ -37,6 +37,9 @@ ulv_command_say(void *self, const struct ulv_policy_decision *decision)
     ulv_post_tell(&r->role.post, &say, &copy, NULL, 0);
 }
 
+/* A rule compares each operation with each, for each that it is about. */
+#define RULED_MAX ((uint32_t)ULV_OPERATION_MESSAGE_MAX)
+
 /* ---- facts --------------------------------------------------------------- */
 
 static const struct ulv_policy *
@@ -309,22 +312,28 @@ is_to_spread(const struct ulv_operation *o)
 ulv_status
 ulv_command_more_begin(struct command_role *r, struct ulv_diag *diag)
 {
+    const uint32_t needs = ulv_policy_needs(&r->policy);
     uint32_t old = r->transaction.operation_count, count = 0;
 
     r->more.spread = false;
-    if ((ulv_policy_needs(&r->policy) & ULV_POLICY_NEEDS_PROCESSORS) == 0)
+    if (needs != 0 && old > RULED_MAX)
+        return ulv_fail(diag, ULV_E_LIMIT, 0, old, RULED_MAX,
+                        "%u operations, at most %u where rules of the policy "
+                        "look at all of them",
+                        (uint64_t)old, (uint64_t)RULED_MAX);
+    if ((needs & ULV_POLICY_NEEDS_PROCESSORS) == 0)
         return ULV_OK;
     for (uint32_t i = 0; i < old; i++) {
         const struct ulv_operation *o = &r->operations[i];
 
         count += is_to_spread(o) ? ULV_MIN(o->u.assign_processors.count,
-                                           ULV_OPERATION_COUNT_MAX + 1u)
+                                           RULED_MAX + 1)
                                  : 1;
     }
-    if (count > ULV_OPERATION_COUNT_MAX)
-        return ulv_fail(diag, ULV_E_LIMIT, 0, count, ULV_OPERATION_COUNT_MAX,
+    if (count > RULED_MAX)
+        return ulv_fail(diag, ULV_E_LIMIT, 0, count, RULED_MAX,
                         "a processor each these are %u operations, at most %u",
-                        (uint64_t)count, (uint64_t)ULV_OPERATION_COUNT_MAX);
+                        (uint64_t)count, (uint64_t)RULED_MAX);
     r->transaction.operation_count = count;
     r->more.spread = true;
     for (uint32_t i = old; i-- > 0;) {
@@ -472,7 +481,8 @@ ulv_command_more_step(struct command_role *r)
 
     (void)ulv_wire_take(&r->policy_wire);
     /* until operations was asked to ring, or there is something to do */
-    while (r->state == STATE_IDLE && r->has_client) {
+    while (r->state == STATE_IDLE && r->has_client &&
+           !ulv_command_is_scattering(&r->client)) {
         status = ulv_ring_rx_peek(&r->policy_end.rx, &record);
         if (status == ULV_E_EMPTY && ulv_ring_rx_wait(&r->policy_end.rx))
             status = ulv_ring_rx_peek(&r->policy_end.rx, &record);

@@ -47,6 +47,24 @@ class Document(SystemTest):
 
 
 class Decisions(SystemTest):
+    def test_large_transactions(self):
+        """What compares each operation with each has fewer of them."""
+        for rules, most in ((policy(), 4096), (policy(reservations=[
+                {"name": "spare", "node": 0, "memory": "1M"}]), 512)):
+            with self.subTest(most=most), ultravisor.open(
+                    backend=BACKENDS[0], memory="64M", policy=rules) as host:
+                with host.transaction() as t:
+                    for number in range(most):
+                        t.zone(f"zone-{number}")
+                if most == 4096:
+                    continue
+                with self.assertRaisesRegex(
+                        ultravisor.Error, "513 operations, at most 512") as it:
+                    with host.transaction() as t:
+                        for number in range(513):
+                            t.zone(f"more-{number}")
+                self.assertEqual(it.exception.status, C.ULV_E_LIMIT)
+
     @each_kind
     def test_each_decision_is_explained(self, backend, in_process):
         """By which rule, among which candidates, in words and in numbers; an
