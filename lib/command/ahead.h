@@ -68,6 +68,8 @@ void ulv_command_forget(struct ulv_command_session *session);
  * the client was disconnected; false: it is whole. */
 bool ulv_command_gather_begin(struct ulv_command_session *session,
                               const struct ulv_command_request *request);
+/* Whether the next of them can be read. */
+bool ulv_command_gather_may_go_on(struct ulv_command_session *session);
 /* Read the next of them; false: it is not there, or the session is over. */
 bool ulv_command_gather(struct ulv_command_session *session);
 /* It has not come for so long that the client is disconnected. */

@@ -78,7 +78,7 @@ begin(struct ulv_command_client *client, uint16_t kind, size_t len,
 
     if (*asked != 0 && (*asked & ANSWERED) == 0)
         return ULV_E_FULL;
-    if (ULV_LARGE_TRANSACTIONS && client->rest.request != 0)
+    if (ulv_command_is_scattering(client))
         return ULV_E_FULL;
     status = ulv_ring_tx_reserve(&client->end.tx, kind, (uint32_t)len,
                                  ret_slot);

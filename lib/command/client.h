@@ -107,11 +107,9 @@ ulv_command_send_watch(struct ulv_command_client *client,
 
 /**
  * Send what there is now room for, as ulv_command_scatter() does. The next
- * Send what there is now room for, as ulv_command_scatter() does. The next
  * answer or event, copied out and checked; the lease of a HELLO is taken. An
  * answer to one of the latest requests is of its kind; compare the number.
  * Events of a WATCH leave no sequence number out.
- * number. Events of a WATCH leave no sequence number out.
  * @param ret  borrowed until the next call
  * Errors: EMPTY (the doorbell was asked for), PEER_*; PEER_PROTOCOL also when
  * the server has disconnected this client.
@@ -132,6 +130,14 @@ void ulv_command_scatter_drop(struct ulv_command_client *client);
  * Errors: PEER_*. */
 ulv_status ulv_command_scatter(struct ulv_command_client *client,
                                bool *ret_ring);
+
+/* Whether a part of a transaction is still to be sent: until then nothing else
+ * can be. */
+static inline bool
+ulv_command_is_scattering(const struct ulv_command_client *client)
+{
+    return ULV_LARGE_TRANSACTIONS && client->rest.request != 0;
+}
 
 /* A new id of our lease; 0: none left, send HELLO. */
 uint64_t ulv_command_client_id(struct ulv_command_client *client);

@@ -80,6 +80,19 @@ append(struct ulv_command_waiting *w, const struct ulv_operation *operations,
     t->operation_count += count;
 }
 
+/* There is no memory for it: unless it is a repeat of one that is answered, or
+ * will be. */
+static void
+refuse(struct ulv_command_session *session, uint64_t request)
+{
+    if (session->busy && session->request == request)
+        return;
+    if (ulv_command_find(session, request) == ULV_OK)
+        (void)ulv_command_is_known(session, request);
+    else
+        ulv_command_refuse(session, request, ULV_E_NO_MEMORY, false);
+}
+
 static void
 take(struct ulv_command_session *session,
      const struct ulv_command_request *part)
@@ -109,18 +122,25 @@ take(struct ulv_command_session *session,
     if (whole != NULL)
         ulv_command_ahead_keep(session, whole);
     else
-        ulv_command_refuse(session, g->request, ULV_E_NO_MEMORY, false);
+        refuse(session, g->request);
+}
+
+/* If not, the client rings when there is room. */
+bool
+ulv_command_gather_may_go_on(struct ulv_command_session *session)
+{
+    return session->gathering.whole != NULL ||
+           ulv_command_session_has_room(
+               session, sizeof(struct ulv_message_transaction_answer));
 }
 
 bool
 ulv_command_gather(struct ulv_command_session *session)
 {
-    const size_t answer = sizeof(struct ulv_message_transaction_answer);
     struct ulv_command_request part;
 
-    if (session->gathering.whole == NULL &&
-        !ulv_command_session_has_room(session, answer))
-        return false; /* the client rings when there is */
+    if (!ulv_command_gather_may_go_on(session))
+        return false;
     if (ulv_command_session_read(session, &part) != ULV_OK)
         return false;
     take(session, &part);

@@ -99,7 +99,8 @@ may_be_left(struct ulv_command_session *session)
     if (session->unsent)
         return false;
     if (session->gathering.missing != 0)
-        return !ulv_ring_rx_wait(&session->end.rx);
+        return !ulv_command_gather_may_go_on(session) ||
+               !ulv_ring_rx_wait(&session->end.rx);
     if (ulv_command_session_may_begin(session))
         return session->first == NULL &&
                !ulv_ring_rx_wait(&session->end.rx);

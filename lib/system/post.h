@@ -9,7 +9,8 @@
 
 #include "system/message.h"
 
-#define POST_WAITING_MAX 4096u
+/* A transaction leads to a letter for each of its operations, and some. */
+#define POST_WAITING_MAX 8192u
 
 struct post_letter;
 

@@ -176,7 +176,8 @@ decide(struct command_role *r)
             : ulv_command_ahead_left(r->asking, &r->transaction.deadline))
         status =
             ulv_command_send_transaction(&r->client, &r->transaction, &ring);
-    sent(r, status, ring, STATE_WAIT);
+    /* until it is out, nothing can have come of it */
+    sent(r, status, ring, status == ULV_OK ? STATE_WAIT : r->state);
 }
 
 ulv_status
@@ -457,6 +458,7 @@ on_ready(void *self)
 
     /* each leads to letters: who does not read them is not sent more */
     return r->state == STATE_IDLE && r->has_client &&
+           !ulv_command_is_scattering(&r->client) &&
            (!ULV_REQUEST_GROUPS || r->group.count == 0) &&
            r->role.post.waiting_count == 0 &&
            (r->has_policy || r->no_policy.status != ULV_OK);
