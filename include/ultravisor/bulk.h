@@ -84,7 +84,7 @@ ULV_API ulv_status ulv_bulk_init(struct ulv_bulk *bulk, void *area,
  *
  * @param bulk      an end
  * @param bytes     from 1
- * @param ret_list  the pieces, in the order of the data
+ * @param ret_list  the pieces, in the order of the data; on errors none
  *
  * Errors:  ULV_E_ARG    no bytes
  *          ULV_E_LIMIT  more than the half has; nothing that comes back helps
@@ -157,7 +157,7 @@ ULV_API ulv_status ulv_bulk_put(const struct ulv_bulk_list *list, uint64_t id,
  * @param bulk         an end
  * @param payload      of the record
  * @param bytes        of it
- * @param ret_list     the pieces, all in the peer's half
+ * @param ret_list     the pieces, all in the peer's half; on errors none
  * @param ret_message  NULL, or what follows them; in place
  *
  * Errors:  ULV_E_PEER_LENGTH    the payload is shorter than it says

@@ -118,8 +118,7 @@ ulv_bulk_take(struct ulv_bulk *bulk, uint64_t bytes,
     const uint64_t pages = pages_of(bytes);
     uint64_t most = UINT64_MAX, left = bytes;
 
-    *ret_list = (struct ulv_bulk_list){ .flags = ULV_BULK_WRITABLE,
-                                        .bytes = bytes };
+    *ret_list = (struct ulv_bulk_list){ 0 };
     if (bytes == 0)
         return ULV_E_ARG;
     if (pages > bulk->page_count)
@@ -130,10 +129,14 @@ ulv_bulk_take(struct ulv_bulk *bulk, uint64_t bytes,
         left = gather(bulk, left, least, most, ret_list);
         most = least - 1;
     }
-    if (left > 0)
+    if (left > 0) {
+        *ret_list = (struct ulv_bulk_list){ 0 };
         return ULV_E_FULL;
+    }
     for (uint32_t i = 0; i < ret_list->count; i++)
         mark(bulk, &ret_list->piece[i], true);
+    ret_list->flags = ULV_BULK_WRITABLE;
+    ret_list->bytes = bytes;
     return ULV_OK;
 }
 
@@ -196,36 +199,59 @@ ulv_bulk_put(const struct ulv_bulk_list *list, uint64_t id, uint32_t flags,
     return ULV_OK;
 }
 
-ulv_status
-ulv_bulk_get(const struct ulv_bulk *bulk, const void *payload, size_t bytes,
-             struct ulv_bulk_list *ret_list, struct ulv_bytes *ret_message)
+/* All of the list but its pieces. */
+static ulv_status
+get_head(const void *payload, size_t bytes, struct ulv_bulk_list *list)
 {
-    const uint64_t half = bulk->page_count * PAGE;
-    const uint64_t begin = bulk->own_offset == 0 ? half : 0; /* the peer's */
     struct ulv_bulk_head head;
 
-    ret_list->count = 0;
+    *list = (struct ulv_bulk_list){ 0 };
     if (bytes < sizeof(head))
         return ULV_E_PEER_LENGTH;
     memcpy(&head, payload, sizeof(head));
     if (head.count > ULV_BULK_PIECES_MAX ||
         (head.flags & ~ULV_BULK_WRITABLE) != 0)
         return ULV_E_PEER_PROTOCOL;
-    ret_list->count = head.count;
-    ret_list->flags = head.flags;
-    ret_list->id = head.id;
-    ret_list->bytes = 0;
-    if (bytes < ulv_bulk_record_bytes(ret_list))
-        return ULV_E_PEER_LENGTH;
-    memcpy(ret_list->piece, (const uint8_t *)payload + sizeof(head),
-           head.count * sizeof(ret_list->piece[0]));
-    for (uint32_t i = 0; i < head.count; i++) {
-        const struct ulv_bulk_piece *piece = &ret_list->piece[i];
+    list->count = head.count;
+    list->flags = head.flags;
+    list->id = head.id;
+    return bytes < ulv_bulk_record_bytes(list) ? ULV_E_PEER_LENGTH : ULV_OK;
+}
+
+/* Whether all lie in the peer's half; their sum is taken. */
+static bool
+are_peers(const struct ulv_bulk *bulk, struct ulv_bulk_list *list)
+{
+    const uint64_t half = bulk->page_count * PAGE;
+    const uint64_t begin = bulk->own_offset == 0 ? half : 0;
+
+    for (uint32_t i = 0; i < list->count; i++) {
+        const struct ulv_bulk_piece *piece = &list->piece[i];
 
         if (piece->bytes == 0 || piece->offset < begin ||
             !ulv_range_inside(piece->offset - begin, piece->bytes, half))
-            return ULV_E_PEER_PROTOCOL;
-        ret_list->bytes += piece->bytes;
+            return false;
+        list->bytes += piece->bytes;
+    }
+    return true;
+}
+
+ulv_status
+ulv_bulk_get(const struct ulv_bulk *bulk, const void *payload, size_t bytes,
+             struct ulv_bulk_list *ret_list, struct ulv_bytes *ret_message)
+{
+    ulv_status status = get_head(payload, bytes, ret_list);
+
+    if (status == ULV_OK) {
+        memcpy(ret_list->piece,
+               (const uint8_t *)payload + sizeof(struct ulv_bulk_head),
+               ret_list->count * sizeof(ret_list->piece[0]));
+        if (!are_peers(bulk, ret_list))
+            status = ULV_E_PEER_PROTOCOL;
+    }
+    if (status != ULV_OK) {
+        *ret_list = (struct ulv_bulk_list){ 0 };
+        return status;
     }
     if (ret_message != NULL) {
         ret_message->p = (const uint8_t *)payload +

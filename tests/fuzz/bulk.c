@@ -74,6 +74,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         require(ulv_bulk_record_bytes(&list) + message.len == size);
         use(&bulk, &list, area + (1 - end) * half, half);
     }
+    require(status == ULV_OK || list.count == 0);
     require(ulv_bulk_give_back(&bulk, &list) ==
             (list.count == 0 ? ULV_OK : ULV_E_ARG));
     free(area);

@@ -98,6 +98,7 @@ test_channel_bulk__gathers_fragments(void **state)
                          list.piece[i - 1].offset + 2 * PAGE);
     gives_back(&f.end[1], &list);
     assert_int_equal(ulv_bulk_take(&f.end[1], 65 * PAGE, &list), ULV_E_FULL);
+    assert_int_equal(list.count, 0);
     assert_int_equal(ulv_bulk_free_bytes(&f.end[1]), PAGES / 2 * PAGE);
     free(f.area);
 
@@ -309,6 +310,7 @@ gets(const struct fixture *f, const uint8_t *payload, size_t bytes,
     memcpy(exact, payload, bytes);
     assert_int_equal(ulv_bulk_get(&f->end[1], exact, bytes, &list, NULL),
                      expected);
+    assert_true(expected == ULV_OK || (list.count == 0 && list.bytes == 0));
     free(exact);
 }
 
