@@ -381,7 +381,8 @@ struct ulv_backend_ops {
 
     /* Optional: caps.debug says what works. Of a vcpu that is held, or does
      * not run, and has not ended.
-     * It goes on with these; of rflags what a guest may change. */
+     * It goes on with these; of rflags what a guest may change. Errors: STATE,
+     * while it is on its way into a handler, or out of one. */
     ulv_status (*vcpu_set_registers)(void *vcpu,
                                      const struct ulv_registers *registers);
     /* In place of what was asked for before; borrowed for the call. After an

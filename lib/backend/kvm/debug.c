@@ -51,12 +51,26 @@ ulv_kvm_debug_caps(void)
            (heeds_points() ? ULV_DEBUG_CAN_WATCH : 0);
 }
 
+/* On the way into a handler, or out of it, it is not the guest's own: what is
+ * put there would run at CPL0. */
+static bool
+is_guests(const struct vcpu *v)
+{
+    struct kvm_sregs s;
+
+    return v->machine->cfg.interrupts == 0 ||
+           (ioctl(v->fd, KVM_GET_SREGS, &s) == 0 && s.cs.dpl == 3);
+}
+
 ulv_status
 ulv_kvm_vcpu_set_registers(void *vcpu, const struct ulv_registers *from)
 {
-    struct kvm_run *run = ((struct vcpu *)vcpu)->run;
+    struct vcpu *v = vcpu;
+    struct kvm_run *run = v->run;
     struct kvm_regs *to = &run->s.regs.regs;
 
+    if (!is_guests(v))
+        return ULV_E_STATE;
     *to = (struct kvm_regs){ .rax = from->rax,
                              .rbx = from->rbx,
                              .rcx = from->rcx,
