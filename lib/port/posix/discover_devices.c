@@ -196,8 +196,13 @@ list_folder(const struct search *s, const char *folder, char ***ret,
     dir = opendir(path);
     if (dir == NULL && errno != ENOENT && status == ULV_OK)
         status = ulv_posix_fail(s->diag, errno, path, 0, 0);
-    while (dir != NULL && status == ULV_OK &&
-           (entry = readdir(dir)) != NULL) {
+    while (dir != NULL && status == ULV_OK) {
+        errno = 0;
+        entry = readdir(dir);
+        if (entry == NULL && errno != 0)
+            status = ulv_posix_fail(s->diag, errno, path, 0, 0);
+        if (entry == NULL)
+            break;
         if (entry->d_name[0] == '.')
             continue;
         if (count == NAMES_MAX)
