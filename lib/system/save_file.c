@@ -238,6 +238,9 @@ check_partition(struct save_file *f, struct ulv_diag *diag)
     struct ulv_save_partition *p = &f->partition;
 
     p->name[sizeof(p->name) - 1] = '\0';
+    if ((p->flags & ~ULV_SAVE_INTERRUPTS) != 0)
+        return bad(f, diag, ULV_SAVE_PARTITION, "its flags", p->flags,
+                   ULV_SAVE_INTERRUPTS);
     if (p->range_count == 0 || p->range_count > SAVE_RANGES_MAX)
         return bad(f, diag, ULV_SAVE_PARTITION, "its count of ranges",
                    p->range_count, SAVE_RANGES_MAX);

@@ -72,7 +72,17 @@ class Input:
                 self.over = not self.left
             self.host.step(0)
         if self.left:
-            self.left = self.left[self.guest.type(self.left, 0):]
+            self.left = self.left[self.take():]
+
+    def take(self):
+        """How many bytes the guest took; all, of one that has ended."""
+        try:
+            return self.guest.type(self.left, 0)
+        except Error as error:
+            if error.status not in (C.ULV_E_STATE, C.ULV_E_PEER_GONE):
+                raise
+            self.over = True
+            return len(self.left)
 
 
 def follow(host, guest, typed):
