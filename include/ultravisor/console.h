@@ -19,7 +19,8 @@ extern "C" {
  *
  * What is taken reaches the guest once, in order, whichever I/O partition dies
  * meanwhile, as long as the guest runs: what it has not read when it ends is
- * gone. A guest that is restored has what was in its channel when it was saved.
+ * gone. A guest that is restored has what was in its channel when it was saved,
+ * and nothing of what was typed to its partition before it was.
  * doc/formats/console.md says the same of each step.
  *
  * @param system     a system

@@ -122,6 +122,8 @@ struct keeper_input {
     uint32_t count, sent; /* bytes kept; of them, given to some server */
     bool wanted;  /* the server waits for more */
     bool refused; /* the program waits for room */
+    bool heir_wants; /* it does, and nobody has yet said that it serves */
+    uint64_t heir_offset;
     uint8_t *bytes; /* ULV_CONSOLE_INPUT_KEPT; NULL: nothing was ever typed */
 };
 
@@ -336,8 +338,11 @@ ulv_status ulv_keeper_input_type(struct keeper *k, struct keeper_channel *c,
 void ulv_keeper_input_wanted(struct keeper *k,
                              const struct keeper_partition *from,
                              const struct say_console *say);
+/* It has another server. */
+void ulv_keeper_input_rehomed(struct keeper *k, struct keeper_channel *c);
 /* The stream goes on at offset, and nothing is kept of what was typed. */
-void ulv_keeper_input_reset(struct keeper_channel *c, uint64_t offset);
+void ulv_keeper_input_reset(struct keeper *k, struct keeper_channel *c,
+                            uint64_t offset);
 void ulv_keeper_input_drop(const struct keeper *k, struct keeper_channel *c);
 /* The console of a guest, or NULL; and who serves it. (keeper.c) */
 struct keeper_channel *ulv_keeper_console(const struct keeper *k, ulv_id guest);

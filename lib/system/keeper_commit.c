@@ -63,6 +63,8 @@ commit_rehome(struct keeper *k, const struct ulv_effect_rehome *e)
         c->server = e->to;
         c->epoch++;
         (void)ulv_frame_table_move_end(&k->frames, c->id, e->from, 0);
+        if (ULV_CONSOLE_TYPING)
+            ulv_keeper_input_rehomed(k, c);
     }
     ulv_keeper_end_again(k);
 }

@@ -52,18 +52,24 @@ ulv_keeper_input_type(struct keeper *k, struct keeper_channel *c,
     return ULV_OK;
 }
 
-void
-ulv_keeper_input_wanted(struct keeper *k, const struct keeper_partition *from,
-                        const struct say_console *say)
+static void
+tell_room(struct keeper *k, const struct keeper_channel *c,
+          struct keeper_input *in)
 {
-    struct keeper_channel *c = ulv_keeper_channel(k, say->channel);
-    struct keeper_input *in;
-    uint64_t taken;
-
-    if (c == NULL || c->server != from->id)
+    if (!in->refused || in->count > ULV_CONSOLE_INPUT_KEPT / 2)
         return;
-    in = &c->input;
-    taken = say->offset - in->offset;
+    in->refused = false;
+    ulv_keeper_tell(k, ULV_EVENT_CONSOLE_ROOM, c->client,
+                    ULV_CONSOLE_INPUT_KEPT - in->count,
+                    "the console takes input again");
+}
+
+static void
+wanted(struct keeper *k, const struct keeper_channel *c,
+       struct keeper_input *in, uint64_t offset)
+{
+    uint64_t taken = offset - in->offset;
+
     if (taken > in->sent)
         return;
     in->offset += taken;
@@ -72,21 +78,50 @@ ulv_keeper_input_wanted(struct keeper *k, const struct keeper_partition *from,
     if (taken != 0)
         memmove(in->bytes, in->bytes + taken, in->count);
     in->wanted = true;
-    if (in->refused && in->count <= ULV_CONSOLE_INPUT_KEPT / 2) {
-        in->refused = false;
-        ulv_keeper_tell(k, ULV_EVENT_CONSOLE_ROOM, c->client,
-                        ULV_CONSOLE_INPUT_KEPT - in->count,
-                        "the console takes input again");
-    }
+    tell_room(k, c, in);
     give(k, c, in);
 }
 
+/* An heir sees in its view that it serves before the keeper is told: what it
+ * asks until then waits, for it does not ask twice. */
 void
-ulv_keeper_input_reset(struct keeper_channel *c, uint64_t offset)
+ulv_keeper_input_wanted(struct keeper *k, const struct keeper_partition *from,
+                        const struct say_console *say)
 {
-    c->input.offset = offset;
-    c->input.count = c->input.sent = 0;
-    c->input.wanted = c->input.refused = false;
+    struct keeper_channel *c = ulv_keeper_channel(k, say->channel);
+    const struct keeper_device *d;
+
+    if (c == NULL)
+        return;
+    d = ulv_keeper_device(k, c->device);
+    if (c->server == from->id) {
+        wanted(k, c, &c->input, say->offset);
+    } else if (d != NULL && d->standby == from->id) {
+        c->input.heir_wants = true;
+        c->input.heir_offset = say->offset;
+    }
+}
+
+void
+ulv_keeper_input_rehomed(struct keeper *k, struct keeper_channel *c)
+{
+    struct keeper_input *in = &c->input;
+
+    if (in->heir_wants)
+        wanted(k, c, in, in->heir_offset);
+    in->heir_wants = false;
+}
+
+void
+ulv_keeper_input_reset(struct keeper *k, struct keeper_channel *c,
+                       uint64_t offset)
+{
+    struct keeper_input *in = &c->input;
+
+    in->offset = offset;
+    in->count = in->sent = 0;
+    in->wanted = in->heir_wants = false;
+    tell_room(k, c, in);
 }
 
 void

@@ -63,7 +63,7 @@ replace(struct keeper *k, const struct keeper_partition *p,
     c->fresh = ULV_NO_HANDLE;
     c->dirty = false;
     c->console_offset = 0;
-    ulv_keeper_input_reset(c, 0);
+    ulv_keeper_input_reset(k, c, 0);
     c->epoch += p->ran ? 1 : 0;
     if (d != NULL && d->fresh != ULV_NO_HANDLE) {
         ulv_keeper_close(k, &d->takeover);

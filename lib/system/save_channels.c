@@ -244,7 +244,7 @@ ulv_save_write_content(ulv_system *system, const struct shape *s,
         write_region((void *)p, &saved);
         c = ulv_keeper_channel(&system->keeper, s->ids[i]);
         c->console_offset = saved.console_offset;
-        ulv_keeper_input_reset(c, saved.input_offset);
+        ulv_keeper_input_reset(&system->keeper, c, saved.input_offset);
     }
     host->memory_unmap(host->self, p, room);
     return ULV_OK;
