@@ -265,8 +265,9 @@ class Channel:
             (getattr(view, "release", None) or view.close)()
 
 
-def admit(descriptor):
-    """The end of a channel that this descriptor admits to."""
+def handed(descriptor):
+    """What comes with a descriptor that admits to the end of a channel: the
+    memory and the two bells, and what Channel() takes behind them."""
     link = socket.socket(fileno=descriptor)
     message, files, _, _ = socket.recv_fds(link, 4096, 8)
     if len(message) != ADMISSION.size or len(files) != 3:
@@ -275,7 +276,13 @@ def admit(descriptor):
     if (magic, version) != (b"ULV_ADM1", 1) or \
             os.fstat(files[0]).st_size != size:
         raise Damaged("the admission")
+    return files, (end, kind, link)
+
+
+def admit(descriptor):
+    """The end of a channel that this descriptor admits to."""
+    files, rest = handed(descriptor)
     try:
-        return Channel(*files, end, kind, link)
+        return Channel(*files, *rest)
     finally:
         os.close(files[0])

@@ -6,6 +6,7 @@ ULTRAVISOR_ROUNDS says how often one is killed, ULTRAVISOR_SEED how it
 begins."""
 
 import contextlib
+import fcntl
 import os
 import pathlib
 import random
@@ -141,13 +142,13 @@ class Kills(EndsTest):
     """Rounds on one system; each leaves it as it was."""
 
     @contextlib.contextmanager
-    def other_program(self, descriptor, work):
+    def other_program(self, descriptor, work, admit=channel.admit):
         """Another process that does work(end) for ever, unless its peer is
         gone; killed in the end, if it was not waited for."""
         child = Child(os.fork())
         if child.number == 0:
             try:
-                work(channel.admit(descriptor))
+                work(admit(descriptor))
             except channel.Gone:
                 os._exit(GONE)
             except BaseException as error:
@@ -211,6 +212,44 @@ class Kills(EndsTest):
 
         self.until(host, is_free, "its holder is not forgotten")
         return found[0]
+
+    def test_what_it_was_handed(self):
+        """A program cannot change the size of a channel's memory, nor what may
+        be done with it; and who attaches again and again harms nobody."""
+        def tamper(found):
+            (memory, *bells), rest = found
+            size = os.fstat(memory).st_size
+            for tries in (lambda: os.ftruncate(memory, 0),
+                          lambda: os.ftruncate(memory, 2 * size),
+                          lambda: fcntl.fcntl(memory, fcntl.F_ADD_SEALS,
+                                              fcntl.F_SEAL_WRITE),
+                          lambda: fcntl.fcntl(memory, fcntl.F_ADD_SEALS,
+                                              fcntl.F_SEAL_SEAL)):
+                try:
+                    tries()
+                except PermissionError:
+                    continue
+                raise AssertionError("it could")
+            for number in range(100):
+                end = channel.Channel(memory, *bells, *rest)
+                end.send(7, bytes([number]) * 900)
+                if end.take() != (7, bytes([number]) * 900):
+                    raise AssertionError("another answer")
+            os._exit(0)
+
+        with ultravisor.open(backend="process", memory="64M",
+                             in_process=False) as host:
+            with host.transaction() as t:
+                guest = t.partition("echo", memory="4M")
+                number = t.connect(guest, None, TYPE)
+            guest.start(ECHO)
+            with self.other_program(host.hand_out(number), tamper,
+                                    channel.handed) as child:
+                self.until(host, lambda: child.wait() is not None,
+                           "it does not end")
+            self.assertEqual(child.code, 0)
+            host.check()
+            self.assert_alive(host)
 
     def kill_guest(self, host, guest, child, talks):
         """The program hears of it; the guest is started again."""
