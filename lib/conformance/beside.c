@@ -124,10 +124,14 @@ take_event(struct stage *s, uint64_t n, struct ulv_exit *ret)
     return ulv_kit_run_once(s, 0, 0, ret);
 }
 
-/* The event comes before anybody has looked, and goes with the exit. */
+/* The event comes before anybody has looked, and goes with the exit. A guest on
+ * a processor of its own can be so fast that nobody ever has to wait for it: it
+ * goes on until somebody had to. */
 static void
 events(struct kit *k, uint32_t threads)
 {
+    const ulv_nsec begin = k->real->now(k->real->self);
+    bool waited = false;
     struct ulv_exit out;
     struct stage *s = begin_beside(k, &ulv_kit_echo, threads, &out);
     bool taken = s != NULL && out.reason == ULV_EXIT_CALL;
@@ -135,7 +139,11 @@ events(struct kit *k, uint32_t threads)
     if (s != NULL && s->set == ULV_NO_HANDLE)
         ulv_kit_skip(k, "the host has no wait sets");
     for (uint64_t n = ARGUMENT;
-         s != NULL && s->set != ULV_NO_HANDLE && n < ARGUMENT + 50; n++) {
+         s != NULL && s->set != ULV_NO_HANDLE &&
+         (n < ARGUMENT + 50 ||
+          (!waited && k->real->now(k->real->self) - begin < k->patience));
+         n++) {
+        waited |= !taken;
         if (!taken && !take_event(s, n, &out))
             return;
         REQUIRE(k, out.reason == ULV_EXIT_CALL && out.u.call.argument[0] == n,
