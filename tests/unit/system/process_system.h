@@ -8,6 +8,25 @@
 
 #include <ultravisor/ultravisor.h>
 
+static inline void
+skip_without_processes(void)
+{
+    struct ulv_diag diag = ULV_DIAG_INIT;
+    const char *name = NULL;
+    ulv_status status = ULV_OK;
+
+    for (uint32_t i = 0; status != ULV_E_NOT_FOUND; i++) {
+        status = ulv_backend_probe(ulv_posix_host(), i, &name, &diag);
+        if (status == ULV_OK && strcmp(name, "process") == 0)
+            return;
+        if (status != ULV_E_NOT_FOUND && strcmp(name, "process") == 0)
+            break;
+    }
+    print_message("# no guests as processes here: %s\n",
+                  status == ULV_E_NOT_FOUND ? "not built" : diag.text);
+    skip();
+}
+
 static inline ulv_system *
 process_system(const char *launcher, const char *role_program,
                uint32_t placement)
@@ -16,14 +35,13 @@ process_system(const char *launcher, const char *role_program,
     struct ulv_diag diag = ULV_DIAG_INIT;
     ulv_system *system;
 
+    skip_without_processes();
     opts.backend = "process";
     opts.placement = placement;
     opts.launcher_program = launcher;
     opts.role_program = role_program;
-    if (ulv_system_create(ulv_posix_host(), &opts, &system, &diag) != ULV_OK) {
-        print_message("# %s\n", diag.text);
-        skip();
-    }
+    if (ulv_system_create(ulv_posix_host(), &opts, &system, &diag) != ULV_OK)
+        fail_msg("%s", diag.text);
     return system;
 }
 
