@@ -20,6 +20,8 @@
 #include "base/base.h"
 #include "channel/channel.h"
 
+#include "bell.h"
+
 #define RING_BYTES   UINT64_C(4096)
 #define PAYLOAD      56u /* with its header a divisor of the ring: no padding */
 #define RECORD_BYTES (sizeof(struct ulv_record) + PAYLOAD)
@@ -27,24 +29,6 @@
 #define LAST         2u
 
 static const uint8_t type[16] = "made to die";
-
-static void
-ring(int bell)
-{
-    const uint64_t one = 1;
-
-    if (write(bell, &one, sizeof(one)) != sizeof(one))
-        _exit(10);
-}
-
-static void
-await(int bell)
-{
-    uint64_t count;
-
-    if (read(bell, &count, sizeof(count)) != sizeof(count))
-        _exit(11);
-}
 
 static int
 serve(struct ulv_channel_end *end, int own, int peer, uint64_t records)

@@ -16,6 +16,8 @@
 #include "base/base.h"
 #include "io/console.h"
 
+#include "bell.h"
+
 #define RING_BYTES UINT64_C(16384)
 
 static const uint8_t type[16] = ULV_CHANNEL_TYPE_CONSOLE;
@@ -25,24 +27,6 @@ struct program {
     uint64_t wanted;
     bool wants;
 };
-
-static void
-ring(int bell)
-{
-    const uint64_t one = 1;
-
-    if (write(bell, &one, sizeof(one)) != sizeof(one))
-        _exit(10);
-}
-
-static void
-await(int bell)
-{
-    uint64_t count;
-
-    if (read(bell, &count, sizeof(count)) != sizeof(count))
-        _exit(11);
-}
 
 static ulv_status
 sink(void *self, uint64_t offset, const void *bytes, size_t len)

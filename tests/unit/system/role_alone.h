@@ -202,4 +202,20 @@ alone_ring(struct alone *a, struct alone_channel *c)
     a->t.host.event_signal(a->t.host.self, c->bell[0]);
 }
 
+/* A record from the peer's end of a channel; the role has had its turn. */
+static inline void
+alone_put(struct alone *a, struct ulv_channel_end *from,
+          struct alone_channel *c, uint32_t type, const void *bytes,
+          size_t len)
+{
+    void *slot;
+
+    assert_int_equal(
+        ulv_ring_tx_reserve(&from->tx, type, (uint32_t)len, &slot), ULV_OK);
+    memcpy(slot, bytes, len);
+    (void)ulv_ring_tx_submit(&from->tx);
+    alone_ring(a, c);
+    alone_run(a);
+}
+
 #endif

@@ -51,27 +51,13 @@ end(struct command *c)
 }
 
 static void
-put(struct command *c, struct ulv_channel_end *from, struct alone_channel *ch,
-    uint32_t type, const void *bytes, size_t len)
-{
-    void *slot;
-
-    assert_int_equal(
-        ulv_ring_tx_reserve(&from->tx, type, (uint32_t)len, &slot), ULV_OK);
-    memcpy(slot, bytes, len);
-    (void)ulv_ring_tx_submit(&from->tx);
-    alone_ring(&c->a, ch);
-    alone_run(&c->a);
-}
-
-static void
 give_policy(struct command *c)
 {
     struct ulv_policy policy;
 
     ulv_policy_default(&policy);
-    put(c, &c->operations, &c->policy, ULV_POLICY_IS, &policy,
-        sizeof(policy));
+    alone_put(&c->a, &c->operations, &c->policy, ULV_POLICY_IS, &policy,
+              sizeof(policy));
 }
 
 /* The caller sends a HELLO; what came of it, EMPTY: nothing yet. */
@@ -109,8 +95,8 @@ test_system_command__garbage_from_the_ultravisor(void **state)
     begin(&c);
     give_policy(&c);
     assert_int_equal(say_hello(&c, &answer), ULV_E_EMPTY);
-    put(&c, &c.ultravisor, &c.above, ULV_MESSAGE_HELLO | ULV_MESSAGE_ANSWER,
-        garbage, sizeof(garbage));
+    alone_put(&c.a, &c.ultravisor, &c.above,
+              ULV_MESSAGE_HELLO | ULV_MESSAGE_ANSWER, garbage, sizeof(garbage));
     assert_int_equal(c.a.ended, ULV_OK);
     assert_int_equal(c.a.faults, 1);
     assert_non_null(strstr(c.a.fault, "the ultravisor"));
@@ -201,8 +187,8 @@ test_system_command__a_policy_that_is_refused(void **state)
         assert_int_equal(say_hello(&c, &hello), ULV_E_EMPTY);
         memset(&policy, 0xff, sizeof(policy));
         if (kind < 2) {
-            put(&c, &c.operations, &c.policy, ULV_POLICY_IS, &policy,
-                kind == 0 ? 8 : sizeof(policy));
+            alone_put(&c.a, &c.operations, &c.policy, ULV_POLICY_IS, &policy,
+                      kind == 0 ? 8 : sizeof(policy));
         } else {
             c.operations.tx.control->tail += UINT64_C(1) << 40;
             alone_ring(&c.a, &c.policy);
@@ -261,12 +247,13 @@ test_system_command__another_policy_that_is_none(void **state)
     begin(&c);
     give_policy(&c);
     assert_int_equal(reviewed(&c, &head), ULV_E_EMPTY);
-    put(&c, &c.operations, &c.policy, ULV_POLICY_OFFER, &offer, 64);
-    put(&c, &c.operations, &c.policy, 77, &offer, sizeof(offer));
+    alone_put(&c.a, &c.operations, &c.policy, ULV_POLICY_OFFER, &offer, 64);
+    alone_put(&c.a, &c.operations, &c.policy, 77, &offer, sizeof(offer));
     assert_int_equal(reviewed(&c, &head), ULV_E_EMPTY);
     memset(&offer, 0xff, sizeof(offer));
     offer.number = 7;
-    put(&c, &c.operations, &c.policy, ULV_POLICY_OFFER, &offer, sizeof(offer));
+    alone_put(&c.a, &c.operations, &c.policy, ULV_POLICY_OFFER, &offer,
+              sizeof(offer));
     assert_int_equal(reviewed(&c, &head), ULV_OK);
     assert_int_equal(head.number, 7);
     assert_int_equal(head.status, ULV_E_FORMAT);
@@ -279,7 +266,8 @@ test_system_command__another_policy_that_is_none(void **state)
     memset(&offer, 0, sizeof(offer));
     offer.number = 8;
     ulv_policy_default(&offer.policy);
-    put(&c, &c.operations, &c.policy, ULV_POLICY_OFFER, &offer, sizeof(offer));
+    alone_put(&c.a, &c.operations, &c.policy, ULV_POLICY_OFFER, &offer,
+              sizeof(offer));
     assert_int_equal(reviewed(&c, &head), ULV_E_EMPTY);
     assert_int_equal(c.a.faults, 0);
     end(&c);
@@ -300,16 +288,18 @@ test_system_command__a_review_that_fails(void **state)
     give_policy(&c);
     offer.number = 9;
     ulv_policy_default(&offer.policy);
-    put(&c, &c.operations, &c.policy, ULV_POLICY_OFFER, &offer, sizeof(offer));
+    alone_put(&c.a, &c.operations, &c.policy, ULV_POLICY_OFFER, &offer,
+              sizeof(offer));
     assert_int_equal(reviewed(&c, &head), ULV_E_EMPTY); /* it asks first */
-    put(&c, &c.ultravisor, &c.above, ULV_MESSAGE_QUERY | ULV_MESSAGE_ANSWER,
-        garbage, sizeof(garbage));
+    alone_put(&c.a, &c.ultravisor, &c.above,
+              ULV_MESSAGE_QUERY | ULV_MESSAGE_ANSWER, garbage, sizeof(garbage));
     assert_int_equal(reviewed(&c, &head), ULV_OK);
     assert_int_equal(head.number, 9);
     assert_true(head.status < 0);
     assert_int_equal(head.in_force, 0);
     /* from now on at once */
-    put(&c, &c.operations, &c.policy, ULV_POLICY_OFFER, &offer, sizeof(offer));
+    alone_put(&c.a, &c.operations, &c.policy, ULV_POLICY_OFFER, &offer,
+              sizeof(offer));
     assert_int_equal(reviewed(&c, &head), ULV_OK);
     assert_int_equal(head.status, ULV_E_PEER_GONE);
     end(&c);

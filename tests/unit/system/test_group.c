@@ -22,20 +22,6 @@ struct group {
     uint64_t asked; /* the number of what the ultravisor was asked last */
 };
 
-static void
-put(struct group *g, struct ulv_channel_end *from, struct alone_channel *ch,
-    uint32_t type, const void *bytes, size_t len)
-{
-    void *slot;
-
-    assert_int_equal(
-        ulv_ring_tx_reserve(&from->tx, type, (uint32_t)len, &slot), ULV_OK);
-    memcpy(slot, bytes, len);
-    (void)ulv_ring_tx_submit(&from->tx);
-    alone_ring(&g->a, ch);
-    alone_run(&g->a);
-}
-
 /* What the ultravisor is asked next; false: nothing. */
 static bool
 next(struct group *g, uint64_t words[ULV_COMMAND_MESSAGE_MAX / 8],
@@ -63,7 +49,7 @@ answer(struct group *g, int32_t status, uint32_t idx, uint64_t revision)
         .revision = revision,
     };
 
-    put(g, &g->ultravisor, &g->above, a.m.kind, &a, sizeof(a));
+    alone_put(&g->a, &g->ultravisor, &g->above, a.m.kind, &a, sizeof(a));
 }
 
 static void
@@ -83,7 +69,7 @@ greet(struct group *g, struct ulv_command_client *caller,
     a.m = (struct ulv_message){ sizeof(a),
                                 ULV_MESSAGE_HELLO | ULV_MESSAGE_ANSWER, 1,
                                 g->asked };
-    put(g, &g->ultravisor, &g->above, a.m.kind, &a, sizeof(a));
+    alone_put(&g->a, &g->ultravisor, &g->above, a.m.kind, &a, sizeof(a));
     assert_int_equal(ulv_command_receive(caller, &m, &ring), ULV_OK);
 }
 
@@ -109,8 +95,8 @@ begin(struct group *g)
                      ULV_OK);
     alone_run(&g->a);
     ulv_policy_default(&policy);
-    put(g, &g->operations, &g->policy, ULV_POLICY_IS, &policy,
-        sizeof(policy));
+    alone_put(&g->a, &g->operations, &g->policy, ULV_POLICY_IS, &policy,
+              sizeof(policy));
     for (uint32_t i = 0; i < CALLERS; i++) {
         assert_int_equal(ulv_command_client_init(&g->caller[i], &g->a.t.host,
                                                  g->below[i].p,
@@ -270,9 +256,9 @@ test_system_group__hears_that_there_is_no_answer(void **state)
     begin(&g);
     ask(&g, 1, 0, 0);
     expect(&g, 3, (const ulv_id[]){ 100, 101, 102 });
-    put(&g, &g.ultravisor, &g.above,
-        ULV_MESSAGE_TRANSACTION | ULV_MESSAGE_ANSWER, garbage,
-        sizeof(garbage));
+    alone_put(&g.a, &g.ultravisor, &g.above,
+              ULV_MESSAGE_TRANSACTION | ULV_MESSAGE_ANSWER, garbage,
+              sizeof(garbage));
     for (uint32_t i = 0; i < CALLERS; i++)
         assert_true(told(&g, i).status < 0);
     expect_nothing(&g);
