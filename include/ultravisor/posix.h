@@ -251,6 +251,24 @@ ULV_API const struct ulv_host *
 ulv_posix_machine_host(const struct ulv_posix_machine *machine);
 
 /**
+ * Read another description, of what it has become: for ulv_system_rescan() of
+ * the systems with its host, and for those that are made from then on.
+ *
+ * @param machine  says what it said before if this fails
+ * @param name     as of ulv_posix_machine_open()
+ * @param text     as there
+ * @param len      as there
+ * @param diag     NULL or where the failure is explained
+ *
+ * Errors:  those of ulv_posix_machine_open()
+ * Context: serial; with those systems
+ * Since:   0.1
+ */
+ULV_API ulv_status ulv_posix_machine_read(struct ulv_posix_machine *machine,
+                                          const char *name, const char *text,
+                                          size_t len, struct ulv_diag *diag);
+
+/**
  * After the last system with its host is destroyed.
  *
  * @param machine  NULL is allowed

@@ -18,6 +18,7 @@
  *   fault.h        what went wrong, also in partitions that are gone
  *   trace.h        what a guest called, and when
  *   policy.h       what was decided and why; another policy
+ *   rescan.h       the machine has changed
  *   posix.h        the Linux host; JSON policies; the descriptor to poll
  */
 #ifndef ULTRAVISOR_ULTRAVISOR_H
@@ -36,6 +37,7 @@
 #include <ultravisor/partition.h>
 #include <ultravisor/policy.h>
 #include <ultravisor/posix.h>
+#include <ultravisor/rescan.h>
 #include <ultravisor/save.h>
 #include <ultravisor/system.h>
 #include <ultravisor/table.h>

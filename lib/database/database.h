@@ -22,6 +22,7 @@ struct ulv_plan;
 
 #define ULV_EXTENTS_MAX 16384u /* of one partition */
 #define ULV_LOG_COUNT   1024u  /* committed transactions remembered */
+#define ULV_DB_HARDWARE_MAX 4096u
 
 /* Sizes of the channels that the database lays out itself. */
 #define ULV_BLOCK_RING_BYTES   UINT64_C(16384)

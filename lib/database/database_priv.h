@@ -60,7 +60,6 @@ struct hardware {
     char name[24], driver[16];
 };
 /* How many there may be. */
-#define ULV_DB_HARDWARE_MAX 4096u
 #define ULV_DB_RANGES_MAX   4096u
 #define ULV_DB_RETIRED_MAX  4096u
 #define ULV_DB_ZONES_MAX    4096u

@@ -107,16 +107,17 @@ ulv_db_add_hardware(struct ulv_database *db,
                : ulv_db_no_memory(diag);
 }
 
-ulv_status
-ulv_db_remove_hardware(struct ulv_database *db,
-                       const struct ulv_op_remove_hardware *op,
-                       struct ulv_diag *diag)
+static ulv_status
+check_old(const struct ulv_database *db, const struct hardware *h,
+          const struct ulv_op_remove_hardware *op, struct ulv_diag *diag)
 {
-    struct hardware *h = find_hardware(db, op->id);
-
     if (h == NULL)
         return no_hardware(diag, op->id);
-    if (h->owner != db->idle)
+    if (op->gone > 1)
+        return ulv_fail(diag, ULV_E_ARG, op->id, op->gone, 1,
+                        "%s: gone is %u, 0 or 1 is wanted", h->name,
+                        (uint64_t)op->gone);
+    if (h->owner != db->idle && op->gone == 0)
         return ulv_fail(diag, ULV_E_BUSY, op->id, h->owner->r.id, 0,
                         "%s is %s's: release it first", h->name,
                         h->owner->name);
@@ -127,7 +128,35 @@ ulv_db_remove_hardware(struct ulv_database *db,
                             "%s has functions: remove hardware %u first",
                             h->name, r->id);
     }
-    if (ulv_db_labels_drop(db, &h->r) != ULV_OK ||
+    return ULV_OK;
+}
+
+/* Its record goes with its owner in it: who watches that one is told. */
+static bool
+lose(struct ulv_database *db, const struct hardware *h)
+{
+    struct partition *p = h->owner;
+
+    if (p == db->idle)
+        return true;
+    if (!ulv_db_touched(db, p) ||
+        !ulv_db_discharge(db, p, ULV_QUOTA_DEVICES, 1))
+        return false;
+    p->owned_count--;
+    return true;
+}
+
+ulv_status
+ulv_db_remove_hardware(struct ulv_database *db,
+                       const struct ulv_op_remove_hardware *op,
+                       struct ulv_diag *diag)
+{
+    struct hardware *h = find_hardware(db, op->id);
+    ulv_status status = check_old(db, h, op, diag);
+
+    if (status != ULV_OK)
+        return status;
+    if (!lose(db, h) || ulv_db_labels_drop(db, &h->r) != ULV_OK ||
         !ulv_db_changed(db, op->id, ULV_QUERY_HARDWARE) ||
         ulv_db_record_remove(db, &h->r) != ULV_OK)
         return ulv_db_no_memory(diag);

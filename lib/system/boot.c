@@ -17,9 +17,9 @@
 #define NODES_MAX      64u
 /* Of a node no more is counted: no sum or product of them wraps. */
 #define NODE_MIB_MAX   (UINT64_C(1) << 28)
-/* One message. */
-#define OPERATIONS_MAX (SAY_TAIL_MAX / (uint32_t)sizeof(struct ulv_operation))
-#define CHANNELS_MAX   3u
+/* In one message. */
+#define SAID_MAX (SAY_TAIL_MAX / (uint32_t)sizeof(struct ulv_operation))
+#define OPERATIONS_MAX (ULV_DEVICES ? MACHINE_MAX : SAID_MAX)
 #define BOOT_NS        UINT64_C(20000000000) /* until the roles must be up */
 
 struct boot {
@@ -226,48 +226,23 @@ add_memory(struct boot *b, uint64_t wanted, struct ulv_diag *diag)
     return share_out(b, node, count, wanted, all_mib, diag);
 }
 
+/* As many as can be known; of others, and of a host that cannot say, a line is
+ * told: no guest needs them to run. */
 static void
-add_device(struct boot *b, const struct ulv_host_device *d, ulv_id first)
-{
-    struct ulv_op_add_hardware *op =
-        &add(b, ULV_OP_ADD_HARDWARE)->u.add_hardware;
-
-    op->id = b->next++;
-    op->parent = d->parent == UINT32_MAX ? 0 : first + d->parent;
-    op->address = d->address;
-    op->bytes = d->bytes;
-    op->kind = d->kind;
-    op->device_class = d->device_class;
-    op->node = d->node;
-    op->model = d->model;
-    memcpy(op->name, d->name, sizeof(op->name));
-    memcpy(op->driver, d->driver, sizeof(op->driver));
-}
-
-/* As many as there is room for; of others, and of a host that cannot say, a
- * line is told: no guest needs them to run. */
-static ulv_status
 add_devices(struct boot *b)
 {
-    const struct ulv_host *host = b->system->host;
-    const uint32_t room = OPERATIONS_MAX - CHANNELS_MAX - b->count;
-    const size_t bytes = room * sizeof(struct ulv_host_device);
-    struct ulv_host_device *found = host->alloc(host->self, bytes, 8);
     struct ulv_diag diag = ULV_DIAG_INIT;
-    const ulv_id first = b->next;
-    uint32_t count = 0;
+    uint32_t count = 0, some;
 
-    if (found == NULL)
-        return ULV_E_NO_MEMORY;
-    if (host->devices(host->self, found, room, &count, &diag) != ULV_OK)
+    if (ulv_system_find_devices(b->system, b->next, &b->operations[b->count],
+                                &count, &diag) != ULV_OK)
         ulv_keeper_tell(&b->system->keeper, ULV_EVENT_LOG, 0, 0,
                         "devices: none is known: %s", diag.text);
-    tell_of_more(b, "devices", room, count);
-    b->all_devices = diag.status == ULV_OK && count <= room;
-    for (uint32_t i = 0; diag.status == ULV_OK && i < count && i < room; i++)
-        add_device(b, &found[i], first);
-    host->free(host->self, found, bytes);
-    return ULV_OK;
+    tell_of_more(b, "devices", ULV_DB_HARDWARE_MAX, count);
+    b->all_devices = diag.status == ULV_OK && count <= ULV_DB_HARDWARE_MAX;
+    some = diag.status == ULV_OK ? ULV_MIN(count, ULV_DB_HARDWARE_MAX) : 0;
+    b->count += some;
+    b->next += some;
 }
 
 static ulv_status
@@ -292,8 +267,8 @@ describe(struct boot *b, const struct ulv_system_opts *opts,
                      ? add_frames(b, opts->memory, diag)
                      : add_memory(b, opts->memory, diag);
     if (ULV_DEVICES && status == ULV_OK &&
-        ULV_HOST_HAS(b->system->host, devices) && add_devices(b) != ULV_OK)
-        return ulv_fail(diag, ULV_E_NO_MEMORY, 0, 0, 0, "out of memory");
+        ULV_HOST_HAS(b->system->host, devices))
+        add_devices(b);
     add_channel(b, operations, command, type_policy);
     add_channel(b, ultravisor, command, type_command);
     add_channel(b, command, boot, type_command);
@@ -361,6 +336,26 @@ start_ultravisor(ulv_system *system, const struct ulv_system_opts *opts,
     return status == ULV_OK ? boot_refused(k, diag) : status;
 }
 
+ulv_status
+ulv_system_say_machine(const ulv_system *system, struct say *say,
+                       const struct ulv_operation *operations, uint32_t count)
+{
+    struct say_machine *m = &say->u.machine;
+    ulv_status status;
+
+    m->count = count;
+    do {
+        const uint32_t some =
+            ULV_DEVICES ? ULV_MIN(SAID_MAX, count - m->first) : count;
+
+        say->tail_bytes = some * (uint32_t)sizeof(*operations);
+        status = ulv_post_send(&system->keeper.ultravisor->post, say,
+                               &operations[m->first], NULL, 0);
+        m->first += some;
+    } while (ULV_DEVICES && status == ULV_OK && m->first < count);
+    return status;
+}
+
 static ulv_status
 send_boot(ulv_system *system, const struct boot *b, struct ulv_diag *diag)
 {
@@ -369,9 +364,8 @@ send_boot(ulv_system *system, const struct boot *b, struct ulv_diag *diag)
     ulv_status status;
 
     if (ULV_DEVICES)
-        say.u.boot.all_devices = b->all_devices ? 1 : 0;
-    say.tail_bytes = b->count * (uint32_t)sizeof(*b->operations);
-    status = ulv_post_send(&k->ultravisor->post, &say, b->operations, NULL, 0);
+        say.u.machine.all_devices = b->all_devices ? 1 : 0;
+    status = ulv_system_say_machine(system, &say, b->operations, b->count);
     if (status != ULV_OK)
         return ulv_fail(diag, status, 0, b->count, OPERATIONS_MAX,
                         "the boot transaction could not be sent: %s",

@@ -262,6 +262,7 @@ static const struct {
     { SAY_BOOTED, ULV_PARTITION_ULTRAVISOR },
     { SAY_NOTED, ULV_PARTITION_ULTRAVISOR },
     { SAY_RING, ULV_PARTITION_ULTRAVISOR },
+    { SAY_SCANNED, ULV_PARTITION_ULTRAVISOR },
     { SAY_ACKNOWLEDGE, ULV_PARTITION_GUEST },
     { SAY_ACKNOWLEDGE, ULV_PARTITION_IO },
     { SAY_RUNNING, ULV_PARTITION_GUEST },
@@ -521,6 +522,10 @@ hear_ultravisor(struct keeper *k, struct keeper_partition *from,
         break;
     case SAY_SETTLED:
         k->settled = say->u.order.revision;
+        break;
+    case SAY_SCANNED:
+        if (ULV_DEVICES && k->scanned != NULL)
+            k->scanned(k->self, heard);
         break;
     case SAY_RING:
         ulv_keeper_ring(k, ulv_keeper_channel(k, say->u.object));

@@ -204,6 +204,8 @@ struct keeper {
     /* the same: what command decides, and operations says of a policy */
     void (*policy_says)(void *self, ulv_id partition,
                         const struct heard *heard);
+    /* the same: what the ultravisor says of a machine that has changed */
+    void (*scanned)(void *self, const struct heard *heard);
     uint32_t threads_from; /* as in struct ulv_system_opts, 0 resolved */
     ulv_nsec settle_limit; /* how long a role may take to follow */
     uint64_t settled;      /* revision up to which everybody has followed */

@@ -29,7 +29,8 @@
 #define SAY_DEVICE         7u /* handles: takeover region, lock [, medium] */
 #define SAY_START          8u /* handles: image [, initrd]; tail: its words */
 #define SAY_STOP           9u
-#define SAY_BOOT           10u /* to the ultravisor; tail: operations */
+#define SAY_BOOT           10u /* to the ultravisor; tail: operations, in
+                                  parts */
 #define SAY_ORDER_DONE     11u
 #define SAY_STATE          12u /* to the ultravisor: a partition's state */
 #define SAY_DIED           13u /* to ultravisor, command: a role is dead;
@@ -56,6 +57,8 @@
                                   order what your database has */
 #define SAY_RETURNED       18u /* to the ultravisor: a guest gave memory back */
 #define SAY_INPUT          30u /* to I/O: of a console; tail: bytes */
+#define SAY_MACHINE        31u /* to the ultravisor: what there is now; tail:
+                                  operations, in parts */
 
 /* ---- role to keeper ------------------------------------------------------ */
 #define SAY_READY       32u
@@ -92,7 +95,13 @@
 #define SAY_WANTED      54u /* I/O: a console's input from offset on; what is
                                before is in its ring */
 
+#define SAY_SCANNED     55u /* the ultravisor: what MACHINE has led to; tail:
+                               struct ulv_machine_change of each */
+
 #define SAY_TAIL_MAX 40960u
+
+/* BOOT and MACHINE: roles, processors, nodes, devices, channels. */
+#define MACHINE_MAX (512u + ULV_DB_HARDWARE_MAX)
 
 /* SAY_CHANNEL to the ultravisor, when it is to be no end of it: format it, or
  * look at its header only. */
@@ -156,9 +165,18 @@ struct say_device {
     uint64_t bytes;
     uint32_t kind, flags;
 };
-struct say_boot {
-    uint32_t all_devices; /* 1: the machine has no others */
-    uint32_t rsvd_;
+struct say_machine { /* and BOOT */
+    uint64_t number; /* of MACHINE, for the answer */
+    uint32_t count;  /* of operations in all parts */
+    uint32_t first;  /* index of the first one in this message */
+    uint32_t all_devices; /* of BOOT; 1: the machine has no others */
+    uint32_t dry_run;     /* of MACHINE */
+};
+struct say_scanned {
+    uint64_t number, revision;
+    uint32_t count; /* of changes; the first of them are told */
+    uint32_t told;
+    struct ulv_diag diag;
 };
 struct say_order {
     uint64_t ticket;
@@ -238,7 +256,8 @@ struct say {
         struct say_extent extent;
         struct say_channel channel;
         struct say_device device;
-        struct say_boot boot;
+        struct say_machine machine;
+        struct say_scanned scanned;
         struct say_order order;
         struct say_order_done order_done; /* BOOTED, NOT_STARTED, SAVED */
         struct say_state state;

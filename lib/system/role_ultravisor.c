@@ -471,6 +471,8 @@ ultravisor_hear(struct role *role, struct heard *heard)
         return ULV_OK;
     case SAY_BOOT:
         return ulv_ultravisor_boot(r, heard);
+    case SAY_MACHINE:
+        return ulv_ultravisor_hear_machine(r, heard);
     case SAY_ADOPT:
         return !ULV_RESTARTS || r->adopt == NULL
                    ? ULV_E_PEER_PROTOCOL

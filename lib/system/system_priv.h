@@ -76,6 +76,8 @@ struct ulv_system {
     ulv_status review_status;
     char review_text[192];
     bool reviewed;
+    struct rescan *rescan; /* borrowed: who waits for it; rescan.c */
+    uint64_t rescan_number;
     struct ulv_channel *channels;
     bool rang; /* one of them */
     /* programs that were handed an end, and what is done with them: hand_out.c,
@@ -162,6 +164,17 @@ void ulv_system_keep_decisions(ulv_system *system);
 void ulv_system_drop_decisions(ulv_system *system);
 /* An answer is there: what was decided for it was said before. */
 void ulv_system_hear_decisions(ulv_system *system);
+/* Say to the ultravisor what the machine has, in parts. Errors: those of
+ * ulv_post_send(). */
+ulv_status ulv_system_say_machine(const ulv_system *system, struct say *say,
+                                  const struct ulv_operation *operations,
+                                  uint32_t count);
+/* The host's devices, numbered from first on, as operations; of more than
+ * ULV_DB_HARDWARE_MAX the first. Errors: NO_MEMORY, and those of the host.
+ * (rescan.c) */
+ulv_status ulv_system_find_devices(const ulv_system *system, ulv_id first,
+                                   struct ulv_operation *ret,
+                                   uint32_t *ret_count, struct ulv_diag *diag);
 ulv_status ulv_system_boot(ulv_system *system,
                            const struct ulv_system_opts *opts,
                            struct ulv_diag *diag);

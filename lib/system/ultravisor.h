@@ -8,6 +8,22 @@
 #include "system/settle.h"
 #include "system/views.h"
 
+/* What differs between the machine and the database, and is to be done. */
+struct difference {
+    const struct ulv_host *host;
+    struct ulv_operation *operation;
+    struct ulv_machine_change *change; /* that each makes */
+    uint32_t count, capacity;
+    ulv_id next; /* the first id that it has not used */
+};
+
+/* The keeper's question that an errand is for. */
+struct scan {
+    uint64_t number;
+    bool dry_run;
+    struct difference difference;
+};
+
 /* A transaction of our own. */
 struct errand {
     struct errand *next;
@@ -21,6 +37,7 @@ struct errand {
     bool adopts;  /* what there is already: changes nothing */
     bool quiet;   /* that it cannot be done is no fault */
     ulv_id settles; /* the object that has drained by it */
+    struct scan *scan; /* NULL, or: operations are what the machine has */
     uint32_t count;
     struct ulv_operation operations[];
 };
@@ -42,7 +59,7 @@ struct ultravisor_role {
     /* NULL, or: a database was found again; it is not made by what the keeper
      * found, but compared with it. */
     ulv_status (*boot_again)(struct ultravisor_role *r,
-                             const struct heard *heard);
+                             const struct errand *found, bool all_devices);
     /* NULL, or: the keeper lives, and has what the database has. */
     void (*adopt)(struct ultravisor_role *r);
     uint64_t settled; /* before that */
@@ -50,6 +67,9 @@ struct ultravisor_role {
     struct sessions sessions; /* the command channels */
     struct ulv_changes *changes; /* that they watch, or NULL */
     uint32_t leases; /* that the clients got */
+    struct errand *gathering; /* what the keeper says in parts, or NULL */
+    uint32_t gathered;        /* operations of that */
+    ulv_id ids, ids_end; /* for what is found in the machine */
 
     /* the transaction under way */
     struct ulv_plan *plan;
@@ -103,6 +123,38 @@ ulv_status ulv_ultravisor_note_death(struct ultravisor_role *r, ulv_id dead);
 /* A new one, at the end of those that wait; NULL: no memory. */
 struct errand *ulv_ultravisor_new_errand(struct ultravisor_role *r,
                                          uint32_t count);
+
+/* The same, but it does not wait yet. */
+struct errand *ulv_ultravisor_make_errand(struct ultravisor_role *r,
+                                          uint32_t count);
+void ulv_ultravisor_queue_errand(struct ultravisor_role *r, struct errand *e);
+void ulv_ultravisor_free_errand(struct ultravisor_role *r, struct errand *e);
+/* Operations come in parts; *ret is an errand that does not wait yet when all
+ * are there, else NULL. Errors: NO_MEMORY, PEER_PROTOCOL. */
+ulv_status ulv_ultravisor_gather(struct ultravisor_role *r,
+                                 const struct heard *heard,
+                                 struct errand **ret);
+
+/* ---- a machine that changes (ultravisor_machine.c) ----------------------- */
+ulv_status ulv_ultravisor_hear_machine(struct ultravisor_role *r,
+                                       const struct heard *heard);
+/* Begin r->errand, which has a scan; and end it. */
+void ulv_ultravisor_run_scan(struct ultravisor_role *r);
+void ulv_ultravisor_end_scan(struct ultravisor_role *r,
+                             const struct errand *errand,
+                             const struct ulv_diag *diag);
+/* What is to be done for the database to have what was found; to be freed, also
+ * on failure. Errors: NO_MEMORY, and those of a lease. */
+ulv_status ulv_ultravisor_compare(struct ultravisor_role *r,
+                                  const struct errand *found,
+                                  struct difference *ret);
+void ulv_difference_free(struct difference *d);
+/* It was done: to the owners of what is gone. */
+void ulv_ultravisor_tell_loss(struct ultravisor_role *r,
+                              const struct difference *d);
+/* The record of a kind behind the id; false: there is none. */
+bool ulv_next_record(const struct ulv_database *db, uint32_t kind,
+                                uint64_t after, void *ret, size_t size);
 
 /* ---- the journal, if there is one (ultravisor_durable.c; on a bare machine
  * there is none: ultravisor_volatile.c) ------------------------------------ */

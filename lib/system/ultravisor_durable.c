@@ -77,19 +77,6 @@ add(struct list *l, uint32_t kind)
     return &l->operation[l->count++];
 }
 
-/* The record of a kind behind the id; false: there is none. */
-static bool
-next_record(const struct ulv_database *db, uint32_t kind, uint64_t after,
-            void *ret, size_t size)
-{
-    uint32_t bytes, count = 0;
-    bool more;
-
-    return ulv_database_query(db, kind, after, ret, size, &bytes, &count,
-                              &more) == ULV_OK &&
-           count != 0;
-}
-
 static void
 set_state(struct list *l, const struct ulv_partition_record *p, uint32_t state,
           uint32_t reason)
@@ -109,7 +96,7 @@ end_guests(const struct ulv_database *db, struct list *l)
 {
     struct ulv_partition_record p = { .id = 0 };
 
-    while (next_record(db, ULV_QUERY_PARTITIONS, p.id, &p, sizeof(p))) {
+    while (ulv_next_record(db, ULV_QUERY_PARTITIONS, p.id, &p, sizeof(p))) {
         if (p.kind == ULV_PARTITION_GUEST &&
             (p.state == ULV_STATE_STARTING || p.state == ULV_STATE_RUNNING))
             set_state(l, &p, ULV_STATE_STOPPED, ULV_END_REASON_KILLED);
@@ -121,7 +108,7 @@ settle_extents(const struct ulv_database *db, struct list *l)
 {
     struct ulv_extent_record e = { .id = 0 };
 
-    while (next_record(db, ULV_QUERY_EXTENTS, e.id, &e, sizeof(e))) {
+    while (ulv_next_record(db, ULV_QUERY_EXTENTS, e.id, &e, sizeof(e))) {
         struct ulv_partition_record heir;
         struct ulv_operation *o;
 
@@ -166,7 +153,7 @@ close_channels(const struct ulv_database *db, struct list *l)
 {
     struct ulv_channel_record c = { .id = 0 };
 
-    while (next_record(db, ULV_QUERY_CHANNELS, c.id, &c, sizeof(c))) {
+    while (ulv_next_record(db, ULV_QUERY_CHANNELS, c.id, &c, sizeof(c))) {
         struct ulv_effect_extent what;
         struct ulv_operation *o;
 
@@ -230,7 +217,7 @@ has_channel(const struct ulv_database *db, const struct ulv_op_connect *op)
 {
     struct ulv_channel_record c = { .id = 0 };
 
-    while (next_record(db, ULV_QUERY_CHANNELS, c.id, &c, sizeof(c))) {
+    while (ulv_next_record(db, ULV_QUERY_CHANNELS, c.id, &c, sizeof(c))) {
         if (c.server == op->server && c.client == op->client &&
             ulv_guid_equal(c.type, op->type))
             return true;
@@ -275,7 +262,7 @@ pool_bytes(const struct ulv_database *db)
     struct ulv_memory_record pool = { .id = 0 };
     uint64_t bytes = 0;
 
-    while (next_record(db, ULV_QUERY_MEMORY, pool.id, &pool, sizeof(pool)))
+    while (ulv_next_record(db, ULV_QUERY_MEMORY, pool.id, &pool, sizeof(pool)))
         bytes += pool.bytes;
     return bytes;
 }
@@ -286,7 +273,7 @@ processor_count(const struct ulv_database *db)
     struct ulv_processor_record p = { .id = 0 };
     uint32_t count = 0;
 
-    while (next_record(db, ULV_QUERY_PROCESSORS, p.id, &p, sizeof(p)))
+    while (ulv_next_record(db, ULV_QUERY_PROCESSORS, p.id, &p, sizeof(p)))
         count++;
     return count;
 }
@@ -316,166 +303,33 @@ compare(const struct ulv_database *db, const struct ulv_operation *o,
 
 /* ---- its devices --------------------------------------------------------- */
 
-/* What the keeper has found. */
-struct machine {
-    const struct ulv_operation *operation;
-    uint32_t count;
-};
-
-/* One with the same name that is of another model or size is another one. */
-static bool
-is_that(const struct ulv_hardware_record *h,
-        const struct ulv_op_add_hardware *op)
-{
-    return h->kind == op->kind && h->model == op->model &&
-           h->device_class == op->device_class && h->bytes == op->bytes &&
-           ulv_string_equal(h->name, op->name, sizeof(h->name));
-}
-
-static bool
-is_found(const struct machine *m, const struct ulv_hardware_record *h)
-{
-    for (uint32_t i = 0; i < m->count; i++) {
-        if (m->operation[i].kind == ULV_OP_ADD_HARDWARE &&
-            is_that(h, &m->operation[i].u.add_hardware))
-            return true;
-    }
-    return false;
-}
-
-/* A function goes with what it is of. */
-static bool
-is_there(const struct ulv_database *db, const struct machine *m,
-         const struct ulv_hardware_record *h)
-{
-    struct ulv_hardware_record parent;
-
-    return is_found(m, h) &&
-           (h->parent == 0 ||
-            (ulv_database_find(db, ULV_QUERY_HARDWARE, h->parent, &parent) ==
-                 ULV_OK &&
-             is_found(m, &parent)));
-}
-
-/* The record of a device that was there and is; 0: it is new. */
-static ulv_id
-known_as(const struct ulv_database *db, const struct machine *m,
-         const struct ulv_op_add_hardware *op)
-{
-    struct ulv_hardware_record h = { .id = 0 };
-
-    while (next_record(db, ULV_QUERY_HARDWARE, h.id, &h, sizeof(h))) {
-        if (is_that(&h, op) && is_there(db, m, &h))
-            return h.id;
-    }
-    return 0;
-}
-
-static void
-tell_of_loss(struct ultravisor_role *r, const struct ulv_hardware_record *h)
-{
-    struct ulv_partition_record p;
-    struct ulv_text line;
-    char text[96];
-
-    if (ulv_database_find(r->db, ULV_QUERY_PARTITIONS, h->owner, &p) != ULV_OK)
-        return;
-    ulv_text_init(&line, text, sizeof(text));
-    ulv_text_format(&line, "%s: its device %s is gone", p.name, h->name);
-    ulv_role_tell(&r->role, ULV_EVENT_FAULT, p.id, h->id, text);
-}
-
-/* Functions before what they are of. */
-static void
-drop_devices(struct ultravisor_role *r, const struct machine *m,
-             struct list *l, bool functions)
-{
-    struct ulv_hardware_record h = { .id = 0 };
-    struct ulv_operation *o;
-
-    while (next_record(r->db, ULV_QUERY_HARDWARE, h.id, &h, sizeof(h))) {
-        if ((h.parent != 0) != functions || is_there(r->db, m, &h))
-            continue;
-        if (h.owner != ULV_ID_IDLE) {
-            tell_of_loss(r, &h);
-            o = add(l, ULV_OP_RELEASE_HARDWARE);
-            if (o != NULL)
-                o->u.release_hardware.id = h.id;
-        }
-        o = add(l, ULV_OP_REMOVE_HARDWARE);
-        if (o != NULL)
-            o->u.remove_hardware.id = h.id;
-    }
-}
-
-/* What the keeper numbered so has which id. It stands before its functions. */
-static ulv_id
-parent_of(const struct ulv_database *db, const struct machine *m,
-          const struct list *l, ulv_id number)
-{
-    const struct ulv_op_add_hardware *parent = NULL;
-
-    for (uint32_t i = 0; i < m->count && number != 0; i++) {
-        if (m->operation[i].kind == ULV_OP_ADD_HARDWARE &&
-            m->operation[i].u.add_hardware.id == number)
-            parent = &m->operation[i].u.add_hardware;
-    }
-    if (parent == NULL)
-        return 0;
-    for (uint32_t i = 0; i < l->count; i++) {
-        const struct ulv_op_add_hardware *op = &l->operation[i].u.add_hardware;
-
-        if (l->operation[i].kind == ULV_OP_ADD_HARDWARE &&
-            op->kind == parent->kind &&
-            ulv_string_equal(op->name, parent->name, sizeof(op->name)))
-            return op->id;
-    }
-    return known_as(db, m, parent);
-}
-
-static ulv_status
-add_devices(struct ultravisor_role *r, const struct machine *m,
-            struct list *l)
-{
-    ulv_id next = 0;
-
-    for (uint32_t i = 0; i < m->count; i++) {
-        const struct ulv_operation *from = &m->operation[i];
-        struct ulv_operation *o;
-        ulv_id parent;
-        ulv_status status;
-
-        if (from->kind != ULV_OP_ADD_HARDWARE ||
-            known_as(r->db, m, &from->u.add_hardware) != 0)
-            continue;
-        status = next == 0 ? ulv_ultravisor_lease(r, &next) : ULV_OK;
-        if (status != ULV_OK)
-            return status;
-        parent = parent_of(r->db, m, l, from->u.add_hardware.parent);
-        o = add(l, ULV_OP_ADD_HARDWARE);
-        if (o == NULL)
-            return ULV_E_NO_MEMORY;
-        *o = *from;
-        o->u.add_hardware.id = next++;
-        o->u.add_hardware.parent = parent;
-    }
-    return ULV_OK;
-}
-
 /* The database comes to have those that there are. Nobody runs. */
 static ulv_status
-follow_devices(struct ultravisor_role *r, const struct machine *m,
+follow_devices(struct ultravisor_role *r, const struct errand *found,
                struct ulv_diag *diag)
 {
     struct durable *d = r->role.durable;
+    struct difference differs;
     struct list l = { .host = d->host };
-    ulv_status status;
+    ulv_status status = ulv_ultravisor_compare(r, found, &differs);
 
-    drop_devices(r, m, &l, true);
-    drop_devices(r, m, &l, false);
-    status = add_devices(r, m, &l);
-    l.full = l.full || status != ULV_OK;
-    return carry_out(d, &l, diag);
+    if (status != ULV_OK) {
+        ulv_difference_free(&differs);
+        return ulv_fail(diag, status, 0, found->count, 0,
+                        "devices cannot be compared: %s",
+                        ulv_status_text(status));
+    }
+    l.operation = differs.operation;
+    l.count = differs.count;
+    l.capacity = differs.capacity;
+    differs.operation = NULL; /* used up */
+    status = carry_out(d, &l, diag);
+    if (status == ULV_OK) {
+        r->ids = differs.next;
+        ulv_ultravisor_tell_loss(r, &differs);
+    }
+    ulv_difference_free(&differs);
+    return status;
 }
 
 /* ---- it goes on ---------------------------------------------------------- */
@@ -490,7 +344,7 @@ adopt_all(struct ultravisor_role *r)
     struct list l = { .host = host };
     struct errand *e = NULL;
 
-    while (next_record(r->db, ULV_QUERY_PARTITIONS, p.id, &p, sizeof(p))) {
+    while (ulv_next_record(r->db, ULV_QUERY_PARTITIONS, p.id, &p, sizeof(p))) {
         if (p.kind != ULV_PARTITION_IDLE)
             set_state(&l, &p,
                       p.kind == ULV_PARTITION_GUEST ? p.state
@@ -508,20 +362,16 @@ adopt_all(struct ultravisor_role *r)
 }
 
 static ulv_status
-boot_again(struct ultravisor_role *r, const struct heard *heard)
+boot_again(struct ultravisor_role *r, const struct errand *found,
+           bool all_devices)
 {
     struct say say = { .kind = SAY_BOOTED };
     struct ulv_diag *diag = &say.u.order_done.diag;
-    const struct machine m = {
-        .operation = (const void *)heard->tail,
-        .count =
-            heard->say.tail_bytes / (uint32_t)sizeof(struct ulv_operation),
-    };
 
     *diag = (struct ulv_diag)ULV_DIAG_INIT;
-    diag->status = compare(r->db, m.operation, m.count, diag);
-    if (diag->status == ULV_OK && heard->say.u.boot.all_devices != 0)
-        diag->status = follow_devices(r, &m, diag);
+    diag->status = compare(r->db, found->operations, found->count, diag);
+    if (diag->status == ULV_OK && all_devices)
+        diag->status = follow_devices(r, found, diag);
     if (diag->status == ULV_OK)
         return adopt_all(r);
     ulv_post_tell(&r->role.post, &say, NULL, NULL, 0);
@@ -536,7 +386,7 @@ first_of_boot(const struct ulv_database *db)
 {
     struct ulv_partition_record p = { .id = 0 };
 
-    while (next_record(db, ULV_QUERY_PARTITIONS, p.id, &p, sizeof(p))) {
+    while (ulv_next_record(db, ULV_QUERY_PARTITIONS, p.id, &p, sizeof(p))) {
         if (p.kind == ULV_PARTITION_BOOT)
             return p.id;
     }

@@ -24,18 +24,46 @@ errand_bytes(const struct errand *e)
 }
 
 struct errand *
-ulv_ultravisor_new_errand(struct ultravisor_role *r, uint32_t count)
+ulv_ultravisor_make_errand(struct ultravisor_role *r, uint32_t count)
 {
     const struct ulv_host *host = r->role.host;
     struct errand *e = host->alloc(
         host->self, sizeof(*e) + count * sizeof(struct ulv_operation), 8);
 
-    if (e == NULL)
-        return NULL;
-    e->count = count;
+    if (e != NULL)
+        e->count = count;
+    return e;
+}
+
+void
+ulv_ultravisor_queue_errand(struct ultravisor_role *r, struct errand *e)
+{
     *r->errands_end = e;
     r->errands_end = &e->next;
+}
+
+struct errand *
+ulv_ultravisor_new_errand(struct ultravisor_role *r, uint32_t count)
+{
+    struct errand *e = ulv_ultravisor_make_errand(r, count);
+
+    if (e != NULL)
+        ulv_ultravisor_queue_errand(r, e);
     return e;
+}
+
+void
+ulv_ultravisor_free_errand(struct ultravisor_role *r, struct errand *e)
+{
+    const struct ulv_host *host = r->role.host;
+
+    if (e == NULL)
+        return;
+    if (ULV_DEVICES && e->scan != NULL) {
+        ulv_difference_free(&e->scan->difference);
+        host->free(host->self, e->scan, sizeof(*e->scan));
+    }
+    host->free(host->self, e, errand_bytes(e));
 }
 
 static bool
@@ -119,6 +147,10 @@ ulv_ultravisor_run_errand(struct ultravisor_role *r)
     if (r->errands == NULL)
         r->errands_end = &r->errands;
     r->errand = e;
+    if (ULV_DEVICES && e->scan != NULL) {
+        ulv_ultravisor_run_scan(r);
+        return;
+    }
     count = e->dead == 0 || e->stays ? 0 : moves(r, e->dead, NULL, 0);
     if (count > 0)
         move_and(r, e, count);
@@ -142,9 +174,10 @@ void
 ulv_ultravisor_end_errand(struct ultravisor_role *r, struct errand *errand,
                           const struct ulv_diag *diag)
 {
-    const struct ulv_host *host = r->role.host;
     struct say say = { .kind = SAY_BOOTED };
 
+    if (ULV_DEVICES && errand->scan != NULL)
+        ulv_ultravisor_end_scan(r, errand, diag);
     if (errand->boot) {
         r->booted = diag->status == ULV_OK;
         say.u.order_done.diag = *diag;
@@ -171,21 +204,19 @@ ulv_ultravisor_end_errand(struct ultravisor_role *r, struct errand *errand,
     }
     if (diag->status != ULV_OK)
         (void)ulv_settle_object_gone(&r->settle, errand->settles);
-    host->free(host->self, errand, errand_bytes(errand));
+    ulv_ultravisor_free_errand(r, errand);
 }
 
 void
 ulv_ultravisor_drop_errands(struct ultravisor_role *r)
 {
-    const struct ulv_host *host = r->role.host;
-
-    if (r->errand != NULL)
-        host->free(host->self, r->errand, errand_bytes(r->errand));
+    ulv_ultravisor_free_errand(r, r->errand);
+    ulv_ultravisor_free_errand(r, r->gathering);
     while (r->errands != NULL) {
         struct errand *e = r->errands;
 
         r->errands = e->next;
-        host->free(host->self, e, errand_bytes(e));
+        ulv_ultravisor_free_errand(r, e);
     }
 }
 
@@ -311,20 +342,53 @@ ulv_ultravisor_note_returned(struct ultravisor_role *r,
 }
 
 ulv_status
+ulv_ultravisor_gather(struct ultravisor_role *r, const struct heard *heard,
+                      struct errand **ret)
+{
+    const struct say_machine *say = &heard->say.u.machine;
+    const uint32_t some =
+        heard->say.tail_bytes / (uint32_t)sizeof(struct ulv_operation);
+    const uint32_t first = ULV_DEVICES ? say->first : 0;
+    const uint32_t count = ULV_DEVICES ? say->count : some;
+    struct errand *e = r->gathering;
+
+    *ret = NULL;
+    if (first == 0) {
+        if (ULV_DEVICES)
+            ulv_ultravisor_free_errand(r, e);
+        r->gathering = e = count > MACHINE_MAX
+                               ? NULL
+                               : ulv_ultravisor_make_errand(r, count);
+        r->gathered = 0;
+    }
+    if (e == NULL || e->count != count || r->gathered != first ||
+        some > count - first)
+        return ULV_E_PEER_PROTOCOL;
+    memcpy(&e->operations[first], heard->tail,
+           some * sizeof(struct ulv_operation));
+    r->gathered += some;
+    if (r->gathered == count) {
+        *ret = e;
+        r->gathering = NULL;
+    }
+    return ULV_OK;
+}
+
+ulv_status
 ulv_ultravisor_boot(struct ultravisor_role *r, const struct heard *heard)
 {
-    uint32_t count =
-        heard->say.tail_bytes / (uint32_t)sizeof(struct ulv_operation);
     struct errand *e;
+    ulv_status status =
+        r->booted ? ULV_E_PEER_PROTOCOL : ulv_ultravisor_gather(r, heard, &e);
 
-    if (r->booted || count == 0)
-        return ULV_E_PEER_PROTOCOL;
-    if (r->boot_again != NULL)
-        return r->boot_again(r, heard);
-    e = ulv_ultravisor_new_errand(r, count);
-    if (e == NULL)
-        return ULV_E_NO_MEMORY;
+    if (status != ULV_OK || e == NULL)
+        return status;
+    if (r->boot_again != NULL) {
+        status = r->boot_again(r, e, heard->say.u.machine.all_devices != 0);
+        ulv_ultravisor_free_errand(r, e);
+        return status;
+    }
     e->boot = true;
-    memcpy(e->operations, heard->tail, count * sizeof(*e->operations));
+    ulv_ultravisor_queue_errand(r, e);
     return ULV_OK;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* In place of ultravisor_durable.c on a bare machine: it has no storage. */
+/* In place of ultravisor_durable.c and ultravisor_machine.c on a bare machine:
+ * it has no storage, and does not change. */
 #include "base/base.h"
 #include "system/system_priv.h"
 #include "system/ultravisor.h"
@@ -29,6 +30,15 @@ ulv_ultravisor_adopt_all(struct ultravisor_role *r,
 {
     (void)r;
     (void)say;
+    return ULV_E_UNSUPPORTED;
+}
+
+ulv_status
+ulv_ultravisor_hear_machine(struct ultravisor_role *r,
+                            const struct heard *heard)
+{
+    (void)r;
+    (void)heard;
     return ULV_E_UNSUPPORTED;
 }
 

@@ -100,6 +100,10 @@ Event = collections.namedtuple("Event", "kind time partition value data")
 End = collections.namedtuple("End", "reason code text")
 
 
+MACHINE_CHANGES = {C.ULV_MACHINE_ADDED: "added",
+                   C.ULV_MACHINE_REMOVED: "removed"}
+
+
 class Partition:
     def __init__(self, host, number, name):
         self.host, self.id, self.name = host, number, name
@@ -577,15 +581,35 @@ class Host:
 
     def _open_machine(self, path):
         """The host table of the machine that is described there."""
+        self._described = path
         if path is None:
             return lib.ulv_posix_host()
-        with io.open(path, "rb") as file:
-            described = file.read()
         opened = ffi.new("struct ulv_posix_machine **")
-        checked(lib.ulv_posix_machine_open, os.fsencode(path), described,
-                len(described), opened)
+        checked(lib.ulv_posix_machine_open, *self._description(), opened)
         self._machine = opened[0]
         return lib.ulv_posix_machine_host(self._machine)
+
+    def _description(self):
+        with io.open(self._described, "rb") as file:
+            described = file.read()
+        return os.fsencode(self._described), described, len(described)
+
+    def rescan(self, dry_run=False):
+        """Look again at what the machine has; one that a file describes, at
+        that. What has changed: dictionaries, their what a word; an owner is
+        who has lost it."""
+        if self._machine != ffi.NULL:
+            checked(lib.ulv_posix_machine_read, self._machine,
+                    *self._description())
+        report = ffi.new("struct ulv_rescan *")
+        report.size = ffi.sizeof("struct ulv_rescan")
+        checked(lib.ulv_system_rescan, self._system,
+                C.ULV_RESCAN_DRY_RUN if dry_run else 0, report)
+        found = _records("struct ulv_machine_change", report.change,
+                         report.told)
+        return [{**c, "what": MACHINE_CHANGES[c["what"]],
+                 "kind": KINDS[c["kind"]]}
+                for c in found]
 
     def _close_parts(self):
         storage, self._storage = self._storage, ffi.NULL

@@ -364,23 +364,44 @@ machine_devices(void *self, struct ulv_host_device *ret, uint32_t capacity,
                 sizeof(*ret));
 }
 
+static void
+free_lists(struct ulv_posix_machine *m)
+{
+    free(m->processors);
+    free(m->nodes);
+    free(m->devices);
+}
+
+ulv_status
+ulv_posix_machine_read(struct ulv_posix_machine *m, const char *name,
+                       const char *text, size_t len, struct ulv_diag *diag)
+{
+    struct ulv_posix_machine described = {.host = m->host};
+    struct reading r = {.name = name, .m = &described, .diag = diag};
+    json_t *root = NULL;
+    ulv_status status = ulv_json_parse(name, text, len, &root, diag);
+
+    if (status == ULV_OK)
+        status = read_machine(&r, root);
+    json_decref(root);
+    free_lists(status == ULV_OK ? m : &described);
+    if (status == ULV_OK)
+        *m = described;
+    return status;
+}
+
 ulv_status
 ulv_posix_machine_open(const char *name, const char *text, size_t len,
                        struct ulv_posix_machine **ret, struct ulv_diag *diag)
 {
     struct ulv_posix_machine *m = calloc(1, sizeof(*m));
-    struct reading r = {.name = name, .m = m, .diag = diag};
-    json_t *root = NULL;
     ulv_status status;
 
     *ret = NULL;
     if (m == NULL)
         return ulv_fail(diag, ULV_E_NO_MEMORY, 0, sizeof(*m), 0,
                         "%s: no memory", name);
-    status = ulv_json_parse(name, text, len, &root, diag);
-    if (status == ULV_OK)
-        status = read_machine(&r, root);
-    json_decref(root);
+    status = ulv_posix_machine_read(m, name, text, len, diag);
     if (status != ULV_OK) {
         ulv_posix_machine_close(m);
         return status;
@@ -405,8 +426,6 @@ ulv_posix_machine_close(struct ulv_posix_machine *machine)
 {
     if (machine == NULL)
         return;
-    free(machine->processors);
-    free(machine->nodes);
-    free(machine->devices);
+    free_lists(machine);
     free(machine);
 }

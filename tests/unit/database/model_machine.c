@@ -144,7 +144,11 @@ remove_hardware(struct model *m, uint32_t n)
     ulv_status status, expected = ULV_OK;
 
     o.u.remove_hardware.id = m->hardware[n].id;
-    if (m->hardware[n].owner != NULL || has_functions(m, n))
+    o.u.remove_hardware.gone = (uint32_t)model_random(3);
+    if (o.u.remove_hardware.gone > 1)
+        expected = ULV_E_ARG;
+    else if ((m->hardware[n].owner != NULL && o.u.remove_hardware.gone == 0) ||
+             has_functions(m, n))
         expected = ULV_E_BUSY;
     status = commit(m, &o, 1);
     assert_int_equal(status, expected);

@@ -332,6 +332,51 @@ test_database_changes__concern_who_had_and_who_has(void **state)
     assert_int_equal(ulv_test_host_fini(&m.t), 0);
 }
 
+/* A guest that runs loses a device that is gone, and hears of it. */
+static void
+test_database_changes__of_hardware_that_is_gone(void **state)
+{
+    static struct model m;
+    struct ulv_operation o[3];
+    struct ulv_changes_filter hardware = { .kinds = 1u << ULV_QUERY_HARDWARE };
+    struct ulv_changes_place place;
+    struct ulv_changes c;
+    struct ulv_change change;
+    bool more;
+
+    (void)state;
+    begin(&m);
+    model_create(&m, 1);
+    assert_int_equal(ulv_changes_init(&c, &m.t.host, m.revision), ULV_OK);
+    assert_int_equal(ulv_database_observe(m.db, &c), ULV_OK);
+    memset(o, 0, sizeof(o));
+    o[0].kind = ULV_OP_ADD_HARDWARE;
+    o[0].u.add_hardware.id = m.next++;
+    o[0].u.add_hardware.kind = ULV_HARDWARE_DISK;
+    memcpy(o[0].u.add_hardware.name, "sda", 4);
+    o[1].kind = ULV_OP_ASSIGN_HARDWARE;
+    o[1].u.assign_hardware.id = o[0].u.add_hardware.id;
+    o[1].u.assign_hardware.partition = m.p[1].id;
+    o[2].kind = ULV_OP_SET_STATE;
+    o[2].u.set_state.partition = m.p[1].id;
+    o[2].u.set_state.state = ULV_STATE_RUNNING;
+    assert_int_equal(commit(&m, o, 3), ULV_OK);
+    hardware.partition = m.p[1].id;
+    place = ulv_changes_place(&c, m.revision);
+    o[1] = (struct ulv_operation){ .kind = ULV_OP_REMOVE_HARDWARE };
+    o[1].u.remove_hardware.id = o[0].u.add_hardware.id;
+    assert_int_equal(commit(&m, &o[1], 1), ULV_E_BUSY);
+    o[1].u.remove_hardware.gone = 1;
+    assert_int_equal(commit(&m, &o[1], 1), ULV_OK);
+    assert_true(ulv_changes_next(&c, &hardware, &place, &change, &more));
+    assert_int_equal(change.change, ULV_CHANGE_REMOVED);
+    assert_int_equal(change.object, o[0].u.add_hardware.id);
+    assert_false(ulv_changes_next(&c, &hardware, &place, &change, &more));
+    ulv_database_unobserve(m.db);
+    ulv_changes_fini(&c);
+    end(&m);
+}
+
 /* ---- labels -------------------------------------------------------------- */
 
 static struct ulv_operation
@@ -497,6 +542,7 @@ main(int argc, char **argv)
         cmocka_unit_test(test_database_changes__by_label_as_queries_have_it),
         cmocka_unit_test(test_database_changes__are_all_that_changes),
         cmocka_unit_test(test_database_changes__concern_who_had_and_who_has),
+        cmocka_unit_test(test_database_changes__of_hardware_that_is_gone),
     };
 
     if (argc > 1)

@@ -20,6 +20,10 @@ static const char whole[] =
     "   \"parent\": \"0000:00:1f.2\", \"driver\": \"vfio\"},\n"
     "  {\"kind\": \"disk\", \"name\": \"sda\", \"bytes\": 4096}]}";
 
+static const char less[] =
+    "{\"nodes\": [{\"number\": 0, \"bytes\": \"8GiB\"}],\n"
+    " \"processors\": [{\"number\": 3, \"core\": 0}]}";
+
 static void
 test_port_machine__is_what_was_described(void **state)
 {
@@ -54,6 +58,21 @@ test_port_machine__is_what_was_described(void **state)
     assert_int_equal(d[1].node, ULV_NODE_ANY);
     assert_string_equal(d[1].driver, "vfio");
     assert_int_equal(d[2].bytes, 4096);
+    /* what it has become, or, if that cannot be read, what it was */
+    assert_int_equal(ulv_posix_machine_read(machine, "m", "{", 1, &diag),
+                     ULV_E_FORMAT);
+    assert_int_equal(host->devices(host->self, d, 3, &count, NULL), ULV_OK);
+    assert_int_equal(count, 3);
+    assert_int_equal(ulv_posix_machine_read(machine, "m", less,
+                                            sizeof(less) - 1, &diag),
+                     ULV_OK);
+    assert_int_equal(host->devices(host->self, d, 3, &count, NULL), ULV_OK);
+    assert_int_equal(count, 0);
+    assert_int_equal(host->processors(host->self, p, 3, &count, NULL), ULV_OK);
+    assert_int_equal(count, 1);
+    assert_int_equal(ulv_posix_machine_read(machine, "m", whole,
+                                            sizeof(whole) - 1, &diag),
+                     ULV_OK);
     /* there are more than there is room for */
     assert_int_equal(host->processors(host->self, p, 1, &count, NULL), ULV_OK);
     assert_int_equal(count, 3);

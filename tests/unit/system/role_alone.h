@@ -38,6 +38,8 @@ struct alone {
     uint32_t noted; /* states */
     uint32_t faults, rings;
     char fault[192]; /* the last */
+    uint32_t answers; /* to MACHINE, and the last */
+    struct say_scanned scanned;
 };
 
 static inline void
@@ -115,6 +117,10 @@ alone_hear(struct alone *a, const struct heard *heard)
         break;
     case SAY_RING:
         a->rings++;
+        break;
+    case SAY_SCANNED:
+        a->answers++;
+        a->scanned = say->u.scanned;
         break;
     case SAY_EVENT:
         if (say->u.event.kind == ULV_EVENT_FAULT) {

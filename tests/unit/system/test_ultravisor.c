@@ -10,6 +10,34 @@ struct made {
     ulv_id boot, command, io[2], channel;
 };
 
+/* In two parts. */
+static ulv_status
+say_parts(struct alone *a, uint32_t kind, const struct ulv_operation *o,
+            uint32_t count)
+{
+    const uint32_t half = count / 2;
+    struct say say = { .kind = kind };
+    ulv_status status;
+
+    say.u.machine.number = 5;
+    say.u.machine.count = count;
+    say.tail_bytes = half * (uint32_t)sizeof(*o);
+    status = ulv_post_send(&a->keeper, &say, o, NULL, 0);
+    say.u.machine.first = half;
+    say.tail_bytes = (count - half) * (uint32_t)sizeof(*o);
+    if (status == ULV_OK)
+        status = ulv_post_send(&a->keeper, &say, &o[half], NULL, 0);
+    alone_run(a);
+    return status;
+}
+
+static void
+say_machine(struct alone *a, uint32_t kind, const struct ulv_operation *o,
+            uint32_t count)
+{
+    assert_int_equal(say_parts(a, kind, o, count), ULV_OK);
+}
+
 static void
 boot(struct alone *a, struct made *m)
 {
@@ -21,7 +49,6 @@ boot(struct alone *a, struct made *m)
     static const char *const names[] = { "boot", "ultravisor", "command",
                                          "io-a", "io-b" };
     struct ulv_operation o[8];
-    struct say say = { .kind = SAY_BOOT };
     uint32_t count = 0;
 
     alone_begin(a, ULV_PARTITION_ULTRAVISOR, NULL, 0);
@@ -51,10 +78,8 @@ boot(struct alone *a, struct made *m)
     m->command = a->lease + 2;
     m->io[0] = a->lease + 3;
     m->io[1] = a->lease + 4;
-    say.tail_bytes = count * (uint32_t)sizeof(*o);
     a->booted.status = ULV_E_AGAIN;
-    assert_int_equal(ulv_post_send(&a->keeper, &say, o, NULL, 0), ULV_OK);
-    alone_run(a);
+    say_machine(a, SAY_BOOT, o, count);
     assert_int_equal(a->booted.status, ULV_OK);
 }
 
@@ -527,6 +552,105 @@ test_system_ultravisor__leases_have_a_bound(void **state)
     alone_end(&a);
 }
 
+/* ---- a machine that changes ---------------------------------------------- */
+
+#define DISKS 5u
+
+static void
+write_disks(struct ulv_operation o[DISKS], uint32_t first)
+{
+    memset(o, 0, DISKS * sizeof(*o));
+    for (uint32_t i = 0; i < DISKS; i++) {
+        o[i].kind = ULV_OP_ADD_HARDWARE;
+        o[i].u.add_hardware.id = 1 + i;
+        o[i].u.add_hardware.kind = ULV_HARDWARE_DISK;
+        o[i].u.add_hardware.name[0] = (char)('a' + first + i);
+    }
+}
+
+/* Two new, two gone; then nothing has changed. */
+static void
+test_system_ultravisor__a_machine_in_parts(void **state)
+{
+    struct ulv_operation o[DISKS];
+    struct alone a;
+    struct made m;
+
+    (void)state;
+    boot(&a, &m);
+    write_disks(o, 0);
+    say_machine(&a, SAY_MACHINE, o, DISKS);
+    assert_int_equal(a.answers, 1);
+    assert_int_equal(a.scanned.diag.status, ULV_OK);
+    assert_int_equal(a.scanned.number, 5);
+    assert_int_equal(a.scanned.count, DISKS);
+    assert_int_equal(a.scanned.revision, 2);
+    write_disks(o, 2);
+    say_machine(&a, SAY_MACHINE, o, DISKS);
+    assert_int_equal(a.scanned.count, 4);
+    assert_int_equal(a.scanned.told, 4);
+    assert_int_equal(a.scanned.revision, 3);
+    say_machine(&a, SAY_MACHINE, o, DISKS);
+    assert_int_equal(a.answers, 3);
+    assert_int_equal(a.scanned.count, 0);
+    assert_int_equal(a.scanned.revision, 3);
+    alone_end(&a);
+}
+
+/* Parts that are none of a whole end it: they are not its keeper's. */
+static void
+test_system_ultravisor__parts_of_no_whole(void **state)
+{
+    static const uint32_t first[] = { 1, 0, 0 }, count[] = { 5, 4, 1u << 20 };
+    struct ulv_operation o[DISKS];
+
+    (void)state;
+    for (uint32_t i = 0; i < ULV_COUNT_OF(first); i++) {
+        struct say say = { .kind = SAY_MACHINE, .tail_bytes = sizeof(o) };
+        struct alone a;
+        struct made m;
+
+        boot(&a, &m);
+        write_disks(o, 0);
+        say.u.machine.first = first[i];
+        say.u.machine.count = count[i];
+        assert_int_equal(ulv_post_send(&a.keeper, &say, o, NULL, 0), ULV_OK);
+        alone_run(&a);
+        assert_int_equal(a.ended, ULV_E_PEER_PROTOCOL);
+        alone_end(&a);
+    }
+}
+
+/* It changes wholly, or not and that is said, or the role ends. */
+static void
+test_system_ultravisor__a_machine_without_memory(void **state)
+{
+    struct ulv_operation o[DISKS];
+    bool failed = true;
+
+    (void)state;
+    write_disks(o, 0);
+    for (uint64_t n = 1; failed; n++) {
+        struct alone a;
+        struct made m;
+
+        boot(&a, &m);
+        ulv_test_host_fail_at(&a.t, n);
+        (void)say_parts(&a, SAY_MACHINE, o, DISKS);
+        failed = ulv_test_host_failed(&a.t);
+        ulv_test_host_fail_at(&a.t, 0);
+        if (a.ended == ULV_OK && a.answers == 1) {
+            assert_int_equal(a.scanned.diag.status,
+                             failed ? ULV_E_NO_MEMORY : ULV_OK);
+            assert_int_equal(a.scanned.count, failed ? 0 : DISKS);
+            assert_int_equal(a.scanned.revision, failed ? 1 : 2);
+        } else {
+            assert_true(failed);
+        }
+        alone_end(&a);
+    }
+}
+
 int
 main(void)
 {
@@ -539,6 +663,9 @@ main(void)
         cmocka_unit_test(test_system_ultravisor__headers_say_who_died),
         cmocka_unit_test(test_system_ultravisor__its_own_ids),
         cmocka_unit_test(test_system_ultravisor__leases_have_a_bound),
+        cmocka_unit_test(test_system_ultravisor__a_machine_in_parts),
+        cmocka_unit_test(test_system_ultravisor__parts_of_no_whole),
+        cmocka_unit_test(test_system_ultravisor__a_machine_without_memory),
     };
 
     return cmocka_run_group_tests_name("system", tests, NULL, NULL);

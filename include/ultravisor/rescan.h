@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * A machine that changes while a system runs: what was plugged in comes into
+ * the resource database, what was pulled out leaves it, and its owner.
+ *
+ * For programs that hear of such a change (from udev, or whoever manages the
+ * host) and those that look from time to time: nothing is looked for unless
+ * asked.
+ */
+#ifndef ULTRAVISOR_RESCAN_H
+#define ULTRAVISOR_RESCAN_H
+
+#include <ultravisor/system.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define ULV_RESCAN_DRY_RUN UINT32_C(1) /* say what would be; change nothing */
+
+#define ULV_MACHINE_ADDED   UINT32_C(1) /* it is idle's */
+#define ULV_MACHINE_REMOVED UINT32_C(2) /* it has no record any more */
+
+struct ulv_machine_change {
+    ulv_id object; /* its record; in a dry run one that is added gets this id
+                      if nothing else is added before */
+    ulv_id owner;  /* who has lost it, or 0 */
+    uint32_t what; /* ULV_MACHINE_* */
+    uint32_t kind; /* ULV_QUERY_HARDWARE */
+    char name[24];
+};
+
+#define ULV_RESCAN_CHANGES_MAX 256u
+
+/* What has changed since the system was made, or looked last. */
+struct ulv_rescan {
+    uint32_t size;  /* sizeof, set by the caller */
+    uint32_t count; /* of changes; the first of them are told */
+    uint32_t told;
+    uint32_t rsvd_;
+    uint64_t revision; /* of the database, which has them */
+    struct ulv_machine_change change[ULV_RESCAN_CHANGES_MAX];
+};
+
+/**
+ * Ask the host again which devices there are, and make the database follow, by
+ * one transaction.
+ *
+ * A device is the same by kind, name, model, class and size. One that is gone
+ * is taken from its owner, also while that runs, for which an ULV_EVENT_FAULT
+ * of that partition names it; its functions go with it, and its labels. If not
+ * all devices can be listed, none changes. An ultravisor that is started again
+ * meanwhile is asked again; what its predecessor did is in the database and
+ * not told.
+ *
+ * @param system  a system
+ * @param flags   0, or ULV_RESCAN_DRY_RUN
+ * @param ret     filled; ret->size is set by the caller
+ * @param diag    NULL or where the failure is explained
+ *
+ * Errors:  ULV_E_ARG          unknown flags, or ret->size is too small
+ *          ULV_E_UNSUPPORTED  the host does not say which devices it has
+ *          ULV_E_LIMIT        it has more than 4096
+ *          ULV_E_PEER_GONE    the ultravisor partition is dead
+ *          ULV_E_NO_MEMORY, and those of the host and of the storage
+ * Context: serial; steps the system until the answer is there
+ * Since:   0.1
+ */
+ULV_API ulv_status ulv_system_rescan(ulv_system *system, uint32_t flags,
+                                     struct ulv_rescan *ret,
+                                     struct ulv_diag *diag);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

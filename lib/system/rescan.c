@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Looking for devices, at the boot and again.
+ *
+ * F = the host says what there is, S = it is said to the ultravisor, A = its
+ * answer, X = the ultravisor dies, N = it was started again.
+ *
+ * 1. F S A: the database has what there is, and the answer says what changed.
+ * 2. F S X N S A: asked again; what the first one had committed is not told
+ *    twice.
+ * 3. What must fail: F S X N A: an answer is waited for that nobody gives.
+ */
+#include <ultravisor/rescan.h>
+
+#include "base/base.h"
+#include "system/system_priv.h"
+
+/* Who waits for the answer. */
+struct rescan {
+    struct ulv_rescan *ret;
+    struct ulv_diag diag;
+    uint32_t starts; /* of the ultravisor, when it was asked */
+    bool done;
+};
+
+/* ---- what there is ------------------------------------------------------- */
+
+static void
+write_device(struct ulv_operation *o, const struct ulv_host_device *d,
+             uint32_t idx, ulv_id first)
+{
+    struct ulv_op_add_hardware *op = &o->u.add_hardware;
+
+    o->kind = ULV_OP_ADD_HARDWARE;
+    op->id = first + idx;
+    op->parent = d->parent == UINT32_MAX ? 0 : first + d->parent;
+    op->address = d->address;
+    op->bytes = d->bytes;
+    op->kind = d->kind;
+    op->device_class = d->device_class;
+    op->node = d->node;
+    op->model = d->model;
+    memcpy(op->name, d->name, sizeof(op->name));
+    memcpy(op->driver, d->driver, sizeof(op->driver));
+}
+
+ulv_status
+ulv_system_find_devices(const ulv_system *system, ulv_id first,
+                        struct ulv_operation *ret, uint32_t *ret_count,
+                        struct ulv_diag *diag)
+{
+    const struct ulv_host *host = system->host;
+    const size_t bytes = ULV_DB_HARDWARE_MAX * sizeof(struct ulv_host_device);
+    struct ulv_host_device *found = host->alloc(host->self, bytes, 8);
+    ulv_status status;
+
+    if (found == NULL)
+        return ulv_fail(diag, ULV_E_NO_MEMORY, 0, bytes, 0, "out of memory");
+    status =
+        host->devices(host->self, found, ULV_DB_HARDWARE_MAX, ret_count, diag);
+    for (uint32_t i = 0;
+         status == ULV_OK && i < ULV_MIN(*ret_count, ULV_DB_HARDWARE_MAX); i++)
+        write_device(&ret[i], &found[i], i, first);
+    host->free(host->self, found, bytes);
+    return status;
+}
+
+/* ---- what has changed ---------------------------------------------------- */
+
+static void
+hear_scanned(void *self, const struct heard *heard)
+{
+    const ulv_system *system = self;
+    const struct say_scanned *say = &heard->say.u.scanned;
+    struct rescan *w = system->rescan;
+
+    if (w == NULL || say->number != system->rescan_number)
+        return;
+    w->done = true;
+    w->diag = say->diag;
+    w->diag.text[sizeof(w->diag.text) - 1] = '\0';
+    if (say->told > ULV_RESCAN_CHANGES_MAX || say->told > say->count ||
+        heard->say.tail_bytes != say->told * sizeof(w->ret->change[0])) {
+        w->diag.status = ULV_E_PEER_PROTOCOL;
+        return;
+    }
+    w->ret->count = say->count;
+    w->ret->told = say->told;
+    w->ret->revision = say->revision;
+    memcpy(w->ret->change, heard->tail, heard->say.tail_bytes);
+    for (uint32_t i = 0; i < say->told; i++)
+        w->ret->change[i].name[sizeof(w->ret->change[i].name) - 1] = '\0';
+}
+
+static bool
+is_there(ulv_system *system, void *self)
+{
+    (void)self;
+    return ulv_keeper_restarts(&system->keeper) == RESTART_NO ||
+           !ulv_keeper_is_served(&system->keeper);
+}
+
+static bool
+is_answered(ulv_system *system, void *self)
+{
+    const struct rescan *w = self;
+
+    return w->done || system->keeper.starts != w->starts ||
+           !ulv_keeper_is_served(&system->keeper);
+}
+
+/* Of whoever is the ultravisor, until one has answered. */
+static ulv_status
+ask(ulv_system *system, struct rescan *w, uint32_t flags,
+    const struct ulv_operation *operations, uint32_t count)
+{
+    ulv_status status = ULV_OK;
+
+    while (status == ULV_OK && !w->done) {
+        struct say say = {.kind = SAY_MACHINE};
+
+        status = ulv_system_run_until(system, is_there, NULL, ULV_FOREVER);
+        if (status == ULV_OK && !ulv_keeper_is_served(&system->keeper))
+            status = ULV_E_PEER_GONE;
+        if (status != ULV_OK)
+            break;
+        w->starts = system->keeper.starts;
+        say.u.machine.number = ++system->rescan_number;
+        say.u.machine.dry_run = flags & ULV_RESCAN_DRY_RUN;
+        status = ulv_system_say_machine(system, &say, operations, count);
+        if (status == ULV_OK)
+            status = ulv_system_run_until(system, is_answered, w, ULV_FOREVER);
+    }
+    return status;
+}
+
+static ulv_status
+compare(ulv_system *system, uint32_t flags, struct ulv_rescan *ret,
+        const struct ulv_operation *operations, uint32_t count,
+        struct ulv_diag *diag)
+{
+    struct rescan w = {.ret = ret, .diag = ULV_DIAG_INIT};
+    ulv_status status;
+
+    system->rescan = &w;
+    system->keeper.scanned = hear_scanned;
+    status = ask(system, &w, flags, operations, count);
+    system->rescan = NULL;
+    if (status != ULV_OK)
+        return ulv_fail(diag, status, 0, 0, 0,
+                        "the ultravisor does not say what has changed: %s",
+                        ulv_status_text(status));
+    if (w.diag.status == ULV_OK)
+        return ULV_OK;
+    return ulv_fail(
+        diag, w.diag.status > 0 ? ULV_E_PEER_PROTOCOL : w.diag.status,
+        w.diag.object, w.diag.value, w.diag.bound, "%s",
+        w.diag.text[0] != '\0' ? w.diag.text : ulv_status_text(w.diag.status));
+}
+
+static ulv_status
+check(const ulv_system *system, uint32_t flags, const struct ulv_rescan *ret,
+      struct ulv_diag *diag)
+{
+    if ((flags & ~ULV_RESCAN_DRY_RUN) != 0)
+        return ulv_fail(diag, ULV_E_ARG, 0, flags, ULV_RESCAN_DRY_RUN,
+                        "unknown flags %x", (uint64_t)flags);
+    if (ret->size < sizeof(*ret))
+        return ulv_fail(diag, ULV_E_ARG, 0, ret->size, sizeof(*ret),
+                        "a report of %u bytes, this library knows %u",
+                        (uint64_t)ret->size, (uint64_t)sizeof(*ret));
+    if (!ULV_HOST_HAS(system->host, devices))
+        return ulv_fail(diag, ULV_E_UNSUPPORTED, 0, 0, 0,
+                        "the host does not say which devices it has");
+    return ULV_OK;
+}
+
+ulv_status
+ulv_system_rescan(ulv_system *system, uint32_t flags, struct ulv_rescan *ret,
+                  struct ulv_diag *diag)
+{
+    const struct ulv_host *host = system->host;
+    const size_t bytes = ULV_DB_HARDWARE_MAX * sizeof(struct ulv_operation);
+    struct ulv_operation *operations;
+    uint32_t count = 0;
+    ulv_status status = check(system, flags, ret, diag);
+
+    if (status != ULV_OK)
+        return status;
+    ret->count = ret->told = 0;
+    operations = host->alloc(host->self, bytes, 8);
+    if (operations == NULL)
+        return ulv_fail(diag, ULV_E_NO_MEMORY, 0, bytes, 0, "out of memory");
+    status = ulv_system_find_devices(system, 1, operations, &count, diag);
+    if (status == ULV_OK && count > ULV_DB_HARDWARE_MAX)
+        status = ulv_fail(diag, ULV_E_LIMIT, 0, count, ULV_DB_HARDWARE_MAX,
+                          "the machine has %u devices, %u can be known",
+                          (uint64_t)count, (uint64_t)ULV_DB_HARDWARE_MAX);
+    if (status == ULV_OK)
+        status = compare(system, flags, ret, operations, count, diag);
+    host->free(host->self, operations, bytes);
+    return status;
+}

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""A machine that changes while a system runs."""
+
+import contextlib
+import json
+import os
+import tempfile
+import unittest
+
+from common import BACKENDS, IMAGES, PLACEMENTS, RestartTest
+
+import ultravisor
+from ultravisor import C
+
+MANY = 1000  # devices: more than fit one message
+
+
+def pci(slot, **more):
+    return {"kind": "pci", "name": f"0000:00:{slot:02x}.0", "vendor": 0x8086,
+            "device": slot, **more}
+
+
+def function(slot, number):
+    return {"kind": "function", "name": f"0000:00:{slot:02x}.{number}",
+            "parent": f"0000:00:{slot:02x}.0"}
+
+
+def disk(name, size="1GiB"):
+    return {"kind": "disk", "name": name, "bytes": size}
+
+
+class Machine:
+    """A description that changes, and systems that are made of it."""
+
+    def __init__(self, directory, in_process):
+        self.path = os.path.join(directory, "machine.json")
+        self.storage = os.path.join(directory, "storage")
+        self.in_process = in_process
+        os.mkdir(self.storage)
+
+    def has(self, *devices):
+        with open(self.path, "w", encoding="utf-8") as file:
+            json.dump({"nodes": [{"number": 0, "bytes": "4GiB"}],
+                       "processors": [{"number": 0, "core": 0}],
+                       "devices": devices}, file)
+
+    def open(self, **options):
+        return ultravisor.open(backend=BACKENDS[0], memory="64M",
+                               machine=self.path, in_process=self.in_process,
+                               **options)
+
+
+def each_placement(test):
+    def run(self):
+        for in_process in PLACEMENTS:
+            with self.subTest(in_process=in_process), \
+                    tempfile.TemporaryDirectory() as directory:
+                test(self, Machine(directory, in_process))
+    run.__doc__ = test.__doc__
+    return run
+
+
+def by_name(changes):
+    return {c["name"]: (c["what"], c["owner"]) for c in changes}
+
+
+class Rescan(RestartTest):
+    def setUp(self):
+        super().setUp()
+        self.events = []
+
+    def devices(self, host):
+        return {h["name"]: h for h in host.query("hardware")}
+
+    def faults(self, host):
+        self.hear(host)
+        found = [(e.partition, e.value, e.data.decode())
+                 for e in self.of(C.ULV_EVENT_FAULT)]
+        self.events = []
+        return found
+
+    @each_placement
+    def test_devices_come_and_go_while_a_guest_runs(self, machine):
+        """What is new is idle's; what is gone is taken from a guest that runs
+        on, and it is told; a dry run says the same and changes nothing."""
+        machine.has(pci(2), pci(3), function(3, 1), pci(4), disk("sda"))
+        with machine.open() as host:
+            before = self.devices(host)
+            web = self.guest(host, "web")
+            with host.transaction() as t:
+                for name in ("0000:00:03.1", "sda"):
+                    t.hardware(before[name]["id"], web)
+                t.label(before["sda"]["id"], use="root")
+                t.quota(web, devices=2)
+            web.start(IMAGES / "counter.elf")
+            self.until(host, lambda: self.count(web) > 0)
+            self.assertEqual(host.rescan(), [])
+            # 03 is pulled out, 04 another card; 05 comes with a function
+            machine.has(pci(2), pci(4, **{"class": 0x20000}), disk("sda"),
+                        pci(5), function(5, 1), disk("sdb"))
+            expected = {"0000:00:03.1": ("removed", web.id),
+                        "0000:00:03.0": ("removed", 0),
+                        "0000:00:05.0": ("added", 0),
+                        "0000:00:05.1": ("added", 0), "sdb": ("added", 0)}
+            records, revision = host.query("hardware"), host.query("log")
+            dry = host.rescan(dry_run=True)
+            self.assertEqual(sorted(c["what"] for c in dry
+                                    if c["name"] == "0000:00:04.0"),
+                             ["added", "removed"])
+            self.assertEqual(by_name(c for c in dry
+                                     if c["name"] != "0000:00:04.0"), expected)
+            self.assertEqual((host.query("hardware"), host.query("log")),
+                             (records, revision))
+            self.assertEqual(self.faults(host), [])
+            with host.watch("hardware", partition=web) as watch:
+                self.assertEqual(host.rescan(), dry)
+                seen = []
+                self.until(host, lambda: seen.extend(watch.pending()) or seen)
+            self.assertEqual([(c.change, c.object, web.id in c.partitions)
+                              for c in seen], [("removed",
+                                     before["0000:00:03.1"]["id"], True)])
+            self.assertEqual(self.faults(host),
+                             [(web.id, before["0000:00:03.1"]["id"],
+                               "web: its device 0000:00:03.1 is gone")])
+            host.check()
+            found = self.devices(host)
+            self.assertEqual(set(found), {
+                "0000:00:02.0", "0000:00:04.0", "sda", "0000:00:05.0",
+                "0000:00:05.1", "sdb"})
+            for name in ("0000:00:02.0", "sda"):
+                self.assertEqual(found[name]["id"], before[name]["id"])
+            self.assertEqual(found["sda"]["owner"], web.id)
+            self.assertEqual(found["0000:00:05.1"]["parent"],
+                             found["0000:00:05.0"]["id"])
+            for change in dry:  # ids are as the dry run said
+                if change["what"] == "added":
+                    self.assertEqual(found[change["name"]]["id"],
+                                     change["object"])
+            self.assertEqual([q["used"][C.ULV_QUOTA_DEVICES]
+                              for q in host.query("quotas")
+                              if q["id"] == web.id], [1])
+            self.assertEqual(host.rescan(), [])
+            ran = self.count(web)
+            self.until(host, lambda: self.count(web) > ran)
+            machine.has()  # what is left
+            self.assertEqual({c["what"] for c in host.rescan()}, {"removed"})
+            self.assertEqual(len(self.faults(host)), 1)
+            self.assertEqual((host.query("hardware"), host.query("labels")),
+                             ([], []))
+            host.check()
+            web.stop()
+
+    @each_placement
+    def test_what_cannot_be_read_changes_nothing(self, machine):
+        machine.has(disk("sda"))
+        with machine.open() as host:
+            before = host.query("hardware")
+            with open(machine.path, "a", encoding="utf-8") as file:
+                file.write("}")
+            with self.assertRaises(ultravisor.Error) as caught:
+                host.rescan()
+            self.assertEqual(caught.exception.status, C.ULV_E_FORMAT)
+            self.assertEqual(host.query("hardware"), before)
+            machine.has(disk("sda", "2GiB"), disk("sdb"))
+            self.assertEqual([c["what"] for c in host.rescan()],
+                             ["removed", "added", "added"])
+            host.check()
+
+    @each_placement
+    def test_more_devices_than_fit_a_message(self, machine):
+        """At the start, and all of them new later."""
+        machine.has(*(disk(f"d{n}") for n in range(MANY)))
+        with machine.open() as host:
+            self.assertEqual(set(self.devices(host)),
+                             {f"d{n}" for n in range(MANY)})
+            self.assertNotIn(C.ULV_EVENT_LOG, {e.kind for e in host.pending()})
+            machine.has(*(disk(f"e{n}") for n in range(MANY)))
+            self.assertEqual(len(host.rescan()), C.ULV_RESCAN_CHANGES_MAX)
+            self.assertEqual(set(self.devices(host)),
+                             {f"e{n}" for n in range(MANY)})
+            host.check()
+
+    @each_placement
+    def test_a_journal_has_it(self, machine):
+        """Also over a death of the ultravisor, which is asked again."""
+        machine.has(disk("sda"), disk("sdb"))
+        with machine.open(storage=machine.storage) as host:
+            with host.transaction() as t:
+                web = t.partition("web")
+                t.hardware(self.devices(host)["sdb"]["id"], web)
+            machine.has(disk("sda"), disk("sdc"))
+            with contextlib.suppress(ultravisor.Error):
+                lib = ultravisor.lib
+                ultravisor.checked(lib.ulv_system_kill, host._system,
+                                   host.find("ultravisor"))
+            self.assertEqual(by_name(host.rescan()),
+                             {"sdb": ("removed", web.id), "sdc": ("added", 0)})
+            self.assertIn((web.id, "web: its device sdb is gone"),
+                          [(p, text) for p, _, text in self.faults(host)])
+            host.check()
+            found = host.query("hardware")
+        with machine.open(storage=machine.storage) as host:
+            self.assertEqual(host.query("hardware"), found)
+            host.check()
+
+
+if __name__ == "__main__":
+    unittest.main()
