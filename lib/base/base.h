@@ -99,6 +99,10 @@ uint32_t ulv_crc32c(uint32_t crc, const void *p, size_t len);
 #ifndef ULV_BULK_AREAS
 #define ULV_BULK_AREAS true
 #endif
+/* Views are written by what changes of them, not whole. */
+#ifndef ULV_VIEW_UPDATES
+#define ULV_VIEW_UPDATES true
+#endif
 #ifndef ULV_DEVICES
 #define ULV_DEVICES true
 #endif

@@ -162,14 +162,16 @@ end_page(uint64_t *page, uint64_t generation)
 }
 
 /* Words, so that a reader that races with us is a race of atomics only. */
-static void
+static inline void
 write_words(uint64_t *page, uint32_t offset, const void *from, uint32_t bytes)
 {
-    for (uint32_t done = 0; done < bytes; done += 8) {
+    uint64_t *to = &page[offset / 8];
+
+    for (uint32_t i = 0; i < bytes / 8; i++) {
         uint64_t word;
 
-        memcpy(&word, (const uint8_t *)from + done, 8);
-        __atomic_store_n(&page[(offset + done) / 8], word, __ATOMIC_RELAXED);
+        memcpy(&word, (const uint8_t *)from + i * 8, 8);
+        __atomic_store_n(&to[i], word, __ATOMIC_RELAXED);
     }
 }
 
@@ -189,34 +191,89 @@ records_of(const struct ulv_view_section *section,
            (size_t)entry->first * section->record_bytes;
 }
 
-/* The entry of the newest generation that already says this, or NULL. */
+/* The entry of the newest generation with that record of a kind, or NULL. */
 static const struct ulv_view_entry *
-find_same(const struct ulv_view_publisher *publisher,
-          const struct ulv_view_entry *wanted, const void *records)
+find_shown(const struct ulv_view_publisher *publisher, uint32_t kind,
+           uint32_t idx)
 {
     const struct ulv_view_listing *newest = &publisher->newest;
 
     for (uint32_t i = 0; i < newest->entry_count; i++) {
         const struct ulv_view_entry *e = &newest->entry[i];
 
-        if (e->kind == wanted->kind && e->first == wanted->first &&
-            e->page != newest->directory && e->count == wanted->count &&
-            e->record_bytes == wanted->record_bytes)
-            return memcmp(page_at(publisher, e->page) + e->offset / 8, records,
-                          bytes_of(e)) == 0
-                       ? e
-                       : NULL;
+        if (e->kind == kind && idx - e->first < e->count)
+            return e;
     }
     return NULL;
+}
+
+/* How many bytes of the records of an entry are those of the newest
+ * generation. */
+static uint32_t
+same_bytes(const struct ulv_view_section *section,
+           const struct ulv_view_entry *entry)
+{
+    return !ULV_VIEW_UPDATES || section->same <= entry->first
+               ? 0
+               : ULV_MIN(section->same - entry->first, entry->count) *
+                     entry->record_bytes;
+}
+
+/* The records of an entry, from those on that are not the same as they are
+ * shown. */
+static void
+write_records(struct ulv_view_publisher *publisher,
+              const struct ulv_view_section *section,
+              const struct ulv_view_entry *entry)
+{
+    const uint32_t same = same_bytes(section, entry);
+
+    write_words(page_at(publisher, entry->page), entry->offset + same,
+                records_of(section, entry) + same, bytes_of(entry) - same);
+}
+
+/* Those before: they lie elsewhere. */
+static void
+copy_shown(struct ulv_view_publisher *publisher,
+           const struct ulv_view_section *section,
+           const struct ulv_view_entry *entry)
+{
+    const uint32_t same = same_bytes(section, entry);
+    const struct ulv_view_entry *shown =
+        find_shown(publisher, entry->kind, entry->first);
+
+    if (same != 0)
+        write_words(page_at(publisher, entry->page), entry->offset,
+                    page_at(publisher, shown->page) + shown->offset / 8, same);
+}
+
+/* The entry of the newest generation that already says this, or NULL. */
+static const struct ulv_view_entry *
+find_same(const struct ulv_view_publisher *publisher,
+          const struct ulv_view_section *section,
+          const struct ulv_view_entry *wanted)
+{
+    const uint32_t same = same_bytes(section, wanted);
+    const struct ulv_view_entry *e =
+        find_shown(publisher, wanted->kind, wanted->first);
+
+    if (e == NULL || e->page == publisher->newest.directory ||
+        e->count != wanted->count || e->record_bytes != wanted->record_bytes)
+        return NULL;
+    return memcmp(page_at(publisher, e->page) + (e->offset + same) / 8,
+                  records_of(section, wanted) + same,
+                  bytes_of(wanted) - same) == 0
+               ? e
+               : NULL;
 }
 
 /* Records that have a page. */
 static bool
 prepare_page(struct ulv_view_publisher *publisher,
-             struct ulv_view_entry *entry, const void *records)
+             const struct ulv_view_section *section,
+             struct ulv_view_entry *entry)
 {
-    const struct ulv_view_entry *same =
-        find_same(publisher, entry, records);
+    const struct ulv_view_entry *same = find_same(publisher, section, entry);
     uint64_t *page;
 
     if (same != NULL) {
@@ -230,7 +287,8 @@ prepare_page(struct ulv_view_publisher *publisher,
     page = page_at(publisher, entry->page);
     begin_page(page);
     write_words(page, 8, &(uint64_t){ 0 }, 8);
-    write_words(page, HEAD, records, bytes_of(entry));
+    copy_shown(publisher, section, entry);
+    write_records(publisher, section, entry);
     end_page(page, entry->generation);
     return true;
 }
@@ -261,39 +319,132 @@ prepare_section(struct ulv_view_publisher *publisher,
         entry->count = some;
         entry->record_bytes = section->record_bytes;
         entry->page = next->directory;
-        if (!is_small &&
-            !prepare_page(publisher, entry, records_of(section, entry)))
+        if (!is_small && !prepare_page(publisher, section, entry))
             return false;
         next->entry_count++;
     }
     return true;
 }
 
-/* The directory, and in it the small kinds, in the order of their entries. */
-static void
-write_directory(struct ulv_view_publisher *publisher,
-                const struct ulv_view_section *sections)
+/* ---- the directory ------------------------------------------------------- */
+
+/*
+ * The page of a directory was one a few generations ago, most often, and most
+ * of it is as it has to be. Of each generation is known which lines it changed;
+ * so those are copied from the newest directory, and what is new is written
+ * over them: a commit costs as much as it changes, not as much as is shown.
+ */
+static uint64_t *
+changed_by(struct ulv_view_publisher *publisher, uint64_t generation)
 {
-    struct ulv_view_listing *next = &publisher->next;
-    const struct ulv_view_page head = { .entry_count = next->entry_count };
-    uint32_t offset = HEAD + next->entry_count * ENTRY;
-    uint64_t *page = page_at(publisher, next->directory);
+    return &publisher->changed[generation % ULV_VIEW_CHANGES];
+}
+
+/* Lines of [from, to), which is on one page. */
+static uint64_t
+lines_of(uint32_t from, uint32_t to)
+{
+    const uint32_t first = from / ULV_VIEW_LINE_BYTES;
+    const uint32_t last = (to - 1) / ULV_VIEW_LINE_BYTES;
+
+    return from == to ? 0 : UINT64_MAX >> (63 - last + first) << first;
+}
+
+/* The lines in which that page differs from the newest directory. */
+static uint64_t
+lines_behind(struct ulv_view_publisher *publisher, const uint64_t *page)
+{
+    const bool was_directory = (page[1] & UINT32_MAX) != 0;
+    uint64_t lines = 0;
+
+    if (!was_directory || page[0] == 0 ||
+        publisher->generation - page[0] >= ULV_VIEW_CHANGES)
+        return UINT64_MAX;
+    for (uint64_t g = page[0] + 1; g <= publisher->generation; g++)
+        lines |= *changed_by(publisher, g);
+    return lines;
+}
+
+static void
+begin_directory(struct ulv_view_publisher *publisher, uint64_t *page)
+{
+    const uint64_t *from = page_at(publisher, publisher->newest.directory);
+    uint64_t lines = !ULV_VIEW_UPDATES || publisher->newest.directory == 0
+                         ? 0
+                         : lines_behind(publisher, page);
 
     begin_page(page);
-    write_words(page, 8, (const uint8_t *)&head + 8, HEAD - 8);
-    for (uint32_t i = 0; i < next->entry_count; i++) {
-        struct ulv_view_entry *e = &next->entry[i];
+    /* Of the first line nothing stays: it has but the head and entries. */
+    for (lines &= ~UINT64_C(1); lines != 0; lines &= lines - 1) {
+        const uint32_t at =
+            (uint32_t)__builtin_ctzll(lines) * ULV_VIEW_LINE_BYTES;
 
-        while (sections->kind != e->kind)
-            sections++;
-        if (e->page == next->directory) {
-            e->offset = offset;
-            write_words(page, offset, sections->records, bytes_of(e));
-            offset += bytes_of(e);
-        }
-        write_words(page, HEAD + i * ENTRY, e, ENTRY);
+        write_words(page, at, &from[at / 8], ULV_VIEW_LINE_BYTES);
     }
+}
+
+/* Where the records of small kinds begin, and in units of how many bytes they
+ * have room: what comes and goes shall move nothing else, so each kind has
+ * room for more, and for a first record, unless there are many entries. */
+#define SPREAD_BEGIN UINT32_C(768)
+#define SPREAD_UNIT  UINT32_C(256)
+#define SPREAD_KINDS UINT32_C(5)
+
+_Static_assert(SPREAD_BEGIN + SMALL_BYTES + SPREAD_KINDS * SPREAD_UNIT <=
+                   ULV_VIEW_PAGE_BYTES,
+               "small kinds fit, also when they are spread");
+
+/* A small kind; returns the lines that this changes. */
+static uint64_t
+write_small(struct ulv_view_publisher *publisher,
+            const struct ulv_view_section *section,
+            const struct ulv_view_entry *entry)
+{
+    const struct ulv_view_entry *shown =
+        find_shown(publisher, entry->kind, entry->first);
+    uint32_t from = entry->offset;
+
+    if (shown != NULL && shown->page == publisher->newest.directory &&
+        shown->offset == from)
+        from += same_bytes(section, entry);
+    else
+        copy_shown(publisher, section, entry);
+    write_records(publisher, section, entry);
+    return lines_of(from, entry->offset + bytes_of(entry));
+}
+
+/* Entries, and the small kinds in their order. */
+static void
+write_directory(struct ulv_view_publisher *publisher,
+                const struct ulv_view_section *sections, uint32_t count)
+{
+    struct ulv_view_listing *next = &publisher->next;
+    struct ulv_view_entry *e = next->entry;
+    struct ulv_view_entry *const end = e + next->entry_count;
+    uint64_t *page = page_at(publisher, next->directory);
+    const uint32_t entries_end = HEAD + next->entry_count * ENTRY;
+    const bool spread = entries_end <= SPREAD_BEGIN && count <= SPREAD_KINDS;
+    uint32_t offset = spread ? SPREAD_BEGIN : entries_end;
+    uint64_t changed = lines_of(0, entries_end);
+
+    begin_directory(publisher, page);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t bytes = 0;
+
+        for (; e < end && e->kind == sections[i].kind; e++) {
+            if (e->page != next->directory)
+                continue;
+            e->offset = offset;
+            bytes = bytes_of(e);
+            changed |= write_small(publisher, &sections[i], e);
+        }
+        offset += spread ? bytes / SPREAD_UNIT * SPREAD_UNIT + SPREAD_UNIT
+                         : bytes;
+    }
+    write_words(page, 8, &(uint64_t){ next->entry_count }, 8);
+    write_words(page, HEAD, next->entry, next->entry_count * ENTRY);
     end_page(page, publisher->generation + 1);
+    *changed_by(publisher, publisher->generation + 1) = changed;
 }
 
 /* ---- prepare and publish ------------------------------------------------- */
@@ -309,6 +460,8 @@ drop_prepared(struct ulv_view_publisher *publisher)
             publisher->last_used[next->entry[i].page] = 0;
     }
     publisher->last_used[next->directory] = 0;
+    if (next->directory != 0) /* it is that of no generation */
+        begin_page(page_at(publisher, next->directory));
     next->entry_count = next->directory = 0;
 }
 
@@ -328,7 +481,7 @@ ulv_view_prepare(struct ulv_view_publisher *publisher,
     for (uint32_t i = 0; i < count && fits; i++)
         fits = prepare_section(publisher, &sections[i], &small);
     if (fits) {
-        write_directory(publisher, sections);
+        write_directory(publisher, sections, count);
         return ULV_OK;
     }
     drop_prepared(publisher);

@@ -24,11 +24,19 @@
 /* Pages of a lazy segment that are made sure of at a time. */
 #define ULV_VIEW_BACK_PAGES 16u
 
-/* All records of one kind, in order. */
+/* All records of one kind, in order. So many of the first are the same as the
+ * newest generation shows: what stands in their place here is not looked at. */
 struct ulv_view_section {
     uint32_t kind, record_bytes, record_count;
     const void *records;
+    uint32_t same;
 };
+
+/* What of a directory's page is kept track of as one. */
+#define ULV_VIEW_LINE_BYTES 64u
+/* Generations of which is known what they changed: somewhat more than pass
+ * until a page is used again, where the monitor keeps up. */
+#define ULV_VIEW_CHANGES 16u
 
 /* What a directory says. */
 struct ulv_view_listing {
@@ -47,6 +55,10 @@ struct ulv_view_publisher {
     /* last generation each page is reachable in; 0: free since ever */
     uint64_t last_used[ULV_VIEW_PAGES_MAX];
     struct ulv_view_listing newest, next; /* published; prepared */
+    /* Bit n: line n of the directory is not as in the generation before. Of
+     * the one that leaves this when divided by their number. */
+    uint64_t changed[ULV_VIEW_CHANGES];
+    uint64_t revision; /* for the caller: of what the newest is the picture */
 };
 
 /* segment: zeroed, ULV_VIEW_SEGMENT_BYTES or more, in whole groups of
