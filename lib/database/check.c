@@ -258,6 +258,13 @@ check_partition(const struct ulv_database *db, const struct partition *p,
     return check_extents(db, p, diag);
 }
 
+static bool
+has_slot(const struct partition *p, uint32_t slot, const struct channel *c)
+{
+    return p->kind != ULV_PARTITION_GUEST ||
+           (p->slot[slot] == c && (p->slots >> slot & 1) != 0);
+}
+
 static ulv_status
 check_channel(const struct ulv_database *db, const struct channel *c,
               struct ulv_diag *diag)
@@ -265,11 +272,9 @@ check_channel(const struct ulv_database *db, const struct channel *c,
     if (c->device != NULL && c->device->serving != c->server)
         return wrong(diag, &c->r, c->server->r.id,
                      c->device->serving->r.id, "server of its device");
-    if (c->client->kind == ULV_PARTITION_GUEST &&
-        c->client->slot[c->client_slot] != c)
+    if (!has_slot(c->client, c->client_slot, c))
         return wrong(diag, &c->r, c->client_slot, 0, "slot of its client");
-    if (c->server->kind == ULV_PARTITION_GUEST &&
-        c->server->slot[c->server_slot] != c)
+    if (!has_slot(c->server, c->server_slot, c))
         return wrong(diag, &c->r, c->server_slot, 0, "slot of its server");
     if (c->device != NULL && c->device->channel != c)
         return wrong(diag, &c->r, c->device->r.id, 0, "channel of its device");

@@ -184,13 +184,23 @@ ulv_status ulv_database_find(const struct ulv_database *db, uint32_t kind,
 ulv_status ulv_database_view_partition(const struct ulv_database *db,
                                        ulv_id id,
                                        struct ulv_view_partition *ret);
-/* All of a kind into buf, as far as it holds them; returns how many exist. */
+/*
+ * How many of the first records of a kind are what they were at a revision, by
+ * what the database remembers: the last change only. 0 of a revision 0.
+ */
+void ulv_database_view_same(const struct ulv_database *db, ulv_id id,
+                            uint64_t revision, uint32_t *ret_memory,
+                            uint32_t *ret_channels);
+/* All of a kind into buf, as far as it holds them, but for those before from,
+ * which stay as they are there; returns how many exist. */
 uint32_t ulv_database_view_memory(const struct ulv_database *db, ulv_id id,
-                                  struct ulv_view_memory *buf, uint32_t room);
+                                  uint32_t from, struct ulv_view_memory *buf,
+                                  uint32_t room);
 uint32_t ulv_database_view_processors(const struct ulv_database *db, ulv_id id,
                                       struct ulv_view_processor *buf,
                                       uint32_t room);
 uint32_t ulv_database_view_channels(const struct ulv_database *db, ulv_id id,
+                                    uint32_t from,
                                     struct ulv_view_channel *buf,
                                     uint32_t room);
 uint32_t ulv_database_view_devices(const struct ulv_database *db, ulv_id id,

@@ -110,10 +110,15 @@ struct partition {
     uint64_t window;    /* as it was when the partition was started */
     struct extent *extents, **extents_end;
     struct share *shares;
+    uint64_t slots;                       /* bit n: slot[n] is taken */
     struct channel *slot[ULV_SLOT_COUNT]; /* guests */
     uint32_t extent_count, processor_count, channel_count, device_count;
     uint32_t owned_count; /* ranges and hardware */
     uint64_t touched; /* by the plan that leads to this revision */
+    /* by the one before that; and of the last, as views go: the first extent
+     * and the first slot that it changed, and the window as it was */
+    uint64_t touched_before, window_before;
+    uint32_t changed_extent, changed_slot;
     uint64_t used; /* ns of processor time, as reported */
     bool ran; /* once at least */
     uint32_t restarts, restarted; /* allowed, and used up in this window */
@@ -276,6 +281,14 @@ ulv_status ulv_db_fresh_id(struct ulv_database *db, ulv_id *ret);
 ulv_status ulv_db_own_ids(struct ulv_database *db, struct ulv_diag *diag);
 struct ulv_effect *ulv_db_effect(struct ulv_database *db, uint32_t kind);
 bool ulv_db_touched(struct ulv_database *db, struct partition *p);
+/* Of a partition that is touched: of the extents or slots of its view, those
+ * from that number on change. */
+static inline void
+ulv_db_view_changes(uint32_t *first, uint32_t number)
+{
+    if (ULV_VIEW_UPDATES)
+        *first = ULV_MIN(*first, number);
+}
 bool ulv_db_changed(struct ulv_database *db, ulv_id id, uint32_t kind);
 struct partition *ulv_db_find_name(const struct ulv_database *db,
                                    const char name[32]);

@@ -248,6 +248,8 @@ add_extent(struct ulv_database *db, struct partition *p, struct pool *pool,
     e->node = pool->node;
     e->next = *at;
     *at = e;
+    ulv_db_view_changes(&p->changed_extent,
+                        e->next == NULL ? p->extent_count : 0);
     if (e->next == NULL) {
         p->extents_end = &e->next;
         p->top = e->guest_address + bytes;
@@ -288,6 +290,8 @@ drop_extent(struct ulv_database *db, struct extent *e)
                                 : before->guest_address + before->bytes;
     }
     p->extent_count--;
+    ulv_db_view_changes(&p->changed_extent,
+                        e->next == NULL ? p->extent_count : 0);
     p->ram_bytes -= e->bytes;
     if (heir != NULL && !ulv_db_discharge(db, heir, ULV_QUOTA_MEMORY, e->bytes))
         return ULV_E_NO_MEMORY;
@@ -438,6 +442,7 @@ drain_extent(struct ulv_database *db, struct extent *e, struct partition *heir)
     if (effect == NULL || !ulv_db_change(db, &e->r) ||
         !ulv_db_touched(db, e->partition))
         return ULV_E_NO_MEMORY;
+    ulv_db_view_changes(&e->partition->changed_extent, 0);
     e->draining = true;
     e->heir = heir == NULL ? 0 : heir->r.id;
     effect->u.removal.id = e->r.id;
@@ -457,6 +462,7 @@ ulv_db_extent_retire(struct ulv_database *db, struct extent *e,
         (heir != NULL &&
          !ulv_db_discharge(db, heir, ULV_QUOTA_MEMORY, e->bytes)))
         return ulv_db_no_memory(diag);
+    ulv_db_view_changes(&p->changed_extent, 0);
     e->heir = 0;
     if (e->draining || may_change(p, NULL) != ULV_OK)
         status = ulv_db_changed(db, e->r.id, ULV_QUERY_EXTENTS)

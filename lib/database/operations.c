@@ -112,8 +112,7 @@ static ulv_status
 take_slot(struct ulv_database *db, struct partition *p, struct channel *c,
           uint32_t *ret_slot, struct ulv_diag *diag)
 {
-    uint32_t slot = 0;
-
+    uint32_t slot;
     ulv_status status;
 
     if (!ulv_db_touched(db, p))
@@ -125,13 +124,14 @@ take_slot(struct ulv_database *db, struct partition *p, struct channel *c,
     *ret_slot = 0;
     if (p->kind != ULV_PARTITION_GUEST)
         return ULV_OK;
-    while (slot < ULV_SLOT_COUNT && p->slot[slot] != NULL)
-        slot++;
+    slot = (uint32_t)__builtin_ctzll(~p->slots); /* never all 64 are set */
     if (slot == ULV_SLOT_COUNT)
         return ulv_fail(diag, ULV_E_LIMIT, p->r.id, slot, ULV_SLOT_COUNT,
                         "%s: more than %u channels", p->name,
                         (uint64_t)ULV_SLOT_COUNT);
     p->slot[slot] = c;
+    p->slots |= UINT64_C(1) << slot;
+    ulv_db_view_changes(&p->changed_slot, slot);
     *ret_slot = slot;
     return ULV_OK;
 }
@@ -340,6 +340,17 @@ attach_device(struct ulv_database *db, const struct ulv_op_attach *op,
     return make_channel(db, &want, diag);
 }
 
+static void
+leave_slot(struct partition *p, uint32_t slot)
+{
+    p->channel_count--;
+    if (p->kind != ULV_PARTITION_GUEST)
+        return;
+    p->slot[slot] = NULL;
+    p->slots &= ~(UINT64_C(1) << slot);
+    ulv_db_view_changes(&p->changed_slot, slot);
+}
+
 static ulv_status
 drop_channel(struct ulv_database *db, struct channel *c)
 {
@@ -353,12 +364,8 @@ drop_channel(struct ulv_database *db, struct channel *c)
         ulv_db_labels_drop(db, &c->r) != ULV_OK)
         return ULV_E_NO_MEMORY;
     effect->u.removal.id = c->r.id;
-    c->server->channel_count--;
-    c->client->channel_count--;
-    if (c->server->kind == ULV_PARTITION_GUEST)
-        c->server->slot[c->server_slot] = NULL;
-    if (c->client->kind == ULV_PARTITION_GUEST)
-        c->client->slot[c->client_slot] = NULL;
+    leave_slot(c->server, c->server_slot);
+    leave_slot(c->client, c->client_slot);
     if (c->device != NULL) {
         if (!ulv_db_change(db, &c->device->r))
             return ULV_E_NO_MEMORY;
@@ -410,6 +417,14 @@ drop_with_device(struct ulv_database *db, struct channel *c)
     return status;
 }
 
+/* In the views of both ends, which are touched. */
+static void
+channel_changes(struct channel *c)
+{
+    ulv_db_view_changes(&c->server->changed_slot, c->server_slot);
+    ulv_db_view_changes(&c->client->changed_slot, c->client_slot);
+}
+
 static ulv_status
 drain_channel(struct ulv_database *db, struct channel *c)
 {
@@ -418,6 +433,7 @@ drain_channel(struct ulv_database *db, struct channel *c)
     if (effect == NULL || !ulv_db_change(db, &c->r) ||
         !ulv_db_touched(db, c->server) || !ulv_db_touched(db, c->client))
         return ULV_E_NO_MEMORY;
+    channel_changes(c);
     c->draining = true;
     effect->u.removal.id = c->r.id;
     return ULV_OK;
@@ -531,6 +547,7 @@ rehome_channel(struct ulv_database *db, struct device *d, struct partition *to)
     to->channel_count++;
     c->server = to;
     c->epoch++;
+    channel_changes(c);
     return ULV_OK;
 }
 
@@ -581,6 +598,7 @@ renew_channels(struct ulv_database *db, struct partition *p)
             !ulv_db_touched(db, c->server))
             return false;
         c->epoch++;
+        channel_changes(c);
     }
     return true;
 }

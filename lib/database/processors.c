@@ -37,11 +37,12 @@ ulv_db_add_processor(struct ulv_database *db,
 uint32_t
 ulv_db_count(uint64_t quanta)
 {
-    uint32_t count = 0;
-
-    for (; quanta != 0; quanta &= quanta - 1)
-        count++;
-    return count;
+    /* sums of 2, 4 and 8 bits side by side, then of all bytes in the top one */
+    quanta -= quanta >> 1 & UINT64_C(0x5555555555555555);
+    quanta = (quanta & UINT64_C(0x3333333333333333)) +
+             (quanta >> 2 & UINT64_C(0x3333333333333333));
+    quanta = (quanta + (quanta >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+    return (uint32_t)(quanta * UINT64_C(0x0101010101010101) >> 56);
 }
 
 static bool

@@ -342,6 +342,11 @@ ulv_db_touched(struct ulv_database *db, struct partition *p)
         return false;
     if (!TOUCH(db, &p->touched)) /* made by this plan */
         return false;
+    if (ULV_VIEW_UPDATES) {
+        p->touched_before = p->touched;
+        p->window_before = ulv_db_window(p);
+        p->changed_extent = p->changed_slot = UINT32_MAX;
+    }
     p->touched = db->revision + 1;
     plan->touched[plan->touched_count++] = p->r.id;
     return true;

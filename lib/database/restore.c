@@ -503,6 +503,7 @@ take_slot(struct partition *p, struct channel *c, uint32_t slot)
     if (slot >= ULV_SLOT_COUNT || p->slot[slot] != NULL)
         return false;
     p->slot[slot] = c;
+    p->slots |= UINT64_C(1) << slot;
     return true;
 }
 

@@ -6,7 +6,10 @@
 static struct ulv_view_section
 section(uint32_t kind, uint32_t bytes, uint32_t count, const void *records)
 {
-    struct ulv_view_section s = { kind, bytes, count, records };
+    struct ulv_view_section s = { .kind = kind,
+                                  .record_bytes = bytes,
+                                  .record_count = count,
+                                  .records = records };
 
     return s;
 }
@@ -14,7 +17,8 @@ section(uint32_t kind, uint32_t bytes, uint32_t count, const void *records)
 void
 ulv_picture_blank(struct picture *p)
 {
-    for (uint32_t i = 0; i < p->section[1].record_count; i++) {
+    for (uint32_t i = p->section[1].same; i < p->section[1].record_count;
+         i++) {
         p->memory[i].frame = 0;
         p->memory[i].extent = 0;
         p->memory[i].node = 0;
@@ -26,20 +30,22 @@ ulv_picture_blank(struct picture *p)
 
 ulv_status
 ulv_picture_take(struct picture *p, const struct ulv_database *db, ulv_id id,
-                 struct ulv_diag *diag)
+                 uint64_t revision, struct ulv_diag *diag)
 {
     ulv_status status = ulv_database_view_partition(db, id, &p->partition);
-    uint32_t memory =
-        ulv_database_view_memory(db, id, p->memory, PICTURE_MEMORY_MAX);
-    uint32_t processors = ulv_database_view_processors(
-        db, id, p->processor, PICTURE_PROCESSORS_MAX);
-    uint32_t channels =
-        ulv_database_view_channels(db, id, p->channel, PICTURE_CHANNELS_MAX);
-    uint32_t devices =
-        ulv_database_view_devices(db, id, p->device, PICTURE_DEVICES_MAX);
+    uint32_t same_memory, same_channels, memory, processors, channels, devices;
 
     if (status != ULV_OK)
         return status;
+    ulv_database_view_same(db, id, revision, &same_memory, &same_channels);
+    memory = ulv_database_view_memory(db, id, same_memory, p->memory,
+                                      PICTURE_MEMORY_MAX);
+    processors = ulv_database_view_processors(db, id, p->processor,
+                                              PICTURE_PROCESSORS_MAX);
+    channels = ulv_database_view_channels(db, id, same_channels, p->channel,
+                                          PICTURE_CHANNELS_MAX);
+    devices =
+        ulv_database_view_devices(db, id, p->device, PICTURE_DEVICES_MAX);
     if (memory > PICTURE_MEMORY_MAX || processors > PICTURE_PROCESSORS_MAX ||
         channels > PICTURE_CHANNELS_MAX || devices > PICTURE_DEVICES_MAX)
         return ulv_fail(diag, ULV_E_LIMIT, id, memory, PICTURE_MEMORY_MAX,
@@ -50,10 +56,12 @@ ulv_picture_take(struct picture *p, const struct ulv_database *db, ulv_id id,
                             &p->partition);
     p->section[1] =
         section(ULV_VIEW_MEMORY, sizeof(p->memory[0]), memory, p->memory);
+    p->section[1].same = same_memory;
     p->section[2] = section(ULV_VIEW_PROCESSOR, sizeof(p->processor[0]),
                             processors, p->processor);
     p->section[3] = section(ULV_VIEW_CHANNEL, sizeof(p->channel[0]), channels,
                             p->channel);
+    p->section[3].same = same_channels;
     p->section[4] =
         section(ULV_VIEW_DEVICE, sizeof(p->device[0]), devices, p->device);
     return ULV_OK;

@@ -23,11 +23,12 @@ struct picture {
     struct ulv_view_section section[5];
 };
 
-/* What the monitor's part says.
+/* What the monitor's part says. Records that are the same as at that revision
+ * may be left out, by ulv_view_section.same; 0: none are known.
  * Errors: NOT_FOUND, LIMIT (more of a kind than a picture holds). */
 ulv_status ulv_picture_take(struct picture *picture,
                             const struct ulv_database *db, ulv_id partition,
-                            struct ulv_diag *diag);
+                            uint64_t revision, struct ulv_diag *diag);
 /* Leave out what a guest has no business to know: the guest's part. */
 void ulv_picture_blank(struct picture *picture);
 

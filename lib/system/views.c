@@ -155,11 +155,16 @@ prepare_both(struct views *views, ulv_id partition, struct ulv_database *db,
     struct published *monitor =
         find_view(views, partition, ULV_VIEW_PART_MONITOR);
     struct published *guest = find_view(views, partition, ULV_VIEW_PART_GUEST);
+    uint64_t revision = UINT64_MAX; /* that both show */
     ulv_status status;
 
     if (monitor == NULL && guest == NULL)
         return ULV_OK;
-    status = ulv_picture_take(views->picture, db, partition, diag);
+    if (monitor != NULL)
+        revision = monitor->publisher.revision;
+    if (guest != NULL)
+        revision = ULV_MIN(revision, guest->publisher.revision);
+    status = ulv_picture_take(views->picture, db, partition, revision, diag);
     if (status == ULV_E_NOT_FOUND)
         return ULV_OK; /* this transaction destroys it */
     if (status == ULV_OK)
@@ -178,6 +183,7 @@ ulv_views_prepare(struct views *views, struct ulv_database *db,
     const ulv_id *touched = ulv_plan_touched(plan, &count);
     ulv_status status = ULV_OK;
 
+    views->revision = ulv_database_revision(db) + 1;
     for (uint32_t i = 0; i < count && status == ULV_OK; i++)
         status = prepare_both(views, touched[i], db, diag);
     if (status != ULV_OK)
@@ -191,6 +197,7 @@ ulv_views_prepare_all(struct views *views, struct ulv_database *db,
 {
     ulv_status status = ULV_OK;
 
+    views->revision = 0; /* that of no plan which is kept */
     for (uint32_t i = 0; i < VIEW_BUCKETS; i++) {
         for (struct published *v = views->bucket[i];
              v != NULL && status == ULV_OK; v = v->next) {
@@ -231,6 +238,7 @@ publish_part(struct views *views, const struct ulv_database *db, uint32_t part,
             continue;
         unread = has_no_reader(db, v->partition);
         generation = ulv_view_publish(&v->publisher);
+        v->publisher.revision = views->revision;
         if (unread)
             ulv_view_acknowledge(&v->publisher, generation);
         if (part != ULV_VIEW_PART_MONITOR)

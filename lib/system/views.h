@@ -24,6 +24,7 @@ struct views {
     struct picture *picture;
     struct published *bucket[VIEW_BUCKETS]; /* by partition */
     struct published *prepared;             /* to be published next */
+    uint64_t revision;                      /* what that will show; or 0 */
     uint32_t count;
 };
 

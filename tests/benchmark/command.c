@@ -116,7 +116,8 @@ prepare_views(struct server *s, const struct ulv_plan *plan)
 
         if (at >= GUESTS)
             continue;
-        if (ulv_picture_take(&s->picture, s->db, touched[i], NULL) != ULV_OK)
+        if (ulv_picture_take(&s->picture, s->db, touched[i],
+                             s->view[at][0].revision, NULL) != ULV_OK)
             return false;
         for (uint32_t part = 0; part < 2; part++) {
             if (part == ULV_VIEW_PART_GUEST)
@@ -135,9 +136,11 @@ publish_views(struct server *s, const ulv_id *touched, uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         uint64_t at = touched[i] - s->first;
 
-        for (uint32_t part = 0; part < 2 && at < GUESTS; part++)
+        for (uint32_t part = 0; part < 2 && at < GUESTS; part++) {
             ulv_view_acknowledge(&s->view[at][part],
                                  ulv_view_publish(&s->view[at][part]));
+            s->view[at][part].revision = ulv_database_revision(s->db);
+        }
     }
 }
 

@@ -91,7 +91,9 @@ prepare_views(struct bench *b, const struct ulv_plan *plan)
 
         if (at >= b->count)
             continue;
-        CHECK(ulv_picture_take(b->picture, b->db, touched[i], NULL) == ULV_OK);
+        CHECK(ulv_picture_take(b->picture, b->db, touched[i],
+                               b->guest[at].view[0]->revision,
+                               NULL) == ULV_OK);
         for (uint32_t part = 0; part < 2; part++) {
             if (part == ULV_VIEW_PART_GUEST)
                 ulv_picture_blank(b->picture);
@@ -108,6 +110,7 @@ publish_views(struct bench *b, uint64_t at)
         struct ulv_view_publisher *view = b->guest[at].view[part];
 
         ulv_view_acknowledge(view, ulv_view_publish(view));
+        view->revision = ulv_database_revision(b->db);
     }
 }
 

@@ -595,12 +595,12 @@ add_views(struct room *r, const struct ulv_database *db, ulv_id id)
 
     assert_int_equal(ulv_database_view_partition(db, id, &partition), ULV_OK);
     add(r, &partition, sizeof(partition));
-    count = ulv_database_view_memory(db, id, memory, 4096);
+    count = ulv_database_view_memory(db, id, 0, memory, 4096);
     assert_true(count <= 4096);
     add(r, memory, count * sizeof(*memory));
     count = ulv_database_view_processors(db, id, processor, PROCESSORS);
     add(r, processor, count * sizeof(*processor));
-    count = ulv_database_view_channels(db, id, channel, 256);
+    count = ulv_database_view_channels(db, id, 0, channel, 256);
     assert_true(count <= 256);
     add(r, channel, count * sizeof(*channel));
     count = ulv_database_view_devices(db, id, device, 256);
