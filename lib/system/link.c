@@ -96,8 +96,9 @@ link_send(struct ulv_link *link, const void *message, size_t len,
     else
         peer->last->next = m;
     peer->last = m;
-    peer->waiting++;
-    host->event_signal(host->self, peer->link.readable);
+    /* ready since the first of those that wait */
+    if (peer->waiting++ == 0)
+        host->event_signal(host->self, peer->link.readable);
     return ULV_OK;
 }
 
