@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/timerfd.h>
 #include <sys/uio.h>
@@ -100,12 +101,48 @@ ulv_posix_reopen(ulv_handle h, int flags, ulv_handle *ret)
     return ULV_OK;
 }
 
+/* Of objects this large most is never touched, as of a buffer for the longest
+ * message: they get pages of their own, which are zeroes and cost nothing until
+ * they are used. A sanitizer is to see beyond their ends. */
+#ifdef ULV_SANITIZED
+#define PAGES_FROM SIZE_MAX
+#else
+#define PAGES_FROM ((size_t)32768)
+#endif
+#define PAGE_BYTES UINT64_C(4096)
+
+static bool
+has_own_pages(size_t bytes)
+{
+    return bytes >= PAGES_FROM;
+}
+
+static void *
+alloc_pages(size_t bytes, size_t align)
+{
+    void *at = NULL, *p;
+
+    if (bytes > SIZE_MAX - (PAGE_BYTES - 1) ||
+        (align > PAGE_BYTES &&
+         ulv_posix_memory_reserve(NULL, ulv_round_up(bytes, PAGE_BYTES), align,
+                                  &at) != ULV_OK))
+        return NULL;
+    p = mmap(at, bytes, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | (at == NULL ? 0 : MAP_FIXED), -1, 0);
+    if (p != MAP_FAILED)
+        return p;
+    ulv_posix_memory_unmap(NULL, at, bytes);
+    return NULL;
+}
+
 static void *
 posix_alloc(void *self, size_t bytes, size_t align)
 {
     void *p;
 
     (void)self;
+    if (has_own_pages(bytes))
+        return alloc_pages(bytes, align);
     if (align <= _Alignof(max_align_t))
         return calloc(1, bytes == 0 ? 1 : bytes);
     if (posix_memalign(&p, align, bytes) != 0)
@@ -118,8 +155,10 @@ static void
 posix_free(void *self, void *p, size_t bytes)
 {
     (void)self;
-    (void)bytes;
-    free(p);
+    if (p != NULL && has_own_pages(bytes))
+        munmap(p, bytes);
+    else
+        free(p);
 }
 
 static ulv_nsec

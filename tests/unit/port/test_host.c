@@ -18,19 +18,26 @@ host(void)
 }
 
 static void
-test_port_host__allocates_zeroed_and_aligned(void **state)
+allocate(size_t bytes)
 {
-    (void)state;
     for (size_t align = 1; align <= 65536; align *= 2) {
-        uint8_t *p = host()->alloc(NULL, 300, align);
+        uint8_t *p = host()->alloc(NULL, bytes, align);
 
         assert_non_null(p);
         assert_int_equal((uintptr_t)p % align, 0);
-        for (size_t i = 0; i < 300; i++)
+        for (size_t i = 0; i < bytes; i++)
             assert_int_equal(p[i], 0);
-        memset(p, 0xff, 300);
-        host()->free(NULL, p, 300);
+        memset(p, 0xff, bytes);
+        host()->free(NULL, p, bytes);
     }
+}
+
+static void
+test_port_host__allocates_zeroed_and_aligned(void **state)
+{
+    (void)state;
+    allocate(300);
+    allocate(50001); /* which has pages of its own */
     host()->free(NULL, NULL, 0);
     assert_null(host()->alloc(NULL, SIZE_MAX / 2, 16));
 }
