@@ -49,7 +49,14 @@ struct ulv_system_opts {
      * that. 0: in process none does, they run, in turns, inside
      * ulv_system_step(); in processes 2. */
     uint32_t threads_from;
-    uint32_t rsvd_;
+    /* Not 0: a page of a guest's memory is taken from the host when it is first
+     * touched. A guest is made sooner, and takes no more than it touches; but a
+     * commit does not find out that the host has too little: that ends who
+     * touches a page that cannot be had, the program or the guest's monitor, as
+     * the kernel decides. 0: all of it is there once it is committed, and what
+     * is not to be had is NO_MEMORY then. A host that gives out the machine's
+     * own frames has nothing to be lazy with. */
+    uint32_t lazy_memory;
     /* Where the resource database outlasts the program, and an ultravisor that
      * dies, which is then started again while guests run (doc/restart.md); it
      * outlives the system, and is used by the thread that steps that. NULL:

@@ -207,6 +207,7 @@ struct keeper {
     /* the same: what the ultravisor says of a machine that has changed */
     void (*scanned)(void *self, const struct heard *heard);
     uint32_t threads_from; /* as in struct ulv_system_opts, 0 resolved */
+    uint32_t memory_flags; /* ULV_MEMORY_* of what guests are given */
     ulv_nsec settle_limit; /* how long a role may take to follow */
     uint64_t settled;      /* revision up to which everybody has followed */
     const void *policy;

@@ -152,13 +152,13 @@ prepare_partition(struct keeper *k, const struct ulv_effect *e,
  * machine's own. */
 static ulv_status
 make_memory(struct keeper *k, const char *name, uint64_t frame, uint64_t bytes,
-            ulv_handle *ret)
+            uint32_t flags, ulv_handle *ret)
 {
     const struct ulv_host *host = k->host;
 
     if (host->memory_at != NULL)
         return host->memory_at(host->self, frame, bytes, ret);
-    return host->memory_create(host->self, name, bytes, 0, ret);
+    return host->memory_create(host->self, name, bytes, flags, ret);
 }
 
 static ulv_status
@@ -196,7 +196,8 @@ prepare_extent(struct keeper *k, const struct ulv_effect *effect,
     }
     e->next = k->extents;
     k->extents = e;
-    status = make_memory(k, "ulv-memory", e->frame, e->bytes, &e->memory);
+    status = make_memory(k, "ulv-memory", e->frame, e->bytes, k->memory_flags,
+                         &e->memory);
     if (status != ULV_OK) {
         ulv_keeper_extent_remove(k, e);
         return ulv_fail(diag, status, run.object, run.bytes, 0,
@@ -214,7 +215,7 @@ ulv_keeper_make_channel(struct keeper *k, const struct keeper_channel *c,
     const struct ulv_host *host = k->host;
     struct say say = { .kind = SAY_CHANNEL };
     ulv_status status =
-        make_memory(k, "ulv-channel", c->frame, c->bytes, ret);
+        make_memory(k, "ulv-channel", c->frame, c->bytes, 0, ret);
 
     if (status == ULV_OK)
         status = host->memory_seal(host->self, *ret,

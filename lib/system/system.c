@@ -260,6 +260,7 @@ set_up(ulv_system *system, const struct ulv_system_opts *opts,
     k->threads_from = opts->threads_from;
     if (k->threads_from == 0)
         k->threads_from = k->processes ? 2 : 0;
+    k->memory_flags = opts->lazy_memory != 0 ? ULV_MEMORY_LAZY : 0;
     k->settle_limit =
         opts->settle_limit == 0 ? SETTLE_LIMIT : opts->settle_limit;
     k->policy = &system->policy;

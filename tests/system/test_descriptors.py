@@ -43,6 +43,19 @@ def held(process, path):
     return dict(counts)
 
 
+def taken(process="self"):
+    """Bytes that the host has given for the memory of guests."""
+    total = 0
+    for name in os.listdir(f"/proc/{process}/fd"):
+        path = f"/proc/{process}/fd/{name}"
+        try:
+            if kind_of(os.readlink(path), "") == "ulv-memory":
+                total += os.stat(path).st_blocks * 512
+        except FileNotFoundError:  # the listing's own
+            continue
+    return total
+
+
 class Descriptors(SystemTest):
     def test_each_role_holds_what_the_table_says(self):
         if "kvm" not in BACKENDS:
@@ -66,6 +79,22 @@ class Descriptors(SystemTest):
                     self.assertEqual(held(process, path), table.pop(name))
             self.assertEqual(dict(table), {})
             guest.stop()
+
+    def test_lazy_memory_is_taken_when_it_is_touched(self):
+        for lazy in (False, True):
+            for in_process in (True, False):
+                with self.subTest(lazy=lazy, in_process=in_process), \
+                        disk(4000) as path, ultravisor.open(
+                            in_process=in_process, backend=BACKENDS[0],
+                            memory="64M", lazy_memory=lazy) as host:
+                    guest = self.guest(host, "guest", path, memory="32M")
+                    self.assertEqual(taken(), 0 if lazy else 32 << 20)
+                    guest.start(DIGEST)
+                    end = guest.wait()
+                    self.assertEqual(end.code, 0, end.text)
+                    if lazy:
+                        self.assertGreater(taken(), 0)
+                        self.assertLess(taken(), 16 << 20)
 
     def test_a_storage_is_the_keepers(self):
         """The ultravisor asks for it by doorbells, and has no file."""

@@ -533,9 +533,10 @@ class Watch(Events):
 class Host:
     def __init__(self, in_process=True, backend=None, memory=0, policy=None,
                  settle_limit=0, threads_from=0, storage=None,
-                 machine=None):
+                 machine=None, lazy_memory=False):
         """storage: a directory that the database is kept in; machine: a file
-        that describes one to be divided in place of this."""
+        that describes one to be divided in place of this; lazy_memory: guests
+        get pages of the host when they touch them."""
         options = ffi.new("struct ulv_system_opts *")
         keep = [ffi.new("char[]", os.fsencode(v)) if v else ffi.NULL
                 for v in (backend, os.environ.get("ULTRAVISOR_ROLE"),
@@ -547,6 +548,7 @@ class Host:
         options.memory = size(memory)
         options.settle_limit = int(settle_limit * 1e9)
         options.threads_from = threads_from
+        options.lazy_memory = lazy_memory
         if policy is not None:
             options.policy = policy
             options.policy_bytes = ffi.sizeof("struct ulv_policy")
