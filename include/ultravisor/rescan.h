@@ -20,14 +20,18 @@ extern "C" {
 
 #define ULV_MACHINE_ADDED   UINT32_C(1) /* it is idle's */
 #define ULV_MACHINE_REMOVED UINT32_C(2) /* it has no record any more */
+/* Of processors: who runs on it goes on where the host lets him, and nobody new
+ * gets it; and back. */
+#define ULV_MACHINE_OFFLINE UINT32_C(3)
+#define ULV_MACHINE_ONLINE  UINT32_C(4)
 
 struct ulv_machine_change {
     ulv_id object; /* its record; in a dry run one that is added gets this id
                       if nothing else is added before */
-    ulv_id owner;  /* who has lost it, or 0 */
+    ulv_id owner;  /* who has lost it, or whose alone it is; or 0 */
     uint32_t what; /* ULV_MACHINE_* */
-    uint32_t kind; /* ULV_QUERY_HARDWARE */
-    char name[24];
+    uint32_t kind; /* ULV_QUERY_HARDWARE, ULV_QUERY_PROCESSORS */
+    char name[24]; /* of a processor the host's number */
 };
 
 #define ULV_RESCAN_CHANGES_MAX 256u
@@ -43,25 +47,29 @@ struct ulv_rescan {
 };
 
 /**
- * Ask the host again which devices there are, and make the database follow, by
- * one transaction.
+ * Ask the host again which devices and processors there are, and make the
+ * database follow, by one transaction.
  *
  * A device is the same by kind, name, model, class and size. One that is gone
  * is taken from its owner, also while that runs, for which an ULV_EVENT_FAULT
  * of that partition names it; its functions go with it, and its labels. If not
- * all devices can be listed, none changes. An ultravisor that is started again
- * meanwhile is asked again; what its predecessor did is in the database and
- * not told.
+ * all devices can be listed, none changes.
+ *
+ * A processor is the same by the host's number. One that is not online, or not
+ * allowed to this thread any more, is retired until it is again; each partition
+ * that runs on it is told by an ULV_EVENT_FAULT.
+ *
+ * An ultravisor that is started again meanwhile is asked again; what its
+ * predecessor did is in the database and not told.
  *
  * @param system  a system
  * @param flags   0, or ULV_RESCAN_DRY_RUN
  * @param ret     filled; ret->size is set by the caller
  * @param diag    NULL or where the failure is explained
  *
- * Errors:  ULV_E_ARG          unknown flags, or ret->size is too small
- *          ULV_E_UNSUPPORTED  the host does not say which devices it has
- *          ULV_E_LIMIT        it has more than 4096
- *          ULV_E_PEER_GONE    the ultravisor partition is dead
+ * Errors:  ULV_E_ARG        unknown flags, or ret->size is too small
+ *          ULV_E_LIMIT      the host has more than 4096 devices
+ *          ULV_E_PEER_GONE  the ultravisor partition is dead
  *          ULV_E_NO_MEMORY, and those of the host and of the storage
  * Context: serial; steps the system until the answer is there
  * Since:   0.1

@@ -157,7 +157,7 @@ struct processor {
     struct partition *owner; /* idle, or the one it is dedicated to */
     uint32_t package, core, thread, node, os_number, share_count;
     uint64_t taken; /* quanta that are somebody's own; the rest is idle's */
-    bool retired;
+    uint32_t retired; /* ULV_RETIRED_*, or 0 */
     uint32_t found_shares; /* these two by a check */
     uint64_t found_taken;
 };

@@ -251,6 +251,8 @@ restore_processor(struct restore *w, const void *content)
             ++count == PROCESSORS_MAX)
             return wrong(w, in->id, in->os_number, "the number of a processor");
     }
+    if (in->retired > ULV_RETIRED_OFFLINE)
+        return wrong(w, in->id, in->retired, "why a processor is retired");
     status = insert(w, in->id, in->version, ULV_QUERY_PROCESSORS, sizeof(*p),
                     &r);
     if (status != ULV_OK)
@@ -262,7 +264,7 @@ restore_processor(struct restore *w, const void *content)
     p->thread = in->thread;
     p->node = in->node;
     p->os_number = in->os_number;
-    p->retired = in->retired != 0;
+    p->retired = in->retired;
     return ULV_OK;
 }
 

@@ -175,22 +175,67 @@ ulv_db_retire_memory(struct ulv_database *db,
     return ULV_OK;
 }
 
+/* ---- processors ---------------------------------------------------------- */
+
+static ulv_status
+check_processor(const struct processor *p,
+                const struct ulv_op_retire_processor *op,
+                struct ulv_diag *diag)
+{
+    if (p == NULL)
+        return ulv_fail(diag, ULV_E_NOT_FOUND, op->processor, 0, 0,
+                        "processor %u does not exist", op->processor);
+    if (op->how > ULV_RETIRE_ONLINE)
+        return ulv_fail(diag, ULV_E_ARG, op->processor, op->how,
+                        ULV_RETIRE_ONLINE,
+                        "processor %u: how is %u, at most %u", op->processor,
+                        (uint64_t)op->how, (uint64_t)ULV_RETIRE_ONLINE);
+    if (op->how == ULV_RETIRE_ONLINE && p->retired != ULV_RETIRED_OFFLINE)
+        return ulv_fail(diag, ULV_E_STATE, op->processor, p->retired,
+                        ULV_RETIRED_OFFLINE, "processor %u is not offline",
+                        op->processor);
+    if (p->retired == ULV_RETIRED_BROKEN ||
+        (op->how == ULV_RETIRE_OFFLINE && p->retired != 0))
+        return ulv_fail(diag, ULV_E_EXISTS, op->processor, p->os_number, 0,
+                        "processor %u is retired already", op->processor);
+    return ULV_OK;
+}
+
+/* Who runs on it is changed too, for those that watch it. */
+static bool
+touch_sharers(struct ulv_database *db, const struct processor *processor)
+{
+    for (struct record *r = db->first[ULV_QUERY_PARTITIONS]; r != NULL;
+         r = r->after) {
+        struct partition *p = (struct partition *)(void *)r;
+        const struct share *s = p->shares;
+
+        while (s != NULL && s->processor != processor)
+            s = s->next;
+        if (s != NULL && !ulv_db_touched(db, p))
+            return false;
+    }
+    return true;
+}
+
 ulv_status
 ulv_db_retire_processor(struct ulv_database *db,
                         const struct ulv_op_retire_processor *op,
                         struct ulv_diag *diag)
 {
+    static const uint32_t retired[] = {
+        [ULV_RETIRE_BROKEN] = ULV_RETIRED_BROKEN,
+        [ULV_RETIRE_OFFLINE] = ULV_RETIRED_OFFLINE,
+        [ULV_RETIRE_ONLINE] = 0,
+    };
     struct processor *p =
         (void *)ulv_db_find(db, op->processor, ULV_QUERY_PROCESSORS);
+    ulv_status status = check_processor(p, op, diag);
 
-    if (p == NULL)
-        return ulv_fail(diag, ULV_E_NOT_FOUND, op->processor, 0, 0,
-                        "processor %u does not exist", op->processor);
-    if (p->retired)
-        return ulv_fail(diag, ULV_E_EXISTS, op->processor, p->os_number, 0,
-                        "processor %u is retired already", op->processor);
-    if (!ulv_db_change(db, &p->r))
+    if (status != ULV_OK)
+        return status;
+    if (!ulv_db_change(db, &p->r) || !touch_sharers(db, p))
         return ulv_db_no_memory(diag);
-    p->retired = true;
+    p->retired = retired[op->how];
     return ULV_OK;
 }

@@ -24,11 +24,11 @@ is_named(const struct decision *d, ulv_id processor, ulv_id guest)
     return false;
 }
 
-/* Nobody runs on it. */
+/* Nobody runs on it, and somebody could. */
 static bool
 is_idle(const struct decision *d, const struct ulv_processor_record *p)
 {
-    return p->share_count == 0 && !is_named(d, p->id, 0);
+    return p->share_count == 0 && p->retired == 0 && !is_named(d, p->id, 0);
 }
 
 static bool

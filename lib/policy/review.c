@@ -141,7 +141,8 @@ review_held_processors(struct decision *d,
 
     for (uint32_t i = 0; i < d->facts->processor_count; i++)
         idle += d->facts->processors[i].node == node->node &&
-                d->facts->processors[i].share_count == 0;
+                d->facts->processors[i].share_count == 0 &&
+                d->facts->processors[i].retired == 0;
     if (held <= idle)
         return;
     begin(d, ULV_DECISION_RESERVED, node->id, by->name);

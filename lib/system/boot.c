@@ -13,7 +13,6 @@
  * pool's own numbers, not the machine's, unless the host knows those. */
 #define NODE_SPAN UINT64_C(0x10000000000)
 
-#define PROCESSORS_MAX 256u
 #define NODES_MAX      64u
 /* Of a node no more is counted: no sum or product of them wraps. */
 #define NODE_MIB_MAX   (UINT64_C(1) << 28)
@@ -27,7 +26,7 @@ struct boot {
     struct ulv_operation *operations;
     uint32_t count;
     ulv_id next; /* ids go up in the order of use */
-    bool all_devices;
+    uint32_t all; /* as in struct say_machine */
 };
 
 static struct ulv_operation *
@@ -75,28 +74,45 @@ tell_of_more(struct boot *b, const char *what, uint32_t known, uint32_t count)
                         (uint64_t)count);
 }
 
-static ulv_status
-add_processors(struct boot *b, struct ulv_diag *diag)
+ulv_status
+ulv_system_find_processors(const ulv_system *system, ulv_id first,
+                           struct ulv_operation *ret, uint32_t *ret_count,
+                           struct ulv_diag *diag)
 {
-    const struct ulv_host *host = b->system->host;
-    struct ulv_host_processor found[PROCESSORS_MAX];
-    uint32_t count = 0;
-    ulv_status status =
-        host->processors(host->self, found, PROCESSORS_MAX, &count, diag);
+    const struct ulv_host *host = system->host;
+    struct ulv_host_processor found[MACHINE_PROCESSORS_MAX];
+    ulv_status status = host->processors(
+        host->self, found, MACHINE_PROCESSORS_MAX, ret_count, diag);
+    const uint32_t count =
+        status == ULV_OK ? ULV_MIN(*ret_count, MACHINE_PROCESSORS_MAX) : 0;
 
-    for (uint32_t i = 0; status == ULV_OK && i < count && i < PROCESSORS_MAX;
-         i++) {
-        struct ulv_op_add_processor *op =
-            &add(b, ULV_OP_ADD_PROCESSOR)->u.add_processor;
+    for (uint32_t i = 0; i < count; i++) {
+        struct ulv_op_add_processor *op = &ret[i].u.add_processor;
 
-        op->id = b->next++;
+        ret[i].kind = ULV_OP_ADD_PROCESSOR;
+        op->id = first + i;
         op->package = found[i].package;
         op->core = found[i].core;
         op->thread = found[i].thread;
         op->node = found[i].node;
         op->os_number = found[i].number;
     }
-    tell_of_more(b, "processors", PROCESSORS_MAX, count);
+    return status;
+}
+
+static ulv_status
+add_processors(struct boot *b, struct ulv_diag *diag)
+{
+    uint32_t count = 0, some;
+    ulv_status status = ulv_system_find_processors(
+        b->system, b->next, &b->operations[b->count], &count, diag);
+
+    tell_of_more(b, "processors", MACHINE_PROCESSORS_MAX, count);
+    some = ULV_MIN(count, MACHINE_PROCESSORS_MAX);
+    b->count += some;
+    b->next += some;
+    if (ULV_DEVICES && count <= MACHINE_PROCESSORS_MAX)
+        b->all |= 1u << ULV_QUERY_PROCESSORS;
     return status;
 }
 
@@ -239,7 +255,8 @@ add_devices(struct boot *b)
         ulv_keeper_tell(&b->system->keeper, ULV_EVENT_LOG, 0, 0,
                         "devices: none is known: %s", diag.text);
     tell_of_more(b, "devices", ULV_DB_HARDWARE_MAX, count);
-    b->all_devices = diag.status == ULV_OK && count <= ULV_DB_HARDWARE_MAX;
+    if (diag.status == ULV_OK && count <= ULV_DB_HARDWARE_MAX)
+        b->all |= 1u << ULV_QUERY_HARDWARE;
     some = diag.status == ULV_OK ? ULV_MIN(count, ULV_DB_HARDWARE_MAX) : 0;
     b->count += some;
     b->next += some;
@@ -364,7 +381,7 @@ send_boot(ulv_system *system, const struct boot *b, struct ulv_diag *diag)
     ulv_status status;
 
     if (ULV_DEVICES)
-        say.u.machine.all_devices = b->all_devices ? 1 : 0;
+        say.u.machine.all = b->all;
     status = ulv_system_say_machine(system, &say, b->operations, b->count);
     if (status != ULV_OK)
         return ulv_fail(diag, status, 0, b->count, OPERATIONS_MAX,

@@ -100,6 +100,8 @@
 
 #define SAY_TAIL_MAX 40960u
 
+#define MACHINE_PROCESSORS_MAX 256u
+
 /* BOOT and MACHINE: roles, processors, nodes, devices, channels. */
 #define MACHINE_MAX (512u + ULV_DB_HARDWARE_MAX)
 
@@ -169,7 +171,7 @@ struct say_machine { /* and BOOT */
     uint64_t number; /* of MACHINE, for the answer */
     uint32_t count;  /* of operations in all parts */
     uint32_t first;  /* index of the first one in this message */
-    uint32_t all_devices; /* of BOOT; 1: the machine has no others */
+    uint32_t all; /* a bit 1 << ULV_QUERY_*: there are no others of it */
     uint32_t dry_run;     /* of MACHINE */
 };
 struct say_scanned {

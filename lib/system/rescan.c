@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * Looking for devices, at the boot and again.
+ * Looking for what the machine has, at the boot and again.
  *
  * F = the host says what there is, S = it is said to the ultravisor, A = its
  * answer, X = the ultravisor dies, N = it was started again.
@@ -14,6 +14,13 @@
 
 #include "base/base.h"
 #include "system/system_priv.h"
+
+/* What the host has now. */
+struct found {
+    struct ulv_operation *operation;
+    uint32_t count;
+    uint32_t all; /* as in struct say_machine */
+};
 
 /* Who waits for the answer. */
 struct rescan {
@@ -111,8 +118,7 @@ is_answered(ulv_system *system, void *self)
 
 /* Of whoever is the ultravisor, until one has answered. */
 static ulv_status
-ask(ulv_system *system, struct rescan *w, uint32_t flags,
-    const struct ulv_operation *operations, uint32_t count)
+ask(ulv_system *system, struct rescan *w, uint32_t flags, const struct found *f)
 {
     ulv_status status = ULV_OK;
 
@@ -126,8 +132,9 @@ ask(ulv_system *system, struct rescan *w, uint32_t flags,
             break;
         w->starts = system->keeper.starts;
         say.u.machine.number = ++system->rescan_number;
+        say.u.machine.all = f->all;
         say.u.machine.dry_run = flags & ULV_RESCAN_DRY_RUN;
-        status = ulv_system_say_machine(system, &say, operations, count);
+        status = ulv_system_say_machine(system, &say, f->operation, f->count);
         if (status == ULV_OK)
             status = ulv_system_run_until(system, is_answered, w, ULV_FOREVER);
     }
@@ -136,15 +143,14 @@ ask(ulv_system *system, struct rescan *w, uint32_t flags,
 
 static ulv_status
 compare(ulv_system *system, uint32_t flags, struct ulv_rescan *ret,
-        const struct ulv_operation *operations, uint32_t count,
-        struct ulv_diag *diag)
+        const struct found *f, struct ulv_diag *diag)
 {
     struct rescan w = {.ret = ret, .diag = ULV_DIAG_INIT};
     ulv_status status;
 
     system->rescan = &w;
     system->keeper.scanned = hear_scanned;
-    status = ask(system, &w, flags, operations, count);
+    status = ask(system, &w, flags, f);
     system->rescan = NULL;
     if (status != ULV_OK)
         return ulv_fail(diag, status, 0, 0, 0,
@@ -159,8 +165,7 @@ compare(ulv_system *system, uint32_t flags, struct ulv_rescan *ret,
 }
 
 static ulv_status
-check(const ulv_system *system, uint32_t flags, const struct ulv_rescan *ret,
-      struct ulv_diag *diag)
+check(uint32_t flags, const struct ulv_rescan *ret, struct ulv_diag *diag)
 {
     if ((flags & ~ULV_RESCAN_DRY_RUN) != 0)
         return ulv_fail(diag, ULV_E_ARG, 0, flags, ULV_RESCAN_DRY_RUN,
@@ -169,10 +174,31 @@ check(const ulv_system *system, uint32_t flags, const struct ulv_rescan *ret,
         return ulv_fail(diag, ULV_E_ARG, 0, ret->size, sizeof(*ret),
                         "a report of %u bytes, this library knows %u",
                         (uint64_t)ret->size, (uint64_t)sizeof(*ret));
-    if (!ULV_HOST_HAS(system->host, devices))
-        return ulv_fail(diag, ULV_E_UNSUPPORTED, 0, 0, 0,
-                        "the host does not say which devices it has");
     return ULV_OK;
+}
+
+/* Processors, then devices, where the host says which it has. */
+static ulv_status
+find_all(const ulv_system *system, struct found *f, struct ulv_diag *diag)
+{
+    uint32_t count = 0;
+    ulv_status status =
+        ulv_system_find_processors(system, 1, f->operation, &count, diag);
+
+    f->count = ULV_MIN(count, MACHINE_PROCESSORS_MAX);
+    if (count <= MACHINE_PROCESSORS_MAX)
+        f->all |= 1u << ULV_QUERY_PROCESSORS;
+    if (status != ULV_OK || !ULV_HOST_HAS(system->host, devices))
+        return status;
+    status = ulv_system_find_devices(system, 1 + f->count,
+                                     &f->operation[f->count], &count, diag);
+    if (status == ULV_OK && count > ULV_DB_HARDWARE_MAX)
+        return ulv_fail(diag, ULV_E_LIMIT, 0, count, ULV_DB_HARDWARE_MAX,
+                        "the machine has %u devices, %u can be known",
+                        (uint64_t)count, (uint64_t)ULV_DB_HARDWARE_MAX);
+    f->count += count;
+    f->all |= 1u << ULV_QUERY_HARDWARE;
+    return status;
 }
 
 ulv_status
@@ -180,24 +206,19 @@ ulv_system_rescan(ulv_system *system, uint32_t flags, struct ulv_rescan *ret,
                   struct ulv_diag *diag)
 {
     const struct ulv_host *host = system->host;
-    const size_t bytes = ULV_DB_HARDWARE_MAX * sizeof(struct ulv_operation);
-    struct ulv_operation *operations;
-    uint32_t count = 0;
-    ulv_status status = check(system, flags, ret, diag);
+    const size_t bytes = MACHINE_MAX * sizeof(struct ulv_operation);
+    struct found f = {.all = 0};
+    ulv_status status = check(flags, ret, diag);
 
     if (status != ULV_OK)
         return status;
     ret->count = ret->told = 0;
-    operations = host->alloc(host->self, bytes, 8);
-    if (operations == NULL)
+    f.operation = host->alloc(host->self, bytes, 8);
+    if (f.operation == NULL)
         return ulv_fail(diag, ULV_E_NO_MEMORY, 0, bytes, 0, "out of memory");
-    status = ulv_system_find_devices(system, 1, operations, &count, diag);
-    if (status == ULV_OK && count > ULV_DB_HARDWARE_MAX)
-        status = ulv_fail(diag, ULV_E_LIMIT, 0, count, ULV_DB_HARDWARE_MAX,
-                          "the machine has %u devices, %u can be known",
-                          (uint64_t)count, (uint64_t)ULV_DB_HARDWARE_MAX);
+    status = find_all(system, &f, diag);
     if (status == ULV_OK)
-        status = compare(system, flags, ret, operations, count, diag);
-    host->free(host->self, operations, bytes);
+        status = compare(system, flags, ret, &f, diag);
+    host->free(host->self, f.operation, bytes);
     return status;
 }

@@ -169,6 +169,12 @@ void ulv_system_hear_decisions(ulv_system *system);
 ulv_status ulv_system_say_machine(const ulv_system *system, struct say *say,
                                   const struct ulv_operation *operations,
                                   uint32_t count);
+/* The host's processors, numbered from first on, as operations; of more than
+ * MACHINE_PROCESSORS_MAX the first. Errors: those of the host. */
+ulv_status ulv_system_find_processors(const ulv_system *system, ulv_id first,
+                                      struct ulv_operation *ret,
+                                      uint32_t *ret_count,
+                                      struct ulv_diag *diag);
 /* The host's devices, numbered from first on, as operations; of more than
  * ULV_DB_HARDWARE_MAX the first. Errors: NO_MEMORY, and those of the host.
  * (rescan.c) */

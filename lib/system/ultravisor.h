@@ -20,6 +20,7 @@ struct difference {
 /* The keeper's question that an errand is for. */
 struct scan {
     uint64_t number;
+    uint32_t all;
     bool dry_run;
     struct difference difference;
 };
@@ -59,7 +60,7 @@ struct ultravisor_role {
     /* NULL, or: a database was found again; it is not made by what the keeper
      * found, but compared with it. */
     ulv_status (*boot_again)(struct ultravisor_role *r,
-                             const struct errand *found, bool all_devices);
+                             const struct errand *found, uint32_t all);
     /* NULL, or: the keeper lives, and has what the database has. */
     void (*adopt)(struct ultravisor_role *r);
     uint64_t settled; /* before that */
@@ -143,13 +144,14 @@ void ulv_ultravisor_run_scan(struct ultravisor_role *r);
 void ulv_ultravisor_end_scan(struct ultravisor_role *r,
                              const struct errand *errand,
                              const struct ulv_diag *diag);
-/* What is to be done for the database to have what was found; to be freed, also
- * on failure. Errors: NO_MEMORY, and those of a lease. */
+/* What is to be done for the database to have what was found; all: as in struct
+ * say_machine. To be freed, also on failure. Errors: NO_MEMORY, those of a
+ * lease. */
 ulv_status ulv_ultravisor_compare(struct ultravisor_role *r,
-                                  const struct errand *found,
+                                  const struct errand *found, uint32_t all,
                                   struct difference *ret);
 void ulv_difference_free(struct difference *d);
-/* It was done: to the owners of what is gone. */
+/* It was done: to those that had what is gone, and run on what is offline. */
 void ulv_ultravisor_tell_loss(struct ultravisor_role *r,
                               const struct difference *d);
 /* The record of a kind behind the id; false: there is none. */

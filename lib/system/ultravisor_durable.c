@@ -7,11 +7,11 @@
  * F = the journal is opened and has a database, S = everybody who had anything
  * is dead: guests that ran have ended, what drained is settled, channels of
  * guests are gone with their media; B = the keeper says what the machine has;
- * D = devices that are gone were taken from whoever had them, new ones are
- * idle's; A = it is ordered to make everything that the database has.
+ * D = devices that are gone were taken from whoever had them, processors that
+ * are gone are offline, what is new is idle's; A = it is ordered to make
+ * everything that the database has.
  *
- * 1. F S B D A: processors and memory are the same, the keeper makes it, roles
- *    start.
+ * 1. F S B D A: the memory is the same, the keeper makes it, roles start.
  * 2. F S B!: the machine is another one: refused, and the journal has S only.
  * 3. F S B D A!: the keeper has not the memory: the same, and D.
  * 4. What must fail: F B A S: a guest's channel is made again whose device
@@ -211,7 +211,7 @@ settle_found(struct durable *d, struct ulv_diag *diag)
 
 /* ---- the machine, as it was and as it is --------------------------------- */
 
-/* By its ends: its id comes behind those of devices, which may be others. */
+/* By its ends: its id comes behind those of what may be others now. */
 static bool
 has_channel(const struct ulv_database *db, const struct ulv_op_connect *op)
 {
@@ -226,11 +226,22 @@ has_channel(const struct ulv_database *db, const struct ulv_op_connect *op)
 }
 
 static bool
+has_pool(const struct ulv_database *db, const struct ulv_op_add_memory *op)
+{
+    struct ulv_memory_record pool = { .id = 0 };
+
+    while (ulv_next_record(db, ULV_QUERY_MEMORY, pool.id, &pool,
+                           sizeof(pool))) {
+        if (pool.base == op->base && pool.bytes == op->bytes)
+            return true;
+    }
+    return false;
+}
+
+static bool
 is_the_same(const struct ulv_database *db, const struct ulv_operation *o)
 {
     struct ulv_partition_record p;
-    struct ulv_processor_record processor;
-    struct ulv_memory_record pool;
 
     switch (o->kind) {
     case ULV_OP_CREATE_PARTITION:
@@ -238,17 +249,11 @@ is_the_same(const struct ulv_database *db, const struct ulv_operation *o)
                                  &p) == ULV_OK &&
                p.kind == o->u.create_partition.kind &&
                ulv_string_equal(p.name, o->u.create_partition.name, 32);
-    case ULV_OP_ADD_PROCESSOR:
-        return ulv_database_find(db, ULV_QUERY_PROCESSORS, o->u.words[0],
-                                 &processor) == ULV_OK &&
-               processor.os_number == o->u.add_processor.os_number;
     case ULV_OP_ADD_MEMORY:
-        return ulv_database_find(db, ULV_QUERY_MEMORY, o->u.words[0],
-                                 &pool) == ULV_OK &&
-               pool.base == o->u.add_memory.base &&
-               pool.bytes == o->u.add_memory.bytes;
+        return has_pool(db, &o->u.add_memory);
     case ULV_OP_CONNECT:
         return has_channel(db, &o->u.connect);
+    case ULV_OP_ADD_PROCESSOR:
     case ULV_OP_ADD_HARDWARE:
         return true; /* may have changed */
     default:
@@ -267,56 +272,41 @@ pool_bytes(const struct ulv_database *db)
     return bytes;
 }
 
-static uint32_t
-processor_count(const struct ulv_database *db)
-{
-    struct ulv_processor_record p = { .id = 0 };
-    uint32_t count = 0;
-
-    while (ulv_next_record(db, ULV_QUERY_PROCESSORS, p.id, &p, sizeof(p)))
-        count++;
-    return count;
-}
-
 static ulv_status
 compare(const struct ulv_database *db, const struct ulv_operation *o,
         uint32_t count, struct ulv_diag *diag)
 {
-    uint32_t processors = 0;
     uint64_t bytes = 0;
     bool same = true;
 
     for (uint32_t i = 0; i < count; i++) {
         same = same && is_the_same(db, &o[i]);
-        processors += o[i].kind == ULV_OP_ADD_PROCESSOR ? 1 : 0;
         if (o[i].kind == ULV_OP_ADD_MEMORY)
             bytes += o[i].u.add_memory.bytes;
     }
-    if (same && processors == processor_count(db) && bytes == pool_bytes(db))
+    if (same && bytes == pool_bytes(db))
         return ULV_OK;
     return ulv_fail(diag, ULV_E_STATE, 0, bytes, pool_bytes(db),
-                    "the journal is of %u processors and a pool of %u bytes; "
-                    "here are %u and %u: ask for the same memory",
-                    (uint64_t)processor_count(db), pool_bytes(db),
-                    (uint64_t)processors, bytes);
+                    "the journal is of a pool of %u bytes, here is one of %u "
+                    "or on other nodes: ask for the same memory",
+                    pool_bytes(db), bytes);
 }
 
-/* ---- its devices --------------------------------------------------------- */
-
-/* The database comes to have those that there are. Nobody runs. */
+/* The database comes to have the processors and devices that there are. Nobody
+ * runs. */
 static ulv_status
-follow_devices(struct ultravisor_role *r, const struct errand *found,
-               struct ulv_diag *diag)
+follow_machine(struct ultravisor_role *r, const struct errand *found,
+               uint32_t all, struct ulv_diag *diag)
 {
     struct durable *d = r->role.durable;
     struct difference differs;
     struct list l = { .host = d->host };
-    ulv_status status = ulv_ultravisor_compare(r, found, &differs);
+    ulv_status status = ulv_ultravisor_compare(r, found, all, &differs);
 
     if (status != ULV_OK) {
         ulv_difference_free(&differs);
         return ulv_fail(diag, status, 0, found->count, 0,
-                        "devices cannot be compared: %s",
+                        "what there is now cannot be compared: %s",
                         ulv_status_text(status));
     }
     l.operation = differs.operation;
@@ -362,16 +352,15 @@ adopt_all(struct ultravisor_role *r)
 }
 
 static ulv_status
-boot_again(struct ultravisor_role *r, const struct errand *found,
-           bool all_devices)
+boot_again(struct ultravisor_role *r, const struct errand *found, uint32_t all)
 {
     struct say say = { .kind = SAY_BOOTED };
     struct ulv_diag *diag = &say.u.order_done.diag;
 
     *diag = (struct ulv_diag)ULV_DIAG_INIT;
     diag->status = compare(r->db, found->operations, found->count, diag);
-    if (diag->status == ULV_OK && all_devices)
-        diag->status = follow_devices(r, found, diag);
+    if (diag->status == ULV_OK)
+        diag->status = follow_machine(r, found, all, diag);
     if (diag->status == ULV_OK)
         return adopt_all(r);
     ulv_post_tell(&r->role.post, &say, NULL, NULL, 0);

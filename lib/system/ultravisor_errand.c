@@ -384,7 +384,7 @@ ulv_ultravisor_boot(struct ultravisor_role *r, const struct heard *heard)
     if (status != ULV_OK || e == NULL)
         return status;
     if (r->boot_again != NULL) {
-        status = r->boot_again(r, e, heard->say.u.machine.all_devices != 0);
+        status = r->boot_again(r, e, heard->say.u.machine.all);
         ulv_ultravisor_free_errand(r, e);
         return status;
     }

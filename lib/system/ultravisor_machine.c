@@ -36,12 +36,12 @@ struct match {
 };
 
 static uint32_t
-count_hardware(const struct ulv_database *db)
+count_records(const struct ulv_database *db, uint32_t kind)
 {
-    struct ulv_hardware_record h = {.id = 0};
+    uint64_t record[32] = {0}; /* of any kind; its id comes first */
     uint32_t count = 0;
 
-    while (ulv_next_record(db, ULV_QUERY_HARDWARE, h.id, &h, sizeof(h)))
+    while (ulv_next_record(db, kind, record[0], record, sizeof(record)))
         count++;
     return count;
 }
@@ -60,7 +60,7 @@ read_known(struct ultravisor_role *r, struct match *m)
     const struct ulv_host *host = r->role.host;
     uint64_t after = 0;
 
-    m->count = count_hardware(r->db);
+    m->count = count_records(r->db, ULV_QUERY_HARDWARE);
     m->id = host->alloc(host->self, (m->found->count + 1) * sizeof(*m->id), 8);
     m->known = host->alloc(host->self, (m->count + 1) * sizeof(*m->known), 8);
     m->at = host->alloc(host->self, (m->count + 1) * sizeof(*m->at), 8);
@@ -184,6 +184,94 @@ add_devices(struct difference *d, const struct match *m)
     }
 }
 
+/* ---- processors ---------------------------------------------------------- */
+
+static const struct ulv_op_add_processor *
+find_processor(const struct errand *found, uint32_t os_number)
+{
+    for (uint32_t i = 0; i < found->count; i++) {
+        const struct ulv_operation *o = &found->operations[i];
+
+        if (o->kind == ULV_OP_ADD_PROCESSOR &&
+            o->u.add_processor.os_number == os_number)
+            return &o->u.add_processor;
+    }
+    return NULL;
+}
+
+static struct ulv_machine_change
+change_of(ulv_id id, uint32_t os_number, uint32_t what)
+{
+    struct ulv_machine_change c = {
+        .object = id, .what = what, .kind = ULV_QUERY_PROCESSORS};
+    struct ulv_text name;
+
+    ulv_text_init(&name, c.name, sizeof(c.name));
+    ulv_text_decimal(&name, os_number);
+    return c;
+}
+
+static void
+retire(struct difference *d, const struct ulv_processor_record *p, bool online)
+{
+    struct ulv_machine_change c = change_of(
+        p->id, p->os_number, online ? ULV_MACHINE_ONLINE : ULV_MACHINE_OFFLINE);
+    struct ulv_op_retire_processor *op;
+
+    c.owner = p->owner == ULV_ID_IDLE ? 0 : p->owner;
+    op = &add(d, ULV_OP_RETIRE_PROCESSOR, &c)->u.retire_processor;
+    op->processor = p->id;
+    op->how = online ? ULV_RETIRE_ONLINE : ULV_RETIRE_OFFLINE;
+}
+
+/* Those that were known. What is broken stays so. */
+static void
+follow_processors(struct difference *d, const struct ulv_database *db,
+                  const struct errand *found, bool all)
+{
+    struct ulv_processor_record p = {.id = 0};
+
+    while (ulv_next_record(db, ULV_QUERY_PROCESSORS, p.id, &p, sizeof(p))) {
+        const bool online = find_processor(found, p.os_number) != NULL;
+
+        if (online ? p.retired == ULV_RETIRED_OFFLINE : all && p.retired == 0)
+            retire(d, &p, online);
+    }
+}
+
+static bool
+is_known(const struct ulv_database *db, uint32_t os_number)
+{
+    struct ulv_processor_record p = {.id = 0};
+    bool more = true;
+
+    while (more && (p.id == 0 || p.os_number != os_number))
+        more = ulv_next_record(db, ULV_QUERY_PROCESSORS, p.id, &p, sizeof(p));
+    return more;
+}
+
+static void
+add_processors(struct difference *d, const struct ulv_database *db,
+               const struct errand *found)
+{
+    for (uint32_t i = 0; i < found->count; i++) {
+        const struct ulv_operation *from = &found->operations[i];
+        struct ulv_machine_change c;
+        struct ulv_operation *o;
+
+        if (from->kind != ULV_OP_ADD_PROCESSOR ||
+            is_known(db, from->u.add_processor.os_number))
+            continue;
+        c = change_of(d->next++, from->u.add_processor.os_number,
+                      ULV_MACHINE_ADDED);
+        o = add(d, ULV_OP_ADD_PROCESSOR, &c);
+        *o = *from;
+        o->u.add_processor.id = c.object;
+    }
+}
+
+/* ---- the whole ----------------------------------------------------------- */
+
 void
 ulv_difference_free(struct difference *d)
 {
@@ -208,52 +296,97 @@ have_ids(struct ultravisor_role *r, uint32_t count)
     return status;
 }
 
+static ulv_status
+make_room(struct difference *d, uint32_t count)
+{
+    const struct ulv_host *host = d->host;
+
+    d->capacity = count;
+    d->operation = host->alloc(host->self, count * sizeof(*d->operation), 8);
+    d->change = host->alloc(host->self, count * sizeof(*d->change), 8);
+    return d->operation == NULL || d->change == NULL ? ULV_E_NO_MEMORY : ULV_OK;
+}
+
 ulv_status
 ulv_ultravisor_compare(struct ultravisor_role *r, const struct errand *found,
-                       struct difference *ret)
+                       uint32_t all, struct difference *ret)
 {
-    const struct ulv_host *host = r->role.host;
     struct match m = {.found = found};
     ulv_status status = read_known(r, &m);
 
-    *ret = (struct difference){.host = host};
+    *ret = (struct difference){.host = r->role.host};
     if (status == ULV_OK)
         status = have_ids(r, found->count);
-    if (status == ULV_OK) {
-        ret->capacity = m.count + found->count + 1;
-        ret->operation =
-            host->alloc(host->self, ret->capacity * sizeof(*ret->operation), 8);
-        ret->change =
-            host->alloc(host->self, ret->capacity * sizeof(*ret->change), 8);
-        if (ret->operation == NULL || ret->change == NULL)
-            status = ULV_E_NO_MEMORY;
-    }
+    if (status == ULV_OK)
+        status = make_room(ret, m.count +
+                                    count_records(r->db, ULV_QUERY_PROCESSORS) +
+                                    found->count + 1);
     if (status == ULV_OK) {
         ret->next = r->ids;
+        follow_processors(ret, r->db, found,
+                          (all & 1u << ULV_QUERY_PROCESSORS) != 0);
+        add_processors(ret, r->db, found);
+    }
+    if (status == ULV_OK && (all & 1u << ULV_QUERY_HARDWARE) != 0) {
         match(&m);
         drop_devices(ret, &m, true);
         drop_devices(ret, &m, false);
         add_devices(ret, &m);
     }
-    free_match(host, &m);
+    free_match(r->role.host, &m);
     return status;
+}
+
+/* ---- who is told --------------------------------------------------------- */
+
+static bool
+runs_on(const struct ulv_database *db, ulv_id partition, ulv_id processor)
+{
+    struct ulv_view_processor on[MACHINE_PROCESSORS_MAX];
+    const uint32_t count =
+        ulv_database_view_processors(db, partition, on, MACHINE_PROCESSORS_MAX);
+
+    for (uint32_t i = 0; i < ULV_MIN(count, MACHINE_PROCESSORS_MAX); i++) {
+        if (on[i].id == processor)
+            return true;
+    }
+    return false;
+}
+
+static bool
+is_concerned(const struct ulv_database *db, const struct ulv_machine_change *c,
+             ulv_id partition)
+{
+    switch (c->what) {
+    case ULV_MACHINE_REMOVED:
+        return c->owner == partition;
+    case ULV_MACHINE_OFFLINE:
+        return runs_on(db, partition, c->object);
+    default:
+        return false;
+    }
 }
 
 void
 ulv_ultravisor_tell_loss(struct ultravisor_role *r, const struct difference *d)
 {
-    for (uint32_t i = 0; i < d->count; i++) {
-        const struct ulv_machine_change *c = &d->change[i];
-        struct ulv_partition_record p;
-        struct ulv_text line;
-        char text[96];
+    struct ulv_partition_record p = {.id = 0};
 
-        if (c->owner == 0 || ulv_database_find(r->db, ULV_QUERY_PARTITIONS,
-                                               c->owner, &p) != ULV_OK)
-            continue;
-        ulv_text_init(&line, text, sizeof(text));
-        ulv_text_format(&line, "%s: its device %s is gone", p.name, c->name);
-        ulv_role_tell(&r->role, ULV_EVENT_FAULT, p.id, c->object, text);
+    while (ulv_next_record(r->db, ULV_QUERY_PARTITIONS, p.id, &p, sizeof(p))) {
+        for (uint32_t i = 0; i < d->count; i++) {
+            const struct ulv_machine_change *c = &d->change[i];
+            const bool device = c->kind == ULV_QUERY_HARDWARE;
+            struct ulv_text line;
+            char text[96];
+
+            if (!is_concerned(r->db, c, p.id))
+                continue;
+            ulv_text_init(&line, text, sizeof(text));
+            ulv_text_format(&line, "%s: its %s %s is %s", p.name,
+                            device ? "device" : "processor", c->name,
+                            device ? "gone" : "offline");
+            ulv_role_tell(&r->role, ULV_EVENT_FAULT, p.id, c->object, text);
+        }
     }
 }
 
@@ -275,6 +408,7 @@ ulv_ultravisor_hear_machine(struct ultravisor_role *r,
         return ULV_E_NO_MEMORY;
     }
     e->scan->number = heard->say.u.machine.number;
+    e->scan->all = heard->say.u.machine.all;
     e->scan->dry_run = heard->say.u.machine.dry_run != 0;
     e->quiet = true; /* who asks is told */
     ulv_ultravisor_queue_errand(r, e);
@@ -289,7 +423,7 @@ ulv_ultravisor_run_scan(struct ultravisor_role *r)
     struct ulv_request request = {.operation_count = 0};
     struct ulv_diag diag = ULV_DIAG_INIT;
 
-    diag.status = ulv_ultravisor_compare(r, e, d);
+    diag.status = ulv_ultravisor_compare(r, e, e->scan->all, d);
     if (diag.status != ULV_OK)
         ulv_fail(&diag, diag.status, 0, 0, 0,
                  "what the machine has now cannot be compared: %s",

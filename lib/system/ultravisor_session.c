@@ -103,6 +103,9 @@ check_operation(const struct ulv_operation *o, struct ulv_diag *diag)
         else if ((create->capabilities & ~allowed) != 0)
             why = "a guest has no such capability";
     }
+    if (ULV_DEVICES && o->kind == ULV_OP_RETIRE_PROCESSOR &&
+        o->u.retire_processor.how != ULV_RETIRE_BROKEN)
+        why = "the machine says which processors are online";
     if (why[0] == '\0')
         return ULV_OK;
     /* each names what it is about first */

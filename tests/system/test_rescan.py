@@ -38,10 +38,11 @@ class Machine:
         self.in_process = in_process
         os.mkdir(self.storage)
 
-    def has(self, *devices):
+    def has(self, *devices, processors=(0,)):
         with open(self.path, "w", encoding="utf-8") as file:
             json.dump({"nodes": [{"number": 0, "bytes": "4GiB"}],
-                       "processors": [{"number": 0, "core": 0}],
+                       "processors": [{"number": n, "core": n}
+                                      for n in processors],
                        "devices": devices}, file)
 
     def open(self, **options):
@@ -149,6 +150,63 @@ class Rescan(RestartTest):
                              ([], []))
             host.check()
             web.stop()
+
+    def processors(self, host):
+        return {p["os_number"]: p for p in host.query("processors")}
+
+    @each_placement
+    def test_processors_come_and_go(self, machine):
+        """Who runs on one that is offline goes on and is told, and nobody new
+        gets it until it is back; a journal has all of it."""
+        machine.has(processors=(0, 1))
+        with machine.open(storage=machine.storage) as host:
+            with host.transaction() as t:
+                web = t.partition("web", memory="4M", processors=2)
+                other = t.partition("other", processors=0)
+            before = self.processors(host)
+            web.start(IMAGES / "counter.elf")
+            self.until(host, lambda: self.count(web) > 0)
+            machine.has()
+            offline = [{"object": before[1]["id"], "owner": 0, "name": "1",
+                        "what": "offline", "kind": "processors"}]
+            self.assertEqual(host.rescan(dry_run=True), offline)
+            self.assertEqual(self.processors(host), before)
+            self.assertEqual(host.rescan(), offline)
+            self.assertEqual(host.rescan(), [])
+            self.assertEqual(self.faults(host),
+                             [(web.id, before[1]["id"],
+                               "web: its processor 1 is offline")])
+            host.check()
+            ran = self.count(web)
+            self.until(host, lambda: self.count(web) > ran)
+            with self.assertRaises(ultravisor.Error) as caught:
+                with host.transaction() as t:
+                    t.processor(other, before[1]["id"])
+            self.assertEqual(caught.exception.status, C.ULV_E_LIMIT)
+            with host.transaction() as t:
+                t.retire_processor(before[0]["id"])
+            machine.has(processors=(1, 5))
+            self.assertEqual(by_name(host.rescan()),
+                             {"1": ("online", 0), "5": ("added", 0)})
+            self.assertEqual(self.faults(host), [])
+            with host.transaction() as t:
+                t.processor(other, before[1]["id"])
+                t.processor(other, self.processors(host)[5]["id"],
+                            dedicated=True)
+            host.check()
+            web.stop()
+            self.wait(host, web)
+        machine.has(processors=(0, 1))
+        with machine.open(storage=machine.storage) as host:
+            found = self.processors(host)
+            self.assertEqual({n: p["retired"] for n, p in found.items()},
+                             {0: C.ULV_RETIRED_BROKEN, 1: 0,
+                              5: C.ULV_RETIRED_OFFLINE})
+            self.assertEqual(found[1]["id"], before[1]["id"])
+            self.assertEqual(self.faults(host),
+                             [(other.id, found[5]["id"],
+                               "other: its processor 5 is offline")])
+            host.check()
 
     @each_placement
     def test_what_cannot_be_read_changes_nothing(self, machine):

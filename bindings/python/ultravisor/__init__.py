@@ -101,7 +101,9 @@ End = collections.namedtuple("End", "reason code text")
 
 
 MACHINE_CHANGES = {C.ULV_MACHINE_ADDED: "added",
-                   C.ULV_MACHINE_REMOVED: "removed"}
+                   C.ULV_MACHINE_REMOVED: "removed",
+                   C.ULV_MACHINE_OFFLINE: "offline",
+                   C.ULV_MACHINE_ONLINE: "online"}
 
 
 class Partition:
@@ -597,9 +599,9 @@ class Host:
         return os.fsencode(self._described), described, len(described)
 
     def rescan(self, dry_run=False):
-        """Look again at what the machine has; one that a file describes, at
-        that. What has changed: dictionaries, their what a word; an owner is
-        who has lost it."""
+        """Look again at which devices and processors the machine has; one that
+        a file describes, at that. What has changed: dictionaries, their what a
+        word; an owner is who has lost it, or whose alone it is."""
         if self._machine != ffi.NULL:
             checked(lib.ulv_posix_machine_read, self._machine,
                     *self._description())

@@ -114,7 +114,7 @@ struct ulv_journal_partition {
 struct ulv_journal_processor {
     uint64_t id, version;
     uint32_t package, core, thread, node, os_number;
-    uint32_t retired; /* 1: nobody gets more of it */
+    uint32_t retired; /* ULV_RETIRED_*, or 0 */
 };
 struct ulv_journal_pool {
     uint64_t id, version;

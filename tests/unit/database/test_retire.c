@@ -166,6 +166,60 @@ test_database_retire__a_processor_gets_nobody_new(void **state)
     end(&m);
 }
 
+static ulv_status
+retire_processor(struct model *m, uint32_t how)
+{
+    struct ulv_operation o = { .kind = ULV_OP_RETIRE_PROCESSOR };
+
+    o.u.retire_processor.processor = m->processor[0];
+    o.u.retire_processor.how = how;
+    return commit(m, &o, 1);
+}
+
+/* What is offline comes back, what is broken does not; who runs on it is
+ * changed by that. */
+static void
+test_database_retire__a_processor_comes_back(void **state)
+{
+    static struct model m;
+    struct ulv_operation o = { .kind = ULV_OP_ASSIGN_PROCESSORS };
+    struct ulv_processor_record r;
+    struct ulv_partition_record p;
+
+    (void)state;
+    begin(&m);
+    model_create(&m, 1);
+    o.u.assign_processors.partition = m.p[1].id;
+    o.u.assign_processors.count = 1;
+    o.u.assign_processors.processor = m.processor[0];
+    assert_int_equal(commit(&m, &o, 1), ULV_OK);
+    assert_int_equal(retire_processor(&m, ULV_RETIRE_ONLINE), ULV_E_STATE);
+    assert_int_equal(retire_processor(&m, 3), ULV_E_ARG);
+    assert_int_equal(retire_processor(&m, ULV_RETIRE_OFFLINE), ULV_OK);
+    assert_int_equal(ulv_database_find(m.db, ULV_QUERY_PARTITIONS, m.p[1].id,
+                                       &p),
+                     ULV_OK);
+    assert_int_equal(p.version, m.revision);
+    assert_int_equal(retire_processor(&m, ULV_RETIRE_OFFLINE), ULV_E_EXISTS);
+    assert_int_equal(ulv_database_find(m.db, ULV_QUERY_PROCESSORS,
+                                       m.processor[0], &r),
+                     ULV_OK);
+    assert_int_equal(r.retired, ULV_RETIRED_OFFLINE);
+    assert_int_equal(r.share_count, 1);
+    assert_int_equal(r.idle_quanta, 0);
+    assert_int_equal(retire_processor(&m, ULV_RETIRE_ONLINE), ULV_OK);
+    assert_int_equal(ulv_database_find(m.db, ULV_QUERY_PROCESSORS,
+                                       m.processor[0], &r),
+                     ULV_OK);
+    assert_int_equal(r.retired, 0);
+    assert_int_equal(r.idle_quanta, ULV_QUANTA);
+    assert_int_equal(retire_processor(&m, ULV_RETIRE_OFFLINE), ULV_OK);
+    assert_int_equal(retire_processor(&m, ULV_RETIRE_BROKEN), ULV_OK);
+    assert_int_equal(retire_processor(&m, ULV_RETIRE_ONLINE), ULV_E_STATE);
+    assert_int_equal(retire_processor(&m, ULV_RETIRE_OFFLINE), ULV_E_EXISTS);
+    end(&m);
+}
+
 int
 main(void)
 {
@@ -174,6 +228,7 @@ main(void)
         cmocka_unit_test(test_database_retire__drains_what_a_guest_has),
         cmocka_unit_test(test_database_retire__revokes_a_channel),
         cmocka_unit_test(test_database_retire__a_processor_gets_nobody_new),
+        cmocka_unit_test(test_database_retire__a_processor_comes_back),
     };
 
     return cmocka_run_group_tests_name("database-retire", tests, NULL, NULL);

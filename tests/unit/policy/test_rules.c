@@ -467,6 +467,11 @@ test_policy_rules__processors_by_core(void **state)
     o[1].u.assign_processors.processor = 0;
     assert_int_equal(world_decide(&w, o, 2), ULV_E_POLICY);
     assert_string_equal(w.refused.rule, "keep");
+    /* one that is retired is none of them */
+    r->processors = 1;
+    w.processors[1].retired = ULV_RETIRED_OFFLINE;
+    assert_int_equal(world_decide(&w, o, 2), ULV_OK);
+    assert_int_equal(o[1].u.assign_processors.processor, 82);
 }
 
 static void

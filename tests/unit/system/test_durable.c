@@ -212,12 +212,19 @@ test_system_durable__another_machine_is_refused(void **state)
     assert_int_equal(begin(&l, &s, ULV_MIB(16)), ULV_E_STATE);
     assert_non_null(strstr(l.diag.text, "ask for the same memory"));
     end(&l);
-    processor_count = 1;
-    assert_int_equal(begin(&l, &s, ULV_MIB(32)), ULV_E_STATE);
-    end(&l);
-    processor_count = 2;
-    assert_int_equal(begin(&l, &s, ULV_MIB(32)), ULV_OK);
-    end(&l);
+    for (processor_count = 1; processor_count <= 2; processor_count++) {
+        struct ulv_processor_record p[3];
+        uint32_t count = ULV_COUNT_OF(p);
+
+        assert_int_equal(begin(&l, &s, ULV_MIB(32)), ULV_OK);
+        assert_int_equal(ulv_system_query(l.system, ULV_QUERY_PROCESSORS, 0, p,
+                                          sizeof(p), &count),
+                         ULV_OK);
+        assert_int_equal(count, 2);
+        assert_int_equal(p[1].retired,
+                         processor_count == 1 ? ULV_RETIRED_OFFLINE : 0);
+        end(&l);
+    }
     ulv_test_storage_set(&s, ULV_STORAGE_CHECKPOINT, "garbage", 7);
     assert_int_equal(begin(&l, &s, ULV_MIB(32)), ULV_E_FORMAT);
     end(&l);

@@ -20,6 +20,7 @@ say_parts(struct alone *a, uint32_t kind, const struct ulv_operation *o,
     ulv_status status;
 
     say.u.machine.number = 5;
+    say.u.machine.all = 1u << ULV_QUERY_HARDWARE;
     say.u.machine.count = count;
     say.tail_bytes = half * (uint32_t)sizeof(*o);
     status = ulv_post_send(&a->keeper, &say, o, NULL, 0);
@@ -368,6 +369,9 @@ test_system_ultravisor__a_client_has_guests_only(void **state)
     o.kind = ULV_OP_ADD_PROCESSOR;
     o.u.add_processor.id = ulv_command_client_id(&c.end);
     refused(&a, &c, &o, "machine");
+    o = (struct ulv_operation){ .kind = ULV_OP_RETIRE_PROCESSOR };
+    o.u.retire_processor.how = ULV_RETIRE_OFFLINE;
+    refused(&a, &c, &o, "which processors are online");
     o.kind = 4711;
     refused(&a, &c, &o, "unknown");
     assert_int_equal(state_of(&a, &c, m.io[1]), ULV_STATE_RUNNING);
