@@ -57,7 +57,8 @@ struct ulv_rescan {
  *
  * A processor is the same by the host's number. One that is not online, or not
  * allowed to this thread any more, is retired until it is again; each partition
- * that runs on it is told by an ULV_EVENT_FAULT.
+ * that runs on it is told by an ULV_EVENT_FAULT. Memory is not looked for: the
+ * pool stays what it was when the system was made.
  *
  * An ultravisor that is started again meanwhile is asked again; what its
  * predecessor did is in the database and not told.
@@ -69,7 +70,8 @@ struct ulv_rescan {
  *
  * Errors:  ULV_E_ARG        unknown flags, or ret->size is too small
  *          ULV_E_LIMIT      the host has more than 4096 devices
- *          ULV_E_PEER_GONE  the ultravisor partition is dead
+ *          ULV_E_PEER_GONE  the ultravisor partition is dead, or died of it
+ *                           again and again
  *          ULV_E_NO_MEMORY, and those of the host and of the storage
  * Context: serial; steps the system until the answer is there
  * Since:   0.1

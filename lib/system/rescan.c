@@ -15,6 +15,8 @@
 #include "base/base.h"
 #include "system/system_priv.h"
 
+#define ASKED_MAX 4u /* times, until somebody answers */
+
 /* What the host has now. */
 struct found {
     struct ulv_operation *operation;
@@ -116,17 +118,19 @@ is_answered(ulv_system *system, void *self)
            !ulv_keeper_is_served(&system->keeper);
 }
 
-/* Of whoever is the ultravisor, until one has answered. */
+/* Of whoever is the ultravisor, until one has answered; one that dies of it each
+ * time is not asked for ever. */
 static ulv_status
 ask(ulv_system *system, struct rescan *w, uint32_t flags, const struct found *f)
 {
     ulv_status status = ULV_OK;
 
-    while (status == ULV_OK && !w->done) {
+    for (uint32_t n = 0; status == ULV_OK && !w->done; n++) {
         struct say say = {.kind = SAY_MACHINE};
 
         status = ulv_system_run_until(system, is_there, NULL, ULV_FOREVER);
-        if (status == ULV_OK && !ulv_keeper_is_served(&system->keeper))
+        if (status == ULV_OK &&
+            (n == ASKED_MAX || !ulv_keeper_is_served(&system->keeper)))
             status = ULV_E_PEER_GONE;
         if (status != ULV_OK)
             break;

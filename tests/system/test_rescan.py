@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
 """A machine that changes while a system runs."""
 
-import contextlib
 import json
 import os
+import signal
 import tempfile
+import threading
 import unittest
 
-from common import BACKENDS, IMAGES, PLACEMENTS, RestartTest
+from common import BACKENDS, IMAGES, PLACEMENTS, RestartTest, changeable
 
 import ultravisor
 from ultravisor import C
 
 MANY = 1000  # devices: more than fit one message
+PIECE = 65536
 
 
 def pci(slot, **more):
@@ -240,18 +242,28 @@ class Rescan(RestartTest):
 
     @each_placement
     def test_a_journal_has_it(self, machine):
-        """Also over a death of the ultravisor, which is asked again."""
+        """Also over a death of the ultravisor, before it is asked or while it
+        is, as a process that hears nothing: its successor is asked."""
         machine.has(disk("sda"), disk("sdb"))
         with machine.open(storage=machine.storage) as host:
             with host.transaction() as t:
                 web = t.partition("web")
                 t.hardware(self.devices(host)["sdb"]["id"], web)
             machine.has(disk("sda"), disk("sdc"))
-            with contextlib.suppress(ultravisor.Error):
-                lib = ultravisor.lib
-                ultravisor.checked(lib.ulv_system_kill, host._system,
-                                   host.find("ultravisor"))
-            self.assertEqual(by_name(host.rescan()),
+            if machine.in_process:
+                ultravisor.checked(ultravisor.lib.ulv_system_kill,
+                                   host._system, host.find("ultravisor"))
+                found = host.rescan()
+            else:
+                pid = self.pid(host)
+                os.kill(pid, signal.SIGSTOP)
+                killer = threading.Timer(0.2, os.kill, (pid, signal.SIGKILL))
+                killer.start()
+                found = host.rescan()
+                killer.join()
+                self.hear(host)
+                self.assertTrue(self.of(C.ULV_EVENT_RESTARTED))
+            self.assertEqual(by_name(found),
                              {"sdb": ("removed", web.id), "sdc": ("added", 0)})
             self.assertIn((web.id, "web: its device sdb is gone"),
                           [(p, text) for p, _, text in self.faults(host)])
@@ -260,6 +272,61 @@ class Rescan(RestartTest):
         with machine.open(storage=machine.storage) as host:
             self.assertEqual(host.query("hardware"), found)
             host.check()
+
+    def assert_away(self, host, frame):
+        """Nobody gets the page, whoever gets all the others."""
+        free = sum(m["free_bytes"] for m in host.query("memory"))
+        with self.assertRaises(ultravisor.Error) as caught:
+            with host.transaction() as t:
+                t.partition("more", memory=free + 4096, processors=0)
+        self.assertEqual(caught.exception.status, C.ULV_E_NO_MEMORY)
+        with host.transaction() as t:
+            rest = t.partition("rest", memory=free, processors=0)
+        self.assertEqual([e for e in host.query("extents")
+                          if e["frame"] <= frame < e["frame"] + e["bytes"]],
+                         [])
+        self.assertEqual([(r["frame"], r["bytes"], r["pending_bytes"])
+                          for r in host.query("retired")], [(frame, 4096, 0)])
+        host.check()
+        with host.transaction() as t:
+            t.destroy(rest)
+
+    @each_placement
+    def test_a_broken_page_stays_away(self, machine):
+        """It is taken from a guest that runs, which hears of it and runs on;
+        then nobody gets it, whoever keeps the database."""
+        if BACKENDS[0] not in changeable():
+            self.skipTest("no backend here can change a guest that runs")
+        machine.has()
+        with machine.open(storage=machine.storage) as host:
+            with host.transaction() as t:
+                web = t.partition("web", memory="4M")
+            web.start(IMAGES / "memory_guard.elf")
+            with host.transaction() as t:
+                t.memory(web, PIECE)
+            extent = next(e for e in host.query("extents")
+                          if e["partition"] == web.id and e["bytes"] == PIECE)
+            address = extent["guest_address"]
+            self.until(host, lambda: web.read(address, 8) != bytes(8))
+            frame = extent["frame"] + 4096
+            seen = []
+            with host.watch("extents", partition=web) as watch:
+                with host.transaction() as t:
+                    t.retire_memory(frame)
+                self.until(host, lambda: seen.extend(watch.pending()) or
+                           "removed" in {c.change for c in seen})
+            self.assertEqual({c.object for c in seen}, {extent["id"]})
+            self.assertEqual([p["state"] for p in host.query("partitions")
+                              if p["name"] == "web"], [C.ULV_STATE_RUNNING])
+            self.assert_away(host, frame)
+            ultravisor.checked(ultravisor.lib.ulv_system_kill, host._system,
+                               host.find("ultravisor"))
+            self.until(host, lambda: self.of(C.ULV_EVENT_RESTARTED))
+            self.assert_away(host, frame)
+            web.stop()
+            self.wait(host, web)
+        with machine.open(storage=machine.storage) as host:
+            self.assert_away(host, frame)
 
 
 if __name__ == "__main__":

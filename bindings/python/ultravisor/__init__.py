@@ -601,7 +601,8 @@ class Host:
     def rescan(self, dry_run=False):
         """Look again at which devices and processors the machine has; one that
         a file describes, at that. What has changed: dictionaries, their what a
-        word; an owner is who has lost it, or whose alone it is."""
+        word; an owner is who has lost it, or whose alone it is. Of more than
+        ULV_RESCAN_CHANGES_MAX the first are told."""
         if self._machine != ffi.NULL:
             checked(lib.ulv_posix_machine_read, self._machine,
                     *self._description())
