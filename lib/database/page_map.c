@@ -25,6 +25,20 @@ block_bytes(uint32_t tier)
     return PAGE << (ULV_PAGE_MAP_ORDER * (tier - 1));
 }
 
+/* The entry for an offset, and the offset in its block: a shift and a mask,
+ * where compilers would divide. */
+static uint64_t
+entry_at(uint64_t offset, uint32_t tier)
+{
+    return offset / PAGE >> (ULV_PAGE_MAP_ORDER * (tier - 1));
+}
+
+static uint64_t
+in_block(uint64_t offset, uint32_t tier)
+{
+    return offset & (block_bytes(tier) - 1);
+}
+
 static bool
 is_index(uint64_t entry)
 {
@@ -161,10 +175,8 @@ set_below(const struct change *change, struct ulv_index_page *page,
           uint32_t tier, uint64_t offset, uint64_t bytes)
 {
     const struct ulv_page_map_memory *memory = change->map->memory;
-    uint64_t *entry = &page->entry[offset / block_bytes(tier)];
+    uint64_t *entry = &page->entry[entry_at(offset, tier)];
 
-    if (tier == 1)
-        return ULV_E_ARG;
     if (!is_index(*entry)) {
         struct ulv_index_page *below;
 
@@ -176,7 +188,7 @@ set_below(const struct change *change, struct ulv_index_page *page,
         *entry = index_entry(below);
     }
     return set_in_page(change, index_page(*entry), tier - 1,
-                       offset % block_bytes(tier), bytes);
+                       in_block(offset, tier), bytes);
 }
 
 static ulv_status
@@ -184,7 +196,7 @@ set_entry(const struct change *change, struct ulv_index_page *page,
           uint32_t tier, uint64_t offset, uint64_t bytes)
 {
     const struct ulv_page_map_memory *memory = change->map->memory;
-    uint64_t *entry = &page->entry[offset / block_bytes(tier)];
+    uint64_t *entry = &page->entry[entry_at(offset, tier)];
 
     if (bytes < block_bytes(tier) || is_index(*entry))
         return set_below(change, page, tier, offset, bytes);
@@ -196,29 +208,68 @@ set_entry(const struct change *change, struct ulv_index_page *page,
     return ULV_OK;
 }
 
+/* Entries that are pages, all at once. */
+static ulv_status
+set_pages(const struct change *change, struct ulv_index_page *page,
+          uint64_t first, uint64_t count)
+{
+    const struct ulv_page_map_memory *memory = change->map->memory;
+    uint64_t *entry = &page->entry[first];
+
+    for (uint64_t i = 0; i < count; i++) {
+        if (entry[i] != change->from)
+            return ULV_E_DENIED;
+    }
+    if (!memory->touch(memory->self, entry, count * sizeof(*entry)))
+        return ULV_E_NO_MEMORY;
+    for (uint64_t i = 0; i < count; i++)
+        entry[i] = change->to;
+    page->count[change->from == ULV_PAGE_FREE] -= (uint16_t)count;
+    page->count[change->to == ULV_PAGE_FREE] += (uint16_t)count;
+    page->largest = page->count[1] != 0;
+    if (change->to == ULV_PAGE_FREE)
+        page->first = ULV_MIN(page->first, (uint16_t)first);
+    while (page->first < ENTRIES && page->entry[page->first] != ULV_PAGE_FREE)
+        page->first++;
+    return ULV_OK;
+}
+
 /* offset: from the first byte the page covers. */
+static ulv_status
+set_entries(const struct change *change, struct ulv_index_page *page,
+            uint32_t tier, uint64_t offset, uint64_t bytes)
+{
+    while (bytes > 0) {
+        const uint64_t some =
+            ULV_MIN(bytes, block_bytes(tier) - in_block(offset, tier));
+        const uint64_t i = entry_at(offset, tier);
+        const uint32_t before = entry_largest(page->entry[i], tier);
+        ulv_status status = set_entry(change, page, tier, offset, some);
+
+        if (status != ULV_OK)
+            return status;
+        recount(page, tier, i, before);
+        offset += some;
+        bytes -= some;
+    }
+    return ULV_OK;
+}
+
 static ulv_status
 set_in_page(const struct change *change, struct ulv_index_page *page,
             uint32_t tier, uint64_t offset, uint64_t bytes)
 {
     const struct ulv_page_map_memory *memory = change->map->memory;
-    uint64_t block = block_bytes(tier), pages = bytes / PAGE;
+    const uint64_t pages = bytes / PAGE;
+    ulv_status status;
 
     if (!memory->touch(memory->self, page,
                        offsetof(struct ulv_index_page, entry)))
         return ULV_E_NO_MEMORY;
-    while (bytes > 0) {
-        const uint64_t some = ULV_MIN(bytes, block - offset % block);
-        const uint64_t *entry = &page->entry[offset / block];
-        const uint32_t before = entry_largest(*entry, tier);
-        ulv_status status = set_entry(change, page, tier, offset, some);
-
-        if (status != ULV_OK)
-            return status;
-        recount(page, tier, offset / block, before);
-        offset += some;
-        bytes -= some;
-    }
+    status = tier == 1 ? set_pages(change, page, offset / PAGE, pages)
+                       : set_entries(change, page, tier, offset, bytes);
+    if (status != ULV_OK)
+        return status;
     if (change->from == ULV_PAGE_FREE)
         page->free_pages -= pages;
     if (change->to == ULV_PAGE_FREE)
@@ -275,19 +326,26 @@ free_run(const struct ulv_page_map *map, uint64_t offset, uint32_t want,
     while (run + block <= bytes && offset + run < map->bytes) {
         const struct ulv_index_page *page = map->root;
         uint32_t tier = map->top;
-        uint64_t at = offset + run, entry = page->entry[at / block_bytes(tier)];
+        uint64_t at = offset + run, i = entry_at(at, tier);
 
-        while (is_index(entry) && tier > want) {
-            page = index_page(entry);
-            at %= block_bytes(tier);
-            tier--;
-            entry = page->entry[at / block_bytes(tier)];
+        while (is_index(page->entry[i]) && tier > want) {
+            page = index_page(page->entry[i]);
+            at = in_block(at, tier--);
+            i = entry_at(at, tier);
         }
-        if (entry != ULV_PAGE_FREE)
+        if (page->entry[i] != ULV_PAGE_FREE)
             break;
-        run += tier > want ? ULV_MIN(bytes - bytes % block - run,
-                                     block_bytes(tier) - at % block_bytes(tier))
-                           : block;
+        if (tier > want) {
+            run += ULV_MIN(bytes - in_block(bytes, want) - run,
+                           block_bytes(tier) - in_block(at, tier));
+            continue;
+        }
+        for (; i < ENTRIES && page->entry[i] == ULV_PAGE_FREE &&
+               run + block <= bytes;
+             i++)
+            run += block;
+        if (i < ENTRIES)
+            break;
     }
     return run;
 }
@@ -389,13 +447,12 @@ ulv_page_map_owner(const struct ulv_page_map *map, uint64_t address)
     if (address < map->base || offset >= map->bytes)
         return ULV_PAGE_NEVER;
     for (;;) {
-        uint64_t entry = page->entry[offset / block_bytes(tier)];
+        uint64_t entry = page->entry[entry_at(offset, tier)];
 
         if (!is_index(entry))
             return entry >> 1;
         page = index_page(entry);
-        offset %= block_bytes(tier);
-        tier--;
+        offset = in_block(offset, tier--);
     }
 }
 
@@ -486,30 +543,42 @@ ulv_page_map_walk(const struct ulv_page_map *map,
 
 /* ---- settle -------------------------------------------------------------- */
 
+/* Whether one owner has all of it, which is in no smaller pieces then. */
+static bool
+is_whole(const struct ulv_index_page *page, uint32_t tier)
+{
+    const uint64_t all = ENTRIES * (block_bytes(tier) / PAGE);
+    uint32_t same = 1;
+
+    if (is_index(page->entry[0]) ||
+        page->entry[ENTRIES - 1] != page->entry[0] ||
+        (page->free_pages != 0 && page->free_pages != all))
+        return false; /* most often, and seen without reading it all */
+    while (same < ENTRIES && page->entry[same] == page->entry[0])
+        same++;
+    return same == ENTRIES;
+}
+
 static void
 settle_in_page(struct ulv_page_map *map, struct ulv_index_page *page,
                uint32_t tier, uint64_t offset, uint64_t bytes)
 {
-    uint64_t block = block_bytes(tier);
+    while (tier > 1 && bytes > 0) {
+        const uint64_t at = in_block(offset, tier);
+        const uint64_t some = ULV_MIN(bytes, block_bytes(tier) - at);
+        const uint64_t i = entry_at(offset, tier);
+        const uint32_t before = entry_largest(page->entry[i], tier);
 
-    while (bytes > 0) {
-        uint64_t some = ULV_MIN(bytes, block - offset % block);
-        uint64_t *entry = &page->entry[offset / block];
-        const uint32_t before = entry_largest(*entry, tier);
+        if (is_index(page->entry[i])) {
+            struct ulv_index_page *below = index_page(page->entry[i]);
 
-        if (is_index(*entry)) {
-            struct ulv_index_page *below = index_page(*entry);
-            uint32_t same = 1;
-
-            settle_in_page(map, below, tier - 1, offset % block, some);
-            while (same < ENTRIES && below->entry[same] == below->entry[0])
-                same++;
-            if (same == ENTRIES && !is_index(below->entry[0])) {
-                *entry = below->entry[0];
+            settle_in_page(map, below, tier - 1, at, some);
+            if (is_whole(below, tier - 1)) {
+                page->entry[i] = below->entry[0];
                 map->memory->release(map->memory->self, below,
                                      sizeof(*below));
             }
-            recount(page, tier, offset / block, before);
+            recount(page, tier, i, before);
         }
         offset += some;
         bytes -= some;
