@@ -404,6 +404,10 @@ write_small(struct ulv_view_publisher *publisher,
         find_shown(publisher, entry->kind, entry->first);
     uint32_t from = entry->offset;
 
+    if (!ULV_VIEW_UPDATES) {
+        write_records(publisher, section, entry);
+        return 0;
+    }
     if (shown != NULL && shown->page == publisher->newest.directory &&
         shown->offset == from)
         from += same_bytes(section, entry);
@@ -423,7 +427,8 @@ write_directory(struct ulv_view_publisher *publisher,
     struct ulv_view_entry *const end = e + next->entry_count;
     uint64_t *page = page_at(publisher, next->directory);
     const uint32_t entries_end = HEAD + next->entry_count * ENTRY;
-    const bool spread = entries_end <= SPREAD_BEGIN && count <= SPREAD_KINDS;
+    const bool spread = ULV_VIEW_UPDATES && entries_end <= SPREAD_BEGIN &&
+                        count <= SPREAD_KINDS;
     uint32_t offset = spread ? SPREAD_BEGIN : entries_end;
     uint64_t changed = lines_of(0, entries_end);
 
@@ -444,7 +449,8 @@ write_directory(struct ulv_view_publisher *publisher,
     write_words(page, 8, &(uint64_t){ next->entry_count }, 8);
     write_words(page, HEAD, next->entry, next->entry_count * ENTRY);
     end_page(page, publisher->generation + 1);
-    *changed_by(publisher, publisher->generation + 1) = changed;
+    if (ULV_VIEW_UPDATES)
+        *changed_by(publisher, publisher->generation + 1) = changed;
 }
 
 /* ---- prepare and publish ------------------------------------------------- */
@@ -460,7 +466,7 @@ drop_prepared(struct ulv_view_publisher *publisher)
             publisher->last_used[next->entry[i].page] = 0;
     }
     publisher->last_used[next->directory] = 0;
-    if (next->directory != 0) /* it is that of no generation */
+    if (ULV_VIEW_UPDATES && next->directory != 0) /* that of no generation */
         begin_page(page_at(publisher, next->directory));
     next->entry_count = next->directory = 0;
 }
