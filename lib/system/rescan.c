@@ -118,8 +118,8 @@ is_answered(ulv_system *system, void *self)
            !ulv_keeper_is_served(&system->keeper);
 }
 
-/* Of whoever is the ultravisor, until one has answered; one that dies of it each
- * time is not asked for ever. */
+/* Of whoever is the ultravisor, until one has answered; one that dies of it
+ * each time is not asked for ever. */
 static ulv_status
 ask(ulv_system *system, struct rescan *w, uint32_t flags, const struct found *f)
 {
