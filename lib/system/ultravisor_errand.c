@@ -211,7 +211,8 @@ void
 ulv_ultravisor_drop_errands(struct ultravisor_role *r)
 {
     ulv_ultravisor_free_errand(r, r->errand);
-    ulv_ultravisor_free_errand(r, r->gathering);
+    if (ULV_DEVICES)
+        ulv_ultravisor_free_errand(r, r->gathering);
     while (r->errands != NULL) {
         struct errand *e = r->errands;
 
@@ -338,39 +339,6 @@ ulv_ultravisor_note_returned(struct ultravisor_role *r,
     e->operations[0].u.release_memory.partition = say->partition;
     e->operations[0].u.release_memory.guest_address = say->guest_address;
     e->operations[0].u.release_memory.bytes = say->bytes;
-    return ULV_OK;
-}
-
-ulv_status
-ulv_ultravisor_gather(struct ultravisor_role *r, const struct heard *heard,
-                      struct errand **ret)
-{
-    const struct say_machine *say = &heard->say.u.machine;
-    const uint32_t some =
-        heard->say.tail_bytes / (uint32_t)sizeof(struct ulv_operation);
-    const uint32_t first = ULV_DEVICES ? say->first : 0;
-    const uint32_t count = ULV_DEVICES ? say->count : some;
-    struct errand *e = r->gathering;
-
-    *ret = NULL;
-    if (first == 0) {
-        if (ULV_DEVICES)
-            ulv_ultravisor_free_errand(r, e);
-        r->gathering = e = count > MACHINE_MAX
-                               ? NULL
-                               : ulv_ultravisor_make_errand(r, count);
-        r->gathered = 0;
-    }
-    if (e == NULL || e->count != count || r->gathered != first ||
-        some > count - first)
-        return ULV_E_PEER_PROTOCOL;
-    memcpy(&e->operations[first], heard->tail,
-           some * sizeof(struct ulv_operation));
-    r->gathered += some;
-    if (r->gathered == count) {
-        *ret = e;
-        r->gathering = NULL;
-    }
     return ULV_OK;
 }
 

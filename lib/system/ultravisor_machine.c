@@ -393,6 +393,36 @@ ulv_ultravisor_tell_loss(struct ultravisor_role *r, const struct difference *d)
 /* ---- as an errand -------------------------------------------------------- */
 
 ulv_status
+ulv_ultravisor_gather(struct ultravisor_role *r, const struct heard *heard,
+                      struct errand **ret)
+{
+    const struct say_machine *say = &heard->say.u.machine;
+    const uint32_t some =
+        heard->say.tail_bytes / (uint32_t)sizeof(struct ulv_operation);
+    struct errand *e = r->gathering;
+
+    *ret = NULL;
+    if (say->first == 0) {
+        ulv_ultravisor_free_errand(r, e);
+        r->gathering = e = say->count > MACHINE_MAX
+                               ? NULL
+                               : ulv_ultravisor_make_errand(r, say->count);
+        r->gathered = 0;
+    }
+    if (e == NULL || e->count != say->count || r->gathered != say->first ||
+        some > say->count - say->first)
+        return ULV_E_PEER_PROTOCOL;
+    memcpy(&e->operations[say->first], heard->tail,
+           some * sizeof(struct ulv_operation));
+    r->gathered += some;
+    if (r->gathered == say->count) {
+        *ret = e;
+        r->gathering = NULL;
+    }
+    return ULV_OK;
+}
+
+ulv_status
 ulv_ultravisor_hear_machine(struct ultravisor_role *r,
                             const struct heard *heard)
 {

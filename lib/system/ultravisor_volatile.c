@@ -33,6 +33,22 @@ ulv_ultravisor_adopt_all(struct ultravisor_role *r,
     return ULV_E_UNSUPPORTED;
 }
 
+/* In one part. */
+ulv_status
+ulv_ultravisor_gather(struct ultravisor_role *r, const struct heard *heard,
+                      struct errand **ret)
+{
+    const uint32_t bytes = heard->say.tail_bytes;
+    struct errand *e = ulv_ultravisor_make_errand(
+        r, bytes / (uint32_t)sizeof(struct ulv_operation));
+
+    *ret = e;
+    if (e == NULL)
+        return ULV_E_NO_MEMORY;
+    memcpy(e->operations, heard->tail, e->count * sizeof(*e->operations));
+    return ULV_OK;
+}
+
 ulv_status
 ulv_ultravisor_hear_machine(struct ultravisor_role *r,
                             const struct heard *heard)
