@@ -154,10 +154,11 @@ const ulv_id *ulv_plan_touched(const struct ulv_plan *plan,
 /**
  * Whether nothing is given out that the plan has freed: whoever holds memory
  * takes it away only after what is new was made.
- * Errors: CONFLICT (diag: who would get it, the frame, the bytes).
- * Cost: what is given, for each extent and channel that is freed.
+ * Errors: CONFLICT (diag: who would get it, the frame, the bytes), NO_MEMORY.
+ * Cost: n log n of what is given and freed.
  */
-ulv_status ulv_plan_check_regrants(const struct ulv_plan *plan,
+ulv_status ulv_plan_check_regrants(struct ulv_database *db,
+                                   const struct ulv_plan *plan,
                                    struct ulv_diag *diag);
 
 /* ---- reading: as committed, or as the open plan has it ------------------- */

@@ -504,7 +504,7 @@ ulv_ultravisor_prepare(struct ultravisor_role *r,
                                      ret_operation_idx, diag);
     if (status != ULV_OK)
         return status;
-    status = ulv_plan_check_regrants(r->plan, diag);
+    status = ulv_plan_check_regrants(r->db, r->plan, diag);
     if (status == ULV_OK && d->journal != NULL && r->errand != NULL &&
         r->errand->boot && d->found)
         status = ulv_database_adopt(r->db, d->held, diag);
