@@ -14,9 +14,6 @@
 #include "io/block.h"
 #include "view/publish.h"
 
-/* Of one order; of one that says all that there is. */
-#define EFFECTS_MAX UINT32_C(65536)
-#define ADOPTED_MAX UINT32_C(4194304)
 #define NEVER_REACHED (UINT64_C(1) << 46) /* by the generations of a view */
 
 /* ---- prepare ------------------------------------------------------------- */
@@ -620,7 +617,7 @@ open_order(struct keeper *k, const struct say_order *say)
     const bool adopts = ulv_keeper_restarts(k) == RESTART_ADOPTING;
 
     if (say->effect_count == 0 ||
-        say->effect_count > (adopts ? ADOPTED_MAX : EFFECTS_MAX))
+        say->effect_count > (adopts ? ADOPTED_MAX : ORDER_EFFECTS_MAX))
         return ULV_E_PEER_PROTOCOL;
     order->effects = k->host->alloc(
         k->host->self, say->effect_count * sizeof(*order->effects), 8);

@@ -100,6 +100,10 @@
 
 #define SAY_TAIL_MAX 40960u
 
+/* Effects of one order; of one that says all that there is. */
+#define ORDER_EFFECTS_MAX UINT32_C(65536)
+#define ADOPTED_MAX       UINT32_C(4194304)
+
 #define MACHINE_PROCESSORS_MAX 256u
 
 /* BOOT and MACHINE: roles, processors, nodes, devices, channels. */

@@ -367,6 +367,21 @@ order(struct ultravisor_role *r)
     }
 }
 
+/* What the keeper would not take for an order is refused before it is one. */
+static ulv_status
+bound_plan(const struct ultravisor_role *r, struct ulv_diag *diag)
+{
+    uint32_t count;
+
+    (void)ulv_plan_effects(r->plan, &count);
+    if (count <= ORDER_EFFECTS_MAX)
+        return ULV_OK;
+    return ulv_fail(diag, ULV_E_LIMIT, 0, count, ORDER_EFFECTS_MAX,
+                    "it makes, moves or takes %u things, one transaction at "
+                    "most %u",
+                    (uint64_t)count, (uint64_t)ORDER_EFFECTS_MAX);
+}
+
 void
 ulv_ultravisor_begin(struct ultravisor_role *r,
                      const struct ulv_request *request)
@@ -382,6 +397,11 @@ ulv_ultravisor_begin(struct ultravisor_role *r,
             ulv_ultravisor_prepare(r, request, &operation_idx, &diag);
     if (diag.status != ULV_OK) {
         ulv_ultravisor_finish(r, &diag, operation_idx, 0);
+        return;
+    }
+    diag.status = bound_plan(r, &diag);
+    if (diag.status != ULV_OK) {
+        give_up(r, &diag);
     } else if ((request->options & ULV_TRANSACTION_DRY_RUN) != 0) {
         ulv_database_abort(r->db, r->plan);
         ulv_ultravisor_finish(r, &diag, UINT32_MAX,

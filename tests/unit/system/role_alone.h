@@ -79,10 +79,10 @@ alone_order(struct alone *a, const struct heard *heard)
 {
     struct say say = { .kind = SAY_ORDER_DONE };
     const struct ulv_effect *e = (const void *)heard->tail;
+    const uint32_t count = heard->say.tail_bytes / (uint32_t)sizeof(*e);
 
-    a->orders++;
     say.u.order_done.ticket = heard->say.u.order.ticket;
-    for (uint32_t i = 0; i < heard->say.u.order.effect_count; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         struct ulv_effect copy;
 
         memcpy(&copy, &e[i], sizeof(copy));
@@ -91,6 +91,9 @@ alone_order(struct alone *a, const struct heard *heard)
             (void)ulv_fail(&say.u.order_done.diag, ULV_E_DENIED, 0, 0, 0,
                            "refused by the test");
     }
+    if (heard->say.u.order.first + count < heard->say.u.order.effect_count)
+        return; /* there is more of it */
+    a->orders++;
     ulv_post_tell(&a->keeper, &say, NULL, NULL, 0);
 }
 

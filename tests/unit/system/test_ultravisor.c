@@ -66,7 +66,7 @@ boot(struct alone *a, struct made *m)
     o[count].kind = ULV_OP_ADD_MEMORY;
     o[count].u.add_memory.id = a->lease + count;
     o[count].u.add_memory.base = UINT64_C(1) << 40;
-    o[count].u.add_memory.bytes = ULV_MIB(32);
+    o[count].u.add_memory.bytes = ULV_MIB(512);
     count++;
     o[count].kind = ULV_OP_CONNECT;
     o[count].u.connect.channel = a->lease + count;
@@ -556,6 +556,69 @@ test_system_ultravisor__leases_have_a_bound(void **state)
     alone_end(&a);
 }
 
+/* ---- more than an order holds -------------------------------------------- */
+
+#define GUESTS  5u
+#define EXTENTS 13312u /* of each guest */
+#define AT_ONCE 512u
+
+static void
+give_pages(struct alone *a, struct client *c, ulv_id guest)
+{
+    static struct ulv_operation o[AT_ONCE];
+
+    for (uint32_t given = 0; given < EXTENTS; given += AT_ONCE) {
+        memset(o, 0, sizeof(o));
+        for (uint32_t i = 0; i < AT_ONCE; i++) {
+            o[i].kind = ULV_OP_ASSIGN_MEMORY;
+            o[i].u.assign_memory.partition = guest;
+            o[i].u.assign_memory.bytes = 4096;
+            o[i].u.assign_memory.node = ULV_NODE_ANY;
+        }
+        assert_int_equal(ask(a, c, o, AT_ONCE).status, ULV_OK);
+    }
+}
+
+static void
+test_system_ultravisor__an_order_has_a_bound(void **state)
+{
+    struct ulv_message_transaction_answer answer;
+    struct ulv_operation o[GUESTS];
+    struct alone a;
+    struct client c;
+    struct made m;
+
+    (void)state;
+    boot(&a, &m);
+    connect_client(&a, &c);
+    memset(o, 0, sizeof(o));
+    for (uint32_t i = 0; i < GUESTS; i++) {
+        ulv_id guest = ulv_command_client_id(&c.end);
+
+        o[i].kind = ULV_OP_CREATE_PARTITION;
+        o[i].u.create_partition.id = guest;
+        o[i].u.create_partition.capabilities = ULV_CAP_GUEST;
+        o[i].u.create_partition.name[0] = (char)('a' + i);
+        assert_int_equal(ask(&a, &c, &o[i], 1).status, ULV_OK);
+        give_pages(&a, &c, guest);
+        memset(&o[i], 0, sizeof(o[i]));
+        o[i].kind = ULV_OP_DESTROY_PARTITION;
+        o[i].u.destroy_partition.id = guest;
+    }
+    a.orders = a.aborted = 0;
+    answer = ask(&a, &c, o, GUESTS);
+    assert_int_equal(answer.status, ULV_E_LIMIT);
+    assert_non_null(strstr(answer.text, "65536"));
+    assert_int_equal(a.orders, 0);
+    assert_int_equal(state_of(&a, &c, o[0].u.destroy_partition.id),
+                     ULV_STATE_DEFINED);
+    assert_int_equal(ask(&a, &c, o, GUESTS - 1).status, ULV_OK);
+    assert_int_equal(ask(&a, &c, &o[GUESTS - 1], 1).status, ULV_OK);
+    assert_int_equal(a.orders, 2);
+    disconnect_client(&a, &c);
+    alone_end(&a);
+}
+
 /* ---- a machine that changes ---------------------------------------------- */
 
 #define DISKS 5u
@@ -667,6 +730,7 @@ main(void)
         cmocka_unit_test(test_system_ultravisor__headers_say_who_died),
         cmocka_unit_test(test_system_ultravisor__its_own_ids),
         cmocka_unit_test(test_system_ultravisor__leases_have_a_bound),
+        cmocka_unit_test(test_system_ultravisor__an_order_has_a_bound),
         cmocka_unit_test(test_system_ultravisor__a_machine_in_parts),
         cmocka_unit_test(test_system_ultravisor__parts_of_no_whole),
         cmocka_unit_test(test_system_ultravisor__a_machine_without_memory),
