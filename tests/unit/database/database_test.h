@@ -150,6 +150,23 @@ commit(struct model *m, const struct ulv_operation *o, uint32_t count)
     return status;
 }
 
+/* A console, offered and attached: operations that succeed or fail together. */
+static inline void
+give_console(struct model *m, ulv_id partition, struct ulv_operation o[2])
+{
+    memset(o, 0, 2 * sizeof(*o));
+    o[0].kind = ULV_OP_OFFER;
+    o[0].u.offer.id = new_id(m);
+    o[0].u.offer.primary = m->io[0];
+    o[0].u.offer.standby = m->io[1];
+    o[0].u.offer.kind = ULV_DEVICE_CONSOLE;
+    memcpy(o[0].u.offer.name, "c", 2);
+    o[1].kind = ULV_OP_ATTACH;
+    o[1].u.attach.channel = new_id(m);
+    o[1].u.attach.partition = partition;
+    o[1].u.attach.device = o[0].u.offer.id;
+}
+
 static inline struct ulv_operation
 create(ulv_id id, uint32_t kind, uint64_t number)
 {

@@ -252,9 +252,8 @@ compare_quanta(const struct model *m)
     }
 }
 
-/* A disk: two operations that succeed or fail together. */
 static void
-try_disk(struct model *m, uint64_t i)
+try_console(struct model *m, uint64_t i)
 {
     struct model_partition *p = &m->p[i];
     struct ulv_operation o[2];
@@ -262,17 +261,7 @@ try_disk(struct model *m, uint64_t i)
 
     if (p->id == 0 || p->channels == 8)
         return;
-    memset(o, 0, sizeof(o));
-    o[0].kind = ULV_OP_OFFER;
-    o[0].u.offer.id = new_id(m);
-    o[0].u.offer.primary = m->io[0];
-    o[0].u.offer.standby = m->io[1];
-    o[0].u.offer.kind = ULV_DEVICE_CONSOLE;
-    memcpy(o[0].u.offer.name, "c", 2);
-    o[1].kind = ULV_OP_ATTACH;
-    o[1].u.attach.channel = new_id(m);
-    o[1].u.attach.partition = p->id;
-    o[1].u.attach.device = o[0].u.offer.id;
+    give_console(m, p->id, o);
     status = commit(m, o, 2);
     if (m->free_bytes >= ULV_MIB(8))
         assert_int_equal(status, model_by_quota(m, p, ULV_QUOTA_CHANNELS, 1));
@@ -541,7 +530,7 @@ model_step(struct model *m)
         model_create,
         model_memory,
         try_processor,
-        try_disk,
+        try_console,
         try_intent,
         try_ended,
         try_destroy,

@@ -263,17 +263,7 @@ equip(struct model *m, struct follower *f)
     o[1].u.assign_processors.count = 1;
     change(m, f, o, 2);
     for (uint32_t i = 0; i < 2; i++) {
-        memset(o, 0, sizeof(o));
-        o[0].kind = ULV_OP_OFFER;
-        o[0].u.offer.id = new_id(m);
-        o[0].u.offer.primary = m->io[0];
-        o[0].u.offer.standby = m->io[1];
-        o[0].u.offer.kind = ULV_DEVICE_CONSOLE;
-        memcpy(o[0].u.offer.name, "c", 2);
-        o[1].kind = ULV_OP_ATTACH;
-        o[1].u.attach.channel = new_id(m);
-        o[1].u.attach.partition = f->partition;
-        o[1].u.attach.device = o[0].u.offer.id;
+        give_console(m, f->partition, o);
         change(m, f, o, 2);
     }
     o[1].kind = ULV_OP_REHOME;
