@@ -18,10 +18,11 @@ extern "C" {
 
 #define ULV_RESCAN_DRY_RUN UINT32_C(1) /* say what would be; change nothing */
 
-#define ULV_MACHINE_ADDED   UINT32_C(1) /* it is idle's */
+#define ULV_MACHINE_ADDED   UINT32_C(1) /* it is idle's; of memory: more is */
 #define ULV_MACHINE_REMOVED UINT32_C(2) /* it has no record any more */
 /* Of processors: who runs on it goes on where the host lets him, and nobody new
- * gets it; and back. */
+ * gets it; and back. Of memory: a node has less, or is gone; who has some of
+ * that goes on with it, and nobody gets it when he has given it back. */
 #define ULV_MACHINE_OFFLINE UINT32_C(3)
 #define ULV_MACHINE_ONLINE  UINT32_C(4)
 
@@ -30,8 +31,10 @@ struct ulv_machine_change {
                       if nothing else is added before */
     ulv_id owner;  /* who has lost it, or whose alone it is; or 0 */
     uint32_t what; /* ULV_MACHINE_* */
-    uint32_t kind; /* ULV_QUERY_HARDWARE, ULV_QUERY_PROCESSORS */
-    char name[24]; /* of a processor the host's number */
+    uint32_t kind; /* ULV_QUERY_HARDWARE, ULV_QUERY_PROCESSORS,
+                      ULV_QUERY_MEMORY */
+    char name[24]; /* of a processor or node the host's number */
+    uint64_t bytes; /* of memory: so much more, or less, for the pool */
 };
 
 #define ULV_RESCAN_CHANGES_MAX 256u
@@ -47,8 +50,8 @@ struct ulv_rescan {
 };
 
 /**
- * Ask the host again which devices and processors there are, and make the
- * database follow, by one transaction.
+ * Ask the host again which devices, processors and memory there are, and make
+ * the database follow, by one transaction.
  *
  * A device is the same by kind, name, model, class and size. One that is gone
  * is taken from its owner, also while that runs, for which an ULV_EVENT_FAULT
@@ -57,8 +60,16 @@ struct ulv_rescan {
  *
  * A processor is the same by the host's number. One that is not online, or not
  * allowed to this thread any more, is retired until it is again; each partition
- * that runs on it is told by an ULV_EVENT_FAULT. Memory is not looked for: the
- * pool stays what it was when the system was made.
+ * that runs on it is told by an ULV_EVENT_FAULT.
+ *
+ * A node of memory is the same by the host's number. The pool keeps the share
+ * of it that it had when the system was made, whatever the node's size is now,
+ * and takes of a new node the share that it has of all others, at most what is
+ * free there. What it loses is taken from the end of the node's frames: those
+ * that are free are given to nobody, a partition that has some keeps them, as
+ * the host has moved what is in them, and is told by an ULV_EVENT_FAULT and by
+ * ULV_VIEW_RETIRED. Less than 128 MiB is no change of a node. A host that is
+ * given the machine's own frames is not asked for memory.
  *
  * An ultravisor that is started again meanwhile is asked again; what its
  * predecessor did is in the database and not told.
@@ -69,7 +80,8 @@ struct ulv_rescan {
  * @param diag    NULL or where the failure is explained
  *
  * Errors:  ULV_E_ARG        unknown flags, or ret->size is too small
- *          ULV_E_LIMIT      the host has more than 4096 devices
+ *          ULV_E_LIMIT      the host has more than 4096 devices, or has shown
+ *                           more than 64 nodes of memory
  *          ULV_E_PEER_GONE  the ultravisor partition is dead, or died of it
  *                           again and again
  *          ULV_E_NO_MEMORY, and those of the host and of the storage

@@ -46,13 +46,31 @@ check_retired(const struct ulv_database *db, const struct retired *x,
     return ULV_OK;
 }
 
-/* Every page is free, somebody's, or retired. */
+/* Bytes that would be free, were they not retired. */
+static uint64_t
+retired_only(const struct ulv_database *db, const struct retired *x)
+{
+    const struct pool *pool = ulv_db_pool_of(db, x->frame);
+    uint64_t bytes = 0;
+
+    for (uint64_t at = x->frame; at < x->frame + x->bytes; at += 4096) {
+        if (ulv_page_map_owner(&pool->map, at) == ULV_PAGE_NEVER &&
+            !ulv_database_is_gone(db, at, 4096))
+            bytes += 4096;
+    }
+    return bytes;
+}
+
+/* Every page is free, somebody's, retired or gone. */
 static ulv_status
 check_sum(const struct ulv_database *db, struct ulv_diag *diag)
 {
-    uint64_t all = 0, found = 0;
+    uint64_t all = 0, found;
     const struct record *r;
+    ulv_status status = ulv_db_check_gone(db, &found, diag);
 
+    if (status != ULV_OK)
+        return status;
     for (r = db->first[ULV_QUERY_MEMORY]; r != NULL; r = r->after) {
         const struct ulv_page_map *map = &((const struct pool *)(const void *)
                                                r)->map;
@@ -65,8 +83,7 @@ check_sum(const struct ulv_database *db, struct ulv_diag *diag)
     for (r = db->first[ULV_QUERY_CHANNELS]; r != NULL; r = r->after)
         found += ((const struct channel *)(const void *)r)->bytes;
     for (r = db->first[ULV_QUERY_RETIRED]; r != NULL; r = r->after)
-        found += ((const struct retired *)(const void *)r)->bytes -
-                 ulv_db_retired_pending(db, (const void *)r);
+        found += retired_only(db, (const void *)r);
     if (found == all)
         return ULV_OK;
     return ulv_fail(diag, ULV_E_INTERNAL, 0, found, all,

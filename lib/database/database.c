@@ -292,6 +292,7 @@ write_pool(const struct record *r, void *ret)
     out->bytes = p->map.bytes;
     out->free_bytes = ulv_page_map_free_bytes(&p->map);
     out->node = p->node;
+    out->gone_bytes = p->gone;
 }
 
 static void

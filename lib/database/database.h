@@ -215,6 +215,13 @@ uint32_t ulv_database_view_devices(const struct ulv_database *db, ulv_id id,
 bool ulv_database_draining(const struct ulv_database *db, ulv_id object,
                            struct ulv_effect_extent *ret);
 
+/* Whether the machine has some of these frames no more. */
+bool ulv_database_is_gone(const struct ulv_database *db, uint64_t frame,
+                          uint64_t bytes);
+/* Of a partition's extents, bytes that the machine has no more of a memory. */
+uint64_t ulv_database_gone_bytes(const struct ulv_database *db, ulv_id memory,
+                                 ulv_id partition);
+
 /* The partition has used the processors for so long, beyond what was reported
  * before; shown by queries only. */
 void ulv_database_account(struct ulv_database *db, ulv_id partition,

@@ -166,6 +166,7 @@ struct pool { /* of a memory node */
     struct record r;
     struct ulv_page_map map;
     uint64_t born; /* the revision that made it */
+    uint64_t gone; /* bytes at its end that the machine has no more */
     uint32_t node;
 };
 
@@ -240,6 +241,7 @@ struct ulv_database {
     struct lease *leases;
     uint32_t lease_count, lease_capacity;
     struct partition *idle, *ultravisor;
+    uint64_t gone; /* of all pools */
     struct ulv_plan *plan; /* NULL, or the one below: its arrays stay */
     struct ulv_plan only_plan;
     struct held *held; /* a group of transactions; the newest of them */
@@ -458,19 +460,31 @@ ulv_status ulv_db_retire_processor(struct ulv_database *db,
 /* Of pages that were given back just now, those that are retired. */
 ulv_status ulv_db_retire_returned(struct ulv_database *db, uint64_t frame,
                                   uint64_t bytes);
-/* Whether a retired page is among these. */
+/* Whether a page that is retired or gone is among these. */
 bool ulv_db_is_retired(const struct ulv_database *db, uint64_t frame,
                        uint64_t bytes);
 /* Of those, bytes that are somebody's still. */
 uint64_t ulv_db_retired_pending(const struct ulv_database *db,
                                 const struct retired *x);
+/* Taken from a guest that can lose it; or kept, and its view says so. */
 ulv_status ulv_db_extent_retire(struct ulv_database *db, struct extent *e,
-                                struct ulv_diag *diag);
+                                bool take, struct ulv_diag *diag);
 ulv_status ulv_db_revoke_channel(struct ulv_database *db,
                                  const struct ulv_op_revoke *op,
                                  struct ulv_diag *diag);
 ulv_status ulv_db_remember_range(struct ulv_database *db, struct pool *pool,
                                  uint64_t address, uint64_t bytes);
+
+/* resize.c */
+ulv_status ulv_db_resize_memory(struct ulv_database *db,
+                                const struct ulv_op_resize_memory *op,
+                                struct ulv_diag *diag);
+/* Of pages that were given back just now, those that are gone. */
+ulv_status ulv_db_gone_returned(struct pool *pool, uint64_t frame,
+                                uint64_t bytes);
+/* Bytes that are gone and nobody's. */
+ulv_status ulv_db_check_gone(const struct ulv_database *db, uint64_t *ret,
+                             struct ulv_diag *diag);
 
 /* check.c, check_count.c, check_machine.c */
 ulv_status ulv_db_wrong(struct ulv_diag *diag, const struct record *r,
@@ -487,6 +501,11 @@ ulv_status ulv_db_no_memory(struct ulv_diag *diag);
 ulv_status ulv_db_add_processor(struct ulv_database *db,
                                 const struct ulv_op_add_processor *op,
                                 struct ulv_diag *diag);
+/* Whether memory there is no other pool's than that one (or NULL). */
+ulv_status ulv_db_check_pool(const struct ulv_database *db,
+                             const struct pool *but, uint32_t node,
+                             uint64_t base, uint64_t bytes,
+                             struct ulv_diag *diag);
 ulv_status ulv_db_add_memory(struct ulv_database *db,
                              const struct ulv_op_add_memory *op,
                              struct ulv_diag *diag);

@@ -117,6 +117,7 @@ stage_pool(struct importing *w, const struct ulv_import_record *in)
         .base = p->base,
         .bytes = p->bytes,
         .node = p->node,
+        .gone_blocks = (uint32_t)(p->gone_bytes / ULV_JOURNAL_POOL_BLOCK),
     };
 
     return stage(w, in, ULV_JOURNAL_POOL, &out, sizeof(out));
@@ -330,6 +331,7 @@ static const struct derived derived[] = {
     DERIVED(ULV_QUERY_PROCESSORS, ulv_processor_record, share_count),
     DERIVED(ULV_QUERY_PROCESSORS, ulv_processor_record, idle_quanta),
     DERIVED(ULV_QUERY_MEMORY, ulv_memory_record, free_bytes),
+    DERIVED(ULV_QUERY_MEMORY, ulv_memory_record, gone_bytes),
     DERIVED(ULV_QUERY_EXTENTS, ulv_extent_record, node),
     DERIVED(ULV_QUERY_RETIRED, ulv_retired_record, pending_bytes),
     DERIVED(ULV_QUERY_ZONES, ulv_zone_record, used[0]),

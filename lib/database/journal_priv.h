@@ -116,6 +116,8 @@ ulv_status ulv_restore_hardware(struct restore *w, const void *content);
 /* When all of them are there. */
 ulv_status ulv_restore_parent(struct restore *w, const void *content);
 ulv_status ulv_restore_retired(struct restore *w, const void *content);
+/* Behind those. */
+ulv_status ulv_restore_gone(struct restore *w, const void *content);
 ulv_status ulv_database_restore(struct ulv_database *db,
                                 const struct stage *stage,
                                 struct ulv_diag *diag);

@@ -117,6 +117,7 @@ put_pool(struct ulv_journal *j, struct frame_buffer *f, const struct record *r)
     out->base = p->map.base;
     out->bytes = p->map.bytes;
     out->node = p->node;
+    out->gone_blocks = (uint32_t)(p->gone / ULV_JOURNAL_POOL_BLOCK);
 }
 
 static void

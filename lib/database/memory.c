@@ -32,23 +32,32 @@ ulv_db_window(const struct partition *p)
 /* ---- pools --------------------------------------------------------------- */
 
 ulv_status
+ulv_db_check_pool(const struct ulv_database *db, const struct pool *but,
+                  uint32_t node, uint64_t base, uint64_t bytes,
+                  struct ulv_diag *diag)
+{
+    for (struct pool *p = first_pool(db); p != NULL; p = next_pool(p)) {
+        if (p != but &&
+            ulv_ranges_overlap(p->map.base, p->map.bytes, base, bytes))
+            return ulv_fail(diag, ULV_E_EXISTS, p->r.id, base, p->map.base,
+                            "node %u: memory at %x overlaps that of node %u",
+                            (uint64_t)node, base, (uint64_t)p->node);
+    }
+    return ULV_OK;
+}
+
+ulv_status
 ulv_db_add_memory(struct ulv_database *db, const struct ulv_op_add_memory *op,
                   struct ulv_diag *diag)
 {
     struct record *r;
     struct pool *pool;
-    ulv_status status;
+    ulv_status status =
+        ulv_db_check_pool(db, NULL, op->node, op->base, op->bytes, diag);
 
-    for (pool = first_pool(db); pool != NULL; pool = next_pool(pool)) {
-        if (ulv_ranges_overlap(pool->map.base, pool->map.bytes, op->base,
-                               op->bytes))
-            return ulv_fail(diag, ULV_E_EXISTS, pool->r.id, op->base,
-                            pool->map.base,
-                            "memory at %x overlaps that of node %u", op->base,
-                            (uint64_t)pool->node);
-    }
-    status = ulv_db_record_add(db, op->id, ULV_QUERY_MEMORY, sizeof(*pool), &r,
-                               diag);
+    if (status == ULV_OK)
+        status = ulv_db_record_add(db, op->id, ULV_QUERY_MEMORY, sizeof(*pool),
+                                   &r, diag);
     if (status != ULV_OK)
         return status;
     pool = (struct pool *)(void *)r;
@@ -147,9 +156,11 @@ ulv_db_give_back(struct ulv_database *db, uint64_t frame, uint64_t bytes,
     if (status != ULV_OK)
         return status;
     status = ulv_page_map_set(&pool->map, frame, bytes, owner, ULV_PAGE_FREE);
-    if (status != ULV_OK || db->first[ULV_QUERY_RETIRED] == NULL)
-        return status;
-    return ulv_db_retire_returned(db, frame, bytes);
+    if (status == ULV_OK && db->first[ULV_QUERY_RETIRED] != NULL)
+        status = ulv_db_retire_returned(db, frame, bytes);
+    return status == ULV_OK && ulv_database_is_gone(db, frame, bytes)
+               ? ulv_db_gone_returned(pool, frame, bytes)
+               : status;
 }
 
 /* ---- extents ------------------------------------------------------------- */
@@ -449,10 +460,10 @@ drain_extent(struct ulv_database *db, struct extent *e, struct partition *heir)
     return ULV_OK;
 }
 
-/* Some of it is broken. What a stock kernel has it keeps until it is stopped:
- * that hears of no change. */
+/* Some of it is broken, or gone. What a stock kernel has it keeps until it is
+ * stopped: that hears of no change. */
 ulv_status
-ulv_db_extent_retire(struct ulv_database *db, struct extent *e,
+ulv_db_extent_retire(struct ulv_database *db, struct extent *e, bool take,
                      struct ulv_diag *diag)
 {
     struct partition *p = e->partition, *heir = find_partition(db, e->heir);
@@ -464,7 +475,7 @@ ulv_db_extent_retire(struct ulv_database *db, struct extent *e,
         return ulv_db_no_memory(diag);
     ulv_db_view_changes(&p->changed_extent, 0);
     e->heir = 0;
-    if (e->draining || may_change(p, NULL) != ULV_OK)
+    if (!take || e->draining || may_change(p, NULL) != ULV_OK)
         status = ulv_db_changed(db, e->r.id, ULV_QUERY_EXTENTS)
                      ? ULV_OK
                      : ULV_E_NO_MEMORY;

@@ -47,8 +47,10 @@ ulv_db_apply_more(struct ulv_database *db, const struct ulv_operation *o,
         return ulv_db_move_processor(db, &o->u.move_processor, diag);
     case ULV_OP_CHANGE_PARTITION:
         return ulv_db_change_partition(db, &o->u.change_partition, diag);
+    case ULV_OP_RESIZE_MEMORY:
+        return ulv_db_resize_memory(db, &o->u.resize_memory, diag);
     default:
-        return ulv_fail(diag, ULV_E_ARG, 0, o->kind, ULV_OP_CHANGE_PARTITION,
+        return ulv_fail(diag, ULV_E_ARG, 0, o->kind, ULV_OP_RESIZE_MEMORY,
                         "unknown operation %u", (uint64_t)o->kind);
     }
 }

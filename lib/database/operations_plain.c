@@ -95,6 +95,25 @@ ulv_db_retire_returned(struct ulv_database *db, uint64_t frame, uint64_t bytes)
 }
 
 bool
+ulv_database_is_gone(const struct ulv_database *db, uint64_t frame,
+                     uint64_t bytes)
+{
+    (void)db;
+    (void)frame;
+    (void)bytes;
+    return false;
+}
+
+ulv_status
+ulv_db_gone_returned(struct pool *pool, uint64_t frame, uint64_t bytes)
+{
+    (void)pool;
+    (void)frame;
+    (void)bytes;
+    return ULV_OK;
+}
+
+bool
 ulv_db_is_retired(const struct ulv_database *db, uint64_t frame,
                   uint64_t bytes)
 {

@@ -140,6 +140,45 @@ ulv_page_map_init(struct ulv_page_map *map,
     return ulv_page_map_set(map, base, bytes, ULV_PAGE_NEVER, ULV_PAGE_FREE);
 }
 
+/* A root over the root, which is its first entry. */
+static ulv_status
+raise_root(struct ulv_page_map *map)
+{
+    const uint32_t tier = map->top + 1;
+    struct ulv_index_page *root =
+        new_index_page(map, ULV_PAGE_NEVER << 1, tier);
+
+    if (root == NULL)
+        return ULV_E_NO_MEMORY;
+    root->entry[0] = index_entry(map->root);
+    root->free_pages = map->root->free_pages;
+    recount(root, tier, 0, 0);
+    map->root = root;
+    map->top = tier;
+    return ULV_OK;
+}
+
+ulv_status
+ulv_page_map_grow(struct ulv_page_map *map, uint64_t bytes)
+{
+    const uint64_t first = map->base + map->bytes;
+    const uint64_t more = bytes - map->bytes;
+    uint64_t end;
+
+    if (bytes <= map->bytes || bytes % block_bytes(2) != 0 ||
+        !ulv_add_u64(map->base, bytes, &end) ||
+        block_bytes(ULV_PAGE_MAP_TIERS) * ENTRIES < bytes)
+        return ULV_E_ARG;
+    if (!map->memory->touch(map->memory->self, map, sizeof(*map)))
+        return ULV_E_NO_MEMORY;
+    while (block_bytes(map->top) * ENTRIES < bytes) {
+        if (raise_root(map) != ULV_OK)
+            return ULV_E_NO_MEMORY;
+    }
+    map->bytes = bytes;
+    return ulv_page_map_set(map, first, more, ULV_PAGE_NEVER, ULV_PAGE_FREE);
+}
+
 static void
 free_index_page(const struct ulv_page_map *map, struct ulv_index_page *page)
 {
@@ -438,22 +477,34 @@ ulv_page_map_find_run(const struct ulv_page_map *map, uint64_t bytes,
 /* ---- look ---------------------------------------------------------------- */
 
 uint64_t
-ulv_page_map_owner(const struct ulv_page_map *map, uint64_t address)
+ulv_page_map_run(const struct ulv_page_map *map, uint64_t address,
+                 uint64_t *ret_bytes)
 {
     const struct ulv_index_page *page = map->root;
     uint64_t offset = address - map->base;
     uint32_t tier = map->top;
 
+    *ret_bytes = PAGE;
     if (address < map->base || offset >= map->bytes)
         return ULV_PAGE_NEVER;
     for (;;) {
         uint64_t entry = page->entry[entry_at(offset, tier)];
 
-        if (!is_index(entry))
+        if (!is_index(entry)) {
+            *ret_bytes = block_bytes(tier) - in_block(offset, tier);
             return entry >> 1;
+        }
         page = index_page(entry);
         offset = in_block(offset, tier--);
     }
+}
+
+uint64_t
+ulv_page_map_owner(const struct ulv_page_map *map, uint64_t address)
+{
+    uint64_t bytes;
+
+    return ulv_page_map_run(map, address, &bytes);
 }
 
 uint64_t
@@ -588,5 +639,9 @@ settle_in_page(struct ulv_page_map *map, struct ulv_index_page *page,
 void
 ulv_page_map_settle(struct ulv_page_map *map, uint64_t address, uint64_t bytes)
 {
-    settle_in_page(map, map->root, map->top, address - map->base, bytes);
+    const uint64_t offset = address - map->base;
+
+    if (offset < map->bytes)
+        settle_in_page(map, map->root, map->top, offset,
+                       ULV_MIN(bytes, map->bytes - offset));
 }

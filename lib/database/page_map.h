@@ -18,6 +18,9 @@
 #endif
 #define ULV_PAGE_MAP_TIERS 4 /* index pages above a 4 KiB block */
 
+/* Of these a pool consists. */
+#define ULV_PAGE_MAP_BLOCK (UINT64_C(4096) << ULV_PAGE_MAP_ORDER)
+
 #define ULV_PAGE_FREE  UINT64_C(0)
 #define ULV_PAGE_NEVER (UINT64_MAX >> 1) /* outside the pool */
 
@@ -46,6 +49,8 @@ struct ulv_page_map {
 ulv_status ulv_page_map_init(struct ulv_page_map *map,
                              const struct ulv_page_map_memory *memory,
                              uint64_t base, uint64_t bytes);
+/* So many bytes, which are more; what comes is free. NO_MEMORY, ARG. */
+ulv_status ulv_page_map_grow(struct ulv_page_map *map, uint64_t bytes);
 void ulv_page_map_fini(struct ulv_page_map *map);
 
 /**
@@ -76,9 +81,14 @@ ulv_status ulv_page_map_find_run(const struct ulv_page_map *map,
                                  uint64_t bytes, uint64_t *ret_address);
 
 uint64_t ulv_page_map_owner(const struct ulv_page_map *map, uint64_t address);
+/* The same, and for how many bytes from there at least: to the end of a block,
+ * which may be behind that of the map. */
+uint64_t ulv_page_map_run(const struct ulv_page_map *map, uint64_t address,
+                          uint64_t *ret_bytes);
 uint64_t ulv_page_map_free_bytes(const struct ulv_page_map *map);
 
-/* Merge what one owner has whole, over a range that was changed. */
+/* Merge what one owner has whole, over a range that was changed; what is not
+ * in the map (any more) is left out. */
 void ulv_page_map_settle(struct ulv_page_map *map, uint64_t address,
                          uint64_t bytes);
 

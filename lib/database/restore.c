@@ -713,6 +713,8 @@ make_all(struct restore *w)
     if (status == ULV_OK)
         status = each(w, ULV_JOURNAL_RETIRED, ulv_restore_retired);
     if (status == ULV_OK)
+        status = each(w, ULV_JOURNAL_POOL, ulv_restore_gone);
+    if (status == ULV_OK)
         status = each(w, ULV_JOURNAL_PARTITION, count_quota);
     if (status == ULV_OK)
         status = each(w, ULV_JOURNAL_ZONE, check_zone_quota);

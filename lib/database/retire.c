@@ -40,6 +40,8 @@ bool
 ulv_db_is_retired(const struct ulv_database *db, uint64_t frame,
                   uint64_t bytes)
 {
+    if (ulv_database_is_gone(db, frame, bytes))
+        return true;
     for (const struct record *r = db->first[ULV_QUERY_RETIRED]; r != NULL;
          r = r->after) {
         const struct retired *x = (const void *)r;
@@ -105,7 +107,7 @@ retire_owned(struct ulv_database *db, uint64_t frame, ulv_id owner,
 
         return ulv_db_revoke_channel(db, &revoke, diag);
     }
-    return e == NULL ? ULV_OK : ulv_db_extent_retire(db, e, diag);
+    return e == NULL ? ULV_OK : ulv_db_extent_retire(db, e, true, diag);
 }
 
 static ulv_status

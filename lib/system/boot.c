@@ -9,13 +9,6 @@
 #include "base/base.h"
 #include "system/system_priv.h"
 
-/* Frame addresses of a node's pool start at (node + 1) * this: they are the
- * pool's own numbers, not the machine's, unless the host knows those. */
-#define NODE_SPAN UINT64_C(0x10000000000)
-
-#define NODES_MAX      64u
-/* Of a node no more is counted: no sum or product of them wraps. */
-#define NODE_MIB_MAX   (UINT64_C(1) << 28)
 /* In one message. */
 #define SAID_MAX (SAY_TAIL_MAX / (uint32_t)sizeof(struct ulv_operation))
 #define OPERATIONS_MAX (ULV_DEVICES ? MACHINE_MAX : SAID_MAX)
@@ -136,6 +129,21 @@ free_mib(const struct ulv_host_node *node)
     return ULV_MIN(node->free_bytes >> 20, NODE_MIB_MAX);
 }
 
+/* For a rescan. */
+static void
+note_node(ulv_system *system, const struct ulv_host_node *node, uint64_t bytes)
+{
+    struct known_node *known = &system->nodes[system->node_count];
+
+    if (!ULV_DEVICES)
+        return;
+    system->node_count++;
+    known->number = node->number;
+    known->mib = known->first_mib =
+        ULV_MIN(node->total_bytes >> 20, NODE_MIB_MAX);
+    known->pool = known->first_pool = known->framed = bytes;
+}
+
 /* The pool's bytes over the nodes, each by its share of what is free; the rest
  * of the division goes to the node with most. */
 static ulv_status
@@ -157,6 +165,7 @@ share_out(struct boot *b, const struct ulv_host_node *node, uint32_t count,
     for (uint32_t i = 0; i < count; i++) {
         ulv_status status = ULV_OK;
 
+        note_node(b->system, &node[i], share[i]);
         if (share[i] != 0)
             status = add_pool(b, node[i].number,
                               (node[i].number + UINT64_C(1)) * NODE_SPAN,
@@ -232,6 +241,8 @@ add_memory(struct boot *b, uint64_t wanted, struct ulv_diag *diag)
     if (status != ULV_OK)
         return status;
     tell_of_more(b, "nodes of memory", NODES_MAX, count);
+    if (ULV_DEVICES && count <= NODES_MAX)
+        b->all |= 1u << ULV_QUERY_MEMORY;
     count = ULV_MIN(count, NODES_MAX);
     for (uint32_t i = 0; i < count; i++)
         all_mib += free_mib(&node[i]);

@@ -13,6 +13,7 @@
 #include <ultravisor/rescan.h>
 
 #include "base/base.h"
+#include "database/page_map.h"
 #include "system/system_priv.h"
 
 #define ASKED_MAX 4u /* times, until somebody answers */
@@ -22,7 +23,13 @@ struct found {
     struct ulv_operation *operation;
     uint32_t count;
     uint32_t all; /* as in struct say_machine */
+    struct known_node node[NODES_MAX];
+    uint32_t node_count;
 };
+
+/* Linux hands memory out and takes it back in blocks of this size or larger; a
+ * node whose total differs by less is what it was. */
+#define NODE_MIB_MIN 128u
 
 /* Who waits for the answer. */
 struct rescan {
@@ -72,6 +79,141 @@ ulv_system_find_devices(const ulv_system *system, ulv_id first,
         write_device(&ret[i], &found[i], i, first);
     host->free(host->self, found, bytes);
     return status;
+}
+
+/* ---- memory -------------------------------------------------------------- */
+
+/* Of a node that is new the pool gets the share that it has of the others. */
+static void
+know_new(struct found *f, uint32_t number, uint64_t mib)
+{
+    struct known_node *k = &f->node[f->node_count];
+    uint64_t all_mib = 0, pool_mib = 0;
+
+    for (uint32_t i = 0; i < f->node_count; i++) {
+        all_mib += f->node[i].first_mib;
+        pool_mib += f->node[i].first_pool >> 20;
+    }
+    *k = (struct known_node){.number = number, .first_mib = mib};
+    k->first_pool = all_mib == 0 ? 0 : (pool_mib * mib / all_mib) << 20;
+    f->node_count++;
+}
+
+/* The pool keeps its share of a node that has another size now; it gets no more
+ * than what is free there. */
+static void
+follow_node(struct known_node *k, const struct ulv_host_node *now, uint64_t mib)
+{
+    const uint64_t differs = mib > k->mib ? mib - k->mib : k->mib - mib;
+    uint64_t bytes = 0;
+
+    if (differs < NODE_MIB_MIN && (mib == 0) == (k->mib == 0))
+        return;
+    if (k->first_mib != 0)
+        bytes = ((k->first_pool >> 20) * mib / k->first_mib) << 20;
+    if (bytes > k->pool)
+        bytes = ULV_MIN(bytes, k->pool + now->free_bytes);
+    bytes = ULV_MIN(ulv_round_down(bytes, ULV_PAGE_MAP_BLOCK), NODE_SPAN);
+    k->mib = mib;
+    k->pool = bytes;
+}
+
+static ulv_status
+look_at_node(struct found *f, const struct ulv_host_node *now,
+             struct ulv_diag *diag)
+{
+    const uint64_t mib = ULV_MIN(now->total_bytes >> 20, NODE_MIB_MAX);
+    struct ulv_operation *o = &f->operation[f->count];
+    uint32_t i = 0;
+
+    while (i < f->node_count && f->node[i].number != now->number)
+        i++;
+    if (i == NODES_MAX)
+        return ulv_fail(diag, ULV_E_LIMIT, 0, now->number, NODES_MAX,
+                        "node %u: %u nodes of memory are known already",
+                        (uint64_t)now->number, (uint64_t)NODES_MAX);
+    if (i == f->node_count)
+        know_new(f, now->number, mib);
+    follow_node(&f->node[i], now, mib);
+    if (f->node[i].pool == 0)
+        return ULV_OK;
+    o->kind = ULV_OP_ADD_MEMORY;
+    o->u.add_memory.node = now->number;
+    o->u.add_memory.base = (now->number + UINT64_C(1)) * NODE_SPAN;
+    o->u.add_memory.bytes = f->node[i].pool;
+    f->count++;
+    return ULV_OK;
+}
+
+/* Nodes that are not named any more have nothing. */
+static void
+forget_others(struct found *f, const struct ulv_host_node *now, uint32_t count)
+{
+    for (uint32_t i = 0; i < f->node_count; i++) {
+        uint32_t n = 0;
+
+        while (n < count && now[n].number != f->node[i].number)
+            n++;
+        if (n == count)
+            f->node[i].mib = f->node[i].pool = 0;
+    }
+}
+
+static ulv_status
+find_memory(const ulv_system *system, struct found *f, struct ulv_diag *diag)
+{
+    const struct ulv_host *host = system->host;
+    struct ulv_host_node now[NODES_MAX];
+    uint32_t count = 0;
+    ulv_status status = host->nodes(host->self, now, NODES_MAX, &count, diag);
+
+    memcpy(f->node, system->nodes, sizeof(f->node));
+    f->node_count = system->node_count;
+    if (status == ULV_OK && count <= NODES_MAX) {
+        forget_others(f, now, count);
+        f->all |= 1u << ULV_QUERY_MEMORY;
+    }
+    for (uint32_t i = 0; i < ULV_MIN(count, NODES_MAX) && status == ULV_OK; i++)
+        status = look_at_node(f, &now[i], diag);
+    return status;
+}
+
+/* The keeper's own word for what the ultravisor is about to give out: before
+ * that hears of it, and for good. */
+static ulv_status
+add_frames(ulv_system *system, const struct found *f, struct ulv_diag *diag)
+{
+    for (uint32_t i = 0; i < f->node_count; i++) {
+        const struct known_node *now = &f->node[i];
+        struct known_node *k = &system->nodes[i];
+        ulv_status status;
+
+        if (i == system->node_count) {
+            *k = *now;
+            k->mib = k->pool = 0;
+            system->node_count++;
+        }
+        if (now->pool <= k->framed)
+            continue;
+        status = ulv_frame_table_add(
+            &system->keeper.frames,
+            (k->number + UINT64_C(1)) * NODE_SPAN + k->framed,
+            now->pool - k->framed, ULV_FRAME_FREE, diag);
+        if (status != ULV_OK)
+            return status;
+        k->framed = now->pool;
+    }
+    return ULV_OK;
+}
+
+/* It is done. */
+static void
+note_nodes(ulv_system *system, const struct found *f)
+{
+    for (uint32_t i = 0; i < f->node_count; i++) {
+        system->nodes[i].mib = f->node[i].mib;
+        system->nodes[i].pool = f->node[i].pool;
+    }
 }
 
 /* ---- what has changed ---------------------------------------------------- */
@@ -181,7 +323,23 @@ check(uint32_t flags, const struct ulv_rescan *ret, struct ulv_diag *diag)
     return ULV_OK;
 }
 
-/* Processors, then devices, where the host says which it has. */
+static ulv_status
+find_devices(const ulv_system *system, struct found *f, struct ulv_diag *diag)
+{
+    uint32_t count = 0;
+    ulv_status status = ulv_system_find_devices(
+        system, 1 + f->count, &f->operation[f->count], &count, diag);
+
+    if (status == ULV_OK && count > ULV_DB_HARDWARE_MAX)
+        return ulv_fail(diag, ULV_E_LIMIT, 0, count, ULV_DB_HARDWARE_MAX,
+                        "the machine has %u devices, %u can be known",
+                        (uint64_t)count, (uint64_t)ULV_DB_HARDWARE_MAX);
+    f->count += count;
+    f->all |= 1u << ULV_QUERY_HARDWARE;
+    return status;
+}
+
+/* Processors, devices and memory, where the host says which it has. */
 static ulv_status
 find_all(const ulv_system *system, struct found *f, struct ulv_diag *diag)
 {
@@ -192,17 +350,11 @@ find_all(const ulv_system *system, struct found *f, struct ulv_diag *diag)
     f->count = ULV_MIN(count, MACHINE_PROCESSORS_MAX);
     if (count <= MACHINE_PROCESSORS_MAX)
         f->all |= 1u << ULV_QUERY_PROCESSORS;
-    if (status != ULV_OK || !ULV_HOST_HAS(system->host, devices))
-        return status;
-    status = ulv_system_find_devices(system, 1 + f->count,
-                                     &f->operation[f->count], &count, diag);
-    if (status == ULV_OK && count > ULV_DB_HARDWARE_MAX)
-        return ulv_fail(diag, ULV_E_LIMIT, 0, count, ULV_DB_HARDWARE_MAX,
-                        "the machine has %u devices, %u can be known",
-                        (uint64_t)count, (uint64_t)ULV_DB_HARDWARE_MAX);
-    f->count += count;
-    f->all |= 1u << ULV_QUERY_HARDWARE;
-    return status;
+    if (status == ULV_OK && ULV_HOST_HAS(system->host, devices))
+        status = find_devices(system, f, diag);
+    return status == ULV_OK && system->host->frames == NULL
+               ? find_memory(system, f, diag)
+               : status;
 }
 
 ulv_status
@@ -211,6 +363,7 @@ ulv_system_rescan(ulv_system *system, uint32_t flags, struct ulv_rescan *ret,
 {
     const struct ulv_host *host = system->host;
     const size_t bytes = MACHINE_MAX * sizeof(struct ulv_operation);
+    const bool dry_run = (flags & ULV_RESCAN_DRY_RUN) != 0;
     struct found f = {.all = 0};
     ulv_status status = check(flags, ret, diag);
 
@@ -221,8 +374,12 @@ ulv_system_rescan(ulv_system *system, uint32_t flags, struct ulv_rescan *ret,
     if (f.operation == NULL)
         return ulv_fail(diag, ULV_E_NO_MEMORY, 0, bytes, 0, "out of memory");
     status = find_all(system, &f, diag);
+    if (status == ULV_OK && !dry_run)
+        status = add_frames(system, &f, diag);
     if (status == ULV_OK)
         status = compare(system, flags, ret, &f, diag);
+    if (status == ULV_OK && !dry_run)
+        note_nodes(system, &f);
     host->free(host->self, f.operation, bytes);
     return status;
 }

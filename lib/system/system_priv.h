@@ -42,6 +42,21 @@ struct ulv_channel {
     void (*news)(struct ulv_channel *channel, bool closes);
 };
 
+/* What is known of the machine's nodes of memory, to see what changes. */
+#define NODES_MAX 64u
+/* Frame addresses of a node's pool start at (node + 1) * this: they are the
+ * pool's own numbers, not the machine's, unless the host knows those. */
+#define NODE_SPAN UINT64_C(0x10000000000)
+/* Of a node no more is counted: no sum or product of them wraps. */
+#define NODE_MIB_MAX (UINT64_C(1) << 28)
+struct known_node {
+    uint32_t number;
+    uint64_t mib;                   /* that it had when it was looked at */
+    uint64_t pool;                  /* bytes that the pool has of it */
+    uint64_t first_mib, first_pool; /* both, when it was first seen */
+    uint64_t framed;                /* bytes that the frame table has */
+};
+
 struct ulv_system {
     const struct ulv_host *host;
     ulv_handle waits;
@@ -78,6 +93,8 @@ struct ulv_system {
     bool reviewed;
     struct rescan *rescan; /* borrowed: who waits for it; rescan.c */
     uint64_t rescan_number;
+    struct known_node nodes[ULV_DEVICES ? NODES_MAX : 1];
+    uint32_t node_count;
     struct ulv_channel *channels;
     bool rang; /* one of them */
     /* programs that were handed an end, and what is done with them: hand_out.c,

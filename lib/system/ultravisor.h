@@ -151,6 +151,16 @@ ulv_status ulv_ultravisor_compare(struct ultravisor_role *r,
                                   const struct errand *found, uint32_t all,
                                   struct difference *ret);
 void ulv_difference_free(struct difference *d);
+/* One more; there is room. */
+struct ulv_operation *ulv_difference_add(struct difference *d, uint32_t kind,
+                                         const struct ulv_machine_change *c);
+/* Its part that is of memory (ultravisor_memory.c). */
+void ulv_ultravisor_compare_memory(struct difference *d,
+                                   const struct ulv_database *db,
+                                   const struct errand *found, bool all);
+/* Whether the database has that pool, all of it or what is not gone. */
+bool ulv_ultravisor_has_memory(const struct ulv_database *db,
+                               const struct ulv_op_add_memory *op);
 /* It was done: to those that had what is gone, and run on what is offline. */
 void ulv_ultravisor_tell_loss(struct ultravisor_role *r,
                               const struct difference *d);

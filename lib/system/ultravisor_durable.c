@@ -7,9 +7,9 @@
  * F = the journal is opened and has a database, S = everybody who had anything
  * is dead: guests that ran have ended, what drained is settled, channels of
  * guests are gone with their media; B = the keeper says what the machine has;
- * D = devices that are gone were taken from whoever had them, processors that
- * are gone are offline, what is new is idle's; A = it is ordered to make
- * everything that the database has.
+ * D = devices and memory that are gone were taken from whoever had them,
+ * processors that are gone are offline, what is new is idle's; A = it is
+ * ordered to make everything that the database has.
  *
  * 1. F S B D A: the memory is the same, the keeper makes it, roles start.
  * 2. F S B!: the machine is another one: refused, and the journal has S only.
@@ -226,19 +226,6 @@ has_channel(const struct ulv_database *db, const struct ulv_op_connect *op)
 }
 
 static bool
-has_pool(const struct ulv_database *db, const struct ulv_op_add_memory *op)
-{
-    struct ulv_memory_record pool = { .id = 0 };
-
-    while (ulv_next_record(db, ULV_QUERY_MEMORY, pool.id, &pool,
-                           sizeof(pool))) {
-        if (pool.base == op->base && pool.bytes == op->bytes)
-            return true;
-    }
-    return false;
-}
-
-static bool
 is_the_same(const struct ulv_database *db, const struct ulv_operation *o)
 {
     struct ulv_partition_record p;
@@ -250,7 +237,7 @@ is_the_same(const struct ulv_database *db, const struct ulv_operation *o)
                p.kind == o->u.create_partition.kind &&
                ulv_string_equal(p.name, o->u.create_partition.name, 32);
     case ULV_OP_ADD_MEMORY:
-        return has_pool(db, &o->u.add_memory);
+        return ulv_ultravisor_has_memory(db, &o->u.add_memory);
     case ULV_OP_CONNECT:
         return has_channel(db, &o->u.connect);
     case ULV_OP_ADD_PROCESSOR:
@@ -268,7 +255,7 @@ pool_bytes(const struct ulv_database *db)
     uint64_t bytes = 0;
 
     while (ulv_next_record(db, ULV_QUERY_MEMORY, pool.id, &pool, sizeof(pool)))
-        bytes += pool.bytes;
+        bytes += pool.bytes - pool.gone_bytes;
     return bytes;
 }
 
@@ -284,7 +271,7 @@ compare(const struct ulv_database *db, const struct ulv_operation *o,
         if (o[i].kind == ULV_OP_ADD_MEMORY)
             bytes += o[i].u.add_memory.bytes;
     }
-    if (same && bytes == pool_bytes(db))
+    if (same)
         return ULV_OK;
     return ulv_fail(diag, ULV_E_STATE, 0, bytes, pool_bytes(db),
                     "the journal is of a pool of %u bytes, here is one of %u "
@@ -292,8 +279,30 @@ compare(const struct ulv_database *db, const struct ulv_operation *o,
                     pool_bytes(db), bytes);
 }
 
-/* The database comes to have the processors and devices that there are. Nobody
- * runs. */
+/* What guests have of memory that is gone: there is nothing in it. */
+static ulv_status
+release_gone(struct durable *d, struct ulv_diag *diag)
+{
+    struct ulv_extent_record e = { .id = 0 };
+    struct list l = { .host = d->host };
+
+    while (ulv_next_record(d->db, ULV_QUERY_EXTENTS, e.id, &e, sizeof(e))) {
+        struct ulv_operation *o;
+
+        if (!ulv_database_is_gone(d->db, e.frame, e.bytes))
+            continue;
+        o = add(&l, ULV_OP_RELEASE_MEMORY);
+        if (o == NULL)
+            break;
+        o->u.release_memory.partition = e.partition;
+        o->u.release_memory.guest_address = e.guest_address;
+        o->u.release_memory.bytes = e.bytes;
+    }
+    return carry_out(d, &l, diag);
+}
+
+/* The database comes to have the processors, memory and devices that there are.
+ * Nobody runs. */
 static ulv_status
 follow_machine(struct ultravisor_role *r, const struct errand *found,
                uint32_t all, struct ulv_diag *diag)
@@ -319,7 +328,7 @@ follow_machine(struct ultravisor_role *r, const struct errand *found,
         ulv_ultravisor_tell_loss(r, &differs);
     }
     ulv_difference_free(&differs);
-    return status;
+    return status == ULV_OK ? release_gone(d, diag) : status;
 }
 
 /* ---- it goes on ---------------------------------------------------------- */

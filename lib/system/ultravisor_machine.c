@@ -122,8 +122,9 @@ match(struct match *m)
 
 /* ---- what is to be done -------------------------------------------------- */
 
-static struct ulv_operation *
-add(struct difference *d, uint32_t kind, const struct ulv_machine_change *c)
+struct ulv_operation *
+ulv_difference_add(struct difference *d, uint32_t kind,
+                   const struct ulv_machine_change *c)
 {
     d->change[d->count] = *c;
     d->operation[d->count].kind = kind;
@@ -146,7 +147,8 @@ drop_devices(struct difference *d, const struct match *m, bool functions)
         if (m->at[i] != UINT32_MAX || (h->parent != 0) != functions)
             continue;
         ulv_string_copy(c.name, sizeof(c.name), h->name);
-        op = &add(d, ULV_OP_REMOVE_HARDWARE, &c)->u.remove_hardware;
+        op = &ulv_difference_add(d, ULV_OP_REMOVE_HARDWARE, &c)
+                  ->u.remove_hardware;
         op->id = h->id;
         op->gone = 1;
     }
@@ -177,7 +179,7 @@ add_devices(struct difference *d, const struct match *m)
             continue;
         c.object = m->id[i] = d->next++;
         ulv_string_copy(c.name, sizeof(c.name), from->u.add_hardware.name);
-        o = add(d, ULV_OP_ADD_HARDWARE, &c);
+        o = ulv_difference_add(d, ULV_OP_ADD_HARDWARE, &c);
         *o = *from;
         o->u.add_hardware.id = m->id[i];
         o->u.add_hardware.parent = parent_of(m, i);
@@ -219,7 +221,8 @@ retire(struct difference *d, const struct ulv_processor_record *p, bool online)
     struct ulv_op_retire_processor *op;
 
     c.owner = p->owner == ULV_ID_IDLE ? 0 : p->owner;
-    op = &add(d, ULV_OP_RETIRE_PROCESSOR, &c)->u.retire_processor;
+    op = &ulv_difference_add(d, ULV_OP_RETIRE_PROCESSOR, &c)
+              ->u.retire_processor;
     op->processor = p->id;
     op->how = online ? ULV_RETIRE_ONLINE : ULV_RETIRE_OFFLINE;
 }
@@ -264,7 +267,7 @@ add_processors(struct difference *d, const struct ulv_database *db,
             continue;
         c = change_of(d->next++, from->u.add_processor.os_number,
                       ULV_MACHINE_ADDED);
-        o = add(d, ULV_OP_ADD_PROCESSOR, &c);
+        o = ulv_difference_add(d, ULV_OP_ADD_PROCESSOR, &c);
         *o = *from;
         o->u.add_processor.id = c.object;
     }
@@ -318,14 +321,16 @@ ulv_ultravisor_compare(struct ultravisor_role *r, const struct errand *found,
     if (status == ULV_OK)
         status = have_ids(r, found->count);
     if (status == ULV_OK)
-        status = make_room(ret, m.count +
-                                    count_records(r->db, ULV_QUERY_PROCESSORS) +
-                                    found->count + 1);
+        status = make_room(
+            ret, m.count + count_records(r->db, ULV_QUERY_PROCESSORS) +
+                     count_records(r->db, ULV_QUERY_MEMORY) + found->count + 1);
     if (status == ULV_OK) {
         ret->next = r->ids;
         follow_processors(ret, r->db, found,
                           (all & 1u << ULV_QUERY_PROCESSORS) != 0);
         add_processors(ret, r->db, found);
+        ulv_ultravisor_compare_memory(ret, r->db, found,
+                                      (all & 1u << ULV_QUERY_MEMORY) != 0);
     }
     if (status == ULV_OK && (all & 1u << ULV_QUERY_HARDWARE) != 0) {
         match(&m);
@@ -357,14 +362,37 @@ static bool
 is_concerned(const struct ulv_database *db, const struct ulv_machine_change *c,
              ulv_id partition)
 {
-    switch (c->what) {
-    case ULV_MACHINE_REMOVED:
-        return c->owner == partition;
-    case ULV_MACHINE_OFFLINE:
-        return runs_on(db, partition, c->object);
+    switch (c->kind) {
+    case ULV_QUERY_HARDWARE:
+        return c->what == ULV_MACHINE_REMOVED && c->owner == partition;
+    case ULV_QUERY_PROCESSORS:
+        return c->what == ULV_MACHINE_OFFLINE &&
+               runs_on(db, partition, c->object);
     default:
-        return false;
+        return c->what == ULV_MACHINE_OFFLINE &&
+               ulv_database_gone_bytes(db, c->object, partition) != 0;
     }
+}
+
+static void
+tell_loss(struct ultravisor_role *r, const struct ulv_machine_change *c,
+          const struct ulv_partition_record *p)
+{
+    struct ulv_text line;
+    char text[96];
+
+    ulv_text_init(&line, text, sizeof(text));
+    if (c->kind == ULV_QUERY_MEMORY)
+        ulv_text_format(&line, "%s: %z of its memory on node %s are offline",
+                        p->name,
+                        ulv_database_gone_bytes(r->db, c->object, p->id),
+                        c->name);
+    else if (c->kind == ULV_QUERY_HARDWARE)
+        ulv_text_format(&line, "%s: its device %s is gone", p->name, c->name);
+    else
+        ulv_text_format(&line, "%s: its processor %s is offline", p->name,
+                        c->name);
+    ulv_role_tell(&r->role, ULV_EVENT_FAULT, p->id, c->object, text);
 }
 
 void
@@ -374,18 +402,8 @@ ulv_ultravisor_tell_loss(struct ultravisor_role *r, const struct difference *d)
 
     while (ulv_next_record(r->db, ULV_QUERY_PARTITIONS, p.id, &p, sizeof(p))) {
         for (uint32_t i = 0; i < d->count; i++) {
-            const struct ulv_machine_change *c = &d->change[i];
-            const bool device = c->kind == ULV_QUERY_HARDWARE;
-            struct ulv_text line;
-            char text[96];
-
-            if (!is_concerned(r->db, c, p.id))
-                continue;
-            ulv_text_init(&line, text, sizeof(text));
-            ulv_text_format(&line, "%s: its %s %s is %s", p.name,
-                            device ? "device" : "processor", c->name,
-                            device ? "gone" : "offline");
-            ulv_role_tell(&r->role, ULV_EVENT_FAULT, p.id, c->object, text);
+            if (is_concerned(r->db, &d->change[i], p.id))
+                tell_loss(r, &d->change[i], &p);
         }
     }
 }

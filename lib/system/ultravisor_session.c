@@ -84,6 +84,7 @@ static const char *const denied[] = {
     [ULV_OP_RELEASE_PROCESSORS] = "",
     [ULV_OP_MOVE_PROCESSOR] = "",
     [ULV_OP_CHANGE_PARTITION] = "",
+    [ULV_OP_RESIZE_MEMORY] = "the machine is what it is",
 };
 
 static ulv_status

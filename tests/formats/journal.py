@@ -18,7 +18,8 @@ SHARE = struct.Struct("<QQII")
 RECORDS = {
     8: ("processor", struct.Struct("<QQ6I"),
         "id version package core thread node os_number retired"),
-    9: ("memory", struct.Struct("<QQQQI4x"), "id version base bytes node"),
+    9: ("memory", struct.Struct("<QQQQII"),
+        "id version base bytes node gone_blocks"),
     10: ("device", struct.Struct("<QQQQQII32s"),
          "id version serving standby bytes kind flags name"),
     11: ("extent", struct.Struct("<6QIIQ"),

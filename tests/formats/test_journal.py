@@ -88,19 +88,22 @@ class Expected:
                 else 0}
 
     def memory(self, r):
-        used = sum(thing["bytes"] for thing in self.extents + self.channels
-                   if r["base"] <= thing["frame"] < r["base"] + r["bytes"])
-        gone = sum(x["bytes"] - self.retired(x)["pending_bytes"]
-                   for x in self.found.of("retired")
-                   if r["base"] <= x["frame"] < r["base"] + r["bytes"])
-        return {"free_bytes": r["bytes"] - used - gone}
+        gone = r["gone_blocks"] << 21
+        first, end = r["base"], r["base"] + r["bytes"] - gone
+        broken = [(max(x["frame"], first), min(x["frame"] + x["bytes"], end))
+                  for x in self.found.of("retired")]
+        return {"gone_bytes": gone,
+                "free_bytes": end - first - self.had(first, end) -
+                sum(b - a - self.had(a, b) for a, b in broken if a < b)}
+
+    def had(self, first, end):
+        """Bytes of these frames that somebody has."""
+        return sum(max(0, min(end, thing["frame"] + thing["bytes"]) -
+                       max(first, thing["frame"]))
+                   for thing in self.extents + self.channels)
 
     def retired(self, r):
-        end = r["frame"] + r["bytes"]
-        return {"pending_bytes": sum(
-            max(0, min(end, thing["frame"] + thing["bytes"]) -
-                max(r["frame"], thing["frame"]))
-            for thing in self.extents + self.channels)}
+        return {"pending_bytes": self.had(r["frame"], r["frame"] + r["bytes"])}
 
     def channel(self, _):
         return {"state": (0, 0)}  # nobody looked into its header

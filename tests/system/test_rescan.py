@@ -15,6 +15,7 @@ from ultravisor import C
 
 MANY = 1000  # devices: more than fit one message
 PIECE = 65536
+MIB = 1048576
 
 
 def pci(slot, **more):
@@ -40,15 +41,16 @@ class Machine:
         self.in_process = in_process
         os.mkdir(self.storage)
 
-    def has(self, *devices, processors=(0,)):
+    def has(self, *devices, processors=(0,), nodes=((0, "4GiB"),)):
         with open(self.path, "w", encoding="utf-8") as file:
-            json.dump({"nodes": [{"number": 0, "bytes": "4GiB"}],
+            json.dump({"nodes": [{"number": n, "bytes": size}
+                                 for n, size in nodes],
                        "processors": [{"number": n, "core": n}
                                       for n in processors],
                        "devices": devices}, file)
 
-    def open(self, **options):
-        return ultravisor.open(backend=BACKENDS[0], memory="64M",
+    def open(self, memory="64M", **options):
+        return ultravisor.open(backend=BACKENDS[0], memory=memory,
                                machine=self.path, in_process=self.in_process,
                                **options)
 
@@ -97,7 +99,7 @@ class Rescan(RestartTest):
                 t.quota(web, devices=2)
             web.start(IMAGES / "counter.elf")
             self.until(host, lambda: self.count(web) > 0)
-            self.assertEqual(host.rescan(), [])
+            self.assertEqual(host.rescan().count, 0)
             # 03 is pulled out, 04 another card; 05 comes with a function
             machine.has(pci(2), pci(4, **{"class": 0x20000}), disk("sda"),
                         pci(5), function(5, 1), disk("sdb"))
@@ -106,7 +108,7 @@ class Rescan(RestartTest):
                         "0000:00:05.0": ("added", 0),
                         "0000:00:05.1": ("added", 0), "sdb": ("added", 0)}
             records, revision = host.query("hardware"), host.query("log")
-            dry = host.rescan(dry_run=True)
+            dry = host.rescan(dry_run=True).changes
             self.assertEqual(sorted(c["what"] for c in dry
                                     if c["name"] == "0000:00:04.0"),
                              ["added", "removed"])
@@ -116,7 +118,7 @@ class Rescan(RestartTest):
                              (records, revision))
             self.assertEqual(self.faults(host), [])
             with host.watch("hardware", partition=web) as watch:
-                self.assertEqual(host.rescan(), dry)
+                self.assertEqual(host.rescan().changes, dry)
                 seen = []
                 self.until(host, lambda: seen.extend(watch.pending()) or seen)
             self.assertEqual([(c.change, c.object, web.id in c.partitions)
@@ -142,11 +144,12 @@ class Rescan(RestartTest):
             self.assertEqual([q["used"][C.ULV_QUOTA_DEVICES]
                               for q in host.query("quotas")
                               if q["id"] == web.id], [1])
-            self.assertEqual(host.rescan(), [])
+            self.assertEqual(host.rescan().count, 0)
             ran = self.count(web)
             self.until(host, lambda: self.count(web) > ran)
             machine.has()  # what is left
-            self.assertEqual({c["what"] for c in host.rescan()}, {"removed"})
+            self.assertEqual({c["what"] for c in host.rescan().changes},
+                             {"removed"})
             self.assertEqual(len(self.faults(host)), 1)
             self.assertEqual((host.query("hardware"), host.query("labels")),
                              ([], []))
@@ -170,11 +173,11 @@ class Rescan(RestartTest):
             self.until(host, lambda: self.count(web) > 0)
             machine.has()
             offline = [{"object": before[1]["id"], "owner": 0, "name": "1",
-                        "what": "offline", "kind": "processors"}]
-            self.assertEqual(host.rescan(dry_run=True), offline)
+                        "what": "offline", "kind": "processors", "bytes": 0}]
+            self.assertEqual(host.rescan(dry_run=True).changes, offline)
             self.assertEqual(self.processors(host), before)
-            self.assertEqual(host.rescan(), offline)
-            self.assertEqual(host.rescan(), [])
+            self.assertEqual(host.rescan().changes, offline)
+            self.assertEqual(host.rescan().count, 0)
             self.assertEqual(self.faults(host),
                              [(web.id, before[1]["id"],
                                "web: its processor 1 is offline")])
@@ -188,7 +191,7 @@ class Rescan(RestartTest):
             with host.transaction() as t:
                 t.retire_processor(before[0]["id"])
             machine.has(processors=(1, 5))
-            self.assertEqual(by_name(host.rescan()),
+            self.assertEqual(by_name(host.rescan().changes),
                              {"1": ("online", 0), "5": ("added", 0)})
             self.assertEqual(self.faults(host), [])
             with host.transaction() as t:
@@ -210,6 +213,134 @@ class Rescan(RestartTest):
                                "other: its processor 5 is offline")])
             host.check()
 
+    def memory(self, host):
+        """Of each node: what there is of it in the pool, and what is free."""
+        return {m["node"]: (m["bytes"] - m["gone_bytes"], m["free_bytes"])
+                for m in host.query("memory")}
+
+    def extents(self, host, partition):
+        return [(e["node"], e["bytes"]) for e in host.query("extents")
+                if e["partition"] == partition.id]
+
+    def changes(self, host, **options):
+        return {(c["kind"], c["name"], c["what"], c["bytes"])
+                for c in host.rescan(**options).changes}
+
+    @each_placement
+    def test_memory_comes(self, machine):
+        """A node, and more of one: in the dry run, in the report, for who
+        watches; a guest gets it at once, and runs on it."""
+        machine.has()
+        with machine.open(storage=machine.storage) as host:
+            with host.transaction() as t:
+                first = t.partition("first", memory=60 * MIB, processors=0)
+            machine.has(nodes=((0, "8GiB"), (2, "1GiB")))
+            expected = {("memory", "0", "added", 64 * MIB),
+                        ("memory", "2", "added", 16 * MIB)}
+            before = host.query("memory"), host.query("log")
+            self.assertEqual(self.changes(host, dry_run=True), expected)
+            self.assertEqual((host.query("memory"), host.query("log")), before)
+            with self.assertRaises(ultravisor.Error):
+                with host.transaction() as t:
+                    t.memory(first, 8 * MIB)
+            seen = []
+            with host.watch("memory") as watch:
+                self.assertEqual(self.changes(host), expected)
+                self.until(host, lambda: seen.extend(watch.pending()) or
+                           len(seen) == 2)
+            self.assertEqual({c.change for c in seen}, {"made", "changed"})
+            self.assertEqual(host.rescan().count, 0)
+            self.assertEqual([self.memory(host)[n][0] for n in (0, 2)],
+                             [128 * MIB, 16 * MIB])
+            with host.transaction() as t:
+                web = t.partition("web", memory=None)
+                t.memory(web, 16 * MIB, node=2)
+                t.memory(web, 60 * MIB, node=0)
+            self.assertEqual({n for n, _ in self.extents(host, web)}, {0, 2})
+            web.start(IMAGES / "counter.elf")
+            self.until(host, lambda: self.count(web) > 0)
+            host.check()
+            web.stop()
+            self.wait(host, web)
+            found = host.query("memory")
+        with machine.open(storage=machine.storage, memory=144 * MIB) as host:
+            self.assertEqual(host.query("memory"), found)
+            host.check()
+
+    @each_placement
+    def test_memory_goes(self, machine):
+        """Who has some of it runs on and is told, whatever becomes of the
+        ultravisor; nobody gets it when it was given back, until the node is
+        there again."""
+        machine.has(nodes=((0, "4GiB"), (1, "4GiB")))
+        with machine.open(storage=machine.storage) as host:
+            with host.transaction() as t:
+                web = t.partition("web", memory=None)
+                t.memory(web, 4 * MIB, node=1)
+            node = next(m for m in host.query("memory") if m["node"] == 1)
+            web.start(IMAGES / "counter.elf")
+            self.until(host, lambda: self.count(web) > 0)
+            machine.has()
+            gone = {("memory", "1", "offline", 32 * MIB)}
+            self.assertEqual(self.changes(host, dry_run=True), gone)
+            self.assertEqual(self.memory(host)[1], (32 * MIB, 28 * MIB))
+            seen = []
+            with host.watch("extents", partition=web) as watch:
+                self.assertEqual(self.changes(host), gone)
+                self.until(host, lambda: seen.extend(watch.pending()) or seen)
+            self.assertEqual({c.change for c in seen}, {"changed"})
+            self.assertEqual(host.rescan().count, 0)
+            self.assertEqual(self.faults(host), [(
+                web.id, node["id"],
+                "web: 4 MiB of its memory on node 1 are offline")])
+            ultravisor.checked(ultravisor.lib.ulv_system_kill, host._system,
+                               host.find("ultravisor"))
+            self.until(host, lambda: self.of(C.ULV_EVENT_RESTARTED))
+            self.assertEqual(self.memory(host)[1], (0, 0))
+            ran = self.count(web)
+            self.until(host, lambda: self.count(web) > ran)
+            with self.assertRaises(ultravisor.Error) as caught:
+                with host.transaction() as t:
+                    t.partition("other", memory=64 * MIB, processors=0)
+            self.assertEqual(caught.exception.status, C.ULV_E_NO_MEMORY)
+            web.stop()
+            self.wait(host, web)
+            with host.transaction() as t:
+                t.destroy(web)
+            self.assertEqual(self.memory(host)[1], (0, 0))
+            host.check()
+            machine.has(nodes=((0, "4GiB"), (1, "2GiB")))
+            self.assertEqual(self.changes(host),
+                             {("memory", "1", "added", 16 * MIB)})
+            self.assertEqual(self.memory(host)[1], (16 * MIB, 16 * MIB))
+            with host.transaction() as t:
+                web = t.partition("web", memory=None)
+                t.memory(web, 16 * MIB, node=1)
+            host.check()
+
+    @each_placement
+    def test_memory_that_is_gone_when_a_system_is_found_again(self, machine):
+        """What guests had of it they have lost; and it comes back."""
+        machine.has(nodes=((0, "4GiB"), (1, "4GiB")))
+        with machine.open(storage=machine.storage) as host:
+            with host.transaction() as t:
+                web = t.partition("web", memory=4 * MIB)
+                t.memory(web, 4 * MIB, node=1)
+        machine.has()
+        with self.assertRaises(ultravisor.Error) as caught:
+            machine.open(storage=machine.storage).close()
+        self.assertEqual(caught.exception.status, C.ULV_E_STATE)
+        with machine.open(storage=machine.storage, memory=32 * MIB) as host:
+            self.assertEqual(self.memory(host)[1], (0, 0))
+            self.assertEqual(self.extents(host, web), [(0, 4 * MIB)])
+            self.assertIn("web: 4 MiB of its memory on node 1 are offline",
+                          [text for _, _, text in self.faults(host)])
+            host.check()
+        machine.has(nodes=((0, "4GiB"), (1, "4GiB")))
+        with machine.open(storage=machine.storage) as host:
+            self.assertEqual(self.memory(host)[1], (32 * MIB, 32 * MIB))
+            host.check()
+
     @each_placement
     def test_what_cannot_be_read_changes_nothing(self, machine):
         machine.has(disk("sda"))
@@ -222,7 +353,7 @@ class Rescan(RestartTest):
             self.assertEqual(caught.exception.status, C.ULV_E_FORMAT)
             self.assertEqual(host.query("hardware"), before)
             machine.has(disk("sda", "2GiB"), disk("sdb"))
-            self.assertEqual([c["what"] for c in host.rescan()],
+            self.assertEqual([c["what"] for c in host.rescan().changes],
                              ["removed", "added", "added"])
             host.check()
 
@@ -235,7 +366,9 @@ class Rescan(RestartTest):
                              {f"d{n}" for n in range(MANY)})
             self.assertNotIn(C.ULV_EVENT_LOG, {e.kind for e in host.pending()})
             machine.has(*(disk(f"e{n}") for n in range(MANY)))
-            self.assertEqual(len(host.rescan()), C.ULV_RESCAN_CHANGES_MAX)
+            found = host.rescan()
+            self.assertEqual((found.count, len(found.changes)),
+                             (2 * MANY, C.ULV_RESCAN_CHANGES_MAX))
             self.assertEqual(set(self.devices(host)),
                              {f"e{n}" for n in range(MANY)})
             host.check()
@@ -253,13 +386,13 @@ class Rescan(RestartTest):
             if machine.in_process:
                 ultravisor.checked(ultravisor.lib.ulv_system_kill,
                                    host._system, host.find("ultravisor"))
-                found = host.rescan()
+                found = host.rescan().changes
             else:
                 pid = self.pid(host)
                 os.kill(pid, signal.SIGSTOP)
                 killer = threading.Timer(0.2, os.kill, (pid, signal.SIGKILL))
                 killer.start()
-                found = host.rescan()
+                found = host.rescan().changes
                 killer.join()
                 self.hear(host)
                 self.assertTrue(self.of(C.ULV_EVENT_RESTARTED))

@@ -98,6 +98,10 @@ Change = collections.namedtuple(
     "Change", "sequence revision change kind object partitions more")
 Event = collections.namedtuple("Event", "kind time partition value data")
 End = collections.namedtuple("End", "reason code text")
+# What a rescan has found: how many changes; the first of them, at most
+# ULV_RESCAN_CHANGES_MAX, as dictionaries, their what and kind words, an owner
+# who has lost it or whose alone it is; the revision that has them.
+Rescan = collections.namedtuple("Rescan", "count changes revision")
 
 
 MACHINE_CHANGES = {C.ULV_MACHINE_ADDED: "added",
@@ -599,10 +603,8 @@ class Host:
         return os.fsencode(self._described), described, len(described)
 
     def rescan(self, dry_run=False):
-        """Look again at which devices and processors the machine has; one that
-        a file describes, at that. What has changed: dictionaries, their what a
-        word; an owner is who has lost it, or whose alone it is. Of more than
-        ULV_RESCAN_CHANGES_MAX the first are told."""
+        """Look again at which devices, processors and memory the machine has;
+        one that a file describes, at that. Returns a Rescan."""
         if self._machine != ffi.NULL:
             checked(lib.ulv_posix_machine_read, self._machine,
                     *self._description())
@@ -612,9 +614,10 @@ class Host:
                 C.ULV_RESCAN_DRY_RUN if dry_run else 0, report)
         found = _records("struct ulv_machine_change", report.change,
                          report.told)
-        return [{**c, "what": MACHINE_CHANGES[c["what"]],
-                 "kind": KINDS[c["kind"]]}
-                for c in found]
+        return Rescan(report.count,
+                      [{**c, "what": MACHINE_CHANGES[c["what"]],
+                        "kind": KINDS[c["kind"]]} for c in found],
+                      report.revision)
 
     def _close_parts(self):
         storage, self._storage = self._storage, ffi.NULL

@@ -119,8 +119,10 @@ struct ulv_journal_processor {
 struct ulv_journal_pool {
     uint64_t id, version;
     uint64_t base, bytes;
-    uint32_t node, rsvd_;
+    uint32_t node;
+    uint32_t gone_blocks; /* of them, at the end, of ULV_JOURNAL_POOL_BLOCK */
 };
+#define ULV_JOURNAL_POOL_BLOCK UINT64_C(2097152)
 struct ulv_journal_device {
     uint64_t id, version;
     uint64_t serving, standby;

@@ -380,7 +380,7 @@ use_member(struct text *t, const char *name, const json_t *value)
     } else if (member == SEEN_VERSION) {
         if (!read_number(value, &number) || number != ULV_RECORDS_VERSION)
             return refuse(t, 0, number, ULV_RECORDS_VERSION, name,
-                          "another version of the format than 2, or none");
+                          "another version of the format than 3, or none");
     } else if (member == SEEN_REVISION) {
         if (!read_number(value, &t->revision))
             return refuse(t, 0, 0, 0, name, "a whole number wanted");

@@ -9,7 +9,7 @@
 #include "base/base.h"
 
 #define ULV_RECORDS_FORMAT  "ultravisor database"
-#define ULV_RECORDS_VERSION 2u
+#define ULV_RECORDS_VERSION 3u
 
 #define FIELD_U8   0u /* an identifier of bytes, written in hexadecimal */
 #define FIELD_U32  1u

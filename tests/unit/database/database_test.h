@@ -78,9 +78,10 @@ struct model {
     struct model_range range[RANGES];
     struct model_hardware hardware[HARDWARE]; /* odd: a function of 0 */
     struct model_retired retired[RETIRED];
-    ulv_id next, io[2], ultravisor, processor[PROCESSORS];
+    ulv_id next, io[2], ultravisor, memory, processor[PROCESSORS];
     uint32_t dedicated, exhausted, over; /* how often that was seen */
     uint64_t free_bytes, revision;
+    uint64_t pool, there; /* bytes: that it ever had, and that it has now */
     struct ulv_operation *tape; /* NULL, or: what was committed, in order */
     uint32_t taped, tape_max;
 };
@@ -204,7 +205,7 @@ begin_with(struct model *m, const struct ulv_storage *storage)
     o[1] = create(m->next++, ULV_PARTITION_IO, 1001);
     o[2] = create(m->next++, ULV_PARTITION_IO, 1002);
     o[3].kind = ULV_OP_ADD_MEMORY;
-    o[3].u.add_memory.id = m->next++;
+    o[3].u.add_memory.id = m->memory = m->next++;
     o[3].u.add_memory.bytes = POOL;
     for (uint32_t i = 4; i < 6; i++) {
         o[i].kind = ULV_OP_ADD_PROCESSOR;
@@ -212,7 +213,7 @@ begin_with(struct model *m, const struct ulv_storage *storage)
         o[i].u.add_processor.os_number = i;
     }
     assert_int_equal(commit(m, o, 6), ULV_OK);
-    m->free_bytes = POOL;
+    m->free_bytes = m->pool = m->there = POOL;
 }
 
 static inline void

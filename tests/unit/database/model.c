@@ -373,13 +373,16 @@ try_take(struct model *m, uint64_t i)
         expected = ULV_E_ARG;
     else if (moves)
         expected = model_by_quota(m, &m->p[i], ULV_QUOTA_MEMORY, e.bytes);
+    if (moves && expected == ULV_OK &&
+        model_retired_in(m, e.frame, e.bytes) != 0)
+        expected = ULV_E_STATE;
     status = commit(m, &o, 1);
     assert_int_equal(status, expected);
     if (status != ULV_OK)
         return;
     if (!p->runs && !moves) {
         p->memory -= e.bytes;
-        m->free_bytes += e.bytes;
+        m->free_bytes += e.bytes - model_retired_in(m, e.frame, e.bytes);
         return;
     }
     *room = (struct draining){ e.id, p, moves ? m->p[i].id : 0, e.frame,
@@ -513,6 +516,8 @@ model_compare(const struct model *m)
                                         sizeof(pool), &bytes, &count, &more),
                      ULV_OK);
     assert_int_equal(pool.free_bytes, m->free_bytes);
+    assert_int_equal(pool.bytes, m->pool);
+    assert_int_equal(pool.gone_bytes, m->pool - m->there);
     model_compare_quotas(m);
     model_compare_labels(m);
     model_compare_machine(m);
@@ -546,6 +551,7 @@ model_step(struct model *m)
         model_range,
         model_hardware,
         model_retire,
+        model_resize,
         model_release_processors,
         model_release_processors,
         model_release_processors,

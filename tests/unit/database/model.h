@@ -37,7 +37,8 @@ bool model_may_have(const struct model *m, const struct model_partition *p,
                     uint32_t resource, uint64_t more);
 ulv_status model_by_quota(struct model *m, const struct model_partition *p,
                           uint32_t resource, uint64_t more);
-/* model_machine.c: bytes of these that are retired; and who is destroyed. */
+/* model_machine.c: bytes of these that are retired or gone; and who is
+ * destroyed. */
 uint64_t model_retired_in(const struct model *m, uint64_t frame,
                           uint64_t bytes);
 uint64_t model_retired_of(const struct model *m,
@@ -46,6 +47,7 @@ void model_forget(struct model *m, const struct model_partition *p);
 void model_range(struct model *m, uint64_t i);
 void model_hardware(struct model *m, uint64_t i);
 void model_retire(struct model *m, uint64_t i);
+void model_resize(struct model *m, uint64_t i);
 void model_release_processors(struct model *m, uint64_t i);
 void model_move_processor(struct model *m, uint64_t i);
 void model_compare_machine(const struct model *m);

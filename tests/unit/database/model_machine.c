@@ -211,8 +211,9 @@ model_hardware(struct model *m, uint64_t i)
 
 /* ---- retired memory ------ */
 
-uint64_t
-model_retired_in(const struct model *m, uint64_t frame, uint64_t bytes)
+/* Of those pages, bytes that are broken. */
+static uint64_t
+broken_in(const struct model *m, uint64_t frame, uint64_t bytes)
 {
     uint64_t found = 0;
 
@@ -224,6 +225,14 @@ model_retired_in(const struct model *m, uint64_t frame, uint64_t bytes)
         found += first < end ? end - first : 0;
     }
     return found;
+}
+
+uint64_t
+model_retired_in(const struct model *m, uint64_t frame, uint64_t bytes)
+{
+    const uint64_t end = ULV_MAX(frame, ULV_MIN(frame + bytes, m->there));
+
+    return broken_in(m, frame, end - frame) + (frame + bytes - end);
 }
 
 /* Every extent that there is. */
@@ -304,7 +313,7 @@ model_retire(struct model *m, uint64_t i)
     o.u.retire_memory.id = new_id(m);
     o.u.retire_memory.frame = frame;
     o.u.retire_memory.bytes = 4096;
-    if (model_retired_in(m, frame, 4096) != 0) {
+    if (broken_in(m, frame, 4096) != 0) {
         assert_int_equal(commit(m, &o, 1), ULV_E_EXISTS);
         return;
     }
@@ -322,6 +331,68 @@ model_retire(struct model *m, uint64_t i)
         m->free_bytes -= 4096;
     else
         retire_extent(m, e, room);
+}
+
+/* ---- memory that comes and goes ------ */
+
+/* Of [first, end) bytes that extents have; of those that are taken nobody gets
+ * any, now. UINT64_MAX: channels have some. */
+static uint64_t
+had_in(struct model *m, uint64_t first, uint64_t end)
+{
+    const struct pool *pool = ulv_db_pool_of(m->db, 0);
+    uint32_t count = all_extents(m, extents, sizeof(extents));
+    uint64_t bytes = 0;
+
+    for (uint64_t at = first; at < end; at += 4096) {
+        if (ulv_page_map_owner(&pool->map, at) == m->ultravisor)
+            return UINT64_MAX;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const struct ulv_extent_record *e = &extents[i];
+        const uint64_t from = ULV_MAX(e->frame, first);
+        const uint64_t to = ULV_MIN(e->frame + e->bytes, end);
+        struct draining *d = model_find_draining(m, e->id);
+
+        if (from >= to)
+            continue;
+        bytes += to - from - broken_in(m, from, to - from);
+        if (d != NULL)
+            d->heir = 0;
+    }
+    return bytes;
+}
+
+/* To any size that the node might have; mostly all that it ever had. */
+void
+model_resize(struct model *m, uint64_t i)
+{
+    struct ulv_operation o = { .kind = ULV_OP_RESIZE_MEMORY };
+    const uint64_t bytes =
+        model_random(4) != 0 ? m->pool
+                             : model_random(2 * POOL / ULV_PAGE_MAP_BLOCK + 1) *
+                                   ULV_PAGE_MAP_BLOCK;
+    const uint64_t first = ULV_MIN(bytes, m->there);
+    const uint64_t end = ULV_MAX(bytes, m->there), known = m->pool;
+    uint64_t had, changed;
+
+    (void)i;
+    o.u.resize_memory.id = m->memory;
+    o.u.resize_memory.bytes = bytes;
+    if (model_random(4) != 0)
+        return;
+    if (bytes == m->there) {
+        assert_int_equal(commit(m, &o, 1), ULV_E_EXISTS);
+        return;
+    }
+    had = had_in(m, first, ULV_MIN(end, known));
+    if (had == UINT64_MAX)
+        return; /* another test tells */
+    assert_int_equal(commit(m, &o, 1), ULV_OK);
+    changed = end - first - broken_in(m, first, end - first) - had;
+    m->free_bytes += bytes > m->there ? changed : 0 - changed;
+    m->there = bytes;
+    m->pool = ULV_MAX(known, bytes);
 }
 
 /* ---- processors ------ */

@@ -8,7 +8,7 @@
 
 #include "database/database_priv.h"
 
-#define STEPS 400u
+#define STEPS 800u
 
 static void
 make_script(struct script *ret, size_t count)

@@ -230,7 +230,7 @@ test_port_import__what_cannot_be_is_refused_with_its_line(void **state)
         const char *at; /* where it is found out; NULL: there */
     } wrong[] = {
         { "ultravisor database", "grocery list", "wanted" },
-        { "\"version\": 2", "\"version\": 1", "version" },
+        { "\"version\": 3", "\"version\": 1", "version" },
         { "\"name\": \"p1\"", "\"name\": \"p2\"", "its name",
          "\"name\": \"p2\"" },
         { "\"name\": \"p2\"", "\"name\": 2", "a text wanted" },
@@ -256,11 +256,11 @@ test_port_import__what_cannot_be_is_refused_with_its_line(void **state)
         { "\"processors\": [", "\"processors\": {", "an array wanted" },
         { "\"zones\": []", "\"zones\": [7]", "an object wanted" },
         { "\"zones\": []", "\"zones\": [], \"zones\": []", "twice" },
-        { "\"version\": 2,", "\"version\": 2, \"version\": 2,",
+        { "\"version\": 3,", "\"version\": 3, \"version\": 3,",
           "version: it is there twice" },
         { "\"revision\": 3,", "\"revision\": 3, \"revision\": 3,",
           "revision: it is there twice" },
-        { "\"version\": 2,", "\"version\": 2, \"format\": 1,",
+        { "\"version\": 3,", "\"version\": 3, \"format\": 1,",
           "format: it is there twice" },
         { "\"kind\": 16", "\"kind\": 8", "a second partition of its kind" },
         { "\"processor_count\": 1", "\"processor_count\": 2",
@@ -283,6 +283,22 @@ test_port_import__what_cannot_be_is_refused_with_its_line(void **state)
         is_refused(w.p, wrong[i].from, wrong[i].to,
                    wrong[i].at == NULL ? wrong[i].from : wrong[i].at,
                    wrong[i].words);
+    ulv_test_storage_fini(&s);
+    free(w.p);
+}
+
+static void
+test_port_import__memory_is_not_gone_that_cannot_be(void **state)
+{
+    struct ulv_test_storage s;
+    struct written w = two_guests(&s);
+
+    (void)state;
+    is_refused(w.p, "\"gone_bytes\": 0", "\"gone_bytes\": 5",
+               "\"gone_bytes\": 0",
+               "gone_bytes is 5, but by what the other records say it is 0");
+    is_refused(w.p, "\"gone_bytes\": 0", "\"gone_bytes\": 134217728",
+               "\"gone_bytes\": 0", "what is gone of a pool");
     ulv_test_storage_fini(&s);
     free(w.p);
 }
@@ -454,6 +470,7 @@ main(int argc, char **argv)
             test_port_import__what_was_written_is_read_byte_by_byte),
         cmocka_unit_test(
             test_port_import__what_cannot_be_is_refused_with_its_line),
+        cmocka_unit_test(test_port_import__memory_is_not_gone_that_cannot_be),
         cmocka_unit_test(test_port_import__the_whole_is_bounded),
         cmocka_unit_test(test_port_import__no_database_is_written_over),
         cmocka_unit_test(test_port_import__a_text_that_is_cut_is_refused),
