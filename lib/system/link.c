@@ -21,6 +21,7 @@ struct end {
     struct ulv_link link;
     struct pair *pair;
     struct message *first, *last; /* sent to this end, not received yet */
+    struct message *taken;        /* the last that was; its receiver reads it */
     uint32_t waiting;
     bool open;
 };
@@ -116,9 +117,17 @@ take_message(struct end *end)
     return m;
 }
 
-static ulv_status
-link_receive(struct ulv_link *link, void *buf, size_t *ret_len,
-             ulv_handle *handles, uint32_t *ret_handle_count)
+static void
+drop_taken(struct end *end)
+{
+    if (end->taken != NULL)
+        free_message(end->pair->host, end->taken);
+    end->taken = NULL;
+}
+
+ulv_status
+ulv_link_take(struct ulv_link *link, const void **ret_message, size_t *ret_len,
+              ulv_handle *handles, uint32_t *ret_handle_count)
 {
     struct end *end = ULV_CONTAINER_OF(link, struct end, link);
     const struct ulv_host *host = end->pair->host;
@@ -126,17 +135,31 @@ link_receive(struct ulv_link *link, void *buf, size_t *ret_len,
 
     if (m == NULL)
         return peer_of(end)->open ? ULV_E_AGAIN : ULV_E_PEER_GONE;
-    memcpy(buf, m->data, m->len);
+    drop_taken(end);
+    end->taken = m;
+    *ret_message = m->data;
     memcpy(handles, m->handles, m->handle_count * sizeof(*handles));
     *ret_len = m->len;
     *ret_handle_count = m->handle_count;
     /* The handles are the receiver's now. */
     m->handle_count = 0;
-    free_message(host, m);
     /* Ready as long as there is more, or the end of it, like a socket. */
     if (end->first == NULL && peer_of(end)->open)
         host->event_take(host->self, link->readable);
     return ULV_OK;
+}
+
+static ulv_status
+link_receive(struct ulv_link *link, void *buf, size_t *ret_len,
+             ulv_handle *handles, uint32_t *ret_handle_count)
+{
+    const void *message;
+    ulv_status status = ulv_link_take(link, &message, ret_len, handles,
+                                      ret_handle_count);
+
+    if (status == ULV_OK)
+        memcpy(buf, message, *ret_len);
+    return status;
 }
 
 static void
@@ -147,6 +170,7 @@ link_close(struct ulv_link *link)
     const struct ulv_host *host = pair->host;
     struct end *peer = peer_of(end);
 
+    drop_taken(end);
     for (struct message *m; (m = take_message(end)) != NULL;)
         free_message(host, m);
     host->handle_close(host->self, link->readable);
@@ -163,6 +187,12 @@ static const struct ulv_link_ops link_ops = {
     .receive = link_receive,
     .close = link_close,
 };
+
+bool
+ulv_link_is_near(const struct ulv_link *link)
+{
+    return link->ops == &link_ops;
+}
 
 ulv_status
 ulv_link_create(const struct ulv_host *host, struct ulv_link **ret_a,

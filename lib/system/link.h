@@ -24,4 +24,20 @@
 ulv_status ulv_link_create(const struct ulv_host *host, struct ulv_link **ret_a,
                            struct ulv_link **ret_b);
 
+/* Whether it is an end of such a link. */
+bool ulv_link_is_near(const struct ulv_link *link);
+
+/**
+ * Receive on an end of such a link without a copy.
+ *
+ * @param ret_message  valid until the next one is taken, or received, or the
+ *                     end is closed (borrowed)
+ *
+ * Errors:  as ops->receive
+ * Context: serial, as above
+ */
+ulv_status ulv_link_take(struct ulv_link *link, const void **ret_message,
+                         size_t *ret_len, ulv_handle *handles,
+                         uint32_t *ret_handle_count);
+
 #endif

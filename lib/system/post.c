@@ -2,6 +2,7 @@
 #include "system/post.h"
 
 #include "base/base.h"
+#include "system/link.h"
 
 struct post_letter {
     struct post_letter *next;
@@ -32,8 +33,9 @@ ulv_post_init(struct post *post, const struct ulv_host *host,
     post->waits = waits;
     post->link = link;
     post->last = &post->first;
-    post->buf = host->alloc(host->self, ULV_LINK_MESSAGE_MAX, 8);
-    if (post->buf != NULL &&
+    if (!ulv_link_is_near(link))
+        post->buf = host->alloc(host->self, ULV_LINK_MESSAGE_MAX, 8);
+    if ((post->buf != NULL || ulv_link_is_near(link)) &&
         host->watch(host->self, waits, link->readable) == ULV_OK) {
         post->watched = true;
         return ULV_OK;
@@ -232,6 +234,7 @@ ulv_status
 ulv_post_receive(struct post *post, struct heard *ret)
 {
     const struct ulv_host *host = post->host;
+    const void *message = post->buf;
     ulv_status status;
     size_t len = 0;
 
@@ -239,15 +242,19 @@ ulv_post_receive(struct post *post, struct heard *ret)
     if (post->link == NULL)
         return ULV_E_PEER_GONE;
     ret->handle_count = 0;
-    status = post->link->ops->receive(post->link, post->buf, &len, ret->handle,
-                                      &ret->handle_count);
+    if (post->buf == NULL)
+        status = ulv_link_take(post->link, &message, &len, ret->handle,
+                               &ret->handle_count);
+    else
+        status = post->link->ops->receive(post->link, post->buf, &len,
+                                          ret->handle, &ret->handle_count);
     if (status == ULV_E_AGAIN && post->gone)
         return ULV_E_PEER_GONE;
     if (status != ULV_OK)
         return status == ULV_E_PEER_LENGTH ? ULV_E_PEER_PROTOCOL : status;
     if (len >= sizeof(ret->say)) {
-        memcpy(&ret->say, post->buf, sizeof(ret->say));
-        ret->tail = post->buf + sizeof(ret->say);
+        memcpy(&ret->say, message, sizeof(ret->say));
+        ret->tail = (const uint8_t *)message + sizeof(ret->say);
         if (shape_is_right(ret, len))
             return ULV_OK;
     }

@@ -20,7 +20,7 @@ struct post {
     struct ulv_link *link; /* owned; NULL: closed */
     struct post_letter *first, **last;
     uint32_t waiting_count;
-    uint8_t *buf; /* ULV_LINK_MESSAGE_MAX, for receive */
+    uint8_t *buf; /* ULV_LINK_MESSAGE_MAX, for receive; NULL: of a near link */
     bool watched; /* the link is in the wait set */
     bool gone;    /* the peer is gone */
 };

@@ -383,11 +383,45 @@ test_port_link__open_wants_a_packet_socket(void **state)
     ulv_posix_host()->handle_close(NULL, event);
 }
 
+static void
+test_port_link__near_messages_are_taken_where_they_are(void **state)
+{
+    struct fixture f;
+    const void *first, *second;
+
+    (void)state;
+    begin(&f, false);
+    assert_false(ulv_link_is_near(f.a));
+    end(&f);
+    begin(&f, true);
+    assert_true(ulv_link_is_near(f.a) && ulv_link_is_near(f.b));
+    assert_int_equal(ulv_link_take(f.b, &first, &f.len, f.handles, &f.count),
+                     ULV_E_AGAIN);
+    assert_int_equal(send_text(f.a, "one"), ULV_OK);
+    assert_int_equal(send_text(f.a, "second"), ULV_OK);
+    assert_int_equal(ulv_link_take(f.b, &first, &f.len, f.handles, &f.count),
+                     ULV_OK);
+    assert_int_equal(f.len, 3);
+    assert_memory_equal(first, "one", 3);
+    assert_int_equal(ulv_link_take(f.b, &second, &f.len, f.handles, &f.count),
+                     ULV_OK);
+    assert_int_equal(f.len, 6);
+    /* it stays while the other end goes, and goes with its own */
+    f.a->ops->close(f.a);
+    f.a = NULL;
+    assert_int_equal(ulv_link_take(f.b, &first, &f.len, f.handles, &f.count),
+                     ULV_E_PEER_GONE);
+    assert_memory_equal(second, "second", 6);
+    end(&f);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_port_link__both_kinds_behave_alike),
+        cmocka_unit_test(
+            test_port_link__near_messages_are_taken_where_they_are),
         cmocka_unit_test(test_port_link__failure_at_every_point_leaks_nothing),
         cmocka_unit_test(
             test_port_link__a_stale_handle_is_refused_and_nothing_is_sent),
