@@ -9,32 +9,34 @@
 #include "io/block.h"
 #include "io/console.h"
 #include "system/role.h"
+#include "system/rung.h"
 #include "system/wire.h"
 #include "view/read.h"
 
 #define TURN             32u /* requests of one device in one step */
-#define READY_TURN       64u /* doorbells that are told of at a time */
 #define FENCE_RETRY_NS   UINT64_C(1000000)
 #define VIEW_READ_TRIES  16u
 
 struct served {
+    /* what each step looks at of each */
     struct served *next;
+    bool serving; /* the server below runs */
+    bool rang;    /* its doorbell may have been rung */
+    bool busy;    /* there may be more to do without a doorbell */
+    bool wanted;  /* the view says so */
+    bool broken;  /* the client broke the protocol: never again */
+    bool held;    /* the keeper is at its channel */
+    bool flush_asked; /* say when its ring is empty */
     ulv_id device;
+    struct wire wire; /* of its channel, once there is one */
+    struct bell bell; /* of that: its own */
     uint64_t bytes;
     uint32_t kind, flags;
     ulv_handle fence, medium;
     struct ulv_takeover_region *region;
-    struct wire wire; /* of its channel, once there is one */
-    bool serving;     /* the server below runs */
-    bool rang;        /* its doorbell may have been rung */
-    bool busy;        /* there may be more to do without a doorbell */
-    bool wanted;      /* the view says so */
-    bool broken;      /* the client broke the protocol: never again */
-    bool held;        /* the keeper is at its channel */
     uint32_t epoch;   /* of the channel, as the view says */
     uint32_t first_epoch; /* as it was handed over */
     bool told_redriven;
-    bool flush_asked; /* say when its ring is empty */
     union {
         struct ulv_block_server block;
         struct ulv_console_server console;
@@ -48,7 +50,9 @@ struct io_role {
     void *view_mapping;
     uint64_t view_bytes;
     ulv_handle bell;
-    bool look; /* at the view: something new was handed over */
+    struct rung rung;    /* which devices were rung for */
+    uint64_t generation; /* of the view, that was read last */
+    bool look; /* at the view, again: something new was handed over */
     struct served *devices, **devices_end;
     struct served *near; /* the one that was looked for last, or NULL */
 };
@@ -65,6 +69,8 @@ io_init(struct role *role, struct heard *configure)
     (void)configure;
     self_of(role)->devices_end = &self_of(role)->devices;
     self_of(role)->bell = ULV_NO_HANDLE;
+    self_of(role)->rung.host = role->host;
+    self_of(role)->rung.waits = role->waits;
     return ULV_OK;
 }
 
@@ -77,11 +83,18 @@ close_handle(const struct ulv_host *host, ulv_handle *h)
 }
 
 static void
+drop_wire(struct io_role *r, struct served *d)
+{
+    ulv_rung_remove(&r->rung, &d->bell);
+    ulv_wire_fini(&d->wire);
+}
+
+static void
 drop_device(struct io_role *r, struct served *d)
 {
     const struct ulv_host *host = r->role.host;
 
-    ulv_wire_fini(&d->wire);
+    drop_wire(r, d);
     if (d->region != NULL)
         host->memory_unmap(host->self, d->region, 4096);
     close_handle(host, &d->medium);
@@ -106,6 +119,7 @@ io_fini(struct role *role)
     if (r->bell != ULV_NO_HANDLE)
         host->unwatch(host->self, role->waits, r->bell);
     close_handle(host, &r->bell);
+    ulv_rung_fini(&r->rung);
 }
 
 static void follow_view(struct io_role *r);
@@ -181,17 +195,29 @@ take_device(struct io_role *r, struct heard *heard)
     return ULV_OK;
 }
 
+static void
+rang(struct bell *bell)
+{
+    ULV_CONTAINER_OF(bell, struct served, bell)->rang = true;
+}
+
 static ulv_status
 take_channel(struct io_role *r, struct heard *heard)
 {
     struct served *d = r->devices;
+    ulv_status status;
 
     while (d != NULL && d->device != heard->say.u.channel.device)
         d = d->next;
     if (d == NULL || d->wire.host != NULL)
         return ULV_E_PEER_PROTOCOL;
     d->first_epoch = heard->say.u.channel.epoch;
-    return ulv_wire_init(&d->wire, r->role.host, r->role.waits, heard);
+    status = ulv_wire_init(&d->wire, r->role.host, r->role.waits, heard);
+    if (status == ULV_OK)
+        status = ulv_rung_add(&r->rung, &d->bell, d->wire.own_bell, rang);
+    if (status != ULV_OK)
+        drop_wire(r, d);
+    return status;
 }
 
 static void
@@ -256,7 +282,7 @@ renew(struct io_role *r, const struct heard *heard)
         return status;
     if (d->flush_asked)
         say_flushed(r, d->wire.channel);
-    ulv_wire_fini(&d->wire);
+    drop_wire(r, d);
     host->memory_unmap(host->self, d->region, 4096);
     d->region = region;
     d->serving = d->busy = d->wanted = d->broken = d->flush_asked = false;
@@ -308,17 +334,19 @@ io_hear(struct role *role, struct heard *heard)
 {
     struct io_role *r = self_of(role);
 
-    r->look = true;
     switch (heard->say.kind) {
     case SAY_VIEW:
         return take_view(r, heard);
     case SAY_BELL:
         return take_bell(r, heard);
     case SAY_DEVICE:
+        r->look = true;
         return take_device(r, heard);
     case SAY_CHANNEL:
+        r->look = true;
         return take_channel(r, heard);
     case SAY_RENEW:
+        r->look = true;
         return renew(r, heard);
     case SAY_CHANNEL_CLOSE:
         close_channel(r, heard->say.u.channel.channel);
@@ -410,8 +438,12 @@ follow_view(struct io_role *r)
     for (uint32_t i = 0; i < VIEW_READ_TRIES; i++) {
         if (ulv_view_refresh(&r->view, &generation) != ULV_OK)
             return;
+        if (generation == r->generation && !r->look)
+            return; /* nothing is new in it */
         if (read_devices(r) == ULV_E_NOT_FOUND &&
             read_channels(r) == ULV_E_NOT_FOUND) {
+            r->generation = generation;
+            r->look = false;
             acknowledge(r, generation);
             return;
         }
@@ -595,21 +627,6 @@ ignore_bell(const struct io_role *r, struct served *d)
     d->rang = false;
 }
 
-/* Which devices were rung for. */
-static void
-take_ready(struct io_role *r)
-{
-    const struct ulv_host *host = r->role.host;
-    ulv_handle ready[READY_TURN];
-    uint32_t count =
-        host->ready(host->self, r->role.waits, ready, ULV_COUNT_OF(ready));
-
-    for (struct served *d = r->devices; d != NULL; d = d->next) {
-        for (uint32_t i = 0; i < count && !d->rang; i++)
-            d->rang = d->wire.host != NULL && d->wire.own_bell == ready[i];
-    }
-}
-
 static void
 io_step(struct role *role, struct role_need *need)
 {
@@ -617,12 +634,9 @@ io_step(struct role *role, struct role_need *need)
 
     if (r->view_mapping == NULL || r->bell == ULV_NO_HANDLE)
         return;
-    if (role->host->event_take(role->host->self, r->bell) || r->look) {
-        r->look = false;
+    if (role->host->event_take(role->host->self, r->bell) || r->look)
         follow_view(r);
-    }
-    if (role->host->ready != NULL)
-        take_ready(r);
+    (void)ulv_rung_look(&r->rung); /* the rest next time */
     for (struct served *d = r->devices; d != NULL; d = d->next) {
         if (d->wire.host == NULL)
             continue;
