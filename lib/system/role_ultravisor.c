@@ -31,8 +31,11 @@ set_epoch(struct ultravisor_role *r, struct header *h)
 {
     struct ulv_channel_record c;
 
-    if (ulv_database_find(r->db, ULV_QUERY_CHANNELS, h->channel, &c) == ULV_OK)
-        ulv_channel_set_epoch(h->p, c.epoch);
+    if (ulv_database_find(r->db, ULV_QUERY_CHANNELS, h->channel, &c) != ULV_OK)
+        return;
+    ulv_channel_set_epoch(h->p, c.epoch);
+    h->end[ULV_END_SERVER] = c.server;
+    h->end[ULV_END_CLIENT] = c.client;
 }
 
 static ulv_status
@@ -134,14 +137,10 @@ void
 ulv_ultravisor_mark_dead(struct ultravisor_role *r, ulv_id dead)
 {
     for (struct header *h = r->headers; h != NULL; h = h->next) {
-        struct ulv_channel_record c;
-
-        if (ulv_database_find(r->db, ULV_QUERY_CHANNELS, h->channel, &c) ==
-                ULV_OK &&
-            (c.server == dead || c.client == dead))
-            ulv_ultravisor_mark_left(r, h,
-                                     c.server == dead ? ULV_END_SERVER
-                                                      : ULV_END_CLIENT);
+        if (h->end[ULV_END_SERVER] == dead)
+            ulv_ultravisor_mark_left(r, h, ULV_END_SERVER);
+        else if (h->end[ULV_END_CLIENT] == dead)
+            ulv_ultravisor_mark_left(r, h, ULV_END_CLIENT);
     }
 }
 

@@ -46,6 +46,7 @@ struct errand {
 struct header {
     struct header *next;
     ulv_id channel;
+    ulv_id end[2]; /* who has them, as the database says */
     struct ulv_channel_header *p;
 };
 
