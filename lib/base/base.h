@@ -103,6 +103,10 @@ uint32_t ulv_crc32c(uint32_t crc, const void *p, size_t len);
 #ifndef ULV_VIEW_UPDATES
 #define ULV_VIEW_UPDATES true
 #endif
+/* What the keeper has is found by indexes, not from a list's beginning. */
+#ifndef ULV_KEEPER_INDEXES
+#define ULV_KEEPER_INDEXES true
+#endif
 #ifndef ULV_DEVICES
 #define ULV_DEVICES true
 #endif

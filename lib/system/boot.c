@@ -491,6 +491,8 @@ ulv_system_boot(ulv_system *system, const struct ulv_system_opts *opts,
     status = describe(&b, opts, diag);
     k->boot = k->lease_first;
     k->ultravisor->id = k->lease_first + 1;
+    if (ULV_KEEPER_INDEXES)
+        ulv_keeper_enter_partition(k, k->ultravisor);
     if (status == ULV_OK &&
         ulv_keeper_partition_add(k, k->boot, ULV_PARTITION_BOOT, "boot") ==
             NULL)

@@ -146,12 +146,13 @@ ulv_keeper_inform_of_states(struct keeper *k)
 struct keeper_channel *
 ulv_keeper_console(const struct keeper *k, ulv_id guest)
 {
-    struct keeper_channel *c = k->channels;
+    struct keeper_channel *c = NULL;
 
     /* a guest may offer a channel of that type too: it is no device */
+    do
+        c = ulv_keeper_channel_of(k, guest, c);
     while (c != NULL && (c->client != guest || c->device == 0 ||
-                         !ulv_guid_equal(c->type, type_console)))
-        c = c->next;
+                         !ulv_guid_equal(c->type, type_console)));
     return c;
 }
 
@@ -212,13 +213,13 @@ hear_flushed(struct keeper *k, const struct keeper_partition *from,
              ulv_id channel)
 {
     const struct keeper_channel *c = ulv_keeper_channel(k, channel);
+    struct keeper_partition *p =
+        c == NULL ? NULL : ulv_keeper_partition(k, c->client);
 
-    for (struct keeper_partition *p = k->partitions; p != NULL; p = p->next) {
-        if (p->flushing == channel && channel != 0 && c != NULL &&
-            c->server == from->id) {
-            p->flushing = 0;
-            ulv_keeper_go_on_ending(k, p);
-        }
+    if (p != NULL && p->flushing == channel && channel != 0 &&
+        c->server == from->id) {
+        p->flushing = 0;
+        ulv_keeper_go_on_ending(k, p);
     }
 }
 
@@ -435,11 +436,11 @@ hear_given_back(struct keeper *k, const struct keeper_partition *from,
                 const struct say_returned *heard)
 {
     struct say say = { .kind = SAY_RETURNED };
+    struct keeper_extent *e = NULL;
 
-    for (struct keeper_extent *e = k->extents; ULV_RESTARTS && e != NULL;
-         e = e->next) {
-        if (e->partition == from->id &&
-            e->guest_address == heard->guest_address)
+    while (ULV_RESTARTS &&
+           (e = ulv_keeper_extent_of(k, from->id, e)) != NULL) {
+        if (e->guest_address == heard->guest_address)
             e->given_back = true;
     }
     say.u.returned = *heard;

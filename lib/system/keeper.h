@@ -16,6 +16,7 @@
 
 #include "base/base.h"
 #include "monitor/frame_table.h"
+#include "system/id_index.h"
 #include "system/role.h"
 #include "system/rung.h"
 #include "system/storage_far.h"
@@ -44,7 +45,13 @@ struct keeper_view {
 };
 
 struct keeper_partition {
+    /* what each turn looks at of each */
     struct keeper_partition *next;
+    bool alive;
+    bool reaping; /* killed; the process is not yet confirmed dead */
+    bool again;   /* it is its turn, whatever it waits for, or */
+    ulv_nsec deadline; /* from then on */
+
     ulv_id id;
     uint32_t kind;
     char name[ULV_NAME_MAX + 1];
@@ -57,8 +64,6 @@ struct keeper_partition {
     int64_t number;
     bool watched; /* the process is */
     bool ran; /* once at least */
-    bool alive;
-    bool reaping; /* killed; the process is not yet confirmed dead */
     bool behind;  /* it has said more than we have heard */
     struct {
         struct ulv_processor_set set; /* a guest's */
@@ -69,8 +74,6 @@ struct keeper_partition {
     ulv_nsec measured;  /* of its process, so far */
     ulv_handle waits; /* a set of its own, or the keeper's */
     struct bell ready; /* of that set */
-    bool again;       /* it is its turn, whatever it waits for, or */
-    ulv_nsec deadline; /* from then on */
 
     struct keeper_view view[2];
     ulv_handle bell;
@@ -94,6 +97,7 @@ struct keeper_partition {
     uint64_t followed;       /* the last one that it said it follows */
     ulv_nsec follow_until;   /* or it is unresponsive; 0: nothing awaited */
     uint32_t seen;           /* in this start of the ultravisor's journal */
+    struct id_entry by_id;
 };
 
 struct keeper_save {
@@ -113,6 +117,7 @@ struct keeper_extent {
     bool unknown; /* to the journal: it goes when nobody has it */
     bool lacking; /* it is in the journal only: it has no frames */
     uint32_t seen;
+    struct id_entry by_id, by_partition;
 };
 
 /* What was typed for a guest, until its console's server has it in the ring and
@@ -125,6 +130,13 @@ struct keeper_input {
     bool heir_wants; /* it does, and nobody has yet said that it serves */
     uint64_t heir_offset;
     uint8_t *bytes; /* ULV_CONSOLE_INPUT_KEPT; NULL: nothing was ever typed */
+};
+
+/* Who has an end of it: its server, its client, and while it drains the one
+ * that stands by for the server. */
+struct channel_end {
+    struct id_entry by_partition;
+    struct keeper_channel *channel;
 };
 
 struct keeper_channel {
@@ -148,6 +160,8 @@ struct keeper_channel {
     ulv_nsec release_until;
     bool unknown, lacking;
     uint32_t seen;
+    struct id_entry by_id;
+    struct channel_end end[3];
 };
 
 struct keeper_device {
@@ -160,6 +174,7 @@ struct keeper_device {
     ulv_handle lock[2];
     ulv_handle takeover;
     ulv_handle fresh; /* a region that is to take the place of this one */
+    struct id_entry by_id;
 };
 
 /* Something the caller named by ulv_source, under its number. */
@@ -247,6 +262,12 @@ struct keeper {
     ulv_id lease_first; /* 0 until the ultravisor is ready */
     bool booted;
     struct ulv_diag boot_diag; /* status: of the boot transaction */
+    /* what is above by its number, and by that of who has it; empty if
+     * ULV_KEEPER_INDEXES is false */
+    struct {
+        struct id_index partitions, extents, channels, devices;
+        struct id_index extents_of, ends_of;
+    } by_id;
 };
 
 ulv_status ulv_keeper_init(struct keeper *k, const struct ulv_host *host,
@@ -408,19 +429,43 @@ void ulv_keeper_renew_undo(struct keeper *k, ulv_id partition);
 void ulv_keeper_renew_commit(struct keeper *k,
                              const struct keeper_partition *p);
 
-static inline bool
-ulv_keeper_is_end(const struct keeper_channel *c, ulv_id partition)
-{
-    return c->client == partition || c->server == partition;
-}
-
 /* keeper_commit.c */
 void ulv_keeper_order_commit(struct keeper *k, uint64_t ticket);
 void ulv_keeper_seal_views(struct keeper *k, struct keeper_partition *p);
+
+/* ---- found by their numbers (keeper_find.c) ------------------------------ */
 struct keeper_channel *ulv_keeper_channel(const struct keeper *k, ulv_id id);
 struct keeper_device *ulv_keeper_device(const struct keeper *k, ulv_id id);
 struct keeper_extent *ulv_keeper_extent(const struct keeper *k, ulv_id id);
+/* What a partition has, one after the other: after NULL: the first one, NULL:
+ * nothing more. */
+struct keeper_extent *ulv_keeper_extent_of(const struct keeper *k,
+                                           ulv_id partition,
+                                           const struct keeper_extent *after);
+/* What it has an end of. */
+struct keeper_channel *
+ulv_keeper_channel_of(const struct keeper *k, ulv_id partition,
+                      const struct keeper_channel *after);
+/* So that they are found, also under another number than before; only if
+ * ULV_KEEPER_INDEXES. */
+void ulv_keeper_enter_partition(struct keeper *k, struct keeper_partition *p);
+void ulv_keeper_leave_partition(struct keeper *k, struct keeper_partition *p);
+void ulv_keeper_enter_extent(struct keeper *k, struct keeper_extent *e);
+void ulv_keeper_leave_extent(struct keeper *k, struct keeper_extent *e);
+void ulv_keeper_enter_channel(struct keeper *k, struct keeper_channel *c);
+void ulv_keeper_leave_channel(struct keeper *k, struct keeper_channel *c);
+void ulv_keeper_enter_device(struct keeper *k, struct keeper_device *d);
+void ulv_keeper_leave_device(struct keeper *k, struct keeper_device *d);
+/* Another partition has end idx of it from now on. */
+void ulv_keeper_enter_end(struct keeper *k, struct keeper_channel *c,
+                          uint32_t idx, ulv_id partition);
+
+/* ---- what is held for others (keeper_object.c) --------------------------- */
 void ulv_keeper_close(const struct keeper *k, ulv_handle *h);
+/* With its numbers set; it is the keeper's from then on. */
+void ulv_keeper_extent_add(struct keeper *k, struct keeper_extent *e);
+void ulv_keeper_channel_add(struct keeper *k, struct keeper_channel *c);
+void ulv_keeper_device_add(struct keeper *k, struct keeper_device *d);
 void ulv_keeper_channel_remove(struct keeper *k, struct keeper_channel *c);
 void ulv_keeper_device_remove(struct keeper *k, struct keeper_device *d);
 void ulv_keeper_extent_remove(struct keeper *k, struct keeper_extent *e);

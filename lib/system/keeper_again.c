@@ -9,22 +9,22 @@
 void
 ulv_keeper_again_dirty(struct keeper *k, const struct keeper_partition *p)
 {
-    for (struct keeper_channel *c = k->channels; c != NULL; c = c->next) {
-        if (ulv_keeper_is_end(c, p->id))
-            c->dirty = true;
-    }
+    struct keeper_channel *c = NULL;
+
+    while ((c = ulv_keeper_channel_of(k, p->id, c)) != NULL)
+        c->dirty = true;
 }
 
 ulv_status
 ulv_keeper_again_prepare(struct keeper *k, const struct keeper_partition *p,
                          struct ulv_diag *diag)
 {
+    struct keeper_channel *c = NULL;
     ulv_status status = ULV_OK;
 
-    for (struct keeper_channel *c = k->channels;
-         c != NULL && status == ULV_OK; c = c->next) {
-        if (c->dirty && !c->draining && !c->lacking &&
-            ulv_keeper_is_end(c, p->id))
+    while (status == ULV_OK &&
+           (c = ulv_keeper_channel_of(k, p->id, c)) != NULL) {
+        if (c->dirty && !c->draining && !c->lacking)
             status = ulv_keeper_renew_prepare(k, p, c, diag);
     }
     if (status != ULV_OK)
@@ -53,10 +53,11 @@ clear(struct keeper *k, const struct keeper_extent *e)
 void
 ulv_keeper_again_commit(struct keeper *k, const struct keeper_partition *p)
 {
+    const struct keeper_extent *e = NULL;
+
     ulv_keeper_renew_commit(k, p);
-    for (struct keeper_extent *e = k->extents; p->ran && e != NULL;
-         e = e->next) {
-        if (e->partition == p->id && !e->draining)
+    while (p->ran && (e = ulv_keeper_extent_of(k, p->id, e)) != NULL) {
+        if (!e->draining)
             clear(k, e);
     }
 }

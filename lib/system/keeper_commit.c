@@ -61,6 +61,8 @@ commit_rehome(struct keeper *k, const struct ulv_effect_rehome *e)
         if (c->device != d->id)
             continue;
         c->server = e->to;
+        if (ULV_KEEPER_INDEXES)
+            ulv_keeper_enter_end(k, c, 0, e->to);
         c->epoch++;
         (void)ulv_frame_table_move_end(&k->frames, c->id, e->from, 0);
         if (ULV_CONSOLE_TYPING)

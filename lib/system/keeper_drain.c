@@ -85,6 +85,8 @@ ask_holder(struct keeper *k, struct keeper_channel *c, uint32_t idx, ulv_id id)
     if (p == NULL || !p->alive || p->id == k->boot || c->let_go[idx] == id)
         return;
     c->holder[idx] = id;
+    if (ULV_KEEPER_INDEXES)
+        ulv_keeper_enter_end(k, c, idx, id);
     if (p->kind == ULV_PARTITION_GUEST)
         return;
     say.u.channel.channel = c->id;
@@ -146,14 +148,15 @@ ulv_keeper_released(struct keeper *k, ulv_id from, ulv_id object)
 void
 ulv_keeper_released_all(struct keeper *k, ulv_id dead)
 {
-    for (struct keeper_extent *e = k->extents; e != NULL; e = e->next) {
-        if (e->partition != dead)
-            continue;
+    struct keeper_extent *e = NULL;
+    struct keeper_channel *c = NULL;
+
+    while ((e = ulv_keeper_extent_of(k, dead, e)) != NULL) {
         /* it may have it again, in another life */
         e->let_go = e->given_back = false;
         extent_released(k, e);
     }
-    for (struct keeper_channel *c = k->channels; c != NULL; c = c->next) {
+    while ((c = ulv_keeper_channel_of(k, dead, c)) != NULL) {
         for (uint32_t i = 0; i < 3; i++) {
             if (c->holder[i] == dead)
                 c->holder[i] = 0;

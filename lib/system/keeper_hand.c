@@ -220,24 +220,19 @@ void
 ulv_keeper_hand_guest(struct keeper *k, struct keeper_partition *p)
 {
     const struct keeper_source *image = ulv_keeper_source(k, p->image);
+    struct keeper_extent *e = NULL;
+    struct keeper_channel *c = NULL;
     struct say say = { .kind = SAY_START };
 
     ulv_keeper_hand_view(k, p);
     if (p->alive)
         hand_trace(k, p);
-    for (struct keeper_extent *e = k->extents; e != NULL && p->alive;
-         e = e->next) {
-        if (e->partition == p->id)
-            ulv_keeper_hand_extent(k, e);
-    }
-    for (struct keeper_channel *c = k->channels; c != NULL && p->alive;
-         c = c->next) {
-        if (c->draining)
-            continue;
-        if (c->client == p->id)
-            hand_end(k, c, p->id, ULV_END_CLIENT);
-        else if (c->server == p->id)
-            hand_end(k, c, p->id, ULV_END_SERVER);
+    while (p->alive && (e = ulv_keeper_extent_of(k, p->id, e)) != NULL)
+        ulv_keeper_hand_extent(k, e);
+    while (p->alive && (c = ulv_keeper_channel_of(k, p->id, c)) != NULL) {
+        if (!c->draining)
+            hand_end(k, c, p->id,
+                     c->client == p->id ? ULV_END_CLIENT : ULV_END_SERVER);
     }
     if (!p->alive)
         return;

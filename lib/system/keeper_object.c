@@ -1,36 +1,33 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* What the keeper holds for others: how it is found, and how it goes. */
+/* What the keeper holds for others: how it comes, and how it goes. */
 #include "base/base.h"
 #include "system/keeper.h"
 
-struct keeper_channel *
-ulv_keeper_channel(const struct keeper *k, ulv_id id)
+void
+ulv_keeper_extent_add(struct keeper *k, struct keeper_extent *e)
 {
-    struct keeper_channel *c = k->channels;
-
-    while (c != NULL && c->id != id)
-        c = c->next;
-    return c;
+    e->next = k->extents;
+    k->extents = e;
+    if (ULV_KEEPER_INDEXES)
+        ulv_keeper_enter_extent(k, e);
 }
 
-struct keeper_device *
-ulv_keeper_device(const struct keeper *k, ulv_id id)
+void
+ulv_keeper_channel_add(struct keeper *k, struct keeper_channel *c)
 {
-    struct keeper_device *d = k->devices;
-
-    while (d != NULL && d->id != id)
-        d = d->next;
-    return d;
+    c->next = k->channels;
+    k->channels = c;
+    if (ULV_KEEPER_INDEXES)
+        ulv_keeper_enter_channel(k, c);
 }
 
-struct keeper_extent *
-ulv_keeper_extent(const struct keeper *k, ulv_id id)
+void
+ulv_keeper_device_add(struct keeper *k, struct keeper_device *d)
 {
-    struct keeper_extent *e = k->extents;
-
-    while (e != NULL && e->id != id)
-        e = e->next;
-    return e;
+    d->next = k->devices;
+    k->devices = d;
+    if (ULV_KEEPER_INDEXES)
+        ulv_keeper_enter_device(k, d);
 }
 
 void
@@ -59,6 +56,8 @@ ulv_keeper_extent_remove(struct keeper *k, struct keeper_extent *e)
     while (*at != e)
         at = &(*at)->next;
     *at = e->next;
+    if (ULV_KEEPER_INDEXES)
+        ulv_keeper_leave_extent(k, e);
     scrub(k, &e->memory, e->bytes);
     if (!e->lacking)
         (void)ulv_frame_table_release(&k->frames, e->frame, e->bytes,
@@ -74,6 +73,8 @@ ulv_keeper_channel_remove(struct keeper *k, struct keeper_channel *c)
     while (*at != c)
         at = &(*at)->next;
     *at = c->next;
+    if (ULV_KEEPER_INDEXES)
+        ulv_keeper_leave_channel(k, c);
     scrub(k, &c->memory, c->bytes);
     if (ULV_CONSOLE_TYPING)
         ulv_keeper_input_drop(k, c);
@@ -94,6 +95,8 @@ ulv_keeper_device_remove(struct keeper *k, struct keeper_device *d)
     while (*at != d)
         at = &(*at)->next;
     *at = d->next;
+    if (ULV_KEEPER_INDEXES)
+        ulv_keeper_leave_device(k, d);
     for (uint32_t i = 0; i < 2; i++) {
         ulv_keeper_close(k, &d->medium[i]);
         ulv_keeper_close(k, &d->lock[i]);

@@ -191,8 +191,7 @@ prepare_extent(struct keeper *k, const struct ulv_effect *effect,
         host->free(host->self, e, sizeof(*e));
         return status;
     }
-    e->next = k->extents;
-    k->extents = e;
+    ulv_keeper_extent_add(k, e);
     status = make_memory(k, "ulv-memory", e->frame, e->bytes, k->memory_flags,
                          &e->memory);
     if (status != ULV_OK) {
@@ -289,8 +288,7 @@ prepare_channel(struct keeper *k, const struct ulv_effect *effect,
         host->free(host->self, c, sizeof(*c));
         return status;
     }
-    c->next = k->channels;
-    k->channels = c;
+    ulv_keeper_channel_add(k, c);
     status = make_channel(k, c);
     if (status != ULV_OK) {
         ulv_keeper_channel_remove(k, c);
@@ -368,8 +366,7 @@ prepare_device(struct keeper *k, const struct ulv_effect *effect,
         memcpy(d->medium, source->medium, sizeof(d->medium));
         source->medium[0] = source->medium[1] = ULV_NO_HANDLE;
     }
-    d->next = k->devices;
-    k->devices = d;
+    ulv_keeper_device_add(k, d);
     status = make_device(k, d);
     if (status != ULV_OK) {
         ulv_keeper_device_remove(k, d);

@@ -14,11 +14,11 @@
 void
 ulv_keeper_renew_undo(struct keeper *k, ulv_id partition)
 {
-    for (struct keeper_channel *c = k->channels; c != NULL; c = c->next) {
+    struct keeper_channel *c = NULL;
+
+    while ((c = ulv_keeper_channel_of(k, partition, c)) != NULL) {
         struct keeper_device *d = ulv_keeper_device(k, c->device);
 
-        if (!ulv_keeper_is_end(c, partition))
-            continue;
         ulv_keeper_close(k, &c->fresh);
         if (d != NULL)
             ulv_keeper_close(k, &d->fresh);
@@ -79,8 +79,10 @@ replace(struct keeper *k, const struct keeper_partition *p,
 void
 ulv_keeper_renew_commit(struct keeper *k, const struct keeper_partition *p)
 {
-    for (struct keeper_channel *c = k->channels; c != NULL; c = c->next) {
-        if (c->fresh != ULV_NO_HANDLE && ulv_keeper_is_end(c, p->id))
+    struct keeper_channel *c = NULL;
+
+    while ((c = ulv_keeper_channel_of(k, p->id, c)) != NULL) {
+        if (c->fresh != ULV_NO_HANDLE)
             replace(k, p, c);
     }
 }

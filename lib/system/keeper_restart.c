@@ -229,8 +229,7 @@ lack_extent(struct keeper *k, const struct ulv_effect_extent *want)
     e->guest_address = want->guest_address;
     e->memory = ULV_NO_HANDLE;
     e->seen = k->starts;
-    e->next = k->extents;
-    k->extents = e;
+    ulv_keeper_extent_add(k, e);
     disagree(k, guest_of(k, want->partition, 0), want->id, lacking);
     return ULV_OK;
 }
@@ -251,8 +250,7 @@ lack_channel(struct keeper *k, const struct ulv_effect_channel *want)
     c->bytes = want->bytes;
     c->memory = c->bell[0] = c->bell[1] = c->fresh = ULV_NO_HANDLE;
     c->seen = k->starts;
-    c->next = k->channels;
-    k->channels = c;
+    ulv_keeper_channel_add(k, c);
     disagree(k, guest_of(k, want->client, want->server), want->id, lacking);
     return ULV_OK;
 }
@@ -272,8 +270,7 @@ lack_device(struct keeper *k, const struct ulv_effect_device *want)
     d->takeover = d->fresh = ULV_NO_HANDLE;
     for (uint32_t i = 0; i < 2; i++)
         d->lock[i] = d->medium[i] = ULV_NO_HANDLE;
-    d->next = k->devices;
-    k->devices = d;
+    ulv_keeper_device_add(k, d);
     disagree(k, NULL, want->id, lacking);
     return ULV_OK;
 }

@@ -5,16 +5,6 @@
 #include "system/link.h"
 
 struct keeper_partition *
-ulv_keeper_partition(const struct keeper *k, ulv_id id)
-{
-    struct keeper_partition *p = k->partitions;
-
-    while (p != NULL && p->id != id)
-        p = p->next;
-    return p;
-}
-
-struct keeper_partition *
 ulv_keeper_partition_add(struct keeper *k, ulv_id id, uint32_t kind,
                          const char *name)
 {
@@ -33,6 +23,8 @@ ulv_keeper_partition_add(struct keeper *k, ulv_id id, uint32_t kind,
     while (*at != NULL)
         at = &(*at)->next;
     *at = p;
+    if (ULV_KEEPER_INDEXES)
+        ulv_keeper_enter_partition(k, p);
     return p;
 }
 
@@ -66,6 +58,8 @@ ulv_keeper_partition_remove(struct keeper *k, struct keeper_partition *p)
     while (*at != p)
         at = &(*at)->next;
     *at = p->next;
+    if (ULV_KEEPER_INDEXES)
+        ulv_keeper_leave_partition(k, p);
     if (k->ultravisor == p)
         k->ultravisor = NULL;
     drop_waits(k, p);

@@ -210,11 +210,11 @@ ulv_partition_wait(ulv_system *system, ulv_id partition,
 static const struct keeper_extent *
 extent_at(const ulv_system *system, ulv_id partition, uint64_t address)
 {
-    const struct keeper_extent *e = system->keeper.extents;
+    const struct keeper_extent *e = NULL;
 
-    while (e != NULL && (e->partition != partition ||
-                         address - e->guest_address >= e->bytes))
-        e = e->next;
+    do
+        e = ulv_keeper_extent_of(&system->keeper, partition, e);
+    while (e != NULL && address - e->guest_address >= e->bytes);
     return e;
 }
 

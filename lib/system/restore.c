@@ -157,8 +157,10 @@ static ulv_status
 check_unused(const struct keeper *k, const struct keeper_partition *p,
              struct ulv_diag *diag)
 {
-    for (const struct keeper_channel *c = k->channels; c != NULL; c = c->next) {
-        if (c->dirty && ulv_keeper_is_end(c, p->id))
+    const struct keeper_channel *c = NULL;
+
+    while ((c = ulv_keeper_channel_of(k, p->id, c)) != NULL) {
+        if (c->dirty)
             return ulv_fail(diag, ULV_E_STATE, p->id, c->id, 0,
                             "%s ran before, and channel %u is as that run left "
                             "it: destroy it and make it anew",
@@ -205,15 +207,13 @@ static ulv_status
 clear_memory(ulv_system *system, ulv_id id)
 {
     const struct ulv_host *host = system->host;
+    const struct keeper_extent *e = NULL;
 
-    for (const struct keeper_extent *e = system->keeper.extents; e != NULL;
-         e = e->next) {
+    while ((e = ulv_keeper_extent_of(&system->keeper, id, e)) != NULL) {
         uint8_t *bytes;
         void *p;
         ulv_status status;
 
-        if (e->partition != id)
-            continue;
         status = host->memory_map(host->self, e->memory, 0, e->bytes,
                                   ULV_MAP_READ | ULV_MAP_WRITE, NULL, &p);
         if (status != ULV_OK)

@@ -137,6 +137,7 @@ test_system_binding__processes_are_put_in_their_place(void **state)
     give(&f, f.one, 1024, ULV_PROCESSOR_SHARED, 1);
     give(&f, f.one, UINT32_MAX, ULV_PROCESSOR_DEDICATED, 1);
     f.one->id = 99;
+    ulv_keeper_enter_partition(&f.keeper, f.one);
     give(&f, &(struct keeper_partition){ .id = 8 }, 5,
          ULV_PROCESSOR_DEDICATED, 1);
     assert_int_equal(asked.calls, 3);

@@ -500,8 +500,7 @@ add_console(struct asked *a, struct ulv_test_host *t, ulv_id server)
     c->client = 22;
     c->memory = c->bell[0] = c->bell[1] = c->fresh = ULV_NO_HANDLE;
     memcpy(c->type, type, 16);
-    c->next = a->keeper.channels;
-    a->keeper.channels = c;
+    ulv_keeper_channel_add(&a->keeper, c);
     assert_non_null(ulv_keeper_partition_add(&a->keeper, 22,
                                              ULV_PARTITION_GUEST, "web"));
     return c;
@@ -642,7 +641,7 @@ test_system_keeper__what_is_typed_over_a_take_over(void **state)
     say_wanted(&a.far, 41, UINT64_MAX);
     assert_string_equal(given(&a, &a.far, &at), "");
     /* it dies with what it had put into the ring, and had noted 4 of */
-    a.keeper.devices = &device;
+    ulv_keeper_device_add(&a.keeper, &device);
     c->device = device.id;
     say_wanted(&next, 41, 4); /* an heir knows before the keeper that it is */
     assert_string_equal(given(&a, &next, &at), "");

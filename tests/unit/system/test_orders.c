@@ -414,12 +414,52 @@ disjoint(uint64_t a, uint64_t a_bytes, uint64_t b, uint64_t b_bytes)
     assert_true(a + a_bytes <= b || b + b_bytes <= a);
 }
 
+static uint32_t
+times_found(const struct keeper *k, ulv_id partition,
+            const struct keeper_channel *wanted)
+{
+    const struct keeper_channel *c = NULL;
+    uint32_t times = 0;
+
+    while ((c = ulv_keeper_channel_of(k, partition, c)) != NULL)
+        times += c == wanted;
+    return times;
+}
+
+/* What the lists have is found by its numbers, and once by who has it. */
+static void
+check_found(const struct keeper *k)
+{
+    for (const struct keeper_partition *p = k->partitions; p != NULL;
+         p = p->next)
+        assert_ptr_equal(ulv_keeper_partition(k, p->id), p);
+    for (const struct keeper_device *d = k->devices; d != NULL; d = d->next)
+        assert_ptr_equal(ulv_keeper_device(k, d->id), d);
+    for (const struct keeper_extent *e = k->extents; e != NULL; e = e->next) {
+        const struct keeper_extent *found = NULL;
+        uint32_t times = 0;
+
+        assert_ptr_equal(ulv_keeper_extent(k, e->id), e);
+        while ((found = ulv_keeper_extent_of(k, e->partition, found)) != NULL) {
+            assert_true(found->partition == e->partition);
+            times += found == e;
+        }
+        assert_int_equal(times, 1);
+    }
+    for (const struct keeper_channel *c = k->channels; c != NULL; c = c->next) {
+        assert_ptr_equal(ulv_keeper_channel(k, c->id), c);
+        assert_int_equal(times_found(k, c->server, c), 1);
+        assert_int_equal(times_found(k, c->client, c), 1);
+    }
+}
+
 static void
 check(struct shop *s)
 {
     struct keeper *k = &s->keeper;
 
     assert_int_equal(ulv_frame_table_check(&k->frames, NULL), ULV_OK);
+    check_found(k);
     for (struct keeper_extent *e = k->extents; e != NULL; e = e->next) {
         /* what is nobody's is nobody's to map */
         assert_true(ulv_frame_table_may_map(&k->frames, e->frame, e->bytes,
