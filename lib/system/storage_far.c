@@ -6,6 +6,10 @@
  *
  * A = asked, D = the keeper has done it, R = answered, X = the role dies.
  *
+ * What is appended waits in the window for what is asked next, which is the
+ * sync: the keeper does both at once, and what fails of it is the answer to
+ * that. Whoever appends has learned nothing of durability before.
+ *
  * 1. A D R: the common case.
  * 2. A X: the keeper does it or does not, as when a machine ends inside a call
  *    of a storage; whoever opens the storage next finds the one or the other.
@@ -28,7 +32,7 @@
 enum far_operation {
     FAR_BYTES = 1,
     FAR_READ,
-    FAR_APPEND,
+    FAR_NOTHING, /* but what was appended */
     FAR_SYNC,
     FAR_TRUNCATE,
     FAR_REPLACE,
@@ -37,7 +41,9 @@ enum far_operation {
 struct far_request {
     uint32_t operation, object;
     uint64_t where; /* offset, length, or the other object */
-    uint64_t bytes; /* in the window */
+    uint64_t bytes; /* read, into the window */
+    /* before that: bytes of the window to the end of an object */
+    uint32_t appended_to, appended_bytes;
 };
 
 struct far_page {
@@ -109,7 +115,29 @@ ulv_far_server_fini(struct far_server *s, const struct ulv_host *host)
     close_all(s, host);
 }
 
-/* request is our own copy. */
+static ulv_status
+check_shape(const struct far_request *request, struct ulv_diag *diag)
+{
+    if (request->object <= JOURNAL_LAST && request->bytes <= WINDOW &&
+        request->appended_to <= JOURNAL_LAST &&
+        request->appended_bytes <= WINDOW &&
+        (request->operation != FAR_REPLACE || request->where <= JOURNAL_LAST))
+        return ULV_OK;
+    return ulv_fail(diag, ULV_E_ARG, request->object, request->bytes, WINDOW,
+                    "a storage has no such object or piece");
+}
+
+static ulv_status
+append(struct far_page *page, const struct far_request *request,
+       const struct ulv_storage *storage, struct ulv_diag *diag)
+{
+    if (request->appended_bytes == 0)
+        return ULV_OK;
+    return storage->append(storage->self, request->appended_to,
+                           (uint8_t *)page + PAGE, request->appended_bytes,
+                           diag);
+}
+
 static ulv_status
 serve(struct far_page *page, const struct far_request *request,
       const struct ulv_storage *storage, uint64_t *ret_result,
@@ -118,19 +146,14 @@ serve(struct far_page *page, const struct far_request *request,
     uint8_t *window = (uint8_t *)page + PAGE;
     const uint32_t object = request->object;
 
-    if (object > JOURNAL_LAST || request->bytes > WINDOW ||
-        (request->operation == FAR_REPLACE && request->where > JOURNAL_LAST))
-        return ulv_fail(diag, ULV_E_ARG, object, request->bytes, WINDOW,
-                        "a storage has no such object or piece");
     switch (request->operation) {
     case FAR_BYTES:
         return storage->bytes(storage->self, object, ret_result, diag);
     case FAR_READ:
         return storage->read(storage->self, object, request->where, window,
                              (size_t)request->bytes, diag);
-    case FAR_APPEND:
-        return storage->append(storage->self, object, window,
-                               (size_t)request->bytes, diag);
+    case FAR_NOTHING:
+        return ULV_OK;
     case FAR_SYNC:
         return storage->sync(storage->self, object, diag);
     case FAR_TRUNCATE:
@@ -154,8 +177,7 @@ check_length(const struct far_request *request,
     uint64_t bytes = 0, end = request->where;
     ulv_status status = ULV_OK;
 
-    if (request->object > JOURNAL_LAST ||
-        (!reads && request->operation != FAR_TRUNCATE))
+    if (!reads && request->operation != FAR_TRUNCATE)
         return ULV_OK;
     status = storage->bytes(storage->self, request->object, &bytes, diag);
     if (status != ULV_OK)
@@ -182,8 +204,12 @@ ulv_far_server_step(struct far_server *s, const struct ulv_host *host,
     asked = __atomic_load_n(&page->asked, __ATOMIC_ACQUIRE);
     if (asked == s->served)
         return;
-    memcpy(&request, &page->request, sizeof(request));
-    diag.status = check_length(&request, storage, &diag);
+    memcpy(&request, &page->request, sizeof(request)); /* our own */
+    diag.status = check_shape(&request, &diag);
+    if (diag.status == ULV_OK)
+        diag.status = append(page, &request, storage, &diag);
+    if (diag.status == ULV_OK)
+        diag.status = check_length(&request, storage, &diag);
     if (diag.status == ULV_OK)
         diag.status = serve(page, &request, storage, &result, &diag);
     page->result = result;
@@ -203,6 +229,7 @@ struct far_storage {
     ulv_handle own_bell, peer_bell;
     struct far_page *page;
     uint64_t number;
+    uint32_t appended_to, appended_bytes; /* that wait in the window */
 };
 
 static uint8_t *
@@ -220,6 +247,9 @@ ask(struct far_storage *s, const struct far_request *request,
     struct far_page *page = s->page;
 
     memcpy(&page->request, request, sizeof(*request));
+    page->request.appended_to = s->appended_to;
+    page->request.appended_bytes = s->appended_bytes;
+    s->appended_bytes = 0;
     s->number++;
     /* with the keeper's load in ulv_far_server_step() */
     __atomic_store_n(&page->asked, s->number, __ATOMIC_RELEASE);
@@ -285,18 +315,24 @@ far_append(void *self, uint32_t object, const void *p, size_t len,
     const uint8_t *from = p;
 
     while (len > 0) {
-        const size_t some = ULV_MIN(len, (size_t)WINDOW);
-        const struct far_request request = { .operation = FAR_APPEND,
-                                             .object = object,
-                                             .bytes = some };
+        const size_t some =
+            ULV_MIN(len, (size_t)(WINDOW - s->appended_bytes));
+        const struct far_request request = { .operation = FAR_NOTHING,
+                                             .object = object };
         ulv_status status;
 
-        memcpy(window_of(s), from, some);
+        if (some != 0 &&
+            (s->appended_bytes == 0 || s->appended_to == object)) {
+            memcpy(window_of(s) + s->appended_bytes, from, some);
+            s->appended_to = object;
+            s->appended_bytes += (uint32_t)some;
+            from += some;
+            len -= some;
+            continue;
+        }
         status = ask(s, &request, diag);
         if (status != ULV_OK)
             return status;
-        from += some;
-        len -= some;
     }
     return ULV_OK;
 }
