@@ -2,6 +2,7 @@
 /*
  * Requests of several clients that wait become one transaction: decided once,
  * ordered once, and synced once. It is what one client could have asked for.
+ * Who comes while the facts are asked for is decided about with the first.
  *
  * A, B, C = requests of three clients, ABC = one transaction of all of them,
  * + = it is committed, ! = the answer is that it is not, ? = there is none.
@@ -102,15 +103,18 @@ join(void *self, struct ulv_command_session *session,
     return true;
 }
 
+/* What is to be carried out, and who waits and may be with it. */
 static void
-begin_together(struct command_role *r)
+gather(struct command_role *r)
 {
     struct command_group *g = &r->group;
     struct ulv_command_transaction *t = &r->transaction;
 
-    g->used = 0;
-    add(g, r->asking, r->operations, t->operation_count);
-    g->precondition_count = t->precondition_count;
+    if (!g->together) {
+        g->used = 0;
+        add(g, r->asking, r->operations, t->operation_count);
+        g->precondition_count = t->precondition_count;
+    }
     ulv_command_server_join(&r->sessions.server, join);
     g->together = g->count > 1;
     if (g->together) {
@@ -120,7 +124,16 @@ begin_together(struct command_role *r)
     } else {
         g->count = 0;
     }
-    ulv_command_judge(r);
+}
+
+bool
+ulv_command_group_may_grow(const struct command_role *r)
+{
+    const struct command_group *g = &r->group;
+
+    /* not what is looked at for a review, nor one that is begun again */
+    return r->more.review == NULL && g->company != ALONE &&
+           (g->together || g->count == 0);
 }
 
 static void
@@ -278,8 +291,13 @@ ulv_command_group_step(struct command_role *r)
 {
     struct command_group *g = &r->group;
 
-    if (r->state == STATE_JOIN)
-        begin_together(r);
+    if (r->state == STATE_JOIN) {
+        gather(r);
+        ulv_command_judge(r);
+    } else if (r->state == STATE_GROW) {
+        gather(r);
+        ulv_command_decide(r);
+    }
     while (r->state == STATE_IDLE && g->next < g->count)
         begin_alone(r);
     if (r->state == STATE_IDLE)

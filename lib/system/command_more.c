@@ -269,8 +269,6 @@ take_labels(struct command_role *r,
         label.value[sizeof(label.value) - 1] = '\0';
         status = add_tag(r, label.object, ULV_POLICY_OF_LABEL, text);
     }
-    if (status == ULV_OK && answer->more == 0)
-        sort_tags(r->more.tags.all, r->facts.tag_count);
     return status;
 }
 
@@ -280,7 +278,7 @@ ulv_command_more_take(struct command_role *r,
 {
     ulv_status status;
 
-    switch (r->facts_kind) {
+    switch (answer->kind) {
     case ULV_QUERY_EXTENTS:
         return take_extents(r, answer);
     case ULV_QUERY_CHANNELS:
@@ -290,9 +288,13 @@ ulv_command_more_take(struct command_role *r,
         r->facts.channels = r->more.channels.all;
         return status;
     case ULV_QUERY_ZONES:
-        return take_zones(r, answer);
     case ULV_QUERY_LABELS:
-        return take_labels(r, answer);
+        status = answer->kind == ULV_QUERY_ZONES ? take_zones(r, answer)
+                                                 : take_labels(r, answer);
+        /* either may end last */
+        if (status == ULV_OK && answer->more == 0)
+            sort_tags(r->more.tags.all, r->facts.tag_count);
+        return status;
     default:
         return take_processors(r, answer);
     }

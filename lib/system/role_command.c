@@ -82,21 +82,12 @@ sent(struct command_role *r, ulv_status status, bool ring, uint32_t state)
 {
     r->state = state;
     r->upstream = r->client.next_request - 1;
+    if (state != STATE_FACTS)
+        r->awaited = r->upstream;
     if (ring)
         ulv_wire_ring(&r->above);
     if (status != ULV_OK)
         fail_upstream(r, status);
-}
-
-static void
-ask_fact(struct command_role *r, uint32_t kind, uint64_t after)
-{
-    bool ring = false;
-    ulv_status status =
-        ulv_command_send_query(&r->client, kind, after, &ring);
-
-    r->facts_kind = kind;
-    sent(r, status, ring, STATE_FACTS);
 }
 
 /* What is under way, of a new ultravisor. */
@@ -139,15 +130,37 @@ ask_again(struct command_role *r)
     }
 }
 
+static void
+ask_fact(struct command_role *r, uint32_t kind, bool *ret_ring,
+         ulv_status *status)
+{
+    if (*status == ULV_OK)
+        *status = ulv_command_send_query(&r->client, kind, 0, ret_ring);
+    r->facts_left++;
+}
+
+/* All kinds at once: one wake-up there, and one here. */
 void
 ulv_command_look(struct command_role *r)
 {
+    static const uint8_t always[] = { ULV_QUERY_PARTITIONS, ULV_QUERY_MEMORY,
+                                      ULV_QUERY_DEVICES };
+    bool ring = false;
+    ulv_status status = ULV_OK;
+
     memset(&r->facts, 0, sizeof(r->facts));
-    ask_fact(r, ULV_QUERY_PARTITIONS, 0);
+    r->awaited = r->client.next_request;
+    r->facts_left = 0;
+    for (uint32_t i = 0; i < ULV_COUNT_OF(always); i++)
+        ask_fact(r, always[i], &ring, &status);
+    for (uint32_t kind = ulv_command_more_next(r, 0); kind != 0;
+         kind = ulv_command_more_next(r, kind))
+        ask_fact(r, kind, &ring, &status);
+    sent(r, status, ring, STATE_FACTS);
 }
 
-static void
-decide(struct command_role *r)
+void
+ulv_command_decide(struct command_role *r)
 {
     struct ulv_policy_reasons reasons = { ulv_command_say, r };
     struct ulv_diag diag = ULV_DIAG_INIT;
@@ -178,6 +191,16 @@ decide(struct command_role *r)
             ulv_command_send_transaction(&r->client, &r->transaction, &ring);
     /* until it is out, nothing can have come of it */
     sent(r, status, ring, status == ULV_OK ? STATE_WAIT : r->state);
+}
+
+/* Who came meanwhile may be carried out, too, with what is to be decided. */
+static void
+facts_are_there(struct command_role *r)
+{
+    if (ULV_REQUEST_GROUPS && ulv_command_group_may_grow(r))
+        r->state = STATE_GROW;
+    else
+        ulv_command_decide(r);
 }
 
 ulv_status
@@ -242,31 +265,26 @@ fail_facts(struct command_role *r, ulv_status status)
         fail_request(r, &diag);
 }
 
-/* Records of a kind; *ret_next is the kind to ask for behind it. */
 static ulv_status
 take_kind(struct command_role *r,
-          const struct ulv_message_query_answer *answer, uint32_t *ret_next)
+          const struct ulv_message_query_answer *answer)
 {
     struct ulv_policy_facts *facts = &r->facts;
 
-    switch (r->facts_kind) {
+    switch (answer->kind) {
     case ULV_QUERY_PARTITIONS:
-        *ret_next = ULV_QUERY_MEMORY;
         return ulv_command_take_facts(r, answer, &r->partitions,
                                       sizeof(struct ulv_partition_record),
                                       &facts->partition_count);
     case ULV_QUERY_MEMORY:
-        *ret_next = ULV_QUERY_DEVICES;
         return ulv_command_take_facts(r, answer, &r->nodes,
                                       sizeof(struct ulv_memory_record),
                                       &facts->node_count);
     case ULV_QUERY_DEVICES:
-        *ret_next = ulv_command_more_next(r, 0);
         return ulv_command_take_facts(r, answer, &r->devices,
                                       sizeof(struct ulv_device_record),
                                       &facts->device_count);
     default:
-        *ret_next = ulv_command_more_next(r, r->facts_kind);
         return ulv_command_more_take(r, answer);
     }
 }
@@ -277,23 +295,24 @@ hear_facts(struct command_role *r,
 {
     const uint8_t *records = (const uint8_t *)(answer + 1);
     uint64_t last = 0;
-    uint32_t next = 0;
+    bool ring = false;
     ulv_status status = answer->status;
 
     if (status == ULV_OK)
-        status = take_kind(r, answer, &next);
+        status = take_kind(r, answer);
     if (status == ULV_OK && answer->record_count != 0)
         last = ulv_get_le64(records + (answer->record_count - 1) *
                                           (size_t)answer->record_bytes);
     r->revision = answer->revision;
-    if (status != ULV_OK)
+    if (status != ULV_OK) {
         fail_facts(r, status);
-    else if (answer->more != 0 && last != 0)
-        ask_fact(r, r->facts_kind, last);
-    else if (next != 0)
-        ask_fact(r, next, 0);
-    else
-        decide(r);
+    } else if (answer->more != 0 && last != 0) {
+        status =
+            ulv_command_send_query(&r->client, answer->kind, last, &ring);
+        sent(r, status, ring, STATE_FACTS);
+    } else if (--r->facts_left == 0) {
+        facts_are_there(r);
+    }
 }
 
 void
@@ -312,7 +331,8 @@ hear_answer(struct command_role *r, const struct ulv_message *m)
     const struct ulv_message_query_answer *query = (const void *)m;
     struct ulv_message_transaction_answer transaction;
 
-    if (m->request != r->upstream)
+    /* of what was given up nothing is heard */
+    if (m->request < r->awaited || m->request > r->upstream)
         return;
     switch (r->state) {
     case STATE_HELLO:
@@ -397,10 +417,15 @@ on_cursor(void *self, struct ulv_command_session *session,
 }
 
 /* What only gives back, starts or stops is judged by nobody's numbers; so it
- * can be done also where there is more than can be looked at. */
+ * can be done also where there is more than can be looked at. What is neither
+ * counted nor placed is judged by what rules look at, if there are any. */
 static bool
 needs_facts(const struct command_role *r)
 {
+    /* on a bare machine, where space is dear, all the same */
+    const bool rules =
+        !ULV_REQUEST_GROUPS || ulv_command_more_next(r, 0) != 0;
+
     for (uint32_t i = 0; i < r->transaction.operation_count; i++) {
         switch (r->operations[i].kind) {
         case ULV_OP_DESTROY_PARTITION:
@@ -408,8 +433,16 @@ needs_facts(const struct command_role *r)
         case ULV_OP_REVOKE:
         case ULV_OP_SET_INTENT:
             break;
-        default:
+        case ULV_OP_CREATE_PARTITION:
+        case ULV_OP_CHANGE_PARTITION:
+        case ULV_OP_ASSIGN_MEMORY:
+        case ULV_OP_MOVE_MEMORY:
+        case ULV_OP_ASSIGN_PROCESSORS:
+        case ULV_OP_OFFER:
             return true;
+        default:
+            if (rules)
+                return true;
         }
     }
     return false;
@@ -422,7 +455,7 @@ ulv_command_judge(struct command_role *r)
         ulv_command_look(r);
     } else {
         memset(&r->facts, 0, sizeof(r->facts));
-        decide(r);
+        ulv_command_decide(r);
     }
 }
 
@@ -738,7 +771,8 @@ command_step(struct role *role, struct role_need *need)
     if (ULV_REQUEST_GROUPS)
         ulv_command_group_step(r);
     ulv_sessions_step(&r->sessions, need);
-    if (ULV_REQUEST_GROUPS && r->state == STATE_JOIN) {
+    if (ULV_REQUEST_GROUPS &&
+        (r->state == STATE_JOIN || r->state == STATE_GROW)) {
         ulv_command_group_step(r);
         need->again |= r->state == STATE_IDLE;
     }

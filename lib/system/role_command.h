@@ -18,10 +18,11 @@
 #define STATE_IDLE  0u
 #define STATE_HELLO 1u /* passing on a HELLO */
 #define STATE_QUERY 2u /* passing on a query */
-#define STATE_FACTS 3u /* asking, kind = facts_kind */
+#define STATE_FACTS 3u /* asking, facts_left answers are to come */
 #define STATE_WAIT  4u /* the transaction is with the ultravisor */
 #define STATE_READ  5u /* passing on what is asked of a cursor */
 #define STATE_JOIN  6u /* one came: who else waits is carried out with it */
+#define STATE_GROW  7u /* the facts are there; the same, then it is decided */
 
 /* Of one kind, as they were answered. */
 struct records {
@@ -67,9 +68,9 @@ struct command_role {
 
     /* the request under way */
     struct ulv_command_session *asking; /* NULL: its caller is gone */
-    uint32_t state, facts_kind;
+    uint32_t state, facts_left;
     struct ulv_command_transaction transaction; /* of the next two */
-    uint64_t upstream; /* request number there */
+    uint64_t awaited, upstream; /* request numbers there: first and last */
     uint32_t tries;    /* that came to nothing */
     uint32_t query_kind;
     uint64_t query_after;
@@ -100,12 +101,16 @@ void ulv_command_look(struct command_role *r);
 
 /* The transaction is there: ask for the facts that it needs, then decide. */
 void ulv_command_judge(struct command_role *r);
+void ulv_command_decide(struct command_role *r);
 
 /* ---- command_group.c; where ULV_REQUEST_GROUPS --------------------------- */
 
 /* Whether others may be carried out with the transaction that has come: then
  * they are looked for in the next step. */
 bool ulv_command_group_begin(struct command_role *r);
+/* Whether others may join what the facts are there for: then they are looked for
+ * in the same step, and it is decided. */
+bool ulv_command_group_may_grow(const struct command_role *r);
 /* Look for others, or begin the next of those that could not be together. */
 void ulv_command_group_step(struct command_role *r);
 /* Whether what failed were several: each is begun alone, or hears that, if it

@@ -348,7 +348,7 @@ test_system_group__destroys_apart(void **state)
 {
     const struct ulv_operation o[] = {
         { .kind = ULV_OP_DESTROY_PARTITION, .u.destroy_partition.id = 7 },
-        { .kind = ULV_OP_DESTROY_ZONE, .u.destroy_zone.id = 8 },
+        { .kind = ULV_OP_CREATE_PARTITION, .u.create_partition.id = 8 },
     };
     static uint64_t words[ULV_COMMAND_MESSAGE_MAX / 8];
     struct ulv_command_request request;
@@ -381,6 +381,102 @@ test_system_group__destroys_apart(void **state)
     }
 }
 
+/* A guest of its own, whom the policy counts. */
+static void
+ask_guest(struct group *g, uint32_t caller)
+{
+    struct ulv_operation o = { .kind = ULV_OP_CREATE_PARTITION };
+    const struct ulv_command_transaction t = { .operations = &o,
+                                               .operation_count = 1 };
+    bool ring = false;
+
+    o.u.create_partition.id = 100 + caller;
+    o.u.create_partition.kind = ULV_PARTITION_GUEST;
+    memcpy(o.u.create_partition.name, "guest", 6);
+    assert_int_equal(
+        ulv_command_send_transaction(&g->caller[caller], &t, &ring), ULV_OK);
+    alone_ring(&g->a, &g->below[caller]);
+    alone_run(&g->a);
+}
+
+/* A query is heard, and there are no such records. */
+static void
+expect_query(struct group *g, uint32_t kind)
+{
+    static uint64_t words[ULV_COMMAND_MESSAGE_MAX / 8];
+    struct ulv_command_request request;
+
+    assert_true(next(g, words, &request));
+    assert_int_equal(request.kind, ULV_MESSAGE_QUERY);
+    assert_int_equal(request.u.query->kind, kind);
+    assert_int_equal(request.u.query->after, 0);
+}
+
+static void
+answer_query(struct group *g, uint32_t kind, uint64_t number)
+{
+    struct ulv_message_query_answer a = {
+        .m = { sizeof(a), ULV_MESSAGE_QUERY | ULV_MESSAGE_ANSWER, 1, number },
+        .kind = kind,
+    };
+
+    alone_put(&g->a, &g->ultravisor, &g->above, a.m.kind, &a, sizeof(a));
+}
+
+/* All facts are asked for at once; who comes before they are there is decided
+ * about with the first. */
+static void
+test_system_group__grows_until_decided(void **state)
+{
+    static const uint32_t kinds[] = { ULV_QUERY_PARTITIONS, ULV_QUERY_MEMORY,
+                                      ULV_QUERY_DEVICES };
+    static struct group g;
+    uint64_t first;
+
+    (void)state;
+    begin(&g);
+    for (uint64_t n = 0; n < 2; n++) {
+        ask_guest(&g, 0);
+        for (uint32_t i = 0; i < ULV_COUNT_OF(kinds); i++)
+            expect_query(&g, kinds[i]);
+        first = g.asked - 2;
+        for (uint32_t i = 0; i < ULV_COUNT_OF(kinds); i++) {
+            if (i != 0)
+                ask_guest(&g, i);
+            expect_nothing(&g);
+            answer_query(&g, kinds[i], first + i);
+        }
+        expect(&g, 3, (const ulv_id[]){ 100, 101, 102 });
+        answer(&g, ULV_OK, UINT32_MAX, 70 + n);
+        for (uint32_t i = 0; i < CALLERS; i++)
+            assert_int_equal(told(&g, i).revision, 70 + n);
+    }
+    end(&g);
+}
+
+/* Without rules nobody looks at others for a name or a label. */
+static void
+test_system_group__needs_no_facts(void **state)
+{
+    static uint64_t words[ULV_COMMAND_MESSAGE_MAX / 8];
+    const struct ulv_operation o = { .kind = ULV_OP_SET_LABEL };
+    const struct ulv_command_transaction t = { .operations = &o,
+                                               .operation_count = 1 };
+    struct ulv_command_request request;
+    static struct group g;
+    bool ring = false;
+
+    (void)state;
+    begin(&g);
+    assert_int_equal(ulv_command_send_transaction(&g.caller[0], &t, &ring),
+                     ULV_OK);
+    alone_ring(&g.a, &g.below[0]);
+    alone_run(&g.a);
+    assert_true(next(&g, words, &request));
+    assert_int_equal(request.kind, ULV_MESSAGE_TRANSACTION);
+    end(&g);
+}
+
 int
 main(void)
 {
@@ -392,6 +488,8 @@ main(void)
         cmocka_unit_test(test_system_group__one_leaves),
         cmocka_unit_test(test_system_group__is_begun_in_time),
         cmocka_unit_test(test_system_group__destroys_apart),
+        cmocka_unit_test(test_system_group__grows_until_decided),
+        cmocka_unit_test(test_system_group__needs_no_facts),
     };
 
     return cmocka_run_group_tests_name("system", tests, NULL, NULL);
