@@ -29,7 +29,7 @@ ulv_keeper_fini(struct keeper *k)
     for (struct keeper_partition *p = k->partitions; p != NULL; p = p->next)
         ulv_keeper_role_kill(k, p);
     for (struct keeper_partition *p = k->partitions; p != NULL; p = p->next) {
-        while (p->alive) { /* SIGKILL was sent: this ends */
+        while (ULV_RESTARTS && p->alive) { /* SIGKILL was sent: this ends */
             (void)k->host->wait(k->host->self, k->waits,
                                 k->host->now(k->host->self) + 1000000);
             (void)ulv_keeper_role_reap(k, p);
@@ -470,6 +470,8 @@ hear_committed(struct keeper *k, const struct heard *heard)
     const struct say_order *say = &heard->say.u.order;
 
     ulv_keeper_await(k, heard); /* what follows may end who said it */
+    if (ULV_RESTARTS && say->settled != 0)
+        k->settled = say->settled;
     if (ULV_RESTARTS && k->order.adopts) {
         ulv_keeper_adopt_commit(k, say->revision);
         return;
@@ -667,18 +669,31 @@ step_role(struct keeper *k, struct keeper_partition *p, struct role_need *need)
         ulv_keeper_role_kill(k, p);
 }
 
+/* Who has just spoken lives, or is found dead by the next step. On a bare
+ * machine nobody is a process. */
+static bool
+may_be_dead(const struct keeper_partition *p, const struct role_need *need)
+{
+    return ULV_RESTARTS && p->alive && (!need->again || p->reaping);
+}
+
+/* What a process said was heard to its end. */
+static bool
+goes_on(const struct keeper_partition *p)
+{
+    return !ULV_RESTARTS || p->role != NULL || p->behind;
+}
+
 static void
 step_partition(struct keeper *k, struct keeper_partition *p,
                struct role_need *need)
 {
     step_role(k, p, need);
-    if (ULV_RESTARTS && p == k->ultravisor && !p->reaping && k->far.p != NULL)
-        ulv_keeper_serve_storage(k);
     /* one that died may have said more than fits into one turn */
     p->behind = p->alive && !p->reaping && !hear(k, p, need);
     if (p->behind)
         return;
-    if (p->alive && ulv_keeper_role_reap(k, p))
+    if (may_be_dead(p, need) && ulv_keeper_role_reap(k, p))
         need->again = true; /* the caller may wait for just that */
     if (p->alive && p->post.waiting_count != 0)
         need->deadline = ULV_MIN(need->deadline,
@@ -695,6 +710,8 @@ ulv_keeper_step(struct keeper *k, struct role_need *need)
     if (ulv_keeper_restarts(k) == RESTART_DUE)
         ulv_keeper_restart(k, now);
     (void)ulv_rung_look(&k->rung); /* the rest next time */
+    if (ULV_RESTARTS)
+        ulv_keeper_serve_storage(k);
     for (struct keeper_partition *p = k->partitions; p != NULL; p = next) {
         struct role_need own = { false, ULV_FOREVER };
 
@@ -706,10 +723,10 @@ ulv_keeper_step(struct keeper *k, struct role_need *need)
             now >= p->deadline) {
             p->again = false;
             step_partition(k, p, &own);
-            p->again |= own.again;
+            p->again |= own.again && goes_on(p);
             p->deadline = own.deadline;
         }
-        need->again |= p->again;
+        need->again |= p->again | own.again;
         need->deadline = ULV_MIN(need->deadline, p->deadline);
     }
     ulv_keeper_check_followers(k, need);

@@ -300,9 +300,9 @@ bool ulv_keeper_role_reap(struct keeper *k, struct keeper_partition *p);
 /* ---- the ultravisor, again (keeper_restart.c) ---------------------------- */
 /* What one with a process of its own is handed to reach its storage with:
  * FAR_STORAGE_HANDLES, borrowed, or none. */
-ulv_status ulv_keeper_reach_storage(struct keeper *k,
-                                    const struct keeper_partition *p,
-                                    ulv_handle *handles, uint32_t *ret_count);
+ulv_status ulv_keeper_reach_storage(struct keeper *k, ulv_handle *handles,
+                                    uint32_t *ret_count);
+/* What it asks of it, if it rang. */
 void ulv_keeper_serve_storage(struct keeper *k);
 /* It is dead: returns whether it is to be started again. */
 bool ulv_keeper_ultravisor_died(struct keeper *k);

@@ -16,11 +16,10 @@ ulv_keeper_renew_prepare(struct keeper *k, const struct keeper_partition *p,
 }
 
 ulv_status
-ulv_keeper_reach_storage(struct keeper *k, const struct keeper_partition *p,
-                         ulv_handle *handles, uint32_t *ret_count)
+ulv_keeper_reach_storage(struct keeper *k, ulv_handle *handles,
+                         uint32_t *ret_count)
 {
     (void)k;
-    (void)p;
     (void)handles;
     (void)ret_count;
     return ULV_OK;

@@ -41,14 +41,14 @@
 /* ---- its storage --------------------------------------------------------- */
 
 ulv_status
-ulv_keeper_reach_storage(struct keeper *k, const struct keeper_partition *p,
-                         ulv_handle *handles, uint32_t *ret_count)
+ulv_keeper_reach_storage(struct keeper *k, ulv_handle *handles,
+                         uint32_t *ret_count)
 {
     ulv_status status;
 
     if (!k->processes || k->storage == NULL)
         return ULV_OK;
-    status = ulv_far_server_init(&k->far, k->host, p->waits);
+    status = ulv_far_server_init(&k->far, k->host, &k->rung);
     if (status != ULV_OK)
         return status;
     handles[0] = k->far.memory;
@@ -61,7 +61,8 @@ ulv_keeper_reach_storage(struct keeper *k, const struct keeper_partition *p,
 void
 ulv_keeper_serve_storage(struct keeper *k)
 {
-    ulv_far_server_step(&k->far, k->host, k->storage);
+    if (k->ultravisor != NULL && !k->ultravisor->reaping)
+        ulv_far_server_step(&k->far, k->host, k->storage);
 }
 
 /* ---- it dies, it is started ---------------------------------------------- */

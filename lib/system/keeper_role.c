@@ -167,7 +167,7 @@ configure(struct keeper *k, struct keeper_partition *p)
         say.tail_bytes = (uint32_t)ulv_string_length(k->launcher, 255);
     } else if (ULV_RESTARTS && p->kind == ULV_PARTITION_ULTRAVISOR) {
         say.u.configure.again = k->restart != RESTART_NO;
-        status = ulv_keeper_reach_storage(k, p, handles, &handle_count);
+        status = ulv_keeper_reach_storage(k, handles, &handle_count);
         if (status != ULV_OK)
             return status;
     }

@@ -78,7 +78,7 @@
                                not be */
 #define SAY_RELEASED    45u /* it has let go of an extent or a channel */
 #define SAY_GIVEN_BACK  46u /* its guest gave memory back */
-#define SAY_SETTLED     47u /* the ultravisor: every revision up to this one */
+#define SAY_SETTLED     47u /* the ultravisor: it was not with a COMMITTED */
 
 #define SAY_SAVED       48u /* a monitor: it wrote ticket bytes, or could not */
 #define SAY_HELD        49u /* an I/O partition: it does not serve it */
@@ -190,7 +190,8 @@ struct say_order {
     uint32_t first; /* index of the first effect in this message */
     uint32_t more;  /* 1: the order goes on in the next message */
     uint32_t rsvd_;
-    uint64_t revision; /* that it leads to */
+    uint64_t revision; /* that it leads to; SETTLED: every one up to it */
+    uint64_t settled;  /* COMMITTED: the same; 0: as before */
 };
 struct say_order_done {
     uint64_t ticket;

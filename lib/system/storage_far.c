@@ -73,15 +73,43 @@ close_all(struct far_server *s, const struct ulv_host *host)
     close_handle(host, &s->bell[1]);
 }
 
+static void
+rang(struct bell *bell)
+{
+    ULV_CONTAINER_OF(bell, struct far_server, ours)->rang = true;
+}
+
+/* Also where the host cannot tell which bell rang: then it is always looked. */
+static ulv_status
+watch_ours(struct far_server *s, const struct ulv_host *host)
+{
+    ulv_status status = host->watch(host->self, s->rung->waits, s->bell[1]);
+
+    if (status != ULV_OK)
+        return status;
+    s->rang = true;
+    status = ulv_rung_add(s->rung, &s->ours, s->bell[1], rang);
+    if (status != ULV_OK)
+        host->unwatch(host->self, s->rung->waits, s->bell[1]);
+    return status;
+}
+
+static void
+unwatch_ours(struct far_server *s, const struct ulv_host *host)
+{
+    ulv_rung_remove(s->rung, &s->ours);
+    host->unwatch(host->self, s->rung->waits, s->bell[1]);
+}
+
 ulv_status
 ulv_far_server_init(struct far_server *s, const struct ulv_host *host,
-                    ulv_handle waits)
+                    struct rung *rung)
 {
     ulv_status status;
     void *p = NULL;
 
     memset(s, 0, sizeof(*s));
-    s->waits = waits;
+    s->rung = rung;
     s->memory = s->bell[0] = s->bell[1] = ULV_NO_HANDLE;
     status = host->memory_create(host->self, "ulv-storage", PAGE + WINDOW, 0,
                                  &s->memory);
@@ -91,12 +119,12 @@ ulv_far_server_init(struct far_server *s, const struct ulv_host *host,
     for (uint32_t i = 0; i < 2 && status == ULV_OK; i++)
         status = host->event_create(host->self, &s->bell[i]);
     if (status == ULV_OK)
-        status = host->watch(host->self, waits, s->bell[1]);
+        status = watch_ours(s, host);
     if (status == ULV_OK) {
         status = host->memory_map(host->self, s->memory, 0, PAGE + WINDOW,
                                   ULV_MAP_READ | ULV_MAP_WRITE, NULL, &p);
         if (status != ULV_OK)
-            host->unwatch(host->self, waits, s->bell[1]);
+            unwatch_ours(s, host);
     }
     s->p = p;
     if (status != ULV_OK)
@@ -109,7 +137,7 @@ ulv_far_server_fini(struct far_server *s, const struct ulv_host *host)
 {
     if (s->p == NULL)
         return;
-    host->unwatch(host->self, s->waits, s->bell[1]);
+    unwatch_ours(s, host);
     host->memory_unmap(host->self, s->p, PAGE + WINDOW);
     s->p = NULL;
     close_all(s, host);
@@ -197,8 +225,9 @@ ulv_far_server_step(struct far_server *s, const struct ulv_host *host,
     struct ulv_diag diag = ULV_DIAG_INIT;
     uint64_t asked, result = 0;
 
-    if (page == NULL)
+    if (page == NULL || !s->rang)
         return;
+    s->rang = !ulv_rung_can_tell(s->rung);
     (void)host->event_take(host->self, s->bell[1]);
     /* with the role's store in ask() */
     asked = __atomic_load_n(&page->asked, __ATOMIC_ACQUIRE);

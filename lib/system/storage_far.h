@@ -14,6 +14,8 @@
 #include <ultravisor/sys/host.h>
 #include <ultravisor/sys/storage.h>
 
+#include "system/rung.h"
+
 #define FAR_STORAGE_HANDLES 3u /* memory, own bell, the keeper's bell */
 
 struct far_page;
@@ -21,15 +23,17 @@ struct far_page;
 /* The keeper's side. Made of zeros; p NULL: there is none. */
 struct far_server {
     struct far_page *p;
-    ulv_handle waits;
+    struct rung *rung;
     ulv_handle memory;
     ulv_handle bell[2]; /* the role's, and ours, which is watched */
-    uint64_t served;    /* number of the last request */
+    struct bell ours;
+    bool rang;       /* so it is worth a step */
+    uint64_t served; /* number of the last request */
 };
 
 /* Errors: NO_MEMORY, and what the host says; it leaves nothing behind. */
 ulv_status ulv_far_server_init(struct far_server *s,
-                               const struct ulv_host *host, ulv_handle waits);
+                               const struct ulv_host *host, struct rung *rung);
 void ulv_far_server_fini(struct far_server *s, const struct ulv_host *host);
 /* Do what was asked, if anything was. */
 void ulv_far_server_step(struct far_server *s, const struct ulv_host *host,
