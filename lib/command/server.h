@@ -109,6 +109,7 @@ struct ulv_command_session {
     bool worked;   /* in its last turn it had something to do */
     bool stuck;    /* no more can be read ahead */
     uint64_t number; /* of the session, for the log: from its GUID */
+    uint64_t round;  /* whoever carries out: the last it was answered in */
     struct ulv_command_waiting *first, **last; /* read ahead */
     struct ulv_channel_end end;
     uint32_t waiting_count;

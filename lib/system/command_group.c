@@ -19,6 +19,12 @@
  * 6. What must fail: AB, where what A destroys makes room for B under a rule
  *    that A alone leaves broken. So those that destroy are among themselves.
  *
+ * Who was answered together tends to ask together: if some of them have not
+ * asked again when the next of the others comes, these are waited for, at most
+ * half as long as it took to carry out what they asked for. Otherwise two
+ * halves would take turns, and each would wait for the other's sync and for its
+ * own. Where that came to nothing it is tried less and less.
+ *
  * What starts or stops somebody, or takes something away, comes alone: in one
  * order two of these could contradict one another, which is held against the
  * ultravisor.
@@ -58,12 +64,22 @@ company_of(uint32_t options, const struct ulv_operation *operations,
     return found;
 }
 
+/* It is not away any more. */
+static void
+is_back(struct command_round *round, struct ulv_command_session *session)
+{
+    if (session->round == round->number && round->away != 0)
+        round->away--;
+    session->round = 0;
+}
+
 static void
 add(struct command_group *g, struct ulv_command_session *session,
     const struct ulv_operation *operations, uint32_t count)
 {
     struct command_member *m = &g->member[g->count++];
 
+    is_back(&g->round, session);
     m->session = session;
     m->first = g->used;
     m->count = count;
@@ -126,6 +142,59 @@ gather(struct command_role *r)
     }
 }
 
+#define WORTH_NS UINT64_C(200000) /* to wait for less is not */
+#define VAIN_MAX 6u
+
+/* Whether those who are away are waited for. */
+static bool
+waits(struct command_role *r, struct role_need *need)
+{
+    struct command_round *round = &r->group.round;
+    const ulv_nsec now = r->role.host->now(r->role.host->self);
+
+    if (round->until == 0) {
+        if (round->away == 0 || round->took < WORTH_NS)
+            return false;
+        if (round->skip != 0) {
+            round->skip--;
+            return false;
+        }
+        round->until = now + round->took / 2;
+        round->away_then = round->away;
+    }
+    if (round->away != 0 && now < round->until) {
+        need->deadline = ULV_MIN(need->deadline, round->until);
+        return true;
+    }
+    round->until = 0;
+    round->vain = round->away < round->away_then
+                      ? 0
+                      : ULV_MIN(round->vain + 1, VAIN_MAX);
+    round->skip = (1u << round->vain) - 1;
+    return false;
+}
+
+void
+ulv_command_group_sent(struct command_role *r)
+{
+    struct command_round *round = &r->group.round;
+
+    round->number++;
+    round->away = 0;
+    round->began = r->role.host->now(r->role.host->self);
+}
+
+void
+ulv_command_group_answer(struct command_role *r,
+                         struct ulv_command_session *session)
+{
+    struct command_round *round = &r->group.round;
+
+    round->took = r->role.host->now(r->role.host->self) - round->began;
+    round->away++;
+    session->round = round->number;
+}
+
 bool
 ulv_command_group_may_grow(const struct command_role *r)
 {
@@ -145,8 +214,10 @@ answer_all(struct command_role *r,
     for (uint32_t i = 0; i < g->count; i++) {
         struct ulv_message_transaction_answer copy = *answer;
 
-        if (g->member[i].session != NULL)
-            ulv_command_answer_transaction(g->member[i].session, &copy);
+        if (g->member[i].session == NULL)
+            continue;
+        ulv_command_group_answer(r, g->member[i].session);
+        ulv_command_answer_transaction(g->member[i].session, &copy);
     }
     g->together = false;
     g->count = 0;
@@ -287,12 +358,14 @@ begin_alone(struct command_role *r)
 }
 
 void
-ulv_command_group_step(struct command_role *r)
+ulv_command_group_step(struct command_role *r, struct role_need *need)
 {
     struct command_group *g = &r->group;
 
     if (r->state == STATE_JOIN) {
         gather(r);
+        if (waits(r, need))
+            return;
         ulv_command_judge(r);
     } else if (r->state == STATE_GROW) {
         gather(r);
@@ -306,10 +379,12 @@ ulv_command_group_step(struct command_role *r)
 
 void
 ulv_command_group_leave(struct command_role *r,
-                        const struct ulv_command_session *gone)
+                        struct ulv_command_session *gone)
 {
     struct command_group *g = &r->group;
 
+    if (gone != NULL)
+        is_back(&g->round, gone);
     for (uint32_t i = 0; i < g->count; i++) {
         if (g->member[i].session == gone)
             g->member[i].session = NULL;

@@ -189,6 +189,8 @@ ulv_command_decide(struct command_role *r)
             : ulv_command_ahead_left(r->asking, &r->transaction.deadline))
         status =
             ulv_command_send_transaction(&r->client, &r->transaction, &ring);
+    if (ULV_REQUEST_GROUPS)
+        ulv_command_group_sent(r);
     /* until it is out, nothing can have come of it */
     sent(r, status, ring, status == ULV_OK ? STATE_WAIT : r->state);
 }
@@ -357,6 +359,8 @@ hear_answer(struct command_role *r, const struct ulv_message *m)
             break;
         ulv_command_more_origin(r, &transaction);
         r->state = STATE_IDLE;
+        if (ULV_REQUEST_GROUPS)
+            ulv_command_group_answer(r, r->asking);
         ulv_command_answer_transaction(r->asking, &transaction);
         break;
     default:
@@ -673,7 +677,7 @@ static void
 close_channel(struct command_role *r, ulv_id channel)
 {
     struct ulv_command_session *asking = r->asking;
-    const struct ulv_command_session *gone =
+    struct ulv_command_session *gone =
         ulv_sessions_find(&r->sessions, channel);
     bool ring = false;
 
@@ -768,12 +772,12 @@ command_step(struct role *role, struct role_need *need)
         hear_ultravisor(r);
     if (r->has_policy) /* behind what may have ended a request */
         ulv_command_more_step(r);
-    if (ULV_REQUEST_GROUPS)
-        ulv_command_group_step(r);
+    if (ULV_REQUEST_GROUPS && r->state == STATE_IDLE)
+        ulv_command_group_step(r, need);
     ulv_sessions_step(&r->sessions, need);
     if (ULV_REQUEST_GROUPS &&
         (r->state == STATE_JOIN || r->state == STATE_GROW)) {
-        ulv_command_group_step(r);
+        ulv_command_group_step(r, need);
         need->again |= r->state == STATE_IDLE;
     }
     if (r->has_client && !r->above_lost)

@@ -39,6 +39,17 @@ struct command_more {
     struct review *review; /* a policy that is looked at, or NULL */
 };
 
+/* How long it pays to wait for those who were answered last: they may be about
+ * to ask for their next. */
+struct command_round {
+    uint64_t number;    /* of those that were answered together, so far */
+    uint32_t away;      /* of the last: who has not asked again */
+    ulv_nsec began, took; /* what they asked for, at the ultravisor */
+    ulv_nsec until;     /* they are waited for; 0: they are not */
+    uint32_t away_then; /* when that began */
+    uint32_t vain, skip; /* times in a row, and how often not to try */
+};
+
 /* Requests of several clients, as they were asked: command_group.c. */
 struct command_group {
     struct command_member {
@@ -50,6 +61,7 @@ struct command_group {
     bool together; /* they are one transaction; or, from next on, each is */
     uint32_t next;
     uint32_t precondition_count; /* of the first */
+    struct command_round round;
     struct ulv_operation
         asked[ULV_REQUEST_GROUPS ? ULV_OPERATION_MESSAGE_MAX : 1];
 };
@@ -108,11 +120,15 @@ void ulv_command_decide(struct command_role *r);
 /* Whether others may be carried out with the transaction that has come: then
  * they are looked for in the next step. */
 bool ulv_command_group_begin(struct command_role *r);
-/* Whether others may join what the facts are there for: then they are looked for
- * in the same step, and it is decided. */
+/* Whether others may join what the facts are there for: then they are looked
+ * for in the same step, and it is decided. */
 bool ulv_command_group_may_grow(const struct command_role *r);
 /* Look for others, or begin the next of those that could not be together. */
-void ulv_command_group_step(struct command_role *r);
+void ulv_command_group_step(struct command_role *r, struct role_need *need);
+/* What was decided about was sent; one is answered. */
+void ulv_command_group_sent(struct command_role *r);
+void ulv_command_group_answer(struct command_role *r,
+                              struct ulv_command_session *session);
 /* Whether what failed were several: each is begun alone, or hears that, if it
  * is not known what became of them. */
 bool
@@ -133,7 +149,7 @@ const struct ulv_command_session *
 ulv_command_group_asking(const struct command_role *r,
                          uint32_t *operation_idx);
 void ulv_command_group_leave(struct command_role *r,
-                             const struct ulv_command_session *gone);
+                             struct ulv_command_session *gone);
 
 /* ---- command_more.c, or command_plain.c ---------------------------------- */
 

@@ -381,6 +381,59 @@ test_system_group__destroys_apart(void **state)
     }
 }
 
+/* They are asked for together, which takes a millisecond. */
+static void
+carry_out(struct group *g)
+{
+    g->a.t.now += 1000000;
+    answer(g, ULV_OK, UINT32_MAX, 50);
+    for (uint32_t i = 0; i < CALLERS; i++)
+        assert_int_equal(told(g, i).revision, 50);
+}
+
+static void
+come(struct group *g, uint32_t caller)
+{
+    ask_one(g, caller);
+    alone_ring(&g->a, &g->below[caller]);
+    alone_run(&g->a);
+}
+
+/* Who was answered last is waited for, but not for long, and not after it came
+ * to nothing. */
+static void
+test_system_group__waits_for_the_last(void **state)
+{
+    static const ulv_id all[] = { 100, 101, 102 };
+    static struct group g;
+
+    (void)state;
+    begin(&g);
+    ask(&g, 1, 0, 0);
+    expect(&g, 3, all);
+    carry_out(&g);
+    for (uint32_t i = 0; i < CALLERS; i++) {
+        expect_nothing(&g);
+        come(&g, i);
+    }
+    expect(&g, 3, all);
+    carry_out(&g);
+    come(&g, 0); /* the others do not come */
+    g.a.t.now += 499999;
+    alone_run(&g.a);
+    expect_nothing(&g);
+    g.a.t.now += 1;
+    alone_run(&g.a);
+    expect(&g, 1, all);
+    come(&g, 1);
+    come(&g, 2);
+    g.a.t.now += 1000000;
+    answer(&g, ULV_OK, UINT32_MAX, 51);
+    assert_int_equal(told(&g, 0).revision, 51);
+    expect(&g, 2, &all[1]); /* the first is not waited for */
+    end(&g);
+}
+
 /* A guest of its own, whom the policy counts. */
 static void
 ask_guest(struct group *g, uint32_t caller)
@@ -488,6 +541,7 @@ main(void)
         cmocka_unit_test(test_system_group__one_leaves),
         cmocka_unit_test(test_system_group__is_begun_in_time),
         cmocka_unit_test(test_system_group__destroys_apart),
+        cmocka_unit_test(test_system_group__waits_for_the_last),
         cmocka_unit_test(test_system_group__grows_until_decided),
         cmocka_unit_test(test_system_group__needs_no_facts),
     };
