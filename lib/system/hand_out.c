@@ -5,6 +5,14 @@
  * closes that, is what the other end hears. Then the ultravisor is told that
  * nobody is there: it takes a command channel away, and of another one says in
  * its header that the end is detached.
+ *
+ * L = a program leaves, T = the ultravisor is told, X = it dies, N = it was
+ * started again, G = the channel is gone, O = somebody else is given its end.
+ *
+ * 1. L T G: nothing is remembered.
+ * 2. L T X N T G: what was told may have died with it.
+ * 3. L T O X N: what the dead one was told is true no more.
+ * 4. What must fail: L T X N, and the channel is there for ever.
  */
 #include <ultravisor/abi/admission.h>
 #include <ultravisor/client.h>
@@ -15,10 +23,11 @@
 struct visitor {
     struct visitor *next;
     ulv_system *system;
-    struct ulv_link *link;
-    struct bell bell; /* of the link */
+    struct ulv_link *link; /* NULL: it has left, and that was heard */
+    struct bell bell;      /* of the link */
     ulv_id channel;
     uint32_t end;
+    uint32_t told; /* an ultravisor: the number of its start and one; 0: none */
     bool left, taken_away;
 };
 
@@ -35,35 +44,60 @@ rang(struct bell *bell)
 }
 
 static void
-drop(struct visitor **at)
+close_link(struct visitor *visitor)
 {
-    struct visitor *visitor = *at;
     ulv_system *system = visitor->system;
     const struct ulv_host *host = system->host;
 
-    *at = visitor->next;
+    if (visitor->link == NULL)
+        return;
     ulv_rung_remove(&system->keeper.rung, &visitor->bell);
     host->unwatch(host->self, system->waits, visitor->link->readable);
     visitor->link->ops->close(visitor->link);
+    visitor->link = NULL;
+}
+
+static void
+drop(struct visitor **at)
+{
+    struct visitor *visitor = *at;
+    const struct ulv_host *host = visitor->system->host;
+
+    *at = visitor->next;
+    close_link(visitor);
     host->free(host->self, visitor, sizeof(*visitor));
 }
 
+/* Nobody needs to hear of it any more. */
+static bool
+is_over(const struct visitor *visitor)
+{
+    const struct keeper_channel *c =
+        ulv_keeper_channel(&visitor->system->keeper, visitor->channel);
+
+    return c == NULL || visitor->taken_away ||
+           (visitor->told != 0 && c->open);
+}
+
+/* Whoever is the ultravisor hears of it. */
 static void
 leave(struct visitor *visitor)
 {
     struct keeper *k = &visitor->system->keeper;
-    struct keeper_channel *c = ulv_keeper_channel(k, visitor->channel);
     struct say say = { .kind = SAY_LEFT };
 
-    if (c == NULL || visitor->taken_away)
+    if (visitor->told == k->starts + 1)
         return;
-    c->open = false;
-    say.u.channel.channel = c->id;
+    if (visitor->told == 0)
+        ulv_keeper_channel(k, visitor->channel)->open = false;
+    visitor->told = k->starts + 1;
+    close_link(visitor);
+    say.u.channel.channel = visitor->channel;
     say.u.channel.end = visitor->end;
     ulv_keeper_inform(k, &say);
 }
 
-/* Once a turn, if one has left. */
+/* Once a turn, as long as one that has left is remembered. */
 static void
 visitors_step(ulv_system *system)
 {
@@ -73,12 +107,17 @@ visitors_step(ulv_system *system)
         return; /* who notes it is being started again */
     system->visitor_left = false;
     while (*at != NULL) {
-        if (!(*at)->left && !(*at)->taken_away) {
-            at = &(*at)->next;
+        struct visitor *visitor = *at;
+
+        if ((visitor->left || visitor->taken_away) && is_over(visitor)) {
+            drop(at);
             continue;
         }
-        leave(*at);
-        drop(at);
+        if (visitor->left) {
+            leave(visitor);
+            system->visitor_left = true;
+        }
+        at = &visitor->next;
     }
 }
 
