@@ -96,6 +96,10 @@ uint32_t ulv_crc32c(uint32_t crc, const void *p, size_t len);
 #ifndef ULV_REQUEST_GROUPS
 #define ULV_REQUEST_GROUPS true
 #endif
+/* Roles may have processes of their own. */
+#ifndef ULV_ROLE_PROCESSES
+#define ULV_ROLE_PROCESSES true
+#endif
 #ifndef ULV_BULK_AREAS
 #define ULV_BULK_AREAS true
 #endif

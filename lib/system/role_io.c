@@ -578,6 +578,19 @@ tell_redriven(struct io_role *r, struct served *d)
 }
 
 static void
+tell_broken(struct io_role *r, const struct served *d, ulv_status why)
+{
+    char text[96];
+    struct ulv_text line;
+
+    ulv_text_init(&line, text, sizeof(text));
+    ulv_text_format(&line, "channel %u: disconnected: %s", d->wire.channel,
+                    ulv_status_text(why));
+    ulv_role_tell(&r->role, ULV_EVENT_FAULT, r->role.partition,
+                  d->wire.channel, text);
+}
+
+static void
 serve(struct io_role *r, struct served *d, struct role_need *need)
 {
     bool ring = false, rang = false, more;
@@ -606,14 +619,8 @@ serve(struct io_role *r, struct served *d, struct role_need *need)
         say_flushed(r, d->wire.channel);
     }
     if (failed != ULV_OK) {
-        char text[96];
-        struct ulv_text line;
-
-        ulv_text_init(&line, text, sizeof(text));
-        ulv_text_format(&line, "channel %u: disconnected: %s", d->wire.channel,
-                        ulv_status_text(failed));
-        ulv_role_tell(&r->role, ULV_EVENT_FAULT, r->role.partition,
-                      d->wire.channel, text);
+        if (!ULV_ROLE_PROCESSES || !ulv_wire_is_cleared(&d->wire))
+            tell_broken(r, d, failed);
         give_up(r, d);
     }
 }

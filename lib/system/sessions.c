@@ -23,6 +23,8 @@ ulv_sessions_broken(struct ulv_command_session *command)
 {
     const struct session *session = session_of(command);
 
+    if (ULV_ROLE_PROCESSES && ulv_wire_is_cleared(&session->wire))
+        return;
     ulv_sessions_ring(command); /* it may wait for an answer */
     ulv_role_tell_broken(session->role, session->wire.channel, "the client",
                          command->failed);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 #include "system/wire.h"
 
+#include <ultravisor/abi/channel.h>
+
 #include "base/base.h"
 
 ulv_status
@@ -61,4 +63,14 @@ void
 ulv_wire_ring(struct wire *wire)
 {
     wire->host->event_signal(wire->host->self, wire->peer_bell);
+}
+
+bool
+ulv_wire_is_cleared(const struct wire *wire)
+{
+    const struct ulv_channel_header *header = wire->p;
+
+    /* pairs with the release in ulv_channel_format(); zeroes have no order */
+    return __atomic_load_n(&header->magic, __ATOMIC_RELAXED) !=
+           ULV_CHANNEL_MAGIC;
 }

@@ -26,5 +26,8 @@ void ulv_wire_fini(struct wire *wire);
 /* Whether the peer rang since the last time. */
 bool ulv_wire_take(struct wire *wire);
 void ulv_wire_ring(struct wire *wire);
+/* Whether it was taken away: the keeper clears it before a role with a process
+ * of its own hears of that, and what stands there is nobody's fault. */
+bool ulv_wire_is_cleared(const struct wire *wire);
 
 #endif
