@@ -4,6 +4,7 @@ started again from its journal, and nobody but the events tells of it.
 
 ULTRAVISOR_ROUNDS says how often, ULTRAVISOR_SEED how it begins."""
 
+import contextlib
 import os
 import random
 import signal
@@ -14,12 +15,15 @@ import time
 from common import (BACKENDS, DIGEST, IMAGES, PATIENCE, RestartTest, digest,
                     disk, each_kind)
 
+from kill_load import Clients
+
 import ultravisor
 from ultravisor import C
 
 ROUNDS = int(os.environ["ULTRAVISOR_ROUNDS"])
 SEED = int(os.environ.get("ULTRAVISOR_SEED", time.time_ns() % 1000000))
 MIB = 1 << 20
+CLIENTS = 4  # beside the program that has the system
 
 
 class Load:
@@ -68,11 +72,16 @@ class Load:
 
 class Restart(RestartTest):
 
-    def kill(self, host, load, chance):
-        """At a moment that is not ours to choose, while transactions run."""
-        pid, died = self.pid(host), len(self.of(C.ULV_EVENT_RESTARTED))
-        delay = chance.expovariate(1 / 0.02)
-        timer = threading.Timer(delay, os.kill, (pid, signal.SIGKILL))
+    def kill(self, host, load, clients, chance):
+        """At a moment that is not ours to choose, while transactions run; one
+        of those that ask for them now and then dies with it."""
+        died = len(self.of(C.ULV_EVENT_RESTARTED))
+        victim = clients.victim() if chance.random() < 0.2 else None
+        pids = [self.pid(host)] + ([victim.program.pid] if victim else [])
+        if chance.random() < 0.5:
+            pids.reverse()
+        timer = threading.Timer(chance.expovariate(1 / 0.02), lambda: [
+            os.kill(pid, signal.SIGKILL) for pid in pids])
         timer.start()
         until = time.monotonic() + PATIENCE
         while len(self.of(C.ULV_EVENT_RESTARTED)) == died:
@@ -80,7 +89,10 @@ class Restart(RestartTest):
             load.step()
             host.step(0)
             self.hear(host)
+            clients.hear()
         timer.join()
+        if victim is not None:
+            clients.lost(victim)
 
     def check_events(self):
         """Each revision was told once, in order, and every end has a reason."""
@@ -90,24 +102,31 @@ class Restart(RestartTest):
 
     def life(self, chance, kills, path, directory):
         self.events = []
-        with ultravisor.open(backend=BACKENDS[0], in_process=False,
-                             memory="96M", storage=directory) as host:
+        with contextlib.ExitStack() as stack, \
+                ultravisor.open(backend=BACKENDS[0], in_process=False,
+                                memory="96M", storage=directory) as host:
             free = self.free(host)
             load = Load(host, chance)
+            clients = Clients(self, host, chance, CLIENTS)
+            stack.callback(clients.kill_all)
             counter = self.guest(host, "counter", memory="4M")
             counter.start(IMAGES / "counter.elf")
             reader = self.guest(host, "reader", path)
             reader.start(DIGEST)
             for _ in range(kills):
                 before = self.count(counter)
-                self.kill(host, load, chance)
+                self.kill(host, load, clients, chance)
                 self.assertEqual(load.has(), load.made)
+                clients.check_all()
                 self.until(host, lambda: self.count(counter) != before)
             end = self.wait(host, reader)
             self.assertEqual((end.reason, end.code),
                              (C.ULV_END_REASON_STOP, 0), end.text)
             self.assertIn("sha256 " + digest(path), self.console(host, reader))
             self.assert_alive(host)
+            clients.end()
+            print(f"# {clients.turns} transactions of {clients.number} "
+                  f"clients, {clients.killed} killed", flush=True)
             counter.stop()
             with host.transaction() as t:
                 for guest in [counter, reader, *load.made]:
