@@ -122,6 +122,40 @@ io_fini(struct role *role)
     ulv_rung_fini(&r->rung);
 }
 
+static struct served *
+find_from(struct served *d, ulv_id id, bool by_channel)
+{
+    while (d != NULL && (by_channel ? d->wire.channel : d->device) != id)
+        d = d->next;
+    return d;
+}
+
+/* Handed over, listed and given up in the same order, mostly: the next one is
+ * near. */
+static struct served *
+find(struct io_role *r, ulv_id id, bool by_channel)
+{
+    struct served *d = find_from(r->near, id, by_channel);
+
+    if (d == NULL)
+        d = find_from(r->devices, id, by_channel);
+    if (d != NULL)
+        r->near = d;
+    return d;
+}
+
+static struct served *
+find_device(struct io_role *r, ulv_id device)
+{
+    return find(r, device, false);
+}
+
+static struct served *
+find_channel(struct io_role *r, ulv_id channel)
+{
+    return find(r, channel, true);
+}
+
 static void follow_view(struct io_role *r);
 
 /* ---- what is handed over ------------------------------------------------- */
@@ -204,11 +238,9 @@ rang(struct bell *bell)
 static ulv_status
 take_channel(struct io_role *r, struct heard *heard)
 {
-    struct served *d = r->devices;
+    struct served *d = find_device(r, heard->say.u.channel.device);
     ulv_status status;
 
-    while (d != NULL && d->device != heard->say.u.channel.device)
-        d = d->next;
     if (d == NULL || d->wire.host != NULL)
         return ULV_E_PEER_PROTOCOL;
     d->first_epoch = heard->say.u.channel.epoch;
@@ -253,10 +285,8 @@ say_flushed(struct io_role *r, ulv_id channel)
 static void
 ask_flush(struct io_role *r, ulv_id channel)
 {
-    struct served *d = r->devices;
+    struct served *d = find_channel(r, channel);
 
-    while (d != NULL && d->wire.channel != channel)
-        d = d->next;
     if (d != NULL && (d->wanted || d->serving))
         d->flush_asked = true;
     else
@@ -268,12 +298,10 @@ static ulv_status
 renew(struct io_role *r, const struct heard *heard)
 {
     const struct ulv_host *host = r->role.host;
-    struct served *d = r->devices;
+    struct served *d = find_device(r, heard->say.u.device.device);
     void *region;
     ulv_status status;
 
-    while (d != NULL && d->device != heard->say.u.device.device)
-        d = d->next;
     if (d == NULL)
         return ULV_E_PEER_PROTOCOL;
     status = host->memory_map(host->self, heard->handle[0], 0, 4096,
@@ -295,11 +323,9 @@ static void
 take_input(struct io_role *r, const struct heard *heard)
 {
     const struct say_console *say = &heard->say.u.console;
-    struct served *d = r->devices;
+    struct served *d = find_channel(r, say->channel);
     bool ring = false;
 
-    while (d != NULL && d->wire.channel != say->channel)
-        d = d->next;
     if (d == NULL || !d->serving || d->kind != ULV_DEVICE_CONSOLE)
         return;
     ulv_console_server_input(&d->u.console, say->offset, heard->tail,
@@ -314,11 +340,9 @@ take_input(struct io_role *r, const struct heard *heard)
 static void
 hold(struct io_role *r, ulv_id channel, bool held)
 {
-    struct served *d = r->devices;
+    struct served *d = find_channel(r, channel);
     struct say say = { .kind = SAY_HELD };
 
-    while (d != NULL && d->wire.channel != channel)
-        d = d->next;
     if (d != NULL)
         d->held = held;
     if (!held)
@@ -368,23 +392,6 @@ io_hear(struct role *role, struct heard *heard)
 }
 
 /* ---- what the view says -------------------------------------------------- */
-
-/* Handed over and listed in the same order, mostly: the next one is near. */
-static struct served *
-find_device(struct io_role *r, ulv_id device)
-{
-    struct served *d = r->near;
-
-    while (d != NULL && d->device != device)
-        d = d->next;
-    if (d == NULL)
-        d = r->devices;
-    while (d != NULL && d->device != device)
-        d = d->next;
-    if (d != NULL)
-        r->near = d;
-    return d;
-}
 
 static ulv_status
 read_devices(struct io_role *r)
