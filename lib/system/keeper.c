@@ -46,6 +46,9 @@ ulv_keeper_fini(struct keeper *k)
         ulv_keeper_source_drop(k, k->sources->id);
     while (k->partitions != NULL)
         ulv_keeper_partition_remove(k, k->partitions);
+    if (ULV_KEEPER_INDEXES)
+        k->host->free(k->host->self, k->turns,
+                      k->turn_room * sizeof(*k->turns));
     ulv_rung_fini(&k->rung);
     ulv_frame_table_fini(&k->frames);
 }
@@ -705,29 +708,27 @@ ulv_keeper_step(struct keeper *k, struct role_need *need)
 {
     const struct ulv_host *host = k->host;
     ulv_nsec now = host->now(host->self);
-    struct keeper_partition *next;
+    struct keeper_partition *p = NULL;
 
     if (ulv_keeper_restarts(k) == RESTART_DUE)
         ulv_keeper_restart(k, now);
     (void)ulv_rung_look(&k->rung); /* the rest next time */
     if (ULV_RESTARTS)
         ulv_keeper_serve_storage(k);
-    for (struct keeper_partition *p = k->partitions; p != NULL; p = next) {
+    /* guests vanish in commits of the ultravisor, and no role does */
+    while ((p = ulv_keeper_next_turn(k, p, now, &need->deadline)) != NULL) {
         struct role_need own = { false, ULV_FOREVER };
 
-        next = p->next; /* partitions vanish in commits of the ultravisor,
-                           which stands before every guest */
-        if (!p->alive)
-            continue;
-        if (!ulv_rung_can_tell(&k->rung) || p->again || p->reaping ||
-            now >= p->deadline) {
+        if (p->alive) {
             p->again = false;
             step_partition(k, p, &own);
             p->again |= own.again && goes_on(p);
             p->deadline = own.deadline;
+            need->again |= p->again | own.again;
+            need->deadline = ULV_MIN(need->deadline, p->deadline);
         }
-        need->again |= p->again | own.again;
-        need->deadline = ULV_MIN(need->deadline, p->deadline);
+        if (ULV_KEEPER_INDEXES)
+            ulv_keeper_set_turn(p);
     }
     ulv_keeper_check_followers(k, need);
     if (ulv_keeper_restarts(k) == RESTART_DUE)

@@ -45,13 +45,12 @@ struct keeper_view {
 };
 
 struct keeper_partition {
-    /* what each turn looks at of each */
     struct keeper_partition *next;
     bool alive;
     bool reaping; /* killed; the process is not yet confirmed dead */
     bool again;   /* it is its turn, whatever it waits for, or */
     ulv_nsec deadline; /* from then on */
-
+    struct keeper *keeper; /* that it is of */
     ulv_id id;
     uint32_t kind;
     char name[ULV_NAME_MAX + 1];
@@ -98,6 +97,14 @@ struct keeper_partition {
     ulv_nsec follow_until;   /* or it is unresponsive; 0: nothing awaited */
     uint32_t seen;           /* in this start of the ultravisor's journal */
     struct id_entry by_id;
+    uint32_t turn; /* its place among the turns */
+};
+
+/* When it is whose turn, one after the other in memory: each step looks at all
+ * of them. */
+struct keeper_turn {
+    ulv_nsec at;
+    struct keeper_partition *partition; /* NULL: a place that is free */
 };
 
 struct keeper_save {
@@ -268,6 +275,8 @@ struct keeper {
         struct id_index partitions, extents, channels, devices;
         struct id_index extents_of, ends_of;
     } by_id;
+    struct keeper_turn *turns; /* the same */
+    uint32_t turn_count, turn_room;
 };
 
 ulv_status ulv_keeper_init(struct keeper *k, const struct ulv_host *host,
@@ -285,6 +294,14 @@ struct keeper_partition *ulv_keeper_partition_add(struct keeper *k, ulv_id id,
                                                   uint32_t kind,
                                                   const char *name);
 void ulv_keeper_partition_remove(struct keeper *k, struct keeper_partition *p);
+/* The next one whose turn it can be, after one, or NULL: the first. *deadline
+ * becomes when it is that of those passed over, if that is sooner. */
+struct keeper_partition *
+ulv_keeper_next_turn(const struct keeper *k,
+                     const struct keeper_partition *after, ulv_nsec now,
+                     ulv_nsec *deadline);
+/* What that depends on has changed. Only if ULV_KEEPER_INDEXES. */
+void ulv_keeper_set_turn(struct keeper_partition *p);
 ulv_status ulv_keeper_role_start(struct keeper *k, struct keeper_partition *p,
                                  struct ulv_diag *diag);
 /* At once; what follows from the death is done when it is confirmed. Nothing
@@ -449,6 +466,8 @@ ulv_keeper_channel_of(const struct keeper *k, ulv_id partition,
 /* So that they are found, also under another number than before; only if
  * ULV_KEEPER_INDEXES. */
 void ulv_keeper_enter_partition(struct keeper *k, struct keeper_partition *p);
+/* It gets its turns. Errors: NO_MEMORY. */
+ulv_status ulv_keeper_enter_turn(struct keeper *k, struct keeper_partition *p);
 void ulv_keeper_leave_partition(struct keeper *k, struct keeper_partition *p);
 void ulv_keeper_enter_extent(struct keeper *k, struct keeper_extent *e);
 void ulv_keeper_leave_extent(struct keeper *k, struct keeper_extent *e);

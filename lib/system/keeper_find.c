@@ -80,6 +80,73 @@ ulv_keeper_channel_of(const struct keeper *k, ulv_id partition,
     return NULL;
 }
 
+/* ---- turns --------------------------------------------------------------- */
+
+struct keeper_partition *
+ulv_keeper_next_turn(const struct keeper *k,
+                     const struct keeper_partition *after, ulv_nsec now,
+                     ulv_nsec *deadline)
+{
+    for (uint32_t i = after == NULL ? 0 : after->turn + 1; i < k->turn_count;
+         i++) {
+        if (k->turns[i].at <= now && k->turns[i].partition != NULL)
+            return k->turns[i].partition;
+        *deadline = ULV_MIN(*deadline, k->turns[i].at);
+    }
+    return NULL;
+}
+
+void
+ulv_keeper_set_turn(struct keeper_partition *p)
+{
+    const struct keeper *k = p->keeper;
+    const bool now = p->again || p->reaping || !ulv_rung_can_tell(&k->rung);
+
+    k->turns[p->turn].at = !p->alive ? ULV_FOREVER : now ? 0 : p->deadline;
+}
+
+static ulv_status
+make_room(struct keeper *k)
+{
+    const struct ulv_host *host = k->host;
+    const uint32_t room = 2 * k->turn_room + 16;
+    struct keeper_turn *turns;
+
+    if (k->turn_count < k->turn_room)
+        return ULV_OK;
+    turns = host->alloc(host->self, room * sizeof(*turns), 8);
+    if (turns == NULL)
+        return ULV_E_NO_MEMORY;
+    if (k->turn_count != 0)
+        memcpy(turns, k->turns, k->turn_count * sizeof(*turns));
+    host->free(host->self, k->turns, k->turn_room * sizeof(*turns));
+    k->turns = turns;
+    k->turn_room = room;
+    return ULV_OK;
+}
+
+/* At a place that another one has left, or behind all others. */
+ulv_status
+ulv_keeper_enter_turn(struct keeper *k, struct keeper_partition *p)
+{
+    uint32_t turn = 0;
+
+    while (turn < k->turn_count && k->turns[turn].partition != NULL)
+        turn++;
+    if (turn == k->turn_count) {
+        const ulv_status status = make_room(k);
+
+        if (status != ULV_OK)
+            return status;
+        k->turn_count++;
+    }
+    p->keeper = k;
+    p->turn = turn;
+    k->turns[turn].partition = p;
+    k->turns[turn].at = 0;
+    return ULV_OK;
+}
+
 /* ---- what comes and goes ------------------------------------------------- */
 
 void
@@ -92,6 +159,8 @@ void
 ulv_keeper_leave_partition(struct keeper *k, struct keeper_partition *p)
 {
     ulv_id_index_remove(&k->by_id.partitions, &p->by_id);
+    k->turns[p->turn].partition = NULL;
+    k->turns[p->turn].at = ULV_FOREVER;
 }
 
 void

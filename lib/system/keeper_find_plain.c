@@ -65,3 +65,14 @@ ulv_keeper_channel_of(const struct keeper *k, ulv_id partition,
         c = c->next;
     return c;
 }
+
+/* All of them are looked at each time. */
+struct keeper_partition *
+ulv_keeper_next_turn(const struct keeper *k,
+                     const struct keeper_partition *after, ulv_nsec now,
+                     ulv_nsec *deadline)
+{
+    (void)now;
+    (void)deadline;
+    return after == NULL ? k->partitions : after->next;
+}

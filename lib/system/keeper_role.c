@@ -20,6 +20,10 @@ ulv_keeper_partition_add(struct keeper *k, ulv_id id, uint32_t kind,
     for (uint32_t i = 0; i < 2; i++)
         p->view[i].writable = p->view[i].segment = ULV_NO_HANDLE;
     ulv_string_copy(p->name, sizeof(p->name), name);
+    if (ULV_KEEPER_INDEXES && ulv_keeper_enter_turn(k, p) != ULV_OK) {
+        host->free(host->self, p, sizeof(*p));
+        return NULL;
+    }
     while (*at != NULL)
         at = &(*at)->next;
     *at = p;
@@ -72,11 +76,21 @@ ulv_keeper_partition_remove(struct keeper *k, struct keeper_partition *p)
     host->free(host->self, p, sizeof(*p));
 }
 
+/* Where all are looked at each time there is nothing to note. */
+static void
+take_turn(struct keeper_partition *p)
+{
+    if (!ULV_KEEPER_INDEXES)
+        return;
+    p->again = true;
+    ulv_keeper_set_turn(p);
+}
+
 /* It is its turn. */
 static void
 is_ready(struct bell *bell)
 {
-    ULV_CONTAINER_OF(bell, struct keeper_partition, ready)->again = true;
+    take_turn(ULV_CONTAINER_OF(bell, struct keeper_partition, ready));
 }
 
 /* What can wake the keeper or, in process, the role on this one's behalf: the
@@ -90,7 +104,6 @@ make_waits(struct keeper *k, struct keeper_partition *p,
 
     drop_waits(k, p);
     p->waits = k->waits;
-    p->again = true;
     if (!ulv_rung_can_tell(&k->rung))
         return ULV_OK;
     status = host->wait_create(host->self, &p->waits);
@@ -190,6 +203,7 @@ ulv_keeper_role_start(struct keeper *k, struct keeper_partition *p,
         return status;
     }
     p->alive = true;
+    take_turn(p);
     p->measured = 0;
     ulv_keeper_bind(k, p);
     status = ulv_post_init(&p->post, k->host, p->waits, link);
@@ -281,6 +295,7 @@ ulv_keeper_role_kill(struct keeper *k, struct keeper_partition *p)
         died(k, p, "dropped, code", 0);
     } else if (!p->reaping) {
         p->reaping = true;
+        take_turn(p);
         k->platform->process_kill(k->host->self, p->process);
     }
 }
