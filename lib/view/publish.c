@@ -161,18 +161,26 @@ end_page(uint64_t *page, uint64_t generation)
     __atomic_store_n(&page[0], generation, __ATOMIC_RELEASE); /* V1 */
 }
 
-/* Words, so that a reader that races with us is a race of atomics only. */
+/*
+ * A reader may race with this: what it reads then it throws away, by V1 and V2,
+ * which keep their order with any stores between them. So these may be as wide
+ * as they come; the race detector is shown words, a race of atomics only.
+ */
 static inline void
 write_words(uint64_t *page, uint32_t offset, const void *from, uint32_t bytes)
 {
     uint64_t *to = &page[offset / 8];
 
+#ifdef __SANITIZE_THREAD__
     for (uint32_t i = 0; i < bytes / 8; i++) {
         uint64_t word;
 
         memcpy(&word, (const uint8_t *)from + i * 8, 8);
         __atomic_store_n(&to[i], word, __ATOMIC_RELAXED);
     }
+#else
+    memcpy(to, from, bytes);
+#endif
 }
 
 /* ---- sections ------------------------------------------------------------ */
@@ -239,12 +247,13 @@ copy_shown(struct ulv_view_publisher *publisher,
            const struct ulv_view_entry *entry)
 {
     const uint32_t same = same_bytes(section, entry);
-    const struct ulv_view_entry *shown =
-        find_shown(publisher, entry->kind, entry->first);
+    const struct ulv_view_entry *shown;
 
-    if (same != 0)
-        write_words(page_at(publisher, entry->page), entry->offset,
-                    page_at(publisher, shown->page) + shown->offset / 8, same);
+    if (same == 0)
+        return;
+    shown = find_shown(publisher, entry->kind, entry->first);
+    write_words(page_at(publisher, entry->page), entry->offset,
+                page_at(publisher, shown->page) + shown->offset / 8, same);
 }
 
 /* The entry of the newest generation that already says this, or NULL. */
@@ -293,35 +302,56 @@ prepare_page(struct ulv_view_publisher *publisher,
     return true;
 }
 
+/* One more of the next generation, on the page of the directory; NULL: there
+ * is no room. */
+static struct ulv_view_entry *
+add_entry(struct ulv_view_publisher *publisher,
+          const struct ulv_view_section *section, uint32_t first,
+          uint32_t count)
+{
+    struct ulv_view_listing *next = &publisher->next;
+    struct ulv_view_entry *entry = &next->entry[next->entry_count];
+
+    if (next->entry_count == ULV_VIEW_ENTRIES_MAX)
+        return NULL;
+    next->entry_count++;
+    entry->generation = publisher->generation + 1;
+    entry->kind = section->kind;
+    entry->first = first;
+    entry->count = count;
+    entry->record_bytes = section->record_bytes;
+    entry->page = next->directory;
+    return entry;
+}
+
 /* *small: what is left for small kinds. Those are written with the directory,
  * whose page they name from now on. */
 static bool
 prepare_section(struct ulv_view_publisher *publisher,
                 const struct ulv_view_section *section, uint32_t *small)
 {
-    struct ulv_view_listing *next = &publisher->next;
-    uint64_t bytes =
+    const uint64_t bytes =
         (uint64_t)section->record_count * section->record_bytes;
-    bool is_small = bytes <= *small;
-    uint32_t some, a_page = ROOM / section->record_bytes;
+    uint32_t some, a_page;
 
-    if (is_small)
+    if (bytes <= *small) {
         *small -= (uint32_t)bytes;
+        return bytes == 0 || add_entry(publisher, section, 0,
+                                       section->record_count) != NULL;
+    }
+    a_page = ROOM / section->record_bytes;
     for (uint32_t done = 0; done < section->record_count; done += some) {
-        struct ulv_view_entry *entry = &next->entry[next->entry_count];
+        struct ulv_view_entry *entry;
 
         some = ULV_MIN(section->record_count - done, a_page);
-        if (next->entry_count == ULV_VIEW_ENTRIES_MAX)
+        publisher->next.has_pages = true;
+        entry = add_entry(publisher, section, done, some);
+        if (entry == NULL)
             return false;
-        entry->generation = publisher->generation + 1;
-        entry->kind = section->kind;
-        entry->first = done;
-        entry->count = some;
-        entry->record_bytes = section->record_bytes;
-        entry->page = next->directory;
-        if (!is_small && !prepare_page(publisher, section, entry))
+        if (!prepare_page(publisher, section, entry)) {
+            publisher->next.entry_count--;
             return false;
-        next->entry_count++;
+        }
     }
     return true;
 }
@@ -453,6 +483,20 @@ write_directory(struct ulv_view_publisher *publisher,
         *changed_by(publisher, publisher->generation + 1) = changed;
 }
 
+/* The lines that are written each time: nobody has looked at that page for
+ * some generations. */
+static void
+prefetch_directory(const struct ulv_view_publisher *publisher)
+{
+    const uint64_t *page = page_at(publisher, publisher->next.directory);
+
+    for (uint32_t at = 0; ULV_VIEW_UPDATES && at < 192;
+         at += ULV_VIEW_LINE_BYTES) {
+        __builtin_prefetch(&page[at / 8], 1);
+        __builtin_prefetch(&page[(SPREAD_BEGIN + at) / 8], 1);
+    }
+}
+
 /* ---- prepare and publish ------------------------------------------------- */
 
 /* Give back the pages a prepare took that was not published. */
@@ -461,14 +505,17 @@ drop_prepared(struct ulv_view_publisher *publisher)
 {
     struct ulv_view_listing *next = &publisher->next;
 
+    if (next->directory == 0)
+        return;
     for (uint32_t i = 0; i < next->entry_count; i++) {
         if (next->entry[i].generation > publisher->generation)
             publisher->last_used[next->entry[i].page] = 0;
     }
     publisher->last_used[next->directory] = 0;
-    if (ULV_VIEW_UPDATES && next->directory != 0) /* that of no generation */
+    if (ULV_VIEW_UPDATES) /* that of no generation */
         begin_page(page_at(publisher, next->directory));
     next->entry_count = next->directory = 0;
+    next->has_pages = false;
 }
 
 ulv_status
@@ -483,6 +530,7 @@ ulv_view_prepare(struct ulv_view_publisher *publisher,
     drop_prepared(publisher);
     publisher->lacks_memory = false;
     publisher->next.directory = take_page(publisher);
+    prefetch_directory(publisher);
     fits = publisher->next.directory != 0;
     for (uint32_t i = 0; i < count && fits; i++)
         fits = prepare_section(publisher, &sections[i], &small);
@@ -507,7 +555,7 @@ static void
 set_last_used(struct ulv_view_publisher *publisher,
               const struct ulv_view_listing *listing, uint64_t generation)
 {
-    for (uint32_t i = 0; i < listing->entry_count; i++)
+    for (uint32_t i = 0; listing->has_pages && i < listing->entry_count; i++)
         publisher->last_used[listing->entry[i].page] = generation;
     publisher->last_used[listing->directory] = generation;
 }
@@ -525,6 +573,7 @@ ulv_view_publish(struct ulv_view_publisher *publisher)
            offsetof(struct ulv_view_listing, entry) +
                next->entry_count * sizeof(next->entry[0]));
     next->entry_count = next->directory = 0;
+    next->has_pages = false;
     publisher->generation++;
     /* V0: after every page it leads to */
     __atomic_store_n(&root->root,

@@ -42,6 +42,7 @@ struct ulv_view_section {
 struct ulv_view_listing {
     uint32_t directory; /* page index; 0: none */
     uint32_t entry_count;
+    bool has_pages; /* some of the entries are on others */
     struct ulv_view_entry entry[ULV_VIEW_ENTRIES_MAX];
 };
 
