@@ -111,6 +111,10 @@ uint32_t ulv_crc32c(uint32_t crc, const void *p, size_t len);
 #ifndef ULV_KEEPER_INDEXES
 #define ULV_KEEPER_INDEXES true
 #endif
+/* The database takes shorter ways where there are some, for more code. */
+#ifndef ULV_FAST_DATABASE
+#define ULV_FAST_DATABASE true
+#endif
 #ifndef ULV_DEVICES
 #define ULV_DEVICES true
 #endif

@@ -13,15 +13,14 @@ map_allocate(void *self, size_t bytes)
 static bool
 map_touch(void *self, void *p, size_t bytes)
 {
-    return ulv_db_touch(self, p, bytes);
+    return ULV_FAST_DATABASE && bytes == 8 ? ulv_db_touch_word(self, p)
+                                           : ulv_db_touch(self, p, bytes);
 }
 
 static void
 map_release(void *self, void *p, size_t bytes)
 {
-    const struct ulv_host *host = ((struct ulv_database *)self)->host;
-
-    host->free(host->self, p, bytes);
+    ulv_db_free(self, p, bytes);
 }
 
 ulv_status
@@ -85,6 +84,7 @@ ulv_database_create(const struct ulv_host *host, struct ulv_database **ret)
         return ULV_E_NO_MEMORY;
     db->host = host;
     db->chunk_bytes = CHUNK_BYTES;
+    ulv_db_init_spares(db);
     db->start = host->now(host->self);
     db->map_memory.self = db;
     db->map_memory.allocate = map_allocate;
@@ -159,6 +159,7 @@ ulv_database_destroy(struct ulv_database *db)
             free_record(db, r);
         }
     }
+    ulv_db_free_spares(db);
     free_plan(host, &db->only_plan);
     host->free(host->self, db->leases,
                db->lease_capacity * sizeof(*db->leases));

@@ -178,33 +178,37 @@ ulv_status ulv_database_query(const struct ulv_database *db, uint32_t kind,
 ulv_status ulv_database_find(const struct ulv_database *db, uint32_t kind,
                              ulv_id id, void *ret);
 
+/* One that is there, until the database changes; NULL: it is not. */
+struct partition;
+const struct partition *
+ulv_database_partition(const struct ulv_database *db, ulv_id id);
+
 /*
- * What a partition's view says, record by record: the idx-th, in order.
- * Errors: NOT_FOUND (no partition, no more).
+ * What a partition's view says; of NULL, which no partition is, nothing.
+ * Errors: NOT_FOUND (NULL).
  */
-ulv_status ulv_database_view_partition(const struct ulv_database *db,
-                                       ulv_id id,
+ulv_status ulv_database_view_partition(const struct partition *p,
                                        struct ulv_view_partition *ret);
 /*
  * How many of the first records of a kind are what they were at a revision, by
  * what the database remembers: the last change only. 0 of a revision 0.
  */
-void ulv_database_view_same(const struct ulv_database *db, ulv_id id,
-                            uint64_t revision, uint32_t *ret_memory,
-                            uint32_t *ret_channels);
+void ulv_database_view_same(const struct partition *p, uint64_t revision,
+                            uint32_t *ret_memory, uint32_t *ret_channels);
 /* All of a kind into buf, as far as it holds them, but for those before from,
  * which stay as they are there; returns how many exist. */
-uint32_t ulv_database_view_memory(const struct ulv_database *db, ulv_id id,
-                                  uint32_t from, struct ulv_view_memory *buf,
-                                  uint32_t room);
-uint32_t ulv_database_view_processors(const struct ulv_database *db, ulv_id id,
-                                      struct ulv_view_processor *buf,
-                                      uint32_t room);
-uint32_t ulv_database_view_channels(const struct ulv_database *db, ulv_id id,
-                                    uint32_t from,
-                                    struct ulv_view_channel *buf,
-                                    uint32_t room);
-uint32_t ulv_database_view_devices(const struct ulv_database *db, ulv_id id,
+uint32_t ulv_database_view_memory(const struct ulv_database *db,
+                                  const struct partition *p, uint32_t from,
+                                  struct ulv_view_memory *buf, uint32_t room);
+uint32_t
+ulv_database_view_processors(const struct partition *p,
+                             struct ulv_view_processor *buf, uint32_t room);
+uint32_t
+ulv_database_view_channels(const struct ulv_database *db,
+                           const struct partition *p, uint32_t from,
+                           struct ulv_view_channel *buf, uint32_t room);
+uint32_t ulv_database_view_devices(const struct ulv_database *db,
+                                   const struct partition *p,
                                    struct ulv_view_device *buf, uint32_t room);
 
 /*

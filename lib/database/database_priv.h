@@ -18,6 +18,7 @@ struct link {
 struct index {
     struct link **segment[INDEX_SEGMENTS];
     uint32_t bucket_count, count;
+    uint32_t level; /* largest power of two not above bucket_count */
 };
 
 /* Every record with an id; kept in an index and in a list of its kind. */
@@ -196,8 +197,15 @@ struct change {
     uint32_t kind;
 };
 
+/* Where a plan began: what each of them changes. */
+struct marks {
+    ulv_id own_next;
+    uint32_t ids, names, places; /* entries of the indices */
+};
+
 struct ulv_plan {
     struct ulv_database *db;
+    struct marks marks;
     struct undo *undo;
     struct undo *dead; /* p: freed at commit */
     struct range *ranges;
@@ -231,8 +239,22 @@ struct lease {
     bool own;    /* the database gives these itself, and no request may */
 };
 
+/* What is freed again and again, kept for the next of its size. */
+struct spare {
+    struct spare *next;
+};
+#define SPARE_KINDS 3u  /* extents, channels, index pages */
+#define SPARE_MAX   32u /* of each */
+struct spares {
+    size_t bytes;   /* of one */
+    size_t cleared; /* of these, so many must be 0 */
+    uint32_t count;
+    struct spare *first;
+};
+
 struct ulv_database {
     const struct ulv_host *host;
+    struct spares spares[SPARE_KINDS];
     struct ulv_page_map_memory map_memory;
     uint64_t revision;
     struct index ids, names, places; /* of partitions, and of extents */
@@ -261,10 +283,26 @@ struct record *ulv_db_find(const struct ulv_database *db, ulv_id id,
 /* Of whatever kind. */
 struct record *ulv_db_find_any(const struct ulv_database *db, ulv_id id);
 bool ulv_db_touch(struct ulv_database *db, void *p, size_t bytes);
-#define TOUCH(db, object) ulv_db_touch((db), (object), sizeof(*(object)))
+/* The same for 8 bytes, which most are. */
+bool ulv_db_touch_word(struct ulv_database *db, void *p);
+#define TOUCH(db, object)                                                     \
+    (sizeof(*(object)) == 8                                                   \
+         ? ulv_db_touch_word((db), (object))                                  \
+         : ulv_db_touch((db), (object), sizeof(*(object))))
+/* The same, unless all of the record that it lies in is remembered. */
+bool ulv_db_touch_in(struct ulv_database *db, const struct record *r,
+                     void *word);
 /* The whole record is about to change: remembered, and of a new version. */
 bool ulv_db_change(struct ulv_database *db, struct record *r);
 void *ulv_db_allocate(struct ulv_database *db, size_t bytes);
+void ulv_db_return_to(struct ulv_database *db, const struct marks *marks);
+
+/* spare.c: memory, zeroed, that was somebody's of the same size before. */
+void ulv_db_init_spares(struct ulv_database *db);
+void *ulv_db_take(struct ulv_database *db, size_t bytes);
+void ulv_db_free(struct ulv_database *db, void *p, size_t bytes);
+void ulv_db_free_spares(struct ulv_database *db);
+
 /* Of the plan, until it ends; not zeroed. */
 void *ulv_db_scratch(struct ulv_database *db, size_t bytes);
 ulv_status ulv_db_bury(struct ulv_database *db, void *p, size_t bytes);
@@ -301,7 +339,8 @@ ulv_status ulv_db_check_name(const char name[32], ulv_id id,
                              struct ulv_diag *diag);
 /* One that a partition is created with. */
 bool ulv_db_kind_is_known(uint32_t kind);
-uint64_t ulv_db_hash_place(const struct partition *p, uint64_t address);
+uint64_t ulv_db_hash_id(ulv_id id);
+uint64_t ulv_db_hash_place(ulv_id partition, uint64_t address);
 struct pool *ulv_db_pool_of(const struct ulv_database *db, uint64_t frame);
 
 /* database.c: a record as queries show it, of a kind that has its own. */
@@ -374,6 +413,13 @@ ulv_db_quanta_of(uint32_t mode, uint32_t quanta)
 {
     return mode == ULV_PROCESSOR_DEDICATED ? ULV_QUANTA : quanta;
 }
+
+/* ahead.c: into the cache, before operations are applied; so many at once. */
+#define ULV_DB_AHEAD 8u
+void ulv_db_fetch_ahead(const struct ulv_database *db,
+                        const struct ulv_operation *o, uint32_t count);
+/* memory.c: what is changed when this page is given or taken. */
+void ulv_db_fetch_pages(const struct ulv_database *db, uint64_t frame);
 
 /* change.c */
 /* Whether a partition may have so many. */
@@ -472,16 +518,21 @@ ulv_status ulv_db_extent_retire(struct ulv_database *db, struct extent *e,
 ulv_status ulv_db_revoke_channel(struct ulv_database *db,
                                  const struct ulv_op_revoke *op,
                                  struct ulv_diag *diag);
+/* It is settled when the plan has ended. */
 ulv_status ulv_db_remember_range(struct ulv_database *db, struct pool *pool,
                                  uint64_t address, uint64_t bytes);
+/* As ulv_page_map_set(), and remembered if it needs that. */
+ulv_status ulv_db_set_pages(struct ulv_database *db, struct pool *pool,
+                            uint64_t address, uint64_t bytes, uint64_t from,
+                            uint64_t to);
 
 /* resize.c */
 ulv_status ulv_db_resize_memory(struct ulv_database *db,
                                 const struct ulv_op_resize_memory *op,
                                 struct ulv_diag *diag);
 /* Of pages that were given back just now, those that are gone. */
-ulv_status ulv_db_gone_returned(struct pool *pool, uint64_t frame,
-                                uint64_t bytes);
+ulv_status ulv_db_gone_returned(struct ulv_database *db, struct pool *pool,
+                                uint64_t frame, uint64_t bytes);
 /* Bytes that are gone and nobody's. */
 ulv_status ulv_db_check_gone(const struct ulv_database *db, uint64_t *ret,
                              struct ulv_diag *diag);

@@ -20,6 +20,7 @@ struct held {
     struct range *ranges;
     struct chunk *chunks; /* in one of which this lies */
     struct ulv_log_record overwritten; /* in the log of the database */
+    struct marks marks;
 };
 
 bool
@@ -42,6 +43,7 @@ ulv_database_hold(struct ulv_database *db, struct ulv_plan *plan)
     log = &db->log[db->revision % ULV_LOG_COUNT];
     held->overwritten = *log;
     *log = plan->log;
+    held->marks = plan->marks;
     held->undo = plan->undo;
     held->dead = plan->dead;
     held->ranges = plan->ranges;
@@ -95,11 +97,9 @@ end_group(struct ulv_database *db)
 void
 ulv_database_keep_held(struct ulv_database *db)
 {
-    const struct ulv_host *host = db->host;
-
     for (struct held *h = db->held; h != NULL; h = h->before) {
         for (struct undo *dead = h->dead; dead != NULL; dead = dead->next)
-            host->free(host->self, dead->p, dead->bytes);
+            ulv_db_free(db, dead->p, dead->bytes);
     }
     end_group(db);
     if (db->observer != NULL)
@@ -109,14 +109,13 @@ ulv_database_keep_held(struct ulv_database *db)
 static void
 undo_one(struct ulv_database *db, struct held *h)
 {
-    const struct ulv_host *host = db->host;
-
     for (struct undo *undo = h->undo; undo != NULL; undo = undo->next) {
         if (undo->made)
-            host->free(host->self, undo->p, undo->bytes);
+            ulv_db_free(db, undo->p, undo->bytes);
         else
             memcpy(undo->p, undo + 1, undo->bytes);
     }
+    ulv_db_return_to(db, &h->marks);
     db->log[db->revision % ULV_LOG_COUNT] = h->overwritten;
     db->revision--;
 }

@@ -13,7 +13,7 @@ ulv_index_init(struct index *index, const struct ulv_host *host)
 {
     index->segment[0] =
         host->alloc(host->self, INDEX_SEGMENT * sizeof(struct link *), 8);
-    index->bucket_count = INDEX_SEGMENT;
+    index->bucket_count = index->level = INDEX_SEGMENT;
     return index->segment[0] == NULL ? ULV_E_NO_MEMORY : ULV_OK;
 }
 
@@ -31,20 +31,13 @@ bucket(const struct index *index, uint32_t i)
     return &index->segment[i / INDEX_SEGMENT][i % INDEX_SEGMENT];
 }
 
-/* The largest power of two that is not above count. */
-static uint32_t
-level(uint32_t count)
-{
-    return UINT32_C(1) << (31 - __builtin_clz(count));
-}
-
 struct link **
 ulv_index_bucket(const struct index *index, uint64_t hash)
 {
-    const uint32_t half = level(index->bucket_count);
-    uint32_t i = (uint32_t)hash & (2 * half - 1);
+    uint32_t i = (uint32_t)hash & (2 * index->level - 1);
 
-    return bucket(index, i < index->bucket_count ? i : i & (half - 1));
+    return bucket(index,
+                  i < index->bucket_count ? i : i & (index->level - 1));
 }
 
 bool
@@ -53,7 +46,7 @@ ulv_index_add(struct ulv_database *db, struct index *index, struct link *link,
 {
     struct link **at = ulv_index_bucket(index, hash);
 
-    if (!TOUCH(db, at) || !TOUCH(db, &index->count))
+    if (!TOUCH(db, at))
         return false;
     link->hash = hash;
     link->next = *at;
@@ -70,7 +63,7 @@ ulv_index_remove(struct ulv_database *db, struct index *index,
 
     while (*at != link)
         at = &(*at)->next;
-    if (!TOUCH(db, at) || !TOUCH(db, &index->count))
+    if (!TOUCH(db, at))
         return false;
     *at = link->next;
     index->count--;
@@ -96,12 +89,12 @@ ulv_index_grow(struct index *index, const struct ulv_host *host)
         if (segment == NULL)
             return;
         index->segment[new / INDEX_SEGMENT] = segment;
-        from = bucket(index, new - level(new));
+        from = bucket(index, new - index->level);
         to = bucket(index, new);
         while (*from != NULL) {
             struct link *link = *from;
 
-            if (((uint32_t)link->hash & (2 * level(new) - 1)) == new) {
+            if (((uint32_t)link->hash & (2 * index->level - 1)) == new) {
                 *from = link->next;
                 link->next = *to;
                 *to = link;
@@ -110,5 +103,10 @@ ulv_index_grow(struct index *index, const struct ulv_host *host)
             }
         }
         index->bucket_count++;
+        /* What the next split looks at, which is a commit or more away. */
+        if (ULV_FAST_DATABASE)
+            __builtin_prefetch(*bucket(index, new + 1 - index->level));
+        if (index->bucket_count == 2 * index->level)
+            index->level = index->bucket_count;
     }
 }

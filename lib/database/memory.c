@@ -84,6 +84,17 @@ free_on(const struct ulv_database *db, uint32_t node)
     return bytes;
 }
 
+static void
+add_range(struct ulv_database *db, struct range *range, struct pool *pool,
+          uint64_t address, uint64_t bytes)
+{
+    range->pool = pool;
+    range->address = address;
+    range->bytes = bytes;
+    range->next = db->plan->ranges;
+    db->plan->ranges = range;
+}
+
 ulv_status
 ulv_db_remember_range(struct ulv_database *db, struct pool *pool,
                       uint64_t address, uint64_t bytes)
@@ -92,28 +103,42 @@ ulv_db_remember_range(struct ulv_database *db, struct pool *pool,
 
     if (range == NULL)
         return ULV_E_NO_MEMORY;
-    range->pool = pool;
-    range->address = address;
-    range->bytes = bytes;
-    range->next = db->plan->ranges;
-    db->plan->ranges = range;
+    add_range(db, range, pool, address, bytes);
     return ULV_OK;
 }
 
-/* One run of at most bytes from pool for owner. */
+ulv_status
+ulv_db_set_pages(struct ulv_database *db, struct pool *pool, uint64_t address,
+                 uint64_t bytes, uint64_t from, uint64_t to)
+{
+    struct range *range = ulv_db_scratch(db, sizeof(*range));
+    ulv_status status;
+
+    if (range == NULL)
+        return ULV_E_NO_MEMORY;
+    status = ulv_page_map_set(&pool->map, address, bytes, from, to);
+    if (!pool->map.settled)
+        add_range(db, range, pool, address, bytes);
+    return status;
+}
+
+/* Runs of at most bytes in all from pool for owner. */
 static ulv_status
 take_some(struct ulv_database *db, struct pool *pool, uint64_t bytes,
-          uint64_t owner, uint64_t *ret_frame, uint64_t *ret_bytes)
+          uint64_t owner, struct ulv_page_run run[ULV_GATHER_RUNS],
+          uint32_t *ret_count)
 {
-    ulv_status status =
-        ulv_page_map_find(&pool->map, bytes, ret_frame, ret_bytes);
+    struct range *range = ulv_db_scratch(db, sizeof(*range));
+    ulv_status status;
 
-    if (status == ULV_OK)
-        status = ulv_db_remember_range(db, pool, *ret_frame, *ret_bytes);
-    if (status != ULV_OK)
-        return status;
-    return ulv_page_map_set(&pool->map, *ret_frame, *ret_bytes, ULV_PAGE_FREE,
-                            owner);
+    if (range == NULL)
+        return ULV_E_NO_MEMORY;
+    run[0].bytes = 0; /* as long as nothing was found */
+    status = ulv_page_map_take(&pool->map, bytes, owner, run, ULV_GATHER_RUNS,
+                               ret_count);
+    if (run[0].bytes != 0 && !pool->map.settled)
+        add_range(db, range, pool, run[0].address, run[0].bytes);
+    return status;
 }
 
 struct pool *
@@ -127,6 +152,15 @@ ulv_db_pool_of(const struct ulv_database *db, uint64_t frame)
     return pool;
 }
 
+void
+ulv_db_fetch_pages(const struct ulv_database *db, uint64_t frame)
+{
+    const struct pool *pool = ulv_db_pool_of(db, frame);
+
+    if (pool != NULL)
+        ulv_page_map_fetch(&pool->map, frame);
+}
+
 ulv_status
 ulv_db_take_run(struct ulv_database *db, uint64_t bytes, uint64_t owner,
                 uint64_t *ret_frame)
@@ -137,11 +171,8 @@ ulv_db_take_run(struct ulv_database *db, uint64_t bytes, uint64_t owner,
 
         if (ulv_page_map_find_run(&pool->map, bytes, &frame) != ULV_OK)
             continue;
-        if (ulv_db_remember_range(db, pool, frame, bytes) != ULV_OK)
-            return ULV_E_NO_MEMORY;
         *ret_frame = frame;
-        return ulv_page_map_set(&pool->map, frame, bytes, ULV_PAGE_FREE,
-                                owner);
+        return ulv_db_set_pages(db, pool, frame, bytes, ULV_PAGE_FREE, owner);
     }
     return ULV_E_NO_MEMORY;
 }
@@ -151,24 +182,22 @@ ulv_db_give_back(struct ulv_database *db, uint64_t frame, uint64_t bytes,
                  uint64_t owner)
 {
     struct pool *pool = ulv_db_pool_of(db, frame);
-    ulv_status status = ulv_db_remember_range(db, pool, frame, bytes);
+    ulv_status status =
+        ulv_db_set_pages(db, pool, frame, bytes, owner, ULV_PAGE_FREE);
 
-    if (status != ULV_OK)
-        return status;
-    status = ulv_page_map_set(&pool->map, frame, bytes, owner, ULV_PAGE_FREE);
     if (status == ULV_OK && db->first[ULV_QUERY_RETIRED] != NULL)
         status = ulv_db_retire_returned(db, frame, bytes);
     return status == ULV_OK && ulv_database_is_gone(db, frame, bytes)
-               ? ulv_db_gone_returned(pool, frame, bytes)
+               ? ulv_db_gone_returned(db, pool, frame, bytes)
                : status;
 }
 
 /* ---- extents ------------------------------------------------------------- */
 
 uint64_t
-ulv_db_hash_place(const struct partition *p, uint64_t address)
+ulv_db_hash_place(ulv_id partition, uint64_t address)
 {
-    uint64_t mixed = p->r.id * UINT64_C(0xc2b2ae3d27d4eb4f) + address / 4096;
+    uint64_t mixed = partition * UINT64_C(0xc2b2ae3d27d4eb4f) + address / 4096;
 
     return mixed * UINT64_C(0x9e3779b97f4a7c15) >> 32;
 }
@@ -178,7 +207,7 @@ ulv_db_extent_at(const struct ulv_database *db, const struct partition *p,
                  uint64_t address)
 {
     struct link *link =
-        *ulv_index_bucket(&db->places, ulv_db_hash_place(p, address));
+        *ulv_index_bucket(&db->places, ulv_db_hash_place(p->r.id, address));
 
     for (; link != NULL; link = link->next) {
         struct extent *e = ULV_CONTAINER_OF(link, struct extent, by_place);
@@ -243,11 +272,10 @@ add_extent(struct ulv_database *db, struct partition *p, struct pool *pool,
     e = (struct extent *)(void *)r;
     at = place(p, bytes, &e->guest_address);
     effect = ulv_db_effect(db, ULV_EFFECT_EXTENT_GRANT);
-    if (effect == NULL || !ulv_db_touch(db, at, sizeof(*at)) ||
-        !ulv_db_touched(db, p) ||
+    if (effect == NULL || !TOUCH(db, at) || !ulv_db_touched(db, p) ||
         (*at != NULL && !TOUCH(db, &(*at)->before)) ||
         !ulv_index_add(db, &db->places, &e->by_place,
-                       ulv_db_hash_place(p, e->guest_address)))
+                       ulv_db_hash_place(p->r.id, e->guest_address)))
         return ULV_E_NO_MEMORY;
     e->partition = p;
     if (at != &p->extents)
@@ -287,7 +315,7 @@ drop_extent(struct ulv_database *db, struct extent *e)
 
     if (effect == NULL || !ulv_db_touched(db, p) ||
         !ulv_db_discharge(db, p, ULV_QUOTA_MEMORY, e->bytes) ||
-        !ulv_db_touch(db, at, sizeof(*at)) ||
+        !TOUCH(db, at) ||
         (e->next != NULL && !TOUCH(db, &e->next->before)) ||
         !ulv_index_remove(db, &db->places, &e->by_place))
         return ULV_E_NO_MEMORY;
@@ -336,18 +364,35 @@ room_at_top(const struct partition *p)
 }
 
 static ulv_status
+add_extents(struct ulv_database *db, struct partition *p, struct pool *pool,
+            const struct ulv_page_run *run, uint32_t count, uint64_t *left)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        ulv_status status = ULV_E_LIMIT;
+
+        if (p->extent_count < ULV_EXTENTS_MAX)
+            status = add_extent(db, p, pool, run[i].address, run[i].bytes);
+        if (status != ULV_OK)
+            return status;
+        *left -= run[i].bytes;
+    }
+    return ULV_OK;
+}
+
+static ulv_status
 gather(struct ulv_database *db, struct partition *p, uint32_t node,
        uint64_t bytes)
 {
     struct pool *pool = first_pool(db);
 
     while (bytes > 0 && pool != NULL) {
-        uint64_t frame, some;
+        struct ulv_page_run run[ULV_GATHER_RUNS];
+        uint32_t count;
         ulv_status status = ULV_E_NO_MEMORY;
 
         if (node == ULV_NODE_ANY || node == pool->node)
             status = take_some(db, pool, ULV_MIN(bytes, room_at_top(p)),
-                               p->r.id, &frame, &some);
+                               p->r.id, run, &count);
         if (status == ULV_E_NO_MEMORY &&
             (node != ULV_NODE_ANY && node != pool->node)) {
             pool = next_pool(pool);
@@ -359,12 +404,9 @@ gather(struct ulv_database *db, struct partition *p, uint32_t node,
             pool = next_pool(pool);
             continue;
         }
-        if (p->extent_count == ULV_EXTENTS_MAX)
-            return ULV_E_LIMIT;
-        status = add_extent(db, p, pool, frame, some);
+        status = add_extents(db, p, pool, run, count, &bytes);
         if (status != ULV_OK)
             return status;
-        bytes -= some;
     }
     return bytes == 0 ? ULV_OK : ULV_E_NO_MEMORY;
 }
@@ -589,10 +631,8 @@ ulv_db_grant(struct ulv_database *db, const struct ulv_op_grant *op,
         return ulv_fail(diag, ULV_E_LIMIT, p->r.id, op->frame,
                         ULV_EXTENTS_MAX, "%s cannot have memory at %x",
                         p->name, op->frame);
-    status = ulv_db_remember_range(db, pool, op->frame, op->bytes);
-    if (status == ULV_OK)
-        status = ulv_page_map_set(&pool->map, op->frame, op->bytes,
-                                  ULV_PAGE_FREE, p->r.id);
+    status = ulv_db_set_pages(db, pool, op->frame, op->bytes, ULV_PAGE_FREE,
+                              p->r.id);
     if (status == ULV_E_DENIED)
         return ulv_fail(diag, ULV_E_BUSY, p->r.id, op->frame, 0,
                         "memory at %x is not free", op->frame);

@@ -105,8 +105,10 @@ ulv_database_is_gone(const struct ulv_database *db, uint64_t frame,
 }
 
 ulv_status
-ulv_db_gone_returned(struct pool *pool, uint64_t frame, uint64_t bytes)
+ulv_db_gone_returned(struct ulv_database *db, struct pool *pool,
+                     uint64_t frame, uint64_t bytes)
 {
+    (void)db;
     (void)pool;
     (void)frame;
     (void)bytes;

@@ -12,12 +12,17 @@
  */
 struct ulv_index_page {
     uint64_t free_pages;
-    uint32_t largest; /* tier of the largest free block inside; 0: none */
+    uint16_t largest; /* tier of the largest free block inside; 0: none */
     /* entries by the tier of the largest free block in each */
     uint16_t count[ULV_PAGE_MAP_TIERS + 1];
-    uint16_t first; /* no entry before it has anything free */
+    /* no entry before it has a free block of this tier or a larger one */
+    uint16_t first[ULV_PAGE_MAP_TIERS + 1];
+    uint16_t other; /* likely one that is not as the first */
     uint64_t entry[ENTRIES];
 };
+
+_Static_assert(sizeof(struct ulv_index_page) == ULV_INDEX_PAGE_BYTES,
+               "as whoever keeps spare ones knows");
 
 static uint64_t
 block_bytes(uint32_t tier)
@@ -84,16 +89,13 @@ recount(struct ulv_index_page *page, uint32_t of, uint64_t i, uint32_t before)
 
     if (before == after)
         return;
-    if (i < page->first)
-        page->first = (uint16_t)i;
-    while (page->first < ENTRIES &&
-           entry_largest(page->entry[page->first], of) == 0)
-        page->first++;
+    for (uint32_t t = before + 1; t <= after; t++)
+        page->first[t] = ULV_MIN(page->first[t], (uint16_t)i);
     page->count[before]--;
     page->count[after]++;
     while (tier > 0 && page->count[tier] == 0)
         tier--;
-    page->largest = tier;
+    page->largest = (uint16_t)tier;
 }
 
 /* ---- life ---------------------------------------------------------------- */
@@ -109,7 +111,7 @@ new_index_page(const struct ulv_page_map *map, uint64_t entry, uint32_t tier)
     for (uint32_t i = 0; i < ENTRIES; i++)
         page->entry[i] = entry;
     page->free_pages = ENTRIES * entry_free_pages(entry, tier);
-    page->largest = entry_largest(entry, tier);
+    page->largest = (uint16_t)entry_largest(entry, tier);
     page->count[page->largest] = ENTRIES;
     return page;
 }
@@ -202,6 +204,7 @@ ulv_page_map_fini(struct ulv_page_map *map)
 struct change {
     struct ulv_page_map *map;
     uint64_t from, to; /* entries */
+    uint64_t some;     /* not 0: only as many pages of the range as from has */
 };
 
 static ulv_status set_in_page(const struct change *change,
@@ -253,23 +256,25 @@ set_pages(const struct change *change, struct ulv_index_page *page,
           uint64_t first, uint64_t count)
 {
     const struct ulv_page_map_memory *memory = change->map->memory;
+    const uint64_t some = ULV_GATHER_RUNS > 1 ? change->some : 0;
+    const uint64_t pages = some != 0 ? some : count;
     uint64_t *entry = &page->entry[first];
 
-    for (uint64_t i = 0; i < count; i++) {
+    for (uint64_t i = 0; some == 0 && i < count; i++) {
         if (entry[i] != change->from)
             return ULV_E_DENIED;
     }
     if (!memory->touch(memory->self, entry, count * sizeof(*entry)))
         return ULV_E_NO_MEMORY;
-    for (uint64_t i = 0; i < count; i++)
-        entry[i] = change->to;
-    page->count[change->from == ULV_PAGE_FREE] -= (uint16_t)count;
-    page->count[change->to == ULV_PAGE_FREE] += (uint16_t)count;
+    for (uint64_t i = 0; i < count; i++) {
+        if (some == 0 || entry[i] == change->from)
+            entry[i] = change->to;
+    }
+    page->count[change->from == ULV_PAGE_FREE] -= (uint16_t)pages;
+    page->count[change->to == ULV_PAGE_FREE] += (uint16_t)pages;
     page->largest = page->count[1] != 0;
     if (change->to == ULV_PAGE_FREE)
-        page->first = ULV_MIN(page->first, (uint16_t)first);
-    while (page->first < ENTRIES && page->entry[page->first] != ULV_PAGE_FREE)
-        page->first++;
+        page->first[1] = ULV_MIN(page->first[1], (uint16_t)first);
     return ULV_OK;
 }
 
@@ -316,19 +321,85 @@ set_in_page(const struct change *change, struct ulv_index_page *page,
     return ULV_OK;
 }
 
+/* The index page of tier 1 that is there for an offset, and those above it by
+ * their tiers; NULL: there is none. */
+static struct ulv_index_page *
+leaf_of(const struct ulv_page_map *map, uint64_t offset,
+        struct ulv_index_page *path[ULV_PAGE_MAP_TIERS + 1])
+{
+    struct ulv_index_page *page = map->root;
+
+    for (uint32_t tier = map->top; tier > 1; tier--) {
+        const uint64_t entry =
+            page->entry[entry_at(in_block(offset, tier + 1), tier)];
+
+        if (!is_index(entry))
+            return NULL;
+        path[tier] = page;
+        page = index_page(entry);
+    }
+    return page;
+}
+
+/*
+ * Pages of one index page of tier 1, which is there, that stay or become of two
+ * owners: nothing splits, nothing is to merge, and no largest block changes.
+ * That is most changes. False: it is none of these, and nothing was done.
+ */
+static bool
+set_in_leaf(const struct change *change, uint64_t offset, uint64_t bytes,
+            ulv_status *ret)
+{
+    const struct ulv_page_map_memory *memory = change->map->memory;
+    struct ulv_index_page *path[ULV_PAGE_MAP_TIERS + 1];
+    struct ulv_index_page *page = leaf_of(change->map, offset, path);
+    const uint64_t pages = change->some != 0 ? change->some : bytes / PAGE;
+    uint64_t more = 0;
+
+    if (page == NULL || in_block(offset, 2) + bytes > block_bytes(2))
+        return false;
+    if (change->from == ULV_PAGE_FREE)
+        more -= pages;
+    if (change->to == ULV_PAGE_FREE)
+        more += pages;
+    if (page->free_pages + more - 1 >= ENTRIES - 1 || page->free_pages == 0)
+        return false; /* none or all of it is free, then or now */
+    *ret = ULV_E_NO_MEMORY;
+    if (!memory->touch(memory->self, page,
+                       offsetof(struct ulv_index_page, entry)))
+        return true;
+    for (uint32_t tier = 2; more != 0 && tier <= change->map->top; tier++) {
+        if (!memory->touch(memory->self, &path[tier]->free_pages, 8))
+            return true;
+    }
+    *ret =
+        set_pages(change, page, entry_at(in_block(offset, 2), 1), bytes / PAGE);
+    if (*ret != ULV_OK)
+        return true;
+    page->free_pages += more;
+    for (uint32_t tier = 2; tier <= change->map->top; tier++)
+        path[tier]->free_pages += more;
+    return true;
+}
+
 ulv_status
 ulv_page_map_set(struct ulv_page_map *map, uint64_t address, uint64_t bytes,
                  uint64_t from, uint64_t to)
 {
-    struct change change = { map, from << 1, to << 1 };
+    struct change change = {map, from << 1, to << 1, 0};
     ulv_status status;
+
+    map->settled = false;
 
     if (address < map->base || address % PAGE != 0 || bytes % PAGE != 0 ||
         bytes == 0 ||
         !ulv_range_inside(address - map->base, bytes, map->bytes))
         return ULV_E_ARG;
-    status = set_in_page(&change, map->root, map->top, address - map->base,
-                         bytes);
+    map->settled = ULV_FAST_DATABASE &&
+                   set_in_leaf(&change, address - map->base, bytes, &status);
+    if (!map->settled)
+        status = set_in_page(&change, map->root, map->top,
+                             address - map->base, bytes);
     if (status != ULV_OK || bytes >= block_bytes(2))
         return status;
     if (!map->memory->touch(map->memory->self, &map->near, sizeof(map->near)))
@@ -339,20 +410,22 @@ ulv_page_map_set(struct ulv_page_map *map, uint64_t address, uint64_t bytes,
 
 /* ---- find ---------------------------------------------------------------- */
 
-/* First free block of exactly tier want or of a larger one, inside page. */
+/* First free block of exactly tier want or of a larger one, inside page. What
+ * has none is passed over once only: undo brings back how far that was, too. */
 static uint64_t
-find_block(const struct ulv_index_page *page, uint32_t tier, uint32_t want)
+find_block(struct ulv_index_page *page, uint32_t tier, uint32_t want)
 {
-    for (uint32_t i = page->first; i < ENTRIES; i++) {
-        uint64_t entry = page->entry[i], start = i * block_bytes(tier);
+    uint64_t i = page->first[want], entry;
 
-        if (entry_largest(entry, tier) < want)
-            continue;
-        if (is_index(entry))
-            return start + find_block(index_page(entry), tier - 1, want);
-        return start;
-    }
-    return UINT64_MAX;
+    while (i < ENTRIES && entry_largest(page->entry[i], tier) < want)
+        i++;
+    page->first[want] = (uint16_t)i;
+    if (i == ENTRIES)
+        return UINT64_MAX;
+    entry = page->entry[i];
+    return i * block_bytes(tier) +
+           (is_index(entry) ? find_block(index_page(entry), tier - 1, want)
+                            : 0);
 }
 
 /* How far [address, ...) stays free in blocks of tier, up to bytes. */
@@ -429,6 +502,66 @@ ulv_page_map_find(const struct ulv_page_map *map, uint64_t bytes,
     return ULV_OK;
 }
 
+/* Runs of its leaf that follow the first, as many as make up bytes; returns how
+ * many there are, that one among them. */
+static uint32_t
+find_more(const struct ulv_page_map *map, uint64_t bytes,
+          struct ulv_page_run *run, uint32_t room)
+{
+    struct ulv_index_page *path[ULV_PAGE_MAP_TIERS + 1];
+    const uint64_t offset = run[0].address - map->base;
+    const struct ulv_index_page *leaf = leaf_of(map, offset, path);
+    const uint64_t leaf_begin = run[0].address - in_block(offset, 2);
+    uint64_t i = entry_at(in_block(offset, 2), 1) + run[0].bytes / PAGE;
+    uint64_t left = bytes - run[0].bytes;
+    uint32_t count = 1;
+
+    for (; leaf != NULL && i < ENTRIES && left > 0; i++) {
+        const uint64_t address = leaf_begin + i * PAGE;
+        struct ulv_page_run *last = &run[count - 1];
+
+        if (leaf->entry[i] != ULV_PAGE_FREE)
+            continue;
+        if (last->address + last->bytes != address) {
+            if (count == room)
+                break;
+            last = &run[count++];
+            last->address = address;
+            last->bytes = 0;
+        }
+        last->bytes += PAGE;
+        left -= PAGE;
+    }
+    return count;
+}
+
+ulv_status
+ulv_page_map_take(struct ulv_page_map *map, uint64_t bytes, uint64_t owner,
+                  struct ulv_page_run *run, uint32_t room, uint32_t *ret_count)
+{
+    struct change change = {map, ULV_PAGE_FREE << 1, owner << 1, 0};
+    ulv_status status =
+        ulv_page_map_find(map, bytes, &run[0].address, &run[0].bytes);
+    uint32_t count = 1;
+
+    if (status != ULV_OK)
+        return status;
+    if (room > 1 && map->root->largest == 1 && run[0].bytes < bytes)
+        count = find_more(map, bytes, run, room);
+    for (uint32_t i = 0; i + 1 < count; i++)
+        change.some += run[i].bytes / PAGE;
+    /* All but the last at once: something stays free until that is taken. */
+    if (change.some != 0 &&
+        !set_in_leaf(&change, run[0].address - map->base,
+                     run[count - 1].address - run[0].address, &status))
+        status = ULV_E_INTERNAL;
+    if (status != ULV_OK)
+        return status;
+    *ret_count = count;
+    return ulv_page_map_set(map, run[count - 1].address, run[count - 1].bytes,
+                            ULV_PAGE_FREE, owner);
+}
+
 /* A run that grows while entries are visited in order. */
 struct run {
     uint64_t need, start, bytes;
@@ -497,6 +630,19 @@ ulv_page_map_run(const struct ulv_page_map *map, uint64_t address,
         page = index_page(entry);
         offset = in_block(offset, tier--);
     }
+}
+
+void
+ulv_page_map_fetch(const struct ulv_page_map *map, uint64_t address)
+{
+    struct ulv_index_page *path[ULV_PAGE_MAP_TIERS + 1];
+    const uint64_t offset = address - map->base;
+    const struct ulv_index_page *page = leaf_of(map, offset, path);
+
+    if (page == NULL)
+        return;
+    __builtin_prefetch(page);
+    __builtin_prefetch(&page->entry[entry_at(in_block(offset, 2), 1)]);
 }
 
 uint64_t
@@ -569,8 +715,10 @@ walk_page(const struct walk *walk, const struct ulv_index_page *page,
 
         count[tier_of]++;
         largest = ULV_MAX(largest, tier_of);
-        if (i < page->first && largest != 0)
-            return false;
+        for (uint32_t t = 1; t <= tier_of; t++) {
+            if (i < page->first[t])
+                return false;
+        }
         free_pages += entry_free_pages(page->entry[i], tier);
     }
     for (uint32_t i = 0; i <= ULV_PAGE_MAP_TIERS; i++) {
@@ -596,17 +744,20 @@ ulv_page_map_walk(const struct ulv_page_map *map,
 
 /* Whether one owner has all of it, which is in no smaller pieces then. */
 static bool
-is_whole(const struct ulv_index_page *page, uint32_t tier)
+is_whole(struct ulv_index_page *page, uint32_t tier)
 {
     const uint64_t all = ENTRIES * (block_bytes(tier) / PAGE);
     uint32_t same = 1;
 
+    if (tier == 1 && page->free_pages == all)
+        return true;
     if (is_index(page->entry[0]) ||
-        page->entry[ENTRIES - 1] != page->entry[0] ||
+        page->entry[page->other] != page->entry[0] ||
         (page->free_pages != 0 && page->free_pages != all))
         return false; /* most often, and seen without reading it all */
     while (same < ENTRIES && page->entry[same] == page->entry[0])
         same++;
+    page->other = (uint16_t)(same % ENTRIES);
     return same == ENTRIES;
 }
 

@@ -21,13 +21,17 @@
 /* Of these a pool consists. */
 #define ULV_PAGE_MAP_BLOCK (UINT64_C(4096) << ULV_PAGE_MAP_ORDER)
 
+/* Runs that are taken at once where memory is in small pieces. */
+#define ULV_GATHER_RUNS (ULV_FAST_DATABASE ? 64u : 1u)
+
 #define ULV_PAGE_FREE  UINT64_C(0)
 #define ULV_PAGE_NEVER (UINT64_MAX >> 1) /* outside the pool */
 
 /* What a map needs of its owner; touch and allocate belong to the undo log. */
 struct ulv_page_map_memory {
     void *self;
-    /* Zeroed; gone again if the plan is aborted. NULL: none. */
+    /* Zeroed, of an index page its header at least; gone again if the plan is
+     * aborted. NULL: none. */
     void *(*allocate)(void *self, size_t bytes);
     /* Remember what stands there. false: no memory for that. */
     bool (*touch)(void *self, void *p, size_t bytes);
@@ -35,6 +39,9 @@ struct ulv_page_map_memory {
     void (*release)(void *self, void *p, size_t bytes);
 };
 
+#define ULV_INDEX_PAGE_HEADER UINT64_C(32)
+#define ULV_INDEX_PAGE_BYTES                                                   \
+    (ULV_INDEX_PAGE_HEADER + (UINT64_C(8) << ULV_PAGE_MAP_ORDER))
 struct ulv_index_page;
 
 struct ulv_page_map {
@@ -42,6 +49,7 @@ struct ulv_page_map {
     uint64_t base, bytes;
     uint32_t top; /* tier of the root: 1 .. ULV_PAGE_MAP_TIERS */
     uint64_t near; /* offset at which a small run was given back, or ended */
+    bool settled;  /* what was set last needs no settle() */
     struct ulv_index_page *root;
 };
 
@@ -71,6 +79,20 @@ ulv_status ulv_page_map_set(struct ulv_page_map *map, uint64_t address,
 ulv_status ulv_page_map_find(const struct ulv_page_map *map, uint64_t bytes,
                              uint64_t *ret_address, uint64_t *ret_bytes);
 
+struct ulv_page_run {
+    uint64_t address, bytes;
+};
+
+/**
+ * What ulv_page_map_find() finds, for owner. Where nothing but single pages is
+ * free, further runs of the same index page are taken with it: up to bytes in
+ * all, and room runs, ascending. All of it lies in one block of tier 2 then.
+ * Errors: NO_MEMORY (nothing is free, or none for the undo log).
+ */
+ulv_status
+ulv_page_map_take(struct ulv_page_map *map, uint64_t bytes, uint64_t owner,
+                  struct ulv_page_run *run, uint32_t room, uint32_t *ret_count);
+
 /**
  * A free run of bytes: where the last small one ended or came back, so that
  * small runs share a block; else the lowest whole free block of a tier that
@@ -85,6 +107,8 @@ uint64_t ulv_page_map_owner(const struct ulv_page_map *map, uint64_t address);
  * which may be behind that of the map. */
 uint64_t ulv_page_map_run(const struct ulv_page_map *map, uint64_t address,
                           uint64_t *ret_bytes);
+/* Into the cache: a change of that page is about to come. */
+void ulv_page_map_fetch(const struct ulv_page_map *map, uint64_t address);
 uint64_t ulv_page_map_free_bytes(const struct ulv_page_map *map);
 
 /* Merge what one owner has whole, over a range that was changed; what is not

@@ -58,7 +58,7 @@ ulv_db_charge(struct ulv_database *db, struct partition *p, uint32_t resource,
     if (zone != NULL && !fits(&zone->quota, resource, more))
         return over(diag, zone->r.id, zone->name, resource, &zone->quota,
                     more);
-    if (!TOUCH(db, &p->quota.used[resource]) ||
+    if (!ulv_db_touch_in(db, &p->r, &p->quota.used[resource]) ||
         (zone != NULL && !TOUCH(db, &zone->quota.used[resource])))
         return ulv_db_no_memory(diag);
     p->quota.used[resource] += more;
@@ -75,7 +75,7 @@ ulv_db_discharge(struct ulv_database *db, struct partition *p,
 
     if (p->kind != ULV_PARTITION_GUEST || less == 0)
         return true;
-    if (!TOUCH(db, &p->quota.used[resource]) ||
+    if (!ulv_db_touch_in(db, &p->r, &p->quota.used[resource]) ||
         (zone != NULL && !TOUCH(db, &zone->quota.used[resource])))
         return false;
     p->quota.used[resource] -= less;

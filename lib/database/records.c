@@ -2,8 +2,8 @@
 /* Records, their index, and the undo log that every change goes through. */
 #include "database/database_priv.h"
 
-static uint64_t
-hash_id(ulv_id id)
+uint64_t
+ulv_db_hash_id(ulv_id id)
 {
     return id * UINT64_C(0x9e3779b97f4a7c15) >> 32;
 }
@@ -11,7 +11,7 @@ hash_id(ulv_id id)
 struct record *
 ulv_db_find_any(const struct ulv_database *db, ulv_id id)
 {
-    struct link *link = *ulv_index_bucket(&db->ids, hash_id(id));
+    struct link *link = *ulv_index_bucket(&db->ids, ulv_db_hash_id(id));
 
     for (; link != NULL; link = link->next) {
         struct record *r = (struct record *)(void *)link;
@@ -104,18 +104,39 @@ ulv_db_touch(struct ulv_database *db, void *p, size_t bytes)
     return true;
 }
 
+bool
+ulv_db_touch_word(struct ulv_database *db, void *p)
+{
+    struct undo *undo;
+
+    if (!ULV_FAST_DATABASE)
+        return ulv_db_touch(db, p, 8);
+    if (db->plan == NULL)
+        return true;
+    undo = new_undo(db, &db->plan->undo, p, 8, 8);
+    if (undo == NULL)
+        return false;
+    memcpy(undo + 1, p, 8);
+    return true;
+}
+
+bool
+ulv_db_touch_in(struct ulv_database *db, const struct record *r, void *word)
+{
+    return r->version == db->revision + 1 || ulv_db_touch_word(db, word);
+}
+
 void *
 ulv_db_allocate(struct ulv_database *db, size_t bytes)
 {
-    const struct ulv_host *host = db->host;
-    void *p = host->alloc(host->self, bytes, 8);
+    void *p = ulv_db_take(db, bytes);
     struct undo *undo;
 
     if (p == NULL || db->plan == NULL)
         return p;
     undo = new_undo(db, &db->plan->undo, p, bytes, 0);
     if (undo == NULL) {
-        host->free(host->self, p, bytes);
+        ulv_db_free(db, p, bytes);
         return NULL;
     }
     undo->made = true;
@@ -164,10 +185,28 @@ use_id(struct ulv_database *db, ulv_id id, struct ulv_diag *diag)
     if (id < lease->next)
         return ulv_fail(diag, ULV_E_EXISTS, id, id, lease->next,
                         "id %u is used or burned", id);
-    if (!TOUCH(db, lease))
+    if (!TOUCH(db, &lease->next))
         return ulv_db_no_memory(diag);
     lease->next = id + 1;
     return ULV_OK;
+}
+
+/* The two links of its list that lead to a record, once it is in it: they lead
+ * to these now. */
+static bool
+relink(struct ulv_database *db, const struct record *r, struct record *forth,
+       struct record *back)
+{
+    struct record **from_first =
+        r->before == NULL ? &db->first[r->kind] : &r->before->after;
+    struct record **from_last =
+        r->after == NULL ? &db->last[r->kind] : &r->after->before;
+
+    if (!TOUCH(db, from_first) || !TOUCH(db, from_last))
+        return false;
+    *from_first = forth;
+    *from_last = back;
+    return true;
 }
 
 static bool
@@ -179,13 +218,7 @@ link_in_order(struct ulv_database *db, struct record *r)
         before = before->before;
     r->before = before;
     r->after = before == NULL ? db->first[r->kind] : before->after;
-    if (!TOUCH(db, &db->first[r->kind]) || !TOUCH(db, &db->last[r->kind]) ||
-        (before != NULL && !TOUCH(db, before)) ||
-        (r->after != NULL && !TOUCH(db, r->after)))
-        return false;
-    *(before == NULL ? &db->first[r->kind] : &before->after) = r;
-    *(r->after == NULL ? &db->last[r->kind] : &r->after->before) = r;
-    return true;
+    return relink(db, r, r, r);
 }
 
 ulv_status
@@ -194,7 +227,8 @@ ulv_db_record_insert(struct ulv_database *db, ulv_id id, uint32_t kind,
 {
     struct record *r = ulv_db_allocate(db, bytes);
 
-    if (r == NULL || !ulv_index_add(db, &db->ids, &r->by_id, hash_id(id)))
+    if (r == NULL ||
+        !ulv_index_add(db, &db->ids, &r->by_id, ulv_db_hash_id(id)))
         return ulv_db_no_memory(diag);
     r->id = id;
     r->version = db->revision + 1;
@@ -222,15 +256,12 @@ ulv_db_record_add(struct ulv_database *db, ulv_id id, uint32_t kind,
 ulv_status
 ulv_db_record_remove(struct ulv_database *db, struct record *r)
 {
-    if (!ulv_index_remove(db, &db->ids, &r->by_id) ||
-        !TOUCH(db, &db->first[r->kind]) || !TOUCH(db, &db->last[r->kind]) ||
-        (r->before != NULL && !TOUCH(db, r->before)) ||
-        (r->after != NULL && !TOUCH(db, r->after)))
+    if (!ulv_index_remove(db, &db->ids, &r->by_id))
         return ULV_E_NO_MEMORY;
     if (db->observer != NULL)
         db->observer->before(db, r, ULV_CHANGE_REMOVED);
-    *(r->before == NULL ? &db->first[r->kind] : &r->before->after) = r->after;
-    *(r->after == NULL ? &db->last[r->kind] : &r->after->before) = r->before;
+    if (!relink(db, r, r->after, r->before))
+        return ULV_E_NO_MEMORY;
     return ulv_db_bury(db, r, r->bytes);
 }
 
@@ -256,8 +287,6 @@ ulv_db_fresh_id(struct ulv_database *db, ulv_id *ret)
 {
     if (db->own_next == db->own_end)
         return ULV_E_LIMIT;
-    if (!TOUCH(db, &db->own_next))
-        return ULV_E_NO_MEMORY;
     *ret = db->own_next++;
     return ULV_OK;
 }
@@ -339,8 +368,6 @@ ulv_db_touched(struct ulv_database *db, struct partition *p)
         plan->touched = array;
     }
     if (!ulv_db_change(db, &p->r))
-        return false;
-    if (!TOUCH(db, &p->touched)) /* made by this plan */
         return false;
     if (ULV_VIEW_UPDATES) {
         p->touched_before = p->touched;

@@ -44,8 +44,11 @@ ulv_database_is_gone(const struct ulv_database *db, uint64_t frame,
 
 /* Of pages that were just given back, those that are gone. */
 ulv_status
-ulv_db_gone_returned(struct pool *pool, uint64_t frame, uint64_t bytes)
+ulv_db_gone_returned(struct ulv_database *db, struct pool *pool,
+                     uint64_t frame, uint64_t bytes)
 {
+    if (ulv_db_remember_range(db, pool, frame, bytes) != ULV_OK)
+        return ULV_E_NO_MEMORY;
     return hand_over(pool, ULV_MAX(frame, end_of(pool)), frame + bytes,
                      ULV_PAGE_FREE, ULV_PAGE_NEVER);
 }

@@ -480,7 +480,7 @@ restore_extent(struct restore *w, const void *content)
     if (heir != NULL && heir->kind == ULV_PARTITION_GUEST)
         heir->quota.used[ULV_QUOTA_MEMORY] += e->bytes;
     (void)ulv_index_add(db, &db->places, &e->by_place,
-                        ulv_db_hash_place(p, e->guest_address));
+                        ulv_db_hash_place(p->r.id, e->guest_address));
     ulv_index_grow(&db->places, db->host);
     return ULV_OK;
 }

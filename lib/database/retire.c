@@ -12,9 +12,7 @@ retire_free(struct ulv_database *db, uint64_t frame)
 {
     struct pool *pool = ulv_db_pool_of(db, frame);
 
-    if (ulv_db_remember_range(db, pool, frame, 4096) != ULV_OK)
-        return ULV_E_NO_MEMORY;
-    return ulv_page_map_set(&pool->map, frame, 4096, ULV_PAGE_FREE,
+    return ulv_db_set_pages(db, pool, frame, 4096, ULV_PAGE_FREE,
                             ULV_PAGE_NEVER);
 }
 

@@ -4,16 +4,20 @@
 
 #include <ultravisor/abi/channel.h>
 
+const struct partition *
+ulv_database_partition(const struct ulv_database *db, ulv_id id)
+{
+    return find_partition(db, id);
+}
+
 ulv_status
-ulv_database_view_partition(const struct ulv_database *db, ulv_id id,
+ulv_database_view_partition(const struct partition *p,
                             struct ulv_view_partition *ret)
 {
-    const struct partition *p = find_partition(db, id);
-
     if (p == NULL)
         return ULV_E_NOT_FOUND;
     memset(ret, 0, sizeof(*ret));
-    ret->id = id;
+    ret->id = p->r.id;
     ret->kind = p->kind;
     ret->intent = p->intent;
     ret->capabilities = p->capabilities;
@@ -47,12 +51,9 @@ taken_below(const struct partition *p, uint32_t slot)
 }
 
 void
-ulv_database_view_same(const struct ulv_database *db, ulv_id id,
-                       uint64_t revision, uint32_t *ret_memory,
-                       uint32_t *ret_channels)
+ulv_database_view_same(const struct partition *p, uint64_t revision,
+                       uint32_t *ret_memory, uint32_t *ret_channels)
 {
-    const struct partition *p = find_partition(db, id);
-
     *ret_memory = *ret_channels = 0;
     if (!ULV_VIEW_UPDATES || p == NULL || revision == 0 ||
         p->kind != ULV_PARTITION_GUEST)
@@ -77,12 +78,10 @@ extent_number(const struct partition *p, uint32_t number)
 }
 
 uint32_t
-ulv_database_view_memory(const struct ulv_database *db, ulv_id id,
-                         uint32_t from, struct ulv_view_memory *buf,
-                         uint32_t room)
+ulv_database_view_memory(const struct ulv_database *db,
+                         const struct partition *p, uint32_t from,
+                         struct ulv_view_memory *buf, uint32_t room)
 {
-    const struct partition *p = find_partition(db, id);
-
     if (p == NULL)
         return 0;
     for (const struct extent *e = extent_number(p, from);
@@ -101,10 +100,9 @@ ulv_database_view_memory(const struct ulv_database *db, ulv_id id,
 }
 
 uint32_t
-ulv_database_view_processors(const struct ulv_database *db, ulv_id id,
+ulv_database_view_processors(const struct partition *p,
                              struct ulv_view_processor *buf, uint32_t room)
 {
-    const struct partition *p = find_partition(db, id);
     uint32_t count = 0;
 
     if (p == NULL)
@@ -152,22 +150,21 @@ view_slots(const struct partition *p, uint32_t from,
            struct ulv_view_channel *buf, uint32_t room)
 {
     const uint64_t window = ulv_db_window(p);
-    uint32_t count = 0;
+    const uint32_t all = ulv_db_count(p->slots);
+    uint64_t left = p->slots;
 
-    for (uint64_t left = p->slots; left != 0; left &= left - 1, count++) {
-        if (count >= from && count < room)
-            view_channel(p->slot[__builtin_ctzll(left)], p, window,
-                         &buf[count]);
-    }
-    return count;
+    for (uint32_t i = 0; i < from; i++)
+        left &= left - 1;
+    for (uint32_t i = from; left != 0 && i < room; left &= left - 1, i++)
+        view_channel(p->slot[__builtin_ctzll(left)], p, window, &buf[i]);
+    return all;
 }
 
 uint32_t
-ulv_database_view_channels(const struct ulv_database *db, ulv_id id,
-                           uint32_t from, struct ulv_view_channel *buf,
-                           uint32_t room)
+ulv_database_view_channels(const struct ulv_database *db,
+                           const struct partition *p, uint32_t from,
+                           struct ulv_view_channel *buf, uint32_t room)
 {
-    const struct partition *p = find_partition(db, id);
     uint32_t count = 0;
 
     if (p != NULL && p->kind == ULV_PARTITION_GUEST)
@@ -186,10 +183,10 @@ ulv_database_view_channels(const struct ulv_database *db, ulv_id id,
 }
 
 uint32_t
-ulv_database_view_devices(const struct ulv_database *db, ulv_id id,
+ulv_database_view_devices(const struct ulv_database *db,
+                          const struct partition *p,
                           struct ulv_view_device *buf, uint32_t room)
 {
-    const struct partition *p = find_partition(db, id);
     uint32_t count = 0;
 
     for (struct record *r = db->first[ULV_QUERY_DEVICES];

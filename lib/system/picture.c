@@ -32,20 +32,20 @@ ulv_status
 ulv_picture_take(struct picture *p, const struct ulv_database *db, ulv_id id,
                  uint64_t revision, struct ulv_diag *diag)
 {
-    ulv_status status = ulv_database_view_partition(db, id, &p->partition);
+    const struct partition *of = ulv_database_partition(db, id);
+    ulv_status status = ulv_database_view_partition(of, &p->partition);
     uint32_t same_memory, same_channels, memory, processors, channels, devices;
 
     if (status != ULV_OK)
         return status;
-    ulv_database_view_same(db, id, revision, &same_memory, &same_channels);
-    memory = ulv_database_view_memory(db, id, same_memory, p->memory,
+    ulv_database_view_same(of, revision, &same_memory, &same_channels);
+    memory = ulv_database_view_memory(db, of, same_memory, p->memory,
                                       PICTURE_MEMORY_MAX);
-    processors = ulv_database_view_processors(db, id, p->processor,
-                                              PICTURE_PROCESSORS_MAX);
-    channels = ulv_database_view_channels(db, id, same_channels, p->channel,
+    processors =
+        ulv_database_view_processors(of, p->processor, PICTURE_PROCESSORS_MAX);
+    channels = ulv_database_view_channels(db, of, same_channels, p->channel,
                                           PICTURE_CHANNELS_MAX);
-    devices =
-        ulv_database_view_devices(db, id, p->device, PICTURE_DEVICES_MAX);
+    devices = ulv_database_view_devices(db, of, p->device, PICTURE_DEVICES_MAX);
     if (memory > PICTURE_MEMORY_MAX || processors > PICTURE_PROCESSORS_MAX ||
         channels > PICTURE_CHANNELS_MAX || devices > PICTURE_DEVICES_MAX)
         return ulv_fail(diag, ULV_E_LIMIT, id, memory, PICTURE_MEMORY_MAX,

@@ -348,8 +348,8 @@ static bool
 runs_on(const struct ulv_database *db, ulv_id partition, ulv_id processor)
 {
     struct ulv_view_processor on[MACHINE_PROCESSORS_MAX];
-    const uint32_t count =
-        ulv_database_view_processors(db, partition, on, MACHINE_PROCESSORS_MAX);
+    const uint32_t count = ulv_database_view_processors(
+        ulv_database_partition(db, partition), on, MACHINE_PROCESSORS_MAX);
 
     for (uint32_t i = 0; i < ULV_MIN(count, MACHINE_PROCESSORS_MAX); i++) {
         if (on[i].id == processor)

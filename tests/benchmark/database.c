@@ -351,13 +351,17 @@ fragment(struct ulv_page_map *map, uint64_t run)
 static double
 gather_cost(struct ulv_page_map *map, uint64_t pages)
 {
-    uint64_t left = pages * 4096, frame, some;
+    uint64_t left = pages * 4096;
     double begun = processor_time();
 
     while (left > 0) {
-        CHECK(ulv_page_map_find(map, left, &frame, &some) == ULV_OK);
-        CHECK(ulv_page_map_set(map, frame, some, 0, 9) == ULV_OK);
-        left -= some;
+        struct ulv_page_run run[64];
+        uint32_t count;
+
+        CHECK(ulv_page_map_take(map, left, 9, run, ULV_COUNT_OF(run),
+                                &count) == ULV_OK);
+        for (uint32_t i = 0; i < count; i++)
+            left -= run[i].bytes;
     }
     return (processor_time() - begun) / (double)pages;
 }

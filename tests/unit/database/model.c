@@ -124,8 +124,8 @@ processor_of(const struct model *m, const struct model_partition *p,
              uint32_t vcpu_idx)
 {
     struct ulv_view_processor view[PROCESSORS];
-    uint32_t count =
-        ulv_database_view_processors(m->db, p->id, view, PROCESSORS);
+    uint32_t count = ulv_database_view_processors(
+        ulv_database_partition(m->db, p->id), view, PROCESSORS);
 
     for (uint32_t i = 0; i < count; i++) {
         for (uint32_t n = 0; n < PROCESSORS; n++) {
@@ -222,10 +222,10 @@ compare_quanta(const struct model *m)
     for (uint32_t i = 0; i < PARTITIONS; i++) {
         const struct model_partition *p = &m->p[i];
         struct ulv_view_processor view[PROCESSORS];
-        uint32_t count =
-            p->id == 0 ? 0
-                       : ulv_database_view_processors(m->db, p->id, view,
-                                                      PROCESSORS);
+        uint32_t count = p->id == 0 ? 0
+                                    : ulv_database_view_processors(
+                                          ulv_database_partition(m->db, p->id),
+                                          view, PROCESSORS);
 
         assert_int_equal(count, p->processors);
         for (uint32_t n = 0; n < count; n++) {
@@ -582,23 +582,24 @@ static void
 add_views(struct room *r, const struct ulv_database *db, ulv_id id)
 {
     static struct ulv_view_memory memory[4096];
+    const struct partition *of = ulv_database_partition(db, id);
     struct ulv_view_partition partition;
     struct ulv_view_processor processor[PROCESSORS];
     struct ulv_view_channel channel[256];
     struct ulv_view_device device[256];
     uint32_t count;
 
-    assert_int_equal(ulv_database_view_partition(db, id, &partition), ULV_OK);
+    assert_int_equal(ulv_database_view_partition(of, &partition), ULV_OK);
     add(r, &partition, sizeof(partition));
-    count = ulv_database_view_memory(db, id, 0, memory, 4096);
+    count = ulv_database_view_memory(db, of, 0, memory, 4096);
     assert_true(count <= 4096);
     add(r, memory, count * sizeof(*memory));
-    count = ulv_database_view_processors(db, id, processor, PROCESSORS);
+    count = ulv_database_view_processors(of, processor, PROCESSORS);
     add(r, processor, count * sizeof(*processor));
-    count = ulv_database_view_channels(db, id, 0, channel, 256);
+    count = ulv_database_view_channels(db, of, 0, channel, 256);
     assert_true(count <= 256);
     add(r, channel, count * sizeof(*channel));
-    count = ulv_database_view_devices(db, id, device, 256);
+    count = ulv_database_view_devices(db, of, device, 256);
     assert_true(count <= 256);
     add(r, device, count * sizeof(*device));
 }

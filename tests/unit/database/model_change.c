@@ -99,7 +99,8 @@ model_compare_changes(const struct model *m)
         assert_int_equal(r.silence_limit, p->silence);
         assert_int_equal(r.restarts, p->restarts);
         assert_int_equal(r.restart_window, p->window);
-        assert_int_equal(ulv_database_view_partition(m->db, p->id, &view),
+        assert_int_equal(ulv_database_view_partition(
+                             ulv_database_partition(m->db, p->id), &view),
                          ULV_OK);
         assert_string_equal(view.name, name);
         assert_int_equal(view.silence_limit, p->silence);

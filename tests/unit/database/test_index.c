@@ -124,7 +124,10 @@ test_database_index__small_runs_share_a_block(void **state)
     {
         struct ulv_view_memory run[2];
 
-        assert_int_equal(ulv_database_view_memory(m.db, id[0], 0, run, 2), 1);
+        assert_int_equal(
+            ulv_database_view_memory(m.db, ulv_database_partition(m.db, id[0]),
+                                     0, run, 2),
+            1);
         assert_int_equal(run[0].bytes, POOL - ULV_MIB(2));
     }
     end(&m);

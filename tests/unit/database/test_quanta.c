@@ -39,7 +39,8 @@ quanta_of(const struct model *m, ulv_id partition)
 {
     struct ulv_view_processor view;
 
-    assert_int_equal(ulv_database_view_processors(m->db, partition, &view, 1),
+    assert_int_equal(ulv_database_view_processors(
+                         ulv_database_partition(m->db, partition), &view, 1),
                      1);
     return view.quanta;
 }

@@ -109,10 +109,10 @@ test_database_resize__all_or_nothing(void **state)
 static void
 assert_flags(const struct model *m, uint32_t flags)
 {
+    const struct partition *p = ulv_database_partition(m->db, m->p[1].id);
     struct ulv_view_memory view[4];
 
-    assert_int_equal(ulv_database_view_memory(m->db, m->p[1].id, 0, view, 4),
-                     1);
+    assert_int_equal(ulv_database_view_memory(m->db, p, 0, view, 4), 1);
     assert_int_equal(view[0].flags, flags);
 }
 

@@ -82,7 +82,8 @@ test_database_retire__drains_what_a_guest_has(void **state)
                      ULV_OK);
     assert_int_equal(retire(&m, e.frame + 4096, 4096), ULV_OK);
     assert_int_equal(pending(&m), 4096);
-    count = ulv_database_view_memory(m.db, m.p[1].id, 0, view, 4);
+    count = ulv_database_view_memory(
+        m.db, ulv_database_partition(m.db, m.p[1].id), 0, view, 4);
     assert_true(count >= 1);
     assert_int_equal(view[0].flags, ULV_VIEW_REVOKED | ULV_VIEW_RETIRED);
     memset(&o, 0, sizeof(o));

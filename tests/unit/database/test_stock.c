@@ -94,7 +94,8 @@ test_database_stock__around_the_hole(void **state)
     id = stock(&m, 1, ULV_CAP_STOCK);
     assert_int_equal(assign(&m, id, ULV_MIB(1)), ULV_OK);
     assert_int_equal(assign(&m, id, ULV_GIB(5)), ULV_OK);
-    count = ulv_database_view_memory(m.db, id, 0, memory, ULV_EXTENTS_MAX);
+    count = ulv_database_view_memory(m.db, ulv_database_partition(m.db, id), 0,
+                                     memory, ULV_EXTENTS_MAX);
     assert_true(count >= 3);
     for (uint32_t i = 0; i < count; i++) {
         if (next == ULV_STOCK_HOLE)
@@ -157,7 +158,9 @@ test_database_stock__retired_memory_is_not_moved(void **state)
     other = stock(&m, 2, ULV_CAP_GUEST);
     assert_int_equal(assign(&m, id, ULV_MIB(2)), ULV_OK);
     assert_int_equal(assign(&m, id, ULV_MIB(2)), ULV_OK);
-    assert_int_equal(ulv_database_view_memory(m.db, id, 0, memory, 2), 2);
+    assert_int_equal(ulv_database_view_memory(
+                         m.db, ulv_database_partition(m.db, id), 0, memory, 2),
+                     2);
     run(&m, id);
     o.u.retire_memory.id = new_id(&m);
     o.u.retire_memory.frame = memory[0].frame + 4096;

@@ -128,7 +128,8 @@ prepare_in_vain(struct follower *f, struct ulv_database *db)
     struct ulv_plan *plan;
     uint32_t idx;
 
-    if (ulv_database_view_memory(db, f->partition, 0, &first, 1) == 0)
+    if (ulv_database_view_memory(db, ulv_database_partition(db, f->partition),
+                                 0, &first, 1) == 0)
         return;
     o.u.release_memory.partition = f->partition;
     o.u.release_memory.guest_address = first.guest_address;
