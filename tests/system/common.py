@@ -185,6 +185,15 @@ class RestartTest(SystemTest):
             host.step(0.01)
             self.hear(host)
 
+    def last_commit(self, host):
+        """The last revision, when its event has come: that may be after the
+        answer."""
+        revision = max(r["revision"] for r in host.query("log"))
+        self.until(host, lambda: revision in
+                   {e.value for e in
+                    self.of(ultravisor.C.ULV_EVENT_COMMITTED)})
+        return revision
+
     def pid(self, host):
         return next(pid for name, _, pid in host.roles()
                     if name == "ultravisor")

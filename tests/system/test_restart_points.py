@@ -91,8 +91,7 @@ class Points(RestartTest):
             at += 1
             with host.transaction() as t:
                 t.partition(f"p{at}-{early}")
-            self.hear(host)
-            revision = self.of(C.ULV_EVENT_COMMITTED)[-1].value
+            revision = self.last_commit(host)
             self.events = []
             storage.next(at, early)
             self.again(host)
@@ -120,8 +119,7 @@ class Points(RestartTest):
                                       for e in (True, False)},
                                      set(self.states(host)))
                 guest.stop()
-                self.hear(host)
-                last = self.of(C.ULV_EVENT_COMMITTED)[-1].value
+                last = self.last_commit(host)
             self.assertEqual(self.check_journal(directory), last)
 
     @each_kind
