@@ -25,9 +25,11 @@
  * halves would take turns, and each would wait for the other's sync and for its
  * own. Where that came to nothing it is tried less and less.
  *
- * What starts or stops somebody, or takes something away, comes alone: in one
- * order two of these could contradict one another, which is held against the
- * ultravisor.
+ * What starts or stops somebody, or takes memory, processors or a channel away,
+ * comes alone: in one order two of these could contradict one another (a guest
+ * that one client starts and another stops, memory that drains twice), which is
+ * held against the ultravisor. The machine's devices and ranges are only in the
+ * books, and no rule is about them: they may come and go in any company.
  */
 #include "system/role_command.h"
 
@@ -42,6 +44,12 @@ static const uint8_t company[] = {
     [ULV_OP_CREATE_ZONE] = TAKING,       [ULV_OP_DESTROY_ZONE] = TAKING,
     [ULV_OP_SET_ZONE] = TAKING,          [ULV_OP_SET_QUOTA] = TAKING,
     [ULV_OP_SET_LABEL] = TAKING,         [ULV_OP_SET_POLICY] = TAKING,
+    [ULV_OP_OFFER] = TAKING,             [ULV_OP_ATTACH] = TAKING,
+    [ULV_OP_CONNECT] = TAKING,           [ULV_OP_SET_QUANTA] = TAKING,
+    [ULV_OP_ASSIGN_HARDWARE] = TAKING,   [ULV_OP_RELEASE_HARDWARE] = TAKING,
+    [ULV_OP_MOVE_HARDWARE] = TAKING,     [ULV_OP_ASSIGN_RANGE] = TAKING,
+    [ULV_OP_RELEASE_RANGE] = TAKING,     [ULV_OP_MOVE_RANGE] = TAKING,
+    [ULV_OP_CHANGE_PARTITION] = TAKING,
 };
 
 static enum company

@@ -108,6 +108,53 @@ class Groups(RestartTest):
                                  set(self.names(host)))
             self.close(clients)
 
+    def of_each_kind(self, clients, web, other):
+        """One request of each client, no two of the same kind."""
+        new = [next(client.ids) for client in clients]
+        offer = struct.pack("<IIQQQQII32s", 8, 0, new[0], 0, 0, 0, 2, 0, b"c")
+        attach = struct.pack("<IIQQQI", 9, 0, next(clients[0].ids), web.id,
+                             new[0], 0)
+        operations = [
+            [offer.ljust(96, b"\0"), attach],
+            [struct.pack("<IIQQQQQ16s", 10, 0, new[1], other.id, web.id, 4096,
+                         0, b"a type")],
+            [struct.pack("<IIQII", 18, 0, web.id, 0, 7)],
+            [struct.pack("<IIQQQQI", 30, 0, new[3], other.id, 0x60, 5, 1)],
+            [struct.pack("<IIQQIIII32s", 37, 0, other.id, 0, 0, 0, 1, 0,
+                         b"renamed")],
+            [set_policy(web.id, "gold")],
+            [command.create_partition(new[6], "p")],
+            [command.set_label(other.id, "key", "value")]]
+        return [client.transaction(*(o.ljust(96, b"\0") for o in some))
+                for client, some in zip(clients, operations)]
+
+    @each_kind
+    def test_of_each_kind(self, backend, in_process):
+        """What gives, connects, marks and books, of two partitions, at once."""
+        with tempfile.TemporaryDirectory() as directory, self.open(
+                directory, backend=backend, in_process=in_process) as host:
+            with host.transaction() as t:
+                web = t.partition("web", memory="2M")
+                other = t.partition("other")
+            clients = self.clients(host)
+            found = self.answers(host, clients,
+                                 self.of_each_kind(clients, web, other))
+            self.assertEqual([f[:2] for f in found], [(0, NONE)] * CLIENTS,
+                             [f[3] for f in found])
+            self.assertLessEqual(len({f[2] for f in found}),
+                                 1 if in_process else 3)
+            self.assertEqual(
+                {p["name"]: p["policy"] for p in host.query("partitions")
+                 if p["id"] in (web.id, other.id)},
+                {"web": "gold", "renamed": ""})
+            self.assertEqual([r["first"] for r in host.query("ranges")],
+                             [0x60])
+            self.assertEqual({c["server"] == other.id for c in
+                              host.query("channels") if c["client"] == web.id},
+                             {True, False})
+            host.check()
+            self.close(clients)
+
     @each_kind
     def test_one_is_refused(self, backend, in_process):
         """It alone, and told of its own operation."""
