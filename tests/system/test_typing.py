@@ -142,7 +142,7 @@ class Console(SystemTest):
                 self.assertEqual(self.console(host, guest), "two\nthree\n")
 
     def test_the_program_types_standard_input(self):
-        for flags in ([], ["--processes"]):
+        for flags in ([], ["--processes"], ["--lazy-memory"]):
             with self.subTest(flags=flags):
                 data = b"".join(b"line %d\n" % n for n in range(LINES))
                 result = subprocess.run(

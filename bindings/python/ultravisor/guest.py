@@ -35,6 +35,9 @@ def parse(command, arguments):
                         "that can be used")
     parser.add_argument("--processes", action="store_true",
                         help="each role in a process of its own")
+    parser.add_argument("--lazy-memory", action="store_true", help="the host "
+                        "gives a page when it is touched, and may have none "
+                        "then")
     if command == "run":
         parser.add_argument("--initrd", help="for a stock kernel")
         parser.add_argument("--cmdline", help="for a stock kernel")
@@ -130,6 +133,7 @@ def with_host(options, memory, work):
     try:
         with open_host(backend=options.backend,
                        in_process=not options.processes,
+                       lazy_memory=options.lazy_memory,
                        memory=memory) as host:
             return work(host)
     except (Error, OSError, ValueError) as error:
