@@ -117,10 +117,36 @@ hear_one(struct role **role_at)
     return status;
 }
 
+static void
+rang(struct bell *bell)
+{
+    ULV_CONTAINER_OF(bell, struct role, bell)->rang = true;
+}
+
+ulv_status
+ulv_role_listen(struct role *role, struct rung *rung)
+{
+    role->rung = rung;
+    return ulv_rung_add(rung, &role->bell, role->post.link->readable, rang);
+}
+
+/* Whether the keeper may have said something. */
+static bool
+look(struct role *role, struct role_need *need)
+{
+    if (role->rung == NULL || !ulv_rung_can_tell(role->rung))
+        return true;
+    role->rang = role->post.gone;
+    need->again |= ulv_rung_look(role->rung);
+    return role->rang;
+}
+
 ulv_status
 ulv_role_step(struct role **role_at, struct role_need *need)
 {
-    for (uint32_t i = 0; i < HEAR_TURN; i++) {
+    const uint32_t turn = look(*role_at, need) ? HEAR_TURN : 0;
+
+    for (uint32_t i = 0; i < turn; i++) {
         ulv_status status = hear_one(role_at);
 
         if (status == ULV_E_AGAIN)

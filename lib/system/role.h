@@ -10,6 +10,7 @@
 #include <ultravisor/event.h>
 
 #include "system/post.h"
+#include "system/rung.h"
 
 struct durable;
 struct role;
@@ -37,6 +38,11 @@ struct role {
     const struct ulv_host *host;
     ulv_handle waits; /* watch here what shall wake this role */
     struct post post;
+    /* NULL, or: what is watched has its bells there, and the link this one;
+     * each step begins with asking which rang. */
+    struct rung *rung;
+    struct bell bell;
+    bool rang;
     ulv_id partition;
     uint32_t kind;
     bool processes;
@@ -73,6 +79,10 @@ ulv_status ulv_role_create(const struct ulv_host *host, ulv_handle waits,
                            struct ulv_link *link, struct role **ret);
 /* Drop it as it stands; NULL is allowed. */
 void ulv_role_destroy(struct role *role);
+
+/* From init on: what does not ring is not looked at, where the host can tell.
+ * The rung ends with the role. Errors: NO_MEMORY. */
+ulv_status ulv_role_listen(struct role *role, struct rung *rung);
 
 /* Errors: PEER_GONE (the keeper is gone: the role's work is over),
  * PEER_PROTOCOL. */

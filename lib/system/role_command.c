@@ -590,6 +590,8 @@ command_init(struct role *role, struct heard *configure)
     r->transaction.preconditions = r->preconditions;
     r->transaction.operations = r->operations;
     ulv_sessions_init(&r->sessions, role, &handlers, r);
+    if (ulv_role_listen(role, &r->sessions.rung) != ULV_OK)
+        return ULV_E_NO_MEMORY;
     return ulv_relay_init(&r->relay, role->host, &r->sessions.server);
 }
 
@@ -604,10 +606,10 @@ command_fini(struct role *role)
     ulv_command_drop_records(r, &r->devices, sizeof(struct ulv_device_record));
     ulv_command_more_drop(r);
     ulv_command_client_fini(&r->client);
-    ulv_sessions_fini(&r->sessions);
-    ulv_relay_fini(&r->relay);
     ulv_wire_fini(&r->above);
     ulv_wire_fini(&r->policy_wire);
+    ulv_sessions_fini(&r->sessions);
+    ulv_relay_fini(&r->relay);
 }
 
 static void hear_ultravisor(struct command_role *r);
@@ -616,7 +618,6 @@ static void hear_ultravisor(struct command_role *r);
 static ulv_status
 meet_again(struct command_role *r, struct heard *heard)
 {
-    const struct ulv_host *host = r->role.host;
     bool ring = false;
     ulv_status status;
 
@@ -626,7 +627,7 @@ meet_again(struct command_role *r, struct heard *heard)
         hear_ultravisor(r);
     ulv_channel_detach(&r->client.end);
     ulv_wire_fini(&r->above); /* its doorbell is the new one's too */
-    status = ulv_wire_init(&r->above, host, r->role.waits, heard);
+    status = ulv_wire_listen(&r->above, &r->sessions.rung, heard);
     if (status == ULV_OK)
         status = ulv_command_client_again(&r->client, r->above.p,
                                           r->above.bytes);
@@ -657,7 +658,7 @@ take_channel(struct command_role *r, struct heard *heard)
         return ULV_E_PEER_PROTOCOL;
     if (wire->host != NULL)
         return ULV_RESTARTS && command ? meet_again(r, heard) : ULV_E_EXISTS;
-    status = ulv_wire_init(wire, host, r->role.waits, heard);
+    status = ulv_wire_listen(wire, &r->sessions.rung, heard);
     if (status != ULV_OK)
         return status;
     if (command) {

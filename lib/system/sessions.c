@@ -129,6 +129,9 @@ take_bells(struct sessions *sessions)
     struct ulv_command_server *server = &sessions->server;
     struct session *s = sessions->first;
 
+    if (ulv_rung_can_tell(&sessions->rung) &&
+        sessions->role->rung == &sessions->rung)
+        return; /* the step began with it */
     if (server->session_count > FEW && ulv_rung_can_tell(&sessions->rung)) {
         if (server->looked_at_count < server->session_count)
             (void)ulv_rung_look(&sessions->rung);

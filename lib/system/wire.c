@@ -39,6 +39,23 @@ ulv_wire_init(struct wire *wire, const struct ulv_host *host, ulv_handle waits,
     return ULV_OK;
 }
 
+static void
+rang(struct bell *bell)
+{
+    ULV_CONTAINER_OF(bell, struct wire, bell)->rang = true;
+}
+
+ulv_status
+ulv_wire_listen(struct wire *wire, struct rung *rung, struct heard *heard)
+{
+    ulv_status status = ulv_wire_init(wire, rung->host, rung->waits, heard);
+
+    if (status != ULV_OK || !ulv_rung_can_tell(rung))
+        return status;
+    wire->rung = rung;
+    return ulv_rung_add(rung, &wire->bell, wire->own_bell, rang);
+}
+
 void
 ulv_wire_fini(struct wire *wire)
 {
@@ -46,6 +63,8 @@ ulv_wire_fini(struct wire *wire)
 
     if (host == NULL)
         return;
+    if (wire->rung != NULL)
+        ulv_rung_remove(wire->rung, &wire->bell);
     host->unwatch(host->self, wire->waits, wire->own_bell);
     host->handle_close(host->self, wire->own_bell);
     host->handle_close(host->self, wire->peer_bell);
@@ -56,6 +75,11 @@ ulv_wire_fini(struct wire *wire)
 bool
 ulv_wire_take(struct wire *wire)
 {
+    if (wire->rung != NULL && ulv_rung_can_tell(wire->rung)) {
+        if (!wire->rang)
+            return false;
+        wire->rang = false;
+    }
     return wire->host->event_take(wire->host->self, wire->own_bell);
 }
 

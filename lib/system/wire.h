@@ -7,6 +7,7 @@
 #define SYSTEM_WIRE_H
 
 #include "system/message.h"
+#include "system/rung.h"
 
 struct wire {
     const struct ulv_host *host; /* NULL: not there */
@@ -17,11 +18,18 @@ struct wire {
     void *p;
     uint64_t bytes;
     ulv_handle own_bell, peer_bell; /* own_bell is watched */
+    struct rung *rung; /* NULL, or who says that it rang */
+    struct bell bell;
+    bool rang;
 };
 
 /* From a SAY_CHANNEL with three handles, which it takes, also on failure. */
 ulv_status ulv_wire_init(struct wire *wire, const struct ulv_host *host,
                          ulv_handle waits, struct heard *heard);
+/* The same, watched in the rung's set: its bell is only taken if the rung says
+ * that it rang, where the host can tell. */
+ulv_status ulv_wire_listen(struct wire *wire, struct rung *rung,
+                           struct heard *heard);
 void ulv_wire_fini(struct wire *wire);
 /* Whether the peer rang since the last time. */
 bool ulv_wire_take(struct wire *wire);
