@@ -6,6 +6,7 @@
  * ULV_SEED sets the seed.
  */
 #include "model.h"
+#include "operations.h"
 
 #include <stdlib.h>
 
@@ -378,17 +379,6 @@ test_database_changes__of_hardware_that_is_gone(void **state)
 }
 
 /* ---- labels -------------------------------------------------------------- */
-
-static struct ulv_operation
-op_label(ulv_id object, const char *key, const char *value)
-{
-    struct ulv_operation o = { .kind = ULV_OP_SET_LABEL };
-
-    o.u.set_label.object = object;
-    ulv_string_copy(o.u.set_label.key, 16, key);
-    ulv_string_copy(o.u.set_label.value, 48, value);
-    return o;
-}
 
 /* How many changes above a revision a reader hears of that label. */
 static uint32_t

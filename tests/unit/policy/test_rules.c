@@ -2,6 +2,8 @@
 /* Each kind of rule: what it refuses, chooses and says. */
 #include "policy_test.h"
 
+#include "../database/operations.h"
+
 static struct ulv_policy_limit *
 add_limit(struct world *w, const char *name, const char *of, uint32_t together)
 {
@@ -509,17 +511,6 @@ test_policy_rules__restarts(void **state)
     o.u.create_partition.restart_window = 1;
     assert_int_equal(world_decide(&w, &o, 1), ULV_OK);
     assert_int_equal(o.u.create_partition.restart_window, 0);
-}
-
-static struct ulv_operation
-op_label(ulv_id object, const char *key, const char *value)
-{
-    struct ulv_operation o = { .kind = ULV_OP_SET_LABEL };
-
-    o.u.set_label.object = object;
-    ulv_string_copy(o.u.set_label.key, 16, key);
-    ulv_string_copy(o.u.set_label.value, 48, value);
-    return o;
 }
 
 static struct ulv_operation
