@@ -25,6 +25,18 @@ self_of(struct role *role)
 
 static void drop_header(struct ultravisor_role *r, ulv_id channel);
 
+static void
+set_end(struct ultravisor_role *r, struct header *h, uint32_t end,
+        ulv_id partition)
+{
+    if (!ULV_KEEPER_INDEXES) {
+        h->end[end].by_partition.id = partition;
+        return;
+    }
+    h->end[end].header = h;
+    ulv_id_index_add(&r->ends, &h->end[end].by_partition, partition);
+}
+
 /* The epoch stands in the header before any end hears of it. */
 static void
 set_epoch(struct ultravisor_role *r, struct header *h)
@@ -34,8 +46,8 @@ set_epoch(struct ultravisor_role *r, struct header *h)
     if (ulv_database_find(r->db, ULV_QUERY_CHANNELS, h->channel, &c) != ULV_OK)
         return;
     ulv_channel_set_epoch(h->p, c.epoch);
-    h->end[ULV_END_SERVER] = c.server;
-    h->end[ULV_END_CLIENT] = c.client;
+    set_end(r, h, ULV_END_SERVER, c.server);
+    set_end(r, h, ULV_END_CLIENT, c.client);
 }
 
 static ulv_status
@@ -104,6 +116,8 @@ drop_header(struct ultravisor_role *r, ulv_id channel)
             continue;
         }
         *at = header->next;
+        for (uint32_t i = 0; ULV_KEEPER_INDEXES && i < 2; i++)
+            ulv_id_index_remove(&r->ends, &header->end[i].by_partition);
         host->memory_unmap(host->self, header->p, 4096);
         host->free(host->self, header, sizeof(*header));
     }
@@ -133,15 +147,31 @@ ulv_ultravisor_mark_left(struct ultravisor_role *r, struct header *h,
     ulv_post_tell(&r->role.post, &say, NULL, NULL, 0);
 }
 
+static void
+mark_if_dead(struct ultravisor_role *r, struct header *h, ulv_id dead)
+{
+    if (h->end[ULV_END_SERVER].by_partition.id == dead)
+        ulv_ultravisor_mark_left(r, h, ULV_END_SERVER);
+    else if (h->end[ULV_END_CLIENT].by_partition.id == dead)
+        ulv_ultravisor_mark_left(r, h, ULV_END_CLIENT);
+}
+
 void
 ulv_ultravisor_mark_dead(struct ultravisor_role *r, ulv_id dead)
 {
-    for (struct header *h = r->headers; h != NULL; h = h->next) {
-        if (h->end[ULV_END_SERVER] == dead)
-            ulv_ultravisor_mark_left(r, h, ULV_END_SERVER);
-        else if (h->end[ULV_END_CLIENT] == dead)
-            ulv_ultravisor_mark_left(r, h, ULV_END_CLIENT);
+    struct id_entry *entry;
+
+    if (!ULV_KEEPER_INDEXES) {
+        for (struct header *h = r->headers; h != NULL; h = h->next)
+            mark_if_dead(r, h, dead);
+        return;
     }
+    for (entry = ulv_id_index_find(&r->ends, dead); entry != NULL;
+         entry = ulv_id_index_next(entry))
+        mark_if_dead(
+            r,
+            ULV_CONTAINER_OF(entry, struct header_end, by_partition)->header,
+            dead);
 }
 
 bool

@@ -4,6 +4,7 @@
 #define SYSTEM_ULTRAVISOR_H
 
 #include "database/database.h"
+#include "system/id_index.h"
 #include "system/sessions.h"
 #include "system/settle.h"
 #include "system/views.h"
@@ -43,10 +44,16 @@ struct errand {
     struct ulv_operation operations[];
 };
 
+/* Who has it, as the database says. */
+struct header_end {
+    struct id_entry by_partition;
+    struct header *header;
+};
+
 struct header {
     struct header *next;
     ulv_id channel;
-    ulv_id end[2]; /* who has them, as the database says */
+    struct header_end end[2];
     struct ulv_channel_header *p;
 };
 
@@ -56,6 +63,7 @@ struct ultravisor_role {
     struct views views;
     struct settle settle;
     struct header *headers;
+    struct id_index ends; /* of them; empty without ULV_KEEPER_INDEXES */
     struct errand *errands, **errands_end;
     bool booted;
     /* NULL, or: a database was found again; it is not made by what the keeper
