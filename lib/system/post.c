@@ -242,7 +242,7 @@ ulv_post_receive(struct post *post, struct heard *ret)
     if (post->link == NULL)
         return ULV_E_PEER_GONE;
     ret->handle_count = 0;
-    if (post->buf == NULL)
+    if (ulv_link_is_near(post->link))
         status = ulv_link_take(post->link, &message, &len, ret->handle,
                                &ret->handle_count);
     else
