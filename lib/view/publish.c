@@ -34,6 +34,15 @@
 #define ENTRY       ((uint32_t)sizeof(struct ulv_view_entry))
 #define ROOM        (ULV_VIEW_PAGE_BYTES - HEAD)
 
+/* gcc has a word for it, and clang has another. */
+#ifdef __SANITIZE_THREAD__
+#define DETECTS_RACES
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define DETECTS_RACES
+#endif
+#endif
+
 /* What a predecessor can have come to: half of what the root word can say. */
 #define GENERATION_MAX (UINT64_C(1) << 47)
 
@@ -171,7 +180,7 @@ write_words(uint64_t *page, uint32_t offset, const void *from, uint32_t bytes)
 {
     uint64_t *to = &page[offset / 8];
 
-#ifdef __SANITIZE_THREAD__
+#ifdef DETECTS_RACES
     for (uint32_t i = 0; i < bytes / 8; i++) {
         uint64_t word;
 
