@@ -2,12 +2,14 @@
 """Runs Meson's tests and counts cases: TAP points, not executables.
 
 usage: summary.py stage NAME BUILD RESULTS [ARGUMENT of meson test...]
+       summary.py needs SUITE BUILD
        summary.py failed NAME REASON RESULTS
        summary.py total RESULTS
 
 `stage` runs the tests of one build directory, prints a line for each and adds
 the counts to the file RESULTS; it exits 0 if it could count them, whatever they
-are, so that a stage that died is not taken for one without failures. `failed`
+are, so that a stage that died is not taken for one without failures. `needs`
+prints what the tests of a suite are made of, for Ninja to build. `failed`
 adds one failure, for a build that could not be made; `total` prints every skip
 with its reason and, as the last line, the sum of all, and exits 1 if anything
 failed or nothing ran.
@@ -232,6 +234,26 @@ def record(results, stage, counts):
                                **dataclasses.asdict(counts)}) + "\n")
 
 
+def introspected(build, what):
+    with open(os.path.join(build, "meson-info", f"intro-{what}.json"),
+              encoding="utf-8") as file:
+        return json.load(file)
+
+
+def print_needs(suite, build):
+    made = {target["id"]: target["filename"]
+            for target in introspected(build, "targets")}
+    files = set()
+    for test in introspected(build, "tests"):
+        if suite in {name.split(":")[-1] for name in test["suite"]}:
+            files.update(*(made[target] for target in test["depends"]))
+            files.add(test["cmd"][0])
+    root = os.path.join(os.path.realpath(build), "")
+    print(*sorted(file[len(root):] for file in files
+                  if file.startswith(root)))
+    return 0
+
+
 def print_total(results):
     total = Counts()
     with open(results, encoding="utf-8") as file:
@@ -259,6 +281,8 @@ def main():
     if command == "stage":
         stage, build, results, *rest = arguments
         return run_stage(stage, build, results, rest)
+    if command == "needs":
+        return print_needs(*arguments)
     if command == "failed":
         stage, reason, results = arguments
         record(results, stage, Counts(failed=[reason]))
