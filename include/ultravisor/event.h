@@ -17,7 +17,8 @@ extern "C" {
                                            console were lost with a server */
 #define ULV_EVENT_BOOT      UINT32_C(1) /* text: a step of the start */
 #define ULV_EVENT_DECISION  UINT32_C(2) /* text: what was decided, and why */
-#define ULV_EVENT_COMMITTED UINT32_C(3) /* value: revision */
+#define ULV_EVENT_COMMITTED UINT32_C(3) /* value: revision; before or after
+                                           the answer to its transaction */
 #define ULV_EVENT_RUNNING   UINT32_C(4) /* partition runs */
 #define ULV_EVENT_ENDED     UINT32_C(5) /* text: why; it can be started or
                                            destroyed now */
