@@ -386,8 +386,8 @@ ulv_status
 ulv_page_map_set(struct ulv_page_map *map, uint64_t address, uint64_t bytes,
                  uint64_t from, uint64_t to)
 {
-    struct change change = {map, from << 1, to << 1, 0};
-    ulv_status status;
+    struct change change = { map, from << 1, to << 1, 0 };
+    ulv_status status = ULV_OK;
 
     map->settled = false;
 
@@ -539,7 +539,7 @@ ulv_status
 ulv_page_map_take(struct ulv_page_map *map, uint64_t bytes, uint64_t owner,
                   struct ulv_page_run *run, uint32_t room, uint32_t *ret_count)
 {
-    struct change change = {map, ULV_PAGE_FREE << 1, owner << 1, 0};
+    struct change change = { map, ULV_PAGE_FREE << 1, owner << 1, 0 };
     ulv_status status =
         ulv_page_map_find(map, bytes, &run[0].address, &run[0].bytes);
     uint32_t count = 1;

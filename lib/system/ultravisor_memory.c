@@ -42,7 +42,7 @@ static void
 follow_nodes(struct difference *d, const struct ulv_database *db,
              const struct errand *found, bool all)
 {
-    struct ulv_memory_record m = {.id = 0};
+    struct ulv_memory_record m = { .id = 0 };
 
     while (ulv_next_record(db, ULV_QUERY_MEMORY, m.id, &m, sizeof(m))) {
         const struct ulv_op_add_memory *now = find_node(found, m.node);
@@ -62,7 +62,7 @@ follow_nodes(struct difference *d, const struct ulv_database *db,
 static bool
 is_known(const struct ulv_database *db, uint32_t node)
 {
-    struct ulv_memory_record m = {.id = 0};
+    struct ulv_memory_record m = { .id = 0 };
     bool more = true;
 
     while (more && (m.id == 0 || m.node != node))
@@ -96,7 +96,7 @@ bool
 ulv_ultravisor_has_memory(const struct ulv_database *db,
                           const struct ulv_op_add_memory *op)
 {
-    struct ulv_memory_record m = {.id = 0};
+    struct ulv_memory_record m = { .id = 0 };
 
     while (ulv_next_record(db, ULV_QUERY_MEMORY, m.id, &m, sizeof(m))) {
         if (m.base == op->base && (m.bytes == op->bytes ||
