@@ -201,7 +201,7 @@ class Exports(SystemTest):
                 t.memory(web, 4096)
         document = json.loads(host.export())
         self.assertEqual((document.pop("format"), document.pop("version")),
-                         ("ultravisor database", 2))
+                         ("ultravisor database", 3))
         revision = document.pop("revision")
         self.assertEqual(revision, host.query("log")[-1]["revision"])
         for kind, records in document.items():
