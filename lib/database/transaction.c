@@ -58,8 +58,11 @@ static const struct {
     NAME("assign range"), NAME("release range"), NAME("move range"),
     NAME("retire memory"), NAME("retire processor"),
     NAME("release processors"), NAME("move processor"),
-    NAME("change partition"),
+    NAME("change partition"), NAME("resize memory"),
 };
+
+_Static_assert(ULV_COUNT_OF(operation_name) == ULV_OP_RESIZE_MEMORY + 1,
+               "the last operation has a name, too");
 
 /* One line: what it did, in the order asked, equal operations counted. */
 static void

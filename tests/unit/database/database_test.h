@@ -151,6 +151,17 @@ commit(struct model *m, const struct ulv_operation *o, uint32_t count)
     return status;
 }
 
+static inline ulv_status
+give_memory(struct model *m, ulv_id partition, uint64_t bytes)
+{
+    struct ulv_operation o = { .kind = ULV_OP_ASSIGN_MEMORY };
+
+    o.u.assign_memory.partition = partition;
+    o.u.assign_memory.bytes = bytes;
+    o.u.assign_memory.node = ULV_NODE_ANY;
+    return commit(m, &o, 1);
+}
+
 /* A console, offered and attached: operations that succeed or fail together. */
 static inline void
 give_console(struct model *m, ulv_id partition, struct ulv_operation o[2])

@@ -22,17 +22,6 @@ resize(struct model *m, uint64_t bytes)
     return commit(m, &o, 1);
 }
 
-static ulv_status
-give_memory(struct model *m, uint64_t bytes)
-{
-    struct ulv_operation o = { .kind = ULV_OP_ASSIGN_MEMORY };
-
-    o.u.assign_memory.partition = m->p[1].id;
-    o.u.assign_memory.bytes = bytes;
-    o.u.assign_memory.node = ULV_NODE_ANY;
-    return commit(m, &o, 1);
-}
-
 static void
 assert_memory(const struct model *m, uint64_t bytes, uint64_t gone,
               uint64_t is_free)
@@ -47,6 +36,21 @@ assert_memory(const struct model *m, uint64_t bytes, uint64_t gone,
     assert_int_equal(ulv_database_check(m->db, NULL), ULV_OK);
 }
 
+/* By what the log says of the newest revision. */
+static void
+assert_logged(const struct model *m, const char *text)
+{
+    struct ulv_log_record r;
+    uint32_t bytes, count;
+    bool more;
+
+    assert_int_equal(ulv_database_query(m->db, ULV_QUERY_LOG, m->revision - 1,
+                                        &r, sizeof(r), &bytes, &count, &more),
+                     ULV_OK);
+    assert_int_equal(count, 1);
+    assert_string_equal(r.text, text);
+}
+
 static void
 test_database_resize__grows_over_tiers(void **state)
 {
@@ -56,12 +60,13 @@ test_database_resize__grows_over_tiers(void **state)
     (void)state;
     begin(&m);
     model_create(&m, 1);
-    assert_int_equal(give_memory(&m, POOL), ULV_OK);
+    assert_int_equal(give_memory(&m, m.p[1].id, POOL), ULV_OK);
     for (uint32_t i = 0; i < ULV_COUNT_OF(sizes); i++) {
         assert_int_equal(resize(&m, sizes[i]), ULV_OK);
+        assert_logged(&m, "resize memory");
         assert_memory(&m, sizes[i], 0, sizes[i] - POOL);
     }
-    assert_int_equal(give_memory(&m, ULV_GIB(700) - POOL), ULV_OK);
+    assert_int_equal(give_memory(&m, m.p[1].id, ULV_GIB(700) - POOL), ULV_OK);
     assert_memory(&m, ULV_GIB(700), 0, 0);
     end(&m);
 }
@@ -141,7 +146,7 @@ test_database_resize__who_has_it_keeps_it(void **state)
     begin(&m);
     model_create(&m, 1);
     model_create(&m, 2);
-    assert_int_equal(give_memory(&m, some), ULV_OK);
+    assert_int_equal(give_memory(&m, m.p[1].id, some), ULV_OK);
     o.u.set_state.partition = m.p[1].id;
     o.u.set_state.state = ULV_STATE_RUNNING;
     assert_int_equal(commit(&m, &o, 1), ULV_OK);
@@ -151,7 +156,7 @@ test_database_resize__who_has_it_keeps_it(void **state)
     assert_flags(&m, ULV_VIEW_RETIRED);
     assert_int_equal(ulv_database_gone_bytes(m.db, m.memory, m.p[1].id), some);
     assert_int_equal(ulv_database_gone_bytes(m.db, m.memory, m.p[2].id), 0);
-    assert_int_equal(give_memory(&m, 4096), ULV_E_NO_MEMORY);
+    assert_int_equal(give_memory(&m, m.p[1].id, 4096), ULV_E_NO_MEMORY);
     assert_int_equal(take(&m, ULV_OP_MOVE_MEMORY, some, m.p[2].id),
                      ULV_E_STATE);
     o.u.set_state.state = ULV_STATE_STOPPED;
@@ -178,8 +183,7 @@ static void
 test_database_resize__what_moves_and_channels(void **state)
 {
     static struct model m;
-    struct ulv_operation o[2] = { { .kind = ULV_OP_OFFER },
-                                  { .kind = ULV_OP_ATTACH } };
+    struct ulv_operation o[2];
     struct ulv_operation run = { .kind = ULV_OP_SET_STATE };
     struct ulv_effect_extent what;
     struct ulv_extent_record e;
@@ -191,14 +195,8 @@ test_database_resize__what_moves_and_channels(void **state)
     begin(&m);
     model_create(&m, 1);
     model_create(&m, 2);
-    assert_int_equal(give_memory(&m, ULV_MIB(2)), ULV_OK);
-    o[0].u.offer.id = new_id(&m);
-    o[0].u.offer.primary = m.io[0];
-    o[0].u.offer.kind = ULV_DEVICE_CONSOLE;
-    o[0].u.offer.name[0] = 'c';
-    o[1].u.attach.channel = new_id(&m);
-    o[1].u.attach.partition = m.p[1].id;
-    o[1].u.attach.device = o[0].u.offer.id;
+    assert_int_equal(give_memory(&m, m.p[1].id, ULV_MIB(2)), ULV_OK);
+    give_console(&m, m.p[1].id, o);
     assert_int_equal(commit(&m, o, 2), ULV_OK);
     run.u.set_state.partition = m.p[1].id;
     run.u.set_state.state = ULV_STATE_RUNNING;

@@ -15,17 +15,6 @@ retire(struct model *m, uint64_t frame, uint64_t bytes)
     return commit(m, &o, 1);
 }
 
-static ulv_status
-give_memory(struct model *m, uint64_t bytes)
-{
-    struct ulv_operation o = { .kind = ULV_OP_ASSIGN_MEMORY };
-
-    o.u.assign_memory.partition = m->p[1].id;
-    o.u.assign_memory.bytes = bytes;
-    o.u.assign_memory.node = ULV_NODE_ANY;
-    return commit(m, &o, 1);
-}
-
 static uint64_t
 pending(struct model *m)
 {
@@ -54,8 +43,8 @@ test_database_retire__free_pages_are_never_given(void **state)
     assert_int_equal(retire(&m, POOL, 4096), ULV_E_ARG);
     assert_int_equal(retire(&m, 100, 4096), ULV_E_ARG);
     assert_int_equal(retire(&m, 0, ULV_RETIRE_BYTES_MAX + 4096), ULV_E_ARG);
-    assert_int_equal(give_memory(&m, POOL), ULV_E_NO_MEMORY);
-    assert_int_equal(give_memory(&m, POOL - 8192), ULV_OK);
+    assert_int_equal(give_memory(&m, m.p[1].id, POOL), ULV_E_NO_MEMORY);
+    assert_int_equal(give_memory(&m, m.p[1].id, POOL - 8192), ULV_OK);
     end(&m);
 }
 
@@ -73,7 +62,7 @@ test_database_retire__drains_what_a_guest_has(void **state)
     (void)state;
     begin(&m);
     model_create(&m, 1);
-    assert_int_equal(give_memory(&m, ULV_MIB(4)), ULV_OK);
+    assert_int_equal(give_memory(&m, m.p[1].id, ULV_MIB(4)), ULV_OK);
     o.u.set_state.partition = m.p[1].id;
     o.u.set_state.state = ULV_STATE_RUNNING;
     assert_int_equal(commit(&m, &o, 1), ULV_OK);
@@ -102,20 +91,13 @@ static void
 test_database_retire__revokes_a_channel(void **state)
 {
     static struct model m;
-    struct ulv_operation o[2] = { { .kind = ULV_OP_OFFER },
-                                  { .kind = ULV_OP_ATTACH } };
+    struct ulv_operation o[2];
     const struct channel *c;
 
     (void)state;
     begin(&m);
     model_create(&m, 1);
-    o[0].u.offer.id = new_id(&m);
-    o[0].u.offer.primary = m.io[0];
-    o[0].u.offer.kind = ULV_DEVICE_CONSOLE;
-    o[0].u.offer.name[0] = 'c';
-    o[1].u.attach.channel = new_id(&m);
-    o[1].u.attach.partition = m.p[1].id;
-    o[1].u.attach.device = o[0].u.offer.id;
+    give_console(&m, m.p[1].id, o);
     assert_int_equal(commit(&m, o, 2), ULV_OK);
     c = (const void *)m.db->first[ULV_QUERY_CHANNELS];
     assert_int_equal(retire(&m, c->frame, 4096), ULV_OK);

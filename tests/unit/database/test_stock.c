@@ -15,17 +15,6 @@ stock(struct model *m, uint64_t number, uint64_t capabilities)
 }
 
 static ulv_status
-assign(struct model *m, ulv_id partition, uint64_t bytes)
-{
-    struct ulv_operation o = { .kind = ULV_OP_ASSIGN_MEMORY };
-
-    o.u.assign_memory.partition = partition;
-    o.u.assign_memory.bytes = bytes;
-    o.u.assign_memory.node = ULV_NODE_ANY;
-    return commit(m, &o, 1);
-}
-
-static ulv_status
 release(struct model *m, ulv_id partition, uint64_t address, uint64_t bytes)
 {
     struct ulv_operation o = { .kind = ULV_OP_RELEASE_MEMORY };
@@ -92,8 +81,8 @@ test_database_stock__around_the_hole(void **state)
     begin(&m);
     add_pool(&m, ULV_GIB(8));
     id = stock(&m, 1, ULV_CAP_STOCK);
-    assert_int_equal(assign(&m, id, ULV_MIB(1)), ULV_OK);
-    assert_int_equal(assign(&m, id, ULV_GIB(5)), ULV_OK);
+    assert_int_equal(give_memory(&m, id, ULV_MIB(1)), ULV_OK);
+    assert_int_equal(give_memory(&m, id, ULV_GIB(5)), ULV_OK);
     count = ulv_database_view_memory(m.db, ulv_database_partition(m.db, id), 0,
                                      memory, ULV_EXTENTS_MAX);
     assert_true(count >= 3);
@@ -112,7 +101,7 @@ test_database_stock__around_the_hole(void **state)
     assert_int_equal(release(&m, id, memory[0].guest_address,
                              memory[0].bytes),
                      ULV_OK);
-    assert_int_equal(assign(&m, id, memory[0].bytes), ULV_OK);
+    assert_int_equal(give_memory(&m, id, memory[0].bytes), ULV_OK);
     end(&m);
 }
 
@@ -128,12 +117,12 @@ test_database_stock__stays_while_it_runs(void **state)
     id = stock(&m, 1, ULV_CAP_STOCK);
     other = stock(&m, 2, ULV_CAP_GUEST);
     idle = stock(&m, 3, ULV_CAP_STOCK);
-    assert_int_equal(assign(&m, id, ULV_MIB(2)), ULV_OK);
-    assert_int_equal(assign(&m, other, ULV_MIB(2)), ULV_OK);
-    assert_int_equal(assign(&m, other, ULV_MIB(2)), ULV_OK);
+    assert_int_equal(give_memory(&m, id, ULV_MIB(2)), ULV_OK);
+    assert_int_equal(give_memory(&m, other, ULV_MIB(2)), ULV_OK);
+    assert_int_equal(give_memory(&m, other, ULV_MIB(2)), ULV_OK);
     run(&m, id);
     run(&m, other);
-    assert_int_equal(assign(&m, id, ULV_MIB(2)), ULV_E_UNSUPPORTED);
+    assert_int_equal(give_memory(&m, id, ULV_MIB(2)), ULV_E_UNSUPPORTED);
     assert_int_equal(release(&m, id, 0, ULV_MIB(2)), ULV_E_UNSUPPORTED);
     assert_int_equal(move(&m, id, 0, ULV_MIB(2), other), ULV_E_UNSUPPORTED);
     assert_int_equal(move(&m, other, ULV_GUEST_RAM_BASE, ULV_MIB(2), id),
@@ -156,8 +145,8 @@ test_database_stock__retired_memory_is_not_moved(void **state)
     begin(&m);
     id = stock(&m, 1, ULV_CAP_STOCK);
     other = stock(&m, 2, ULV_CAP_GUEST);
-    assert_int_equal(assign(&m, id, ULV_MIB(2)), ULV_OK);
-    assert_int_equal(assign(&m, id, ULV_MIB(2)), ULV_OK);
+    assert_int_equal(give_memory(&m, id, ULV_MIB(2)), ULV_OK);
+    assert_int_equal(give_memory(&m, id, ULV_MIB(2)), ULV_OK);
     assert_int_equal(ulv_database_view_memory(
                          m.db, ulv_database_partition(m.db, id), 0, memory, 2),
                      2);
