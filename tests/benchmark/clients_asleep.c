@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <ultravisor/client.h>
@@ -262,8 +263,7 @@ main(int argc, char **argv)
                    where != NULL ? where : "/tmp");
     CHECK(mkdtemp(directory) != NULL);
     (void)snprintf(path, sizeof(path), "%s/journal", directory);
-    (void)snprintf(command, sizeof(command), "mkdir %s", path);
-    CHECK(system(command) == 0);
+    CHECK(mkdir(path, 0700) == 0);
     begin(&b, path, argv[1]);
     (void)snprintf(path, sizeof(path), "%s/appends", directory);
     file = open(path, O_CREAT | O_APPEND | O_WRONLY | O_CLOEXEC, 0600);
