@@ -10,7 +10,6 @@
             print(event)
 """
 
-import asyncio
 import collections
 import contextlib
 import io
@@ -19,24 +18,8 @@ import re
 
 from ._library import (C, Error, backends, checked, compile_policy, ffi, lib,
                        size, text)
-
-QUERIES = {
-    "partitions": (C.ULV_QUERY_PARTITIONS, "struct ulv_partition_record"),
-    "channels": (C.ULV_QUERY_CHANNELS, "struct ulv_channel_record"),
-    "devices": (C.ULV_QUERY_DEVICES, "struct ulv_device_record"),
-    "processors": (C.ULV_QUERY_PROCESSORS, "struct ulv_processor_record"),
-    "memory": (C.ULV_QUERY_MEMORY, "struct ulv_memory_record"),
-    "usage": (C.ULV_QUERY_USAGE, "struct ulv_usage_record"),
-    "extents": (C.ULV_QUERY_EXTENTS, "struct ulv_extent_record"),
-    "log": (C.ULV_QUERY_LOG, "struct ulv_log_record"),
-    "zones": (C.ULV_QUERY_ZONES, "struct ulv_zone_record"),
-    "labels": (C.ULV_QUERY_LABELS, "struct ulv_label_record"),
-    "quotas": (C.ULV_QUERY_QUOTAS, "struct ulv_quota_record"),
-    "ranges": (C.ULV_QUERY_RANGES, "struct ulv_range_record"),
-    "hardware": (C.ULV_QUERY_HARDWARE, "struct ulv_hardware_record"),
-    "retired": (C.ULV_QUERY_RETIRED, "struct ulv_retired_record"),
-    "shares": (C.ULV_QUERY_SHARES, "struct ulv_share_record"),
-}
+from .events import CHANGES, Change, Events, Watch  # noqa: F401
+from .records import KINDS, QUERIES, as_dictionaries
 
 
 def _source(path):
@@ -52,7 +35,7 @@ def saved(path):
     found.size = ffi.sizeof("struct ulv_saved")
     source, _keep = _source(path)
     checked(lib.ulv_saved_read, lib.ulv_posix_host(), source, found)
-    return _records("struct ulv_saved", found, 1)[0]
+    return as_dictionaries("struct ulv_saved", found, 1)[0]
 
 
 @contextlib.contextmanager
@@ -93,9 +76,6 @@ def import_storage(directory, text, name="import"):
                 len(data))
 
 
-KINDS = {number: name for name, (number, _) in QUERIES.items()}
-Change = collections.namedtuple(
-    "Change", "sequence revision change kind object partitions more")
 Event = collections.namedtuple("Event", "kind time partition value data")
 End = collections.namedtuple("End", "reason code text")
 # What a rescan has found: how many changes; the first of them, at most
@@ -199,7 +179,7 @@ class Partition:
         count = ffi.new("uint32_t *")
         checked(lib.ulv_partition_trace, self.host._system, self.id, after,
                 buf, room, count)
-        return _records("struct ulv_trace_record", buf, count[0])
+        return as_dictionaries("struct ulv_trace_record", buf, count[0])
 
     def usage(self):
         """What it has of the processors and has used of them: a dictionary;
@@ -209,7 +189,7 @@ class Partition:
         status = lib.ulv_partition_usage(self.host._system, self.id, usage)
         if status != 0:
             raise Error(status, ffi.new("struct ulv_diag *"))
-        return _records("struct ulv_usage", usage, 1)[0]
+        return as_dictionaries("struct ulv_usage", usage, 1)[0]
 
     def read(self, address, length):
         data = ffi.new("char[]", length)
@@ -450,92 +430,6 @@ def _number(what):
     return what.id if isinstance(what, Partition) else what
 
 
-class Events:
-    """What comes in time: by `for` or `async for`; never ends."""
-
-    def __init__(self, host, pending=None):
-        self._host, self.pending = host, pending or host.pending
-
-    def __iter__(self):
-        while True:
-            yield from self.pending()
-            self._host.step()
-
-    async def __aiter__(self):
-        """Lets the system work when its descriptor says so, and between the
-        other tasks of the loop."""
-        loop, ready = asyncio.get_running_loop(), asyncio.Event()
-        descriptor = lib.ulv_posix_fd(self._host._system)
-        loop.add_reader(descriptor, ready.set)
-        try:
-            while True:
-                for event in self.pending():
-                    yield event
-                if self._host.step(0):
-                    await asyncio.sleep(0)
-                    continue
-                ready.clear()
-                await ready.wait()
-        finally:
-            loop.remove_reader(descriptor)
-
-
-CHANGES = {C.ULV_CHANGE_MADE: "made", C.ULV_CHANGE_CHANGED: "changed",
-           C.ULV_CHANGE_REMOVED: "removed", C.ULV_CHANGE_LOST: "lost"}
-
-
-class Watch(Events):
-    """What changes in the resource database, as `Change`s: by `for`, by
-    `async for`, or those that are there now by pending(). A change "lost" says
-    that all up to its revision may have been missed: read it anew."""
-
-    def __init__(self, host, kinds, partition, after, label):
-        super().__init__(host, self._pending)
-        options = ffi.new("struct ulv_watch_opts *")
-        options.size = ffi.sizeof("struct ulv_watch_opts")
-        for kind in kinds:
-            options.kinds |= 1 << QUERIES[kind][0]
-        options.after = C.ULV_WATCH_FROM_NOW if after is None else after
-        options.partition = partition.id if partition else 0
-        if label is not None:
-            _keep = [ffi.new("char[]", part.encode())
-                     for part in label.split("=", 1)]
-            options.label = _keep[0]
-            options.label_value = _keep[1] if len(_keep) > 1 else ffi.NULL
-        watch = ffi.new("ulv_watch **")
-        checked(lib.ulv_watch_open, host._system, options, watch)
-        self._watch = watch[0]
-        host._watches.append(self)
-
-    def _pending(self):
-        event = ffi.new("struct ulv_watch_event *")
-        event.size = ffi.sizeof("struct ulv_watch_event")
-        while self._watch:
-            status = lib.ulv_watch_next(self._watch, event)
-            if status == C.ULV_E_AGAIN:
-                return
-            if status != 0:
-                raise Error(status, ffi.new("struct ulv_diag *"))
-            change = event.change
-            yield Change(event.sequence, change.revision,
-                         CHANGES[change.change], KINDS.get(change.kind),
-                         change.object,
-                         tuple(p for p in change.partition if p),
-                         bool(event.more))
-
-    def close(self):
-        watch, self._watch = self._watch, ffi.NULL
-        lib.ulv_watch_close(watch)
-        if self in self._host._watches:
-            self._host._watches.remove(self)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
-
-
 class Host:
     def __init__(self, in_process=True, backend=None, memory=0, policy=None,
                  settle_limit=0, threads_from=0, storage=None,
@@ -612,7 +506,7 @@ class Host:
         report.size = ffi.sizeof("struct ulv_rescan")
         checked(lib.ulv_system_rescan, self._system,
                 C.ULV_RESCAN_DRY_RUN if dry_run else 0, report)
-        found = _records("struct ulv_machine_change", report.change,
+        found = as_dictionaries("struct ulv_machine_change", report.change,
                          report.told)
         return Rescan(report.count,
                       [{**c, "what": MACHINE_CHANGES[c["what"]],
@@ -683,7 +577,7 @@ class Host:
                     ffi.sizeof("struct ulv_policy"), *arguments, review)
         except Error as caught:
             error = caught
-        found = _records("struct ulv_policy_finding", review.finding,
+        found = as_dictionaries("struct ulv_policy_finding", review.finding,
                          review.told)
         for finding in found:
             finding["kind"] = DECISIONS.get(finding["kind"], finding["kind"])
@@ -782,7 +676,7 @@ class Host:
                     return
                 kind = KINDS[page.kind]
                 buf = ffi.cast(QUERIES[kind][1] + " *", page.records)
-                for one in _records(QUERIES[kind][1], buf, page.count):
+                for one in as_dictionaries(QUERIES[kind][1], buf, page.count):
                     yield kind, one
         finally:
             lib.ulv_cursor_close(cursor[0])
@@ -803,21 +697,7 @@ class Host:
                                           ffi.sizeof(buf), count)
             if status != 0:
                 raise Error(status, ffi.new("struct ulv_diag *"))
-        return _records(record, buf, count[0])
-
-
-def _records(kind, buf, count):
-    fields = [n for n, _ in ffi.typeof(kind).fields if n != "rsvd_"]
-    return [{n: _plain(getattr(buf[i], n)) for n in fields}
-            for i in range(count)]
-
-
-def _plain(value):
-    if not isinstance(value, ffi.CData):
-        return value
-    if ffi.typeof(value).item.cname == "char":
-        return text(value)
-    return list(value)
+        return as_dictionaries(record, buf, count[0])
 
 
 def open(**options):  # noqa: A001 - reads as ultravisor.open()
