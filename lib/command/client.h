@@ -16,7 +16,7 @@
 #include "command/codec.h"
 
 /* Requests that await their answer, at most. */
-#define ULV_COMMAND_UNDER_WAY_MAX 256u
+#define ULV_COMMAND_UNDER_WAY_MAX 192u
 
 struct ulv_command_transaction {
     uint32_t options, precondition_count, operation_count;

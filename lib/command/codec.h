@@ -14,8 +14,9 @@
 
 #include "base/base.h"
 
-/* Each direction of a command channel. */
-#define ULV_COMMAND_RING_BYTES UINT64_C(262144)
+/* Each direction of a command channel: as small as the largest message allows,
+ * for each has its memory before it is used. */
+#define ULV_COMMAND_RING_BYTES UINT64_C(65536)
 /* The largest message; a record of such a ring holds it. */
 #define ULV_COMMAND_MESSAGE_MAX                                                \
     (sizeof(struct ulv_message_transaction) +                                  \

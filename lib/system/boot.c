@@ -46,14 +46,14 @@ add_partition(struct boot *b, uint32_t kind, const char *name)
 
 static void
 add_channel(struct boot *b, ulv_id server, ulv_id client,
-            const uint8_t type[16])
+            const uint8_t type[16], uint64_t ring_bytes)
 {
     struct ulv_op_connect *op = &add(b, ULV_OP_CONNECT)->u.connect;
 
     op->channel = b->next++;
     op->server = server;
     op->client = client;
-    op->ring_bytes = ULV_COMMAND_RING_BYTES;
+    op->ring_bytes = ring_bytes;
     memcpy(op->type, type, 16);
 }
 
@@ -297,9 +297,9 @@ describe(struct boot *b, const struct ulv_system_opts *opts,
     if (ULV_DEVICES && status == ULV_OK &&
         ULV_HOST_HAS(b->system->host, devices))
         add_devices(b);
-    add_channel(b, operations, command, type_policy);
-    add_channel(b, ultravisor, command, type_command);
-    add_channel(b, command, boot, type_command);
+    add_channel(b, operations, command, type_policy, ULV_POLICY_RING_BYTES);
+    add_channel(b, ultravisor, command, type_command, ULV_COMMAND_RING_BYTES);
+    add_channel(b, command, boot, type_command, ULV_COMMAND_RING_BYTES);
     return status;
 }
 

@@ -58,7 +58,7 @@ company_of(uint32_t options, const struct ulv_operation *operations,
 {
     uint8_t found = TAKING;
 
-    if (options != 0 || count > ULV_OPERATION_MESSAGE_MAX)
+    if (options != 0 || count > GROUP_OPERATIONS_MAX)
         return ALONE;
     for (uint32_t i = 0; i < count; i++) {
         const uint8_t kind = operations[i].kind < ULV_COUNT_OF(company)

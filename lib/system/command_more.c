@@ -38,7 +38,7 @@ ulv_command_say(void *self, const struct ulv_policy_decision *decision)
 }
 
 /* A rule compares each operation with each, for each that it is about. */
-#define RULED_MAX ((uint32_t)ULV_OPERATION_MESSAGE_MAX)
+#define RULED_MAX UINT32_C(512)
 
 /* ---- facts --------------------------------------------------------------- */
 

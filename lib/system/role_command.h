@@ -50,6 +50,8 @@ struct command_round {
     uint32_t vain, skip; /* times in a row, and how often not to try */
 };
 
+#define GROUP_OPERATIONS_MAX 512u
+
 /* Requests of several clients, as they were asked: command_group.c. */
 struct command_group {
     struct command_member {
@@ -63,7 +65,7 @@ struct command_group {
     uint32_t precondition_count; /* of the first */
     struct command_round round;
     struct ulv_operation
-        asked[ULV_REQUEST_GROUPS ? ULV_OPERATION_MESSAGE_MAX : 1];
+        asked[ULV_REQUEST_GROUPS ? GROUP_OPERATIONS_MAX : 1];
 };
 
 struct command_role {

@@ -9,7 +9,7 @@ from channel import Full
 
 HEADER = struct.Struct("<IHHQ")
 HELLO, TRANSACTION, QUERY, CANCEL, OPERATIONS = 1, 2, 3, 4, 7
-MESSAGE_MAX = 512  # operations
+MESSAGE_MAX = 128  # operations
 ANSWER = 0x100
 LEASE = 65536
 PARTITIONS = 1  # of queries

@@ -125,8 +125,8 @@ class Clients(SystemTest):
             self.assertIn("command", text)
             self.assertEqual(asked("fits")[:2], (0, 2 ** 32 - 1))
             # one more than there may be is no message of anybody's
-            bad = struct.pack("<IIII Q", 0, 0, 512, 3585, 0)
-            other.send(command.TRANSACTION, bad + 512 * command.set_label(
+            bad = struct.pack("<IIII Q", 0, 0, 128, 3969, 0)
+            other.send(command.TRANSACTION, bad + 128 * command.set_label(
                 1, "large", "bad"))
             while other.channel.state(channel.SERVER) != channel.FAILED:
                 other.channel.wait(0.01)

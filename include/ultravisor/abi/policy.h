@@ -187,6 +187,11 @@ struct ulv_policy_decision {
 
 /* ---- the channel --------------------------------------------------------- */
 
+/* Each direction of the policy channel: a record of it, of which none is larger
+ * than a quarter of the ring, holds a policy, and all that is found of one. */
+#define ULV_POLICY_RING_BYTES UINT64_C(131072)
+#define ULV_POLICY_RECORD_MAX (ULV_POLICY_RING_BYTES / 4 - 8)
+
 /* record types on the policy channel */
 #define ULV_POLICY_GET  1u /* client to server, empty */
 #define ULV_POLICY_IS   2u /* server to client: struct ulv_policy */
@@ -200,7 +205,7 @@ struct ulv_policy_decision {
 #define ULV_POLICY_UNLESS_REFUSED 2u /* nothing, if it would refuse any of what
                                         there is */
 
-#define ULV_POLICY_FINDINGS_MAX 128u /* told; all are counted */
+#define ULV_POLICY_FINDINGS_MAX 120u /* told; all are counted */
 
 struct ulv_policy_offer {
     uint64_t number;
@@ -253,6 +258,13 @@ _Static_assert(sizeof(struct ulv_policy_reservation) == 88, "abi");
 _Static_assert(sizeof(struct ulv_policy) == 80 + 32 * 704, "abi");
 _Static_assert(sizeof(struct ulv_policy_finding) == 256, "abi");
 _Static_assert(sizeof(struct ulv_policy_reviewed) == 224, "abi");
+_Static_assert(sizeof(struct ulv_policy_offer) <= ULV_POLICY_RECORD_MAX,
+               "a record of the policy channel");
+_Static_assert(sizeof(struct ulv_policy_reviewed) +
+                       ULV_POLICY_FINDINGS_MAX *
+                           sizeof(struct ulv_policy_finding) <=
+                   ULV_POLICY_RECORD_MAX,
+               "a record of the policy channel");
 _Static_assert(sizeof(struct ulv_policy_candidate) == 64, "abi");
 _Static_assert(sizeof(struct ulv_policy_decision) == 288 + 16 * 64, "abi");
 #endif

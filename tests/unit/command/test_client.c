@@ -115,14 +115,18 @@ test_command_send__is_what_a_server_understands(void **state)
     assert_int_equal(r.u.query->after, 66);
     for (uint32_t i = 0; i <= many; i++)
         operations[i].kind = i;
-    assert_int_equal(send_transaction(&f, 1, operations, 512), ULV_OK);
+    assert_int_equal(send_transaction(&f, 1, operations,
+                                      ULV_OPERATION_MESSAGE_MAX),
+                     ULV_OK);
     r = take_request(&f, words, sizeof(words));
     assert_int_equal(r.request, 3);
     assert_int_equal(r.u.transaction->options, ULV_TRANSACTION_DRY_RUN);
     assert_int_equal(r.u.transaction->precondition_count, 0);
-    assert_int_equal(r.u.transaction->operation_count, 512);
+    assert_int_equal(r.u.transaction->operation_count,
+                     ULV_OPERATION_MESSAGE_MAX);
     assert_int_equal(r.u.transaction->deadline, 0);
-    assert_memory_equal(r.operations, operations, 512 * 96);
+    assert_memory_equal(r.operations, operations,
+                        ULV_OPERATION_MESSAGE_MAX * 96);
     /* one more is refused, and no number is spent on it */
     assert_int_equal(send_transaction(&f, 0, operations, many + 1),
                      ULV_E_LIMIT);
@@ -140,7 +144,7 @@ test_command_send__takes_preconditions_along(void **state)
     static struct ulv_operation operations[ULV_OPERATION_MESSAGE_MAX];
     static struct ulv_precondition conditions[ULV_PRECONDITION_COUNT_MAX + 1];
     static const uint32_t counts[][2] = { { 1, 0 }, { 64, 0 }, { 3, 2 },
-                                          { 64, 512 } };
+                                          { 64, ULV_OPERATION_MESSAGE_MAX } };
     struct ulv_command_transaction t = { .preconditions = conditions,
                                          .operations = operations };
     struct fixture f;
@@ -411,7 +415,7 @@ static void
 test_command_receive__impossible_rings(void **state)
 {
     static const uint64_t wrong[] = { 4, UINT64_MAX - 7, RING + 8 };
-    static uint8_t longest[65528];
+    static uint8_t longest[16376];
     struct fixture f;
     const struct ulv_message *got;
     bool ring = false;
@@ -426,7 +430,7 @@ test_command_receive__impossible_rings(void **state)
         end(&f);
     }
     begin(&f, RING);
-    memcpy(longest, &(struct ulv_message){ 65528, 0x103, 1, 1 }, 16);
+    memcpy(longest, &(struct ulv_message){ 16376, 0x103, 1, 1 }, 16);
     assert_int_equal(end_put(&f.server, 0x103, longest, sizeof(longest)),
                      ULV_OK);
     for (uint32_t n = 0; n < 2; n++)

@@ -214,7 +214,7 @@ static void
 test_command_decode__refuses_counts_that_lie(void **state)
 {
     static const uint64_t lies[] = {
-        0, 2, 64, 65, 512, 513, 0x7fffffff, 0x80000000, 0xffffffff,
+        0, 2, 64, 65, 128, 129, 0x7fffffff, 0x80000000, 0xffffffff,
         /* times 16 or 96 these are 0 in 32 bits */
         0x10000000, 0x08000000, 0x10000001, 0xf0000001,
     };

@@ -90,7 +90,7 @@ go_on(struct service *s, struct peer *peer)
 static void
 test_command_large__all_sizes_come_whole(void **state)
 {
-    static const uint32_t counts[] = { 0,    1,    511,  512, 513,
+    static const uint32_t counts[] = { 0,    1,    127,  128, 129,
                                        1024, 1025, 4095, 4096 };
     struct service *s = begin_large(1);
     struct peer *peer = &s->peers[0];
@@ -328,12 +328,12 @@ expect_end(const struct garbage *g, bool held)
 static const struct garbage garbage[] = {
     { { { MORE, 2, 1, 0 } }, ULV_E_PEER_PROTOCOL },
     { { { FIRST, 2, 2, 4095 } }, ULV_E_PEER_LENGTH },
-    { { { FIRST, 2, 512, 3585 } }, ULV_E_PEER_LENGTH },
-    { { { FIRST, 2, 512, 9 }, { MORE, 3, 9, 0 } }, ULV_E_PEER_PROTOCOL },
-    { { { FIRST, 2, 512, 9 }, { MORE, 2, 0, 0 } }, ULV_E_PEER_PROTOCOL },
-    { { { FIRST, 2, 512, 9 }, { MORE, 2, 10, 0 } }, ULV_E_PEER_LENGTH },
-    { { { FIRST, 2, 512, 9 }, { 3, 0, 0, 0 } }, ULV_E_PEER_PROTOCOL },
-    { { { FIRST, 2, 512, 9 }, { FIRST, 2, 9, 0 } }, ULV_E_PEER_PROTOCOL },
+    { { { FIRST, 2, 128, 3969 } }, ULV_E_PEER_LENGTH },
+    { { { FIRST, 2, 128, 9 }, { MORE, 3, 9, 0 } }, ULV_E_PEER_PROTOCOL },
+    { { { FIRST, 2, 128, 9 }, { MORE, 2, 0, 0 } }, ULV_E_PEER_PROTOCOL },
+    { { { FIRST, 2, 128, 9 }, { MORE, 2, 10, 0 } }, ULV_E_PEER_LENGTH },
+    { { { FIRST, 2, 128, 9 }, { 3, 0, 0, 0 } }, ULV_E_PEER_PROTOCOL },
+    { { { FIRST, 2, 128, 9 }, { FIRST, 2, 9, 0 } }, ULV_E_PEER_PROTOCOL },
     { { { FIRST, 2, 0, 9 }, { MORE, 2, 8, 0 }, { 3, 0, 0, 0 } },
       ULV_E_PEER_PROTOCOL },
 };
@@ -356,7 +356,7 @@ test_command_large__who_goes_on_is_awaited(void **state)
     struct peer *peer = &s->peers[0];
 
     (void)state;
-    put_part(peer, ULV_MESSAGE_TRANSACTION, 2, 512, 20);
+    put_part(peer, ULV_MESSAGE_TRANSACTION, 2, 128, 20);
     step(s);
     for (uint32_t i = 0; i < 20; i++) {
         assert_int_equal(s->transactions, 0);
@@ -366,7 +366,7 @@ test_command_large__who_goes_on_is_awaited(void **state)
         step(s);
     }
     assert_int_equal(s->transactions, 1);
-    assert_int_equal(seen_count, 532);
+    assert_int_equal(seen_count, 148);
     end(s);
 }
 
@@ -377,9 +377,9 @@ test_command_large__who_stops_is_disconnected(void **state)
     struct peer *bad = &s->peers[0];
 
     (void)state;
-    put_part(bad, ULV_MESSAGE_TRANSACTION, 2, 512, 3000);
+    put_part(bad, ULV_MESSAGE_TRANSACTION, 2, 128, 3000);
     step(s);
-    put_part(bad, ULV_MESSAGE_OPERATIONS, 2, 512, 0);
+    put_part(bad, ULV_MESSAGE_OPERATIONS, 2, 128, 0);
     step(s);
     assert_int_equal(s->server.deadline, s->t.now + ULV_COMMAND_GATHER_LIMIT);
     assert_true(s->server.large_bytes > 0);
@@ -406,15 +406,15 @@ test_command_large__what_lies_there_is_read_first(void **state)
     struct peer *peer = &s->peers[0];
 
     (void)state;
-    put_part(peer, ULV_MESSAGE_TRANSACTION, 2, 512, 1000);
+    put_part(peer, ULV_MESSAGE_TRANSACTION, 2, 128, 200);
     step(s);
-    put_part(peer, ULV_MESSAGE_OPERATIONS, 2, 500, 0);
+    put_part(peer, ULV_MESSAGE_OPERATIONS, 2, 100, 0);
     s->t.now += 2 * ULV_COMMAND_GATHER_LIMIT;
     step(s);
-    put_part(peer, ULV_MESSAGE_OPERATIONS, 2, 500, 0);
+    put_part(peer, ULV_MESSAGE_OPERATIONS, 2, 100, 0);
     step(s);
     assert_int_equal(s->transactions, 1);
-    assert_int_equal(seen_count, 1512);
+    assert_int_equal(seen_count, 328);
     end(s);
 }
 
@@ -477,7 +477,7 @@ test_command_large__all_together_have_a_bound(void **state)
 
     (void)state;
     for (uint32_t i = 0; i < count; i++) {
-        put_part(&s->peers[i], ULV_MESSAGE_TRANSACTION, 2, 512, 3584);
+        put_part(&s->peers[i], ULV_MESSAGE_TRANSACTION, 2, 128, 3968);
         step(s);
         assert_true(s->server.large_bytes <= ULV_COMMAND_LARGE_MAX);
         waiting += s->peers[i].session.gathering.whole != NULL;
@@ -489,8 +489,8 @@ test_command_large__all_together_have_a_bound(void **state)
         ulv_command_session_fini(&s->peers[i].session);
     assert_int_equal(s->server.large_bytes / each, waiting - 5);
     for (uint32_t i = 5; i < count; i++) {
-        for (uint32_t n = 0; n < 7; n++) {
-            put_part(&s->peers[i], ULV_MESSAGE_OPERATIONS, 2, 512, 0);
+        for (uint32_t n = 0; n < 31; n++) {
+            put_part(&s->peers[i], ULV_MESSAGE_OPERATIONS, 2, 128, 0);
             step(s);
         }
         refused += take_status(&s->peers[i], ULV_MESSAGE_TRANSACTION, 2) ==
@@ -514,17 +514,17 @@ test_command_large__a_client_has_a_bound(void **state)
     s->hold = true;
     (void)ask(peer, 0);
     step(s);
-    for (uint64_t n = 0; n < 7; n++) {
-        put_part(peer, ULV_MESSAGE_TRANSACTION, 10 + n, 512, 512);
-        put_part(peer, ULV_MESSAGE_OPERATIONS, 10 + n, 512, 0);
+    for (uint64_t n = 0; n < 19; n++) {
+        put_part(peer, ULV_MESSAGE_TRANSACTION, 10 + n, 128, 128);
+        put_part(peer, ULV_MESSAGE_OPERATIONS, 10 + n, 128, 0);
         step(s);
         most = ULV_MAX(most, s->server.large_bytes);
     }
     /* no more than fits, and one that made it full */
-    assert_in_range(most, 5 * 1024 * 96, 5 * 1024 * 96 + 4096);
+    assert_in_range(most, 17 * 256 * 96, 17 * 256 * 96 + 4096);
     while (s->held != NULL)
         let_go(s);
-    assert_int_equal(s->transactions, 8);
+    assert_int_equal(s->transactions, 20);
     assert_int_equal(s->server.large_bytes, 0);
     end(s);
 }

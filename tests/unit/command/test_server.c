@@ -67,7 +67,7 @@ static void
 on_query(void *self, struct ulv_command_session *session,
          const struct ulv_message_query *query)
 {
-    static uint8_t records[512][96];
+    static uint8_t records[ULV_OPERATION_MESSAGE_MAX][96];
     struct service *s = self;
     struct ulv_message_query_answer header = { .kind = query->kind,
                                                .record_bytes = 96,
@@ -471,11 +471,11 @@ test_command_session__garbage_disconnects(void **state)
         { { 40, 8, 1, 2 }, 8, 40, ULV_E_PEER_PROTOCOL },
         { { 160, 0x205, 1, 2 }, 0x205, 160, ULV_E_PEER_PROTOCOL },
         { { 40, 0x102, 1, 2 }, 0x102, 40, ULV_E_PEER_PROTOCOL },
-        { { 65528, 2, 1, 2 }, 2, 65528, ULV_E_PEER_LENGTH },
+        { { 16376, 2, 1, 2 }, 2, 16376, ULV_E_PEER_LENGTH },
         { { 40, 2, 1, 2 }, 3, 40, ULV_E_PEER_PROTOCOL }, /* record's type */
         { { 40, 2, 1, 2 }, 0x10002, 40, ULV_E_PEER_PROTOCOL },
     };
-    static uint8_t message[65536];
+    static uint8_t message[16384];
     struct service s, other;
 
     (void)state;
@@ -551,7 +551,7 @@ test_command_session__a_full_ring_waits(void **state)
     (void)state;
     begin(&s);
     greet(&s);
-    s.record_count = 500;
+    s.record_count = 125;
     while (send_query(&s, 1000 + sent) == ULV_OK)
         sent++;
     step(&s);
@@ -560,7 +560,7 @@ test_command_session__a_full_ring_waits(void **state)
     assert_true(asks_for_space(&s));
     assert_false(ulv_command_server_step(&s.server));
     while (ulv_ring_rx_peek(&s.client.rx, &record) == ULV_OK) {
-        assert_int_equal(record.len, 48 + 500 * 96);
+        assert_int_equal(record.len, 48 + 125 * 96);
         memcpy(page, record.data, record.len);
         assert_int_equal(m->request, 1000 + taken);
         assert_int_equal(page[record.len - 1], (1000 + taken) & 0xff);
@@ -592,7 +592,7 @@ test_command_session__impossible_indices(void **state)
         /* the head of the answers is looked at when they fill the ring */
         begin(&s);
         greet(&s);
-        s.record_count = 500;
+        s.record_count = 125;
         control_of(&s, ULV_END_SERVER)->head = wrong[i] + RING;
         for (uint64_t n = 2; n < 10; n++)
             assert_int_equal(send_query(&s, n), ULV_OK);

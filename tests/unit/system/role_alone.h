@@ -8,6 +8,7 @@
 
 #include "../port/port_test.h"
 
+#include <ultravisor/abi/policy.h>
 #include <ultravisor/abi/system_call.h>
 
 #include "command/client.h"
@@ -165,7 +166,7 @@ alone_channel(struct alone *a, ulv_id id, uint32_t end, const uint8_t type[16],
 {
     const struct ulv_host *host = &a->t.host;
     struct ulv_channel_layout layout = { .id = id,
-                                         .ring_bytes = ULV_COMMAND_RING_BYTES };
+                                         .ring_bytes = ULV_POLICY_RING_BYTES };
     struct say say = { .kind = SAY_CHANNEL };
     ulv_handle handles[3];
 
