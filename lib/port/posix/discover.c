@@ -27,10 +27,10 @@ has(const struct numbers *set, uint32_t n)
 }
 
 ulv_status
-ulv_posix_read_text(const char *path, char *buf, size_t size,
-                    struct ulv_diag *diag)
+ulv_posix_read_text_at(int folder, const char *file, const char *path,
+                       char *buf, size_t size, struct ulv_diag *diag)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = openat(folder, file, O_RDONLY | O_CLOEXEC);
     size_t len = 0;
     ssize_t got = 1;
     int code;
@@ -55,6 +55,13 @@ ulv_posix_read_text(const char *path, char *buf, size_t size,
         return ulv_fail(diag, ULV_E_FORMAT, 0, len, size - 1,
                         "%s: more than %u bytes", path, (uint64_t)size - 1);
     return ULV_OK;
+}
+
+ulv_status
+ulv_posix_read_text(const char *path, char *buf, size_t size,
+                    struct ulv_diag *diag)
+{
+    return ulv_posix_read_text_at(AT_FDCWD, path, path, buf, size, diag);
 }
 
 bool

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * Source: Linux Documentation/ABI/testing/sysfs-bus-pci (class, vendor, device,
- *         numa_node, physfn), Documentation/ABI/stable/sysfs-block (size, dev),
+ * Source: Linux Documentation/ABI/testing/sysfs-bus-pci (numa_node, physfn),
+ *         drivers/pci/pci-driver.c (pci_uevent: PCI_CLASS, PCI_ID),
+ *         drivers/base/core.c (dev_uevent: DRIVER),
+ *         Documentation/ABI/stable/sysfs-block (size, dev),
  *         drivers/net/tun.c (tun_flags)
  */
 #include "port/posix/discover.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,6 +20,7 @@
 #define NAMES_MAX    4096u
 #define PATH_BYTES   512
 #define LINK_BYTES   1024
+#define EVENT_BYTES  4096
 #define SECTOR_BYTES 512u
 
 struct search {
@@ -46,9 +50,10 @@ malformed(const struct search *s, const char *path, const char *wanted)
 
 /* ---- numbers and names --------------------------------------------------- */
 
-/* Up to so many hexadecimal digits at *at; moves it behind them. */
+/* Up to so many hexadecimal digits at *at, of which ten is that letter; moves
+ * it behind them. */
 static bool
-parse_hex(const char **at, uint32_t digits_max, uint64_t *ret)
+parse_hex(const char **at, char ten, uint32_t digits_max, uint64_t *ret)
 {
     uint32_t digits = 0;
 
@@ -58,8 +63,8 @@ parse_hex(const char **at, uint32_t digits_max, uint64_t *ret)
 
         if (c >= '0' && c <= '9')
             *ret = *ret * 16 + (uint64_t)(c - '0');
-        else if (c >= 'a' && c <= 'f')
-            *ret = *ret * 16 + (uint64_t)(c - 'a' + 10);
+        else if (c >= ten && c < ten + 6)
+            *ret = *ret * 16 + (uint64_t)(c - ten + 10);
         else
             break;
     }
@@ -71,10 +76,10 @@ ulv_posix_parse_address(const char *name, uint64_t *ret)
 {
     uint64_t domain, bus, slot, function;
 
-    if (!parse_hex(&name, 8, &domain) || *name++ != ':' ||
-        !parse_hex(&name, 2, &bus) || *name++ != ':' ||
-        !parse_hex(&name, 2, &slot) || slot > 31 || *name++ != '.' ||
-        !parse_hex(&name, 1, &function) || function > 7 || *name != '\0')
+    if (!parse_hex(&name, 'a', 8, &domain) || *name++ != ':' ||
+        !parse_hex(&name, 'a', 2, &bus) || *name++ != ':' ||
+        !parse_hex(&name, 'a', 2, &slot) || slot > 31 || *name++ != '.' ||
+        !parse_hex(&name, 'a', 1, &function) || function > 7 || *name != '\0')
         return false;
     if (ret != NULL)
         *ret = domain << 16 | bus << 8 | slot << 3 | function;
@@ -93,71 +98,134 @@ ulv_posix_is_name(const char *name, size_t room)
     return len != 0 && len < room;
 }
 
-/* "0x8086\n", at most maximum. */
-static ulv_status
-read_hex(const struct search *s, const char *name, const char *file,
-         uint64_t maximum, uint32_t *ret)
-{
-    char path[PATH_BYTES], buf[64];
-    const char *at = buf + 2;
-    uint64_t n;
-    ulv_status status;
+/* ---- the folder of a PCI function ---------------------------------------- */
 
-    make_path(path, s, pci_folder, name, file);
-    status = ulv_posix_read_text(path, buf, sizeof(buf), s->diag);
+/* Open, because a path there goes over a link and many folders. */
+struct function {
+    const struct search *s;
+    const char *name;
+    int fd;
+};
+
+static ulv_status
+open_function(struct function *f, const struct search *s, const char *name)
+{
+    char path[PATH_BYTES];
+
+    f->s = s;
+    f->name = name;
+    make_path(path, s, pci_folder, name, "");
+    f->fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return f->fd >= 0 ? ULV_OK : ulv_posix_fail(s->diag, errno, path, 0, 0);
+}
+
+/* NOT_FOUND quietly; path is set in any case. */
+static ulv_status
+read_file(const struct function *f, const char *file, char path[PATH_BYTES],
+          char *buf, size_t size)
+{
+    make_path(path, f->s, pci_folder, f->name, file);
+    return ulv_posix_read_text_at(f->fd, file, path, buf, size, f->s->diag);
+}
+
+/* What follows "NAME=" at the start of a line; NULL without one. */
+static const char *
+find_value(const char *text, const char *name)
+{
+    const size_t len = strlen(name);
+
+    while (strncmp(text, name, len) != 0 || text[len] != '=') {
+        text = strchr(text, '\n');
+        if (text == NULL)
+            return NULL;
+        text++;
+    }
+    return text + len + 1;
+}
+
+static bool
+parse_driver(const char *text, char *ret, size_t size)
+{
+    const char *at = find_value(text, "DRIVER");
+    size_t len;
+
+    ret[0] = '\0';
+    if (at == NULL)
+        return true;
+    len = strcspn(at, "\n");
+    if (len >= size)
+        len = size - 1;
+    memcpy(ret, at, len);
+    ret[len] = '\0';
+    return ulv_posix_is_name(ret, size);
+}
+
+/* What the kernel says of it: its class, "8086:10D3", whose driver it has. */
+static ulv_status
+read_event(const struct function *f, struct ulv_host_device *d)
+{
+    char path[PATH_BYTES], buf[EVENT_BYTES];
+    uint64_t class = 0, vendor = 0, device = 0;
+    ulv_status status = read_file(f, "uevent", path, buf, sizeof(buf));
+    const char *at;
+
     if (status == ULV_E_NOT_FOUND)
-        return malformed(s, path, "there");
+        return malformed(f->s, path, "there");
     if (status != ULV_OK)
         return status;
-    if (strncmp(buf, "0x", 2) != 0 || !parse_hex(&at, 8, &n) ||
-        (*at != '\n' && *at != '\0') || n > maximum)
-        return malformed(s, path, "such a number in hexadecimal");
-    *ret = (uint32_t)n;
+    at = find_value(buf, "PCI_CLASS");
+    if (at == NULL || !parse_hex(&at, 'A', 6, &class) || *at != '\n')
+        return malformed(f->s, path, "with a PCI_CLASS");
+    at = find_value(buf, "PCI_ID");
+    if (at == NULL || !parse_hex(&at, 'A', 4, &vendor) || *at++ != ':' ||
+        !parse_hex(&at, 'A', 4, &device) || *at != '\n')
+        return malformed(f->s, path, "with a PCI_ID");
+    if (!parse_driver(buf, d->driver, sizeof(d->driver)))
+        return malformed(f->s, path, "with the name of a DRIVER");
+    d->device_class = (uint32_t) class;
+    d->model = (uint32_t)(vendor << 16 | device);
     return ULV_OK;
 }
 
-/* The last part of what a link leads to; empty without one. */
+/* Whose virtual function it is; empty: it is none. */
 static ulv_status
-read_link(const struct search *s, const char *folder, const char *name,
-          const char *file, char *ret, size_t size)
+read_parent(const struct function *f, char *ret, size_t size)
 {
     char path[PATH_BYTES], to[LINK_BYTES];
+    const ssize_t len = readlinkat(f->fd, "physfn", to, sizeof(to) - 1);
     const char *last;
-    ssize_t len;
 
-    make_path(path, s, folder, name, file);
-    len = readlink(path, to, sizeof(to) - 1);
     ret[0] = '\0';
+    if (len < 0 && errno == ENOENT)
+        return ULV_OK;
+    make_path(path, f->s, pci_folder, f->name, "physfn");
     if (len < 0)
-        return errno == ENOENT ? ULV_OK
-                               : ulv_posix_fail(s->diag, errno, path, 0, 0);
+        return ulv_posix_fail(f->s->diag, errno, path, 0, 0);
     to[len] = '\0';
     last = strrchr(to, '/');
     last = last == NULL ? to : last + 1;
-    if (!ulv_posix_is_name(last, sizeof(to)))
-        return malformed(s, path, "a link to something with a name");
+    if (!ulv_posix_is_name(last, size))
+        return malformed(f->s, path, "a link to something with a name");
     ulv_string_copy(ret, size, last);
     return ULV_OK;
 }
 
 /* "-1" where the machine says nothing. */
 static ulv_status
-read_node(const struct search *s, const char *name, uint32_t *ret)
+read_node(const struct function *f, uint32_t *ret)
 {
     char path[PATH_BYTES], buf[64];
     const char *at = buf;
     uint64_t n = 0;
-    ulv_status status;
+    ulv_status status = read_file(f, "numa_node", path, buf, sizeof(buf));
 
-    make_path(path, s, pci_folder, name, "numa_node");
-    status = ulv_posix_read_text(path, buf, sizeof(buf), s->diag);
     *ret = ULV_NODE_ANY;
     if (status == ULV_E_NOT_FOUND || (status == ULV_OK && buf[0] == '-'))
         return ULV_OK;
     if (status != ULV_OK)
         return status;
     if (!ulv_posix_parse_number(&at, &n) || n >= ULV_NODE_ANY)
-        return malformed(s, path, "the number of a node");
+        return malformed(f->s, path, "the number of a node");
     *ret = (uint32_t)n;
     return ULV_OK;
 }
@@ -184,7 +252,7 @@ list_folder(const struct search *s, const char *folder, char ***ret,
             uint32_t *ret_count)
 {
     char path[PATH_BYTES];
-    char **names = calloc(NAMES_MAX, sizeof(*names));
+    char **names = malloc(NAMES_MAX * sizeof(*names));
     struct dirent *entry;
     uint32_t count = 0;
     ulv_status status = names == NULL ? ULV_E_NO_MEMORY : ULV_OK;
@@ -250,39 +318,64 @@ find_function(const struct search *s, const char *name)
     return UINT32_MAX;
 }
 
-/* Virtual functions in a second turn, behind what they are of. */
 static ulv_status
-look_at_function(struct search *s, const char *name, bool virtual)
+describe_function(struct search *s, const struct function *f, const char *of)
 {
-    struct ulv_host_device d = {.kind = ULV_HARDWARE_PCI,
-                                .parent = UINT32_MAX};
-    char of[sizeof(d.name)];
-    uint32_t vendor = 0, device = 0;
+    struct ulv_host_device d = {.kind = ULV_HARDWARE_PCI, .parent = UINT32_MAX};
     ulv_status status;
 
-    if (!ulv_posix_parse_address(name, &d.address))
-        return malformed(s, name, "the address of a PCI function");
-    ulv_string_copy(d.name, sizeof(d.name), name);
-    status = read_link(s, pci_folder, name, "physfn", of, sizeof(of));
-    if (status != ULV_OK || (of[0] != '\0') != virtual)
-        return status;
-    if (virtual) {
+    if (!ulv_posix_parse_address(f->name, &d.address))
+        return malformed(s, f->name, "the address of a PCI function");
+    ulv_string_copy(d.name, sizeof(d.name), f->name);
+    if (of[0] != '\0') {
         d.kind = ULV_HARDWARE_FUNCTION;
         d.parent = find_function(s, of);
     }
-    status = read_hex(s, name, "class", 0xffffff, &d.device_class);
+    status = read_event(f, &d);
     if (status == ULV_OK)
-        status = read_hex(s, name, "vendor", 0xffff, &vendor);
-    if (status == ULV_OK)
-        status = read_hex(s, name, "device", 0xffff, &device);
-    if (status == ULV_OK)
-        status = read_node(s, name, &d.node);
-    if (status == ULV_OK)
-        status = read_link(s, pci_folder, name, "driver", d.driver,
-                           sizeof(d.driver));
-    d.model = vendor << 16 | device;
+        status = read_node(f, &d.node);
     if (status == ULV_OK)
         add_device(s, &d);
+    return status;
+}
+
+/* A virtual one is left for a second turn, behind what it is of: *ret_later. */
+static ulv_status
+look_at_function(struct search *s, const char *name, bool virtual,
+                 bool *ret_later)
+{
+    char of[sizeof(((struct ulv_host_device *)NULL)->name)];
+    struct function f;
+    ulv_status status = open_function(&f, s, name);
+
+    if (status != ULV_OK)
+        return status;
+    status = read_parent(&f, of, sizeof(of));
+    *ret_later = of[0] != '\0' && !virtual;
+    if (status == ULV_OK && !*ret_later)
+        status = describe_function(s, &f, of);
+    close(f.fd);
+    return status;
+}
+
+static ulv_status
+look_at_functions(struct search *s, char **names, uint32_t count)
+{
+    uint32_t later_count = 0;
+    ulv_status status = ULV_OK;
+    bool later;
+
+    for (uint32_t i = 0; i < count && status == ULV_OK; i++) {
+        status = look_at_function(s, names[i], false, &later);
+        if (status == ULV_OK && later) {
+            char *name = names[i];
+
+            names[i] = names[later_count];
+            names[later_count++] = name;
+        }
+    }
+    for (uint32_t i = 0; i < later_count && status == ULV_OK; i++)
+        status = look_at_function(s, names[i], true, &later);
     return status;
 }
 
@@ -346,8 +439,7 @@ ulv_posix_find_devices(const struct ulv_posix_roots *roots,
                        struct ulv_host_device *ret, uint32_t capacity,
                        uint32_t *ret_count, struct ulv_diag *diag)
 {
-    static const char *const folders[] = {pci_folder, pci_folder, "block",
-                                          "class/net"};
+    static const char *const folders[] = {pci_folder, "block", "class/net"};
     struct search s = {roots, ret, capacity, 0, diag};
     ulv_status status = ULV_OK;
 
@@ -356,13 +448,11 @@ ulv_posix_find_devices(const struct ulv_posix_roots *roots,
         uint32_t count;
 
         status = list_folder(&s, folders[i], &names, &count);
-        for (uint32_t n = 0; n < count && status == ULV_OK; n++) {
-            if (i < 2)
-                status = look_at_function(&s, names[n], i == 1);
-            else
-                status = i == 2 ? look_at_disk(&s, names[n])
-                                : look_at_interface(&s, names[n]);
-        }
+        if (status == ULV_OK && i == 0)
+            status = look_at_functions(&s, names, count);
+        for (uint32_t n = 0; i > 0 && n < count && status == ULV_OK; n++)
+            status = i == 1 ? look_at_disk(&s, names[n])
+                            : look_at_interface(&s, names[n]);
         free_names(names, count);
     }
     *ret_count = s.count;

@@ -217,29 +217,25 @@ put_link(const char *path, const char *to)
 }
 
 static void
-put_function(const char *name, const char *class, const char *vendor)
+put_function(const char *name, const char *event)
 {
-    static const char folder[] = "bus/pci/devices";
     char path[128];
 
-    snprintf(path, sizeof(path), "%s/%s/class", folder, name);
-    put(path, class);
-    snprintf(path, sizeof(path), "%s/%s/vendor", folder, name);
-    put(path, vendor);
-    snprintf(path, sizeof(path), "%s/%s/device", folder, name);
-    put(path, "0x10d3\n");
+    snprintf(path, sizeof(path), "bus/pci/devices/%s/uevent", name);
+    put(path, event);
 }
+
+#define AHCI "DRIVER=ahci\nPCI_CLASS=10601\nPCI_ID=8086:10D3\nMODALIAS=pci\n"
 
 /* A card with a virtual function, a disk, one that is empty, a tap. */
 static void
 put_devices(void)
 {
-    put_function("0000:00:1f.2", "0x010601\n", "0x8086\n");
-    put_function("0000:00:1f.7", "0x020000\n", "0x8086\n");
+    put_function("0000:00:1f.2", AHCI);
+    put_function("0000:00:1f.7", "PCI_CLASS=20000\nPCI_ID=8086:10D3\n");
     put("bus/pci/devices/0000:00:1f.2/numa_node", "1\n");
     put("bus/pci/devices/0000:00:1f.7/numa_node", "-1\n");
-    put_link("bus/pci/devices/0000:00:1f.2/driver", "../../drivers/ahci");
-    put_function("0000:00:02.0", "0x020000\n", "0x1af4\n");
+    put_function("0000:00:02.0", "PCI_CLASS=20000\nPCI_ID=1AF4:10D3\n");
     put_link("bus/pci/devices/0000:00:02.0/physfn", "../0000:00:1f.7");
     put("block/sda/size", "2048\n");
     put("block/sda/dev", "8:16\n");
@@ -288,14 +284,22 @@ test_port_discover__devices(void **state)
 static void
 test_port_discover__bad_devices_are_refused(void **state)
 {
+#define EVENT "bus/pci/devices/0000:00:1f.2/uevent"
     static const struct {
         const char *path, *text, *good;
     } bad[] = {
-        {"bus/pci/devices/0000:00:1f.2/class", "010601\n", "0x010601\n"},
-        {"bus/pci/devices/0000:00:1f.2/class", "0x1010601\n", "0x010601\n"},
-        {"bus/pci/devices/0000:00:1f.2/class", "", "0x010601\n"},
-        {"bus/pci/devices/0000:00:1f.2/vendor", "0x12345\n", "0x8086\n"},
-        {"bus/pci/devices/0000:00:1f.2/vendor", "0x80 86\n", "0x8086\n"},
+        {EVENT, "", AHCI},
+        {EVENT, "PCI_CLASS=1\n", AHCI},
+        {EVENT, "PCI_CLASS=1\nPCI_ID=8086:10D3", AHCI},
+        {EVENT, "PCI_CLASS=\nPCI_ID=8086:10D3\n", AHCI},
+        {EVENT, "PCI_CLASS=0x1\nPCI_ID=8086:10D3\n", AHCI},
+        {EVENT, "PCI_CLASS=1010601\nPCI_ID=8086:10D3\n", AHCI},
+        {EVENT, "XPCI_CLASS=1\nPCI_ID=8086:10D3\n", AHCI},
+        {EVENT, "PCI_CLASS=1\nPCI_ID=18086:10D3\n", AHCI},
+        {EVENT, "PCI_CLASS=1\nPCI_ID=8086:10D3:0\n", AHCI},
+        {EVENT, "PCI_CLASS=1\nPCI_ID=80 6:10D3\n", AHCI},
+        {EVENT, "DRIVER=\nPCI_CLASS=1\nPCI_ID=8086:10D3\n", AHCI},
+        {EVENT, "DRIVER=a b\nPCI_CLASS=1\nPCI_ID=8086:10D3\n", AHCI},
         {"bus/pci/devices/0000:00:1f.2/numa_node", "x\n", "1\n"},
         {"bus/pci/devices/0000:00:1f.2/numa_node", "4294967295\n", "1\n"},
         {"block/sda/size", "-1\n", "2048\n"},
@@ -319,11 +323,11 @@ test_port_discover__bad_devices_are_refused(void **state)
         assert_non_null(strstr(diag.text, bad[i].path));
         put(bad[i].path, bad[i].good);
     }
-    put_link("bus/pci/devices/0000:00:1f.2/driver", "../a driver");
+    put_link("bus/pci/devices/0000:00:02.0/physfn", "../a b");
     assert_int_equal(ulv_posix_find_devices(&roots, found, 8, &count, NULL),
                      ULV_E_FORMAT);
-    put_link("bus/pci/devices/0000:00:1f.2/driver", "../../drivers/ahci");
-    put("bus/pci/devices/0000:00:20.0/class", "0x010601\n");
+    put_link("bus/pci/devices/0000:00:02.0/physfn", "../0000:00:1f.7");
+    put_function("0000:00:20.0", AHCI);
     assert_int_equal(ulv_posix_find_devices(&roots, found, 8, &count, NULL),
                      ULV_E_FORMAT);
 }
