@@ -22,7 +22,7 @@
     ((uint64_t)ULV_VIEW_PAGES_MAX * ULV_VIEW_PAGE_BYTES)
 
 /* Pages of a lazy segment that are made sure of at a time. */
-#define ULV_VIEW_BACK_PAGES 8u
+#define ULV_VIEW_BACK_PAGES 4u
 
 /* All records of one kind, in order. So many of the first are the same as the
  * newest generation shows: what stands in their place here is not looked at. */
