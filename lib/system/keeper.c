@@ -12,7 +12,6 @@ ulv_status
 ulv_keeper_init(struct keeper *k, const struct ulv_host *host,
                 ulv_handle waits)
 {
-    memset(k, 0, sizeof(*k));
     k->host = host;
     k->waits = waits;
     k->rung.host = host;

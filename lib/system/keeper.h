@@ -279,6 +279,7 @@ struct keeper {
     uint32_t turn_count, turn_room;
 };
 
+/* Zeroed: much of it is never touched. */
 ulv_status ulv_keeper_init(struct keeper *k, const struct ulv_host *host,
                            ulv_handle waits);
 /* Kills and reaps every role, closes everything. */

@@ -54,6 +54,7 @@ test_system_turns__each_has_its_own(void **state)
     (void)state;
     ulv_test_host_init(&t);
     t.host.ready = no_news;
+    memset(&k, 0, sizeof(k));
     assert_int_equal(ulv_keeper_init(&k, &t.host, ULV_NO_HANDLE), ULV_OK);
     for (uint32_t i = 0; i < 32; i++)
         p[i] = add_waiting(&k, i, 100 * (i + UINT64_C(1)));
