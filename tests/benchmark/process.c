@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
  * A program that starts, runs a guest to its end and ends: how long it takes
- * from its start to the guest's exit, and its memory, beside a bare KVM machine
- * in a program of its own; and beside kvmtool, where there is one. Arguments:
+ * from its start to the guest's exit, and until the guest's machine is gone and
+ * the program knows it, and its memory, beside a bare KVM machine in a program
+ * of its own; and beside kvmtool, where there is one. Arguments:
  * hello.elf, never_yields.elf, ultravisor-role, rounds (default 20).
  */
 #include <fcntl.h>
@@ -22,7 +23,8 @@ extern char **environ;
 
 /* What a program says of itself. */
 struct life {
-    double exit;    /* of the guest [s of the clock] */
+    double exit;    /* of the guest, its last [s of the clock] */
+    double gone;    /* its machine, and the host knows */
     double peak;    /* most memory that was resident [KiB] */
     double monitor; /* the same of the guest's monitor, or 0 */
 };
@@ -60,6 +62,7 @@ live_bare(struct life *life, bool shows_processor)
     (void)bare_exits(&b, 1);
     life->exit = seconds();
     bare_end(&b);
+    life->gone = seconds();
 }
 
 static ulv_system *
@@ -95,6 +98,19 @@ start(ulv_system *system, const char *guest)
     return id;
 }
 
+/* When a guest made its one call: of the clock [s]. */
+static double
+time_of_call(ulv_system *system, ulv_id id)
+{
+    struct ulv_trace_record record;
+    uint32_t count;
+
+    CHECK(ulv_partition_trace(system, id, 0, &record, 1, &count, NULL) ==
+              ULV_OK &&
+          count == 1);
+    return seconds() - (double)(ulv_system_now(system) - record.time) * 1e-9;
+}
+
 static void
 live(struct life *life, uint32_t placement, const char *guest, const char *role)
 {
@@ -104,7 +120,8 @@ live(struct life *life, uint32_t placement, const char *guest, const char *role)
 
     CHECK(ulv_partition_wait(system, id, &end, ULV_FOREVER, NULL) == ULV_OK);
     CHECK(end.reason == ULV_END_REASON_STOP);
-    life->exit = seconds();
+    life->gone = seconds();
+    life->exit = time_of_call(system, id);
     ulv_system_destroy(system);
 }
 
@@ -162,8 +179,8 @@ is_life(const char *what)
 
 /* ---- and whoever watches them -------------------------------------------- */
 
-/* Seconds from its start to the guest's exit. */
-static double
+/* A life, its times from the program's start. */
+static void
 watch(const char *program, const char *what, const char *guest,
       const char *role, struct life *ret)
 {
@@ -186,30 +203,39 @@ watch(const char *program, const char *what, const char *guest,
     CHECK(read(end[0], ret, sizeof(*ret)) == sizeof(*ret));
     CHECK(close(end[0]) == 0);
     CHECK(waitpid(child, &status, 0) == child && status == 0);
-    return ret->exit - begin;
+    ret->exit -= begin;
+    ret->gone -= begin;
 }
 
 static void
 compare_lives(const char *program, const char *what, const char *name,
               char **argv, uint32_t rounds)
 {
-    double *column = calloc(4 * (size_t)rounds, sizeof(*column));
+    double *column = calloc(6 * (size_t)rounds, sizeof(*column));
     double *bare = column, *ours = column + rounds;
     double *bare_peak = ours + rounds, *peak = bare_peak + rounds;
+    double *bare_gone = peak + rounds, *gone = bare_gone + rounds;
     const bool times = strcmp(what, "monitor") != 0;
     struct life life;
     char title[64];
 
     CHECK(column != NULL);
     for (uint32_t i = 0; i < rounds; i++) {
-        bare[i] = watch(program, "bare", NULL, NULL, &life);
+        watch(program, "bare", NULL, NULL, &life);
+        bare[i] = life.exit;
+        bare_gone[i] = life.gone;
         bare_peak[i] = life.peak;
-        ours[i] = watch(program, what, argv[times ? 1 : 2], argv[3], &life);
+        watch(program, what, argv[times ? 1 : 2], argv[3], &life);
+        ours[i] = life.exit;
+        gone[i] = life.gone;
         peak[i] = times ? life.peak : life.monitor;
     }
     (void)snprintf(title, sizeof(title), "start to guest's exit, %s", name);
     if (times)
         report(title, bare, ours, rounds, 1);
+    (void)snprintf(title, sizeof(title), "start to its machine gone, %s", name);
+    if (times)
+        report(title, bare_gone, gone, rounds, 1);
     (void)snprintf(title, sizeof(title), "peak memory, %s", name);
     report_memory(title, bare_peak, peak, rounds);
     free(column);
@@ -270,7 +296,8 @@ compare_kvmtool(const char *program, uint32_t rounds)
     CHECK(close(fd) == 0);
     kvmtool = find_kvmtool(path);
     for (uint32_t i = 0; i < rounds && kvmtool != NULL; i++) {
-        bare[i] = watch(program, "bare", NULL, NULL, &life);
+        watch(program, "bare", NULL, NULL, &life);
+        bare[i] = life.gone;
         bare[rounds + i] = live_kvmtool(kvmtool, path);
     }
     if (kvmtool != NULL)
