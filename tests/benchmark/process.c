@@ -3,7 +3,8 @@
  * A program that starts, runs a guest to its end and ends: how long it takes
  * from its start to the guest's exit, and until the guest's machine is gone and
  * the program knows it, and its memory, beside a bare KVM machine in a program
- * of its own; and beside kvmtool, where there is one. Arguments:
+ * of its own, whose memory is lazy; and beside kvmtool, where there is one.
+ * Arguments:
  * hello.elf, never_yields.elf, ultravisor-role, rounds (default 20).
  */
 #include <fcntl.h>
@@ -66,7 +67,7 @@ live_bare(struct life *life, bool shows_processor)
 }
 
 static ulv_system *
-create(uint32_t placement, const char *role)
+create(uint32_t placement, bool lazy, const char *role)
 {
     struct ulv_system_opts opts = ULV_SYSTEM_OPTS_INIT;
     struct ulv_diag diag = ULV_DIAG_INIT;
@@ -75,6 +76,7 @@ create(uint32_t placement, const char *role)
     opts.backend = "kvm";
     opts.memory = ULV_MIB(16);
     opts.placement = placement;
+    opts.lazy_memory = lazy;
     opts.role_program = role;
     if (ulv_system_create(ulv_posix_host(), &opts, &system, &diag) == ULV_OK)
         return system;
@@ -112,9 +114,10 @@ time_of_call(ulv_system *system, ulv_id id)
 }
 
 static void
-live(struct life *life, uint32_t placement, const char *guest, const char *role)
+live(struct life *life, uint32_t placement, bool lazy, const char *guest,
+     const char *role)
 {
-    ulv_system *system = create(placement, role);
+    ulv_system *system = create(placement, lazy, role);
     const ulv_id id = start(system, guest);
     struct ulv_end end;
 
@@ -129,7 +132,7 @@ live(struct life *life, uint32_t placement, const char *guest, const char *role)
 static void
 look_at_monitor(struct life *life, const char *guest, const char *role)
 {
-    ulv_system *system = create(ULV_PLACEMENT_PROCESSES, role);
+    ulv_system *system = create(ULV_PLACEMENT_PROCESSES, false, role);
     const ulv_id id = start(system, guest);
     const double begin = seconds();
     struct ulv_role monitor = {0};
@@ -154,9 +157,11 @@ carry_out(char **argv)
     else if (strcmp(what, "bare-cpuid") == 0)
         live_bare(&life, true);
     else if (strcmp(what, "inside") == 0)
-        live(&life, ULV_PLACEMENT_IN_PROCESS, argv[2], NULL);
+        live(&life, ULV_PLACEMENT_IN_PROCESS, false, argv[2], NULL);
+    else if (strcmp(what, "inside-lazy") == 0)
+        live(&life, ULV_PLACEMENT_IN_PROCESS, true, argv[2], NULL);
     else if (strcmp(what, "apart") == 0)
-        live(&life, ULV_PLACEMENT_PROCESSES, argv[2], argv[3]);
+        live(&life, ULV_PLACEMENT_PROCESSES, false, argv[2], argv[3]);
     else
         look_at_monitor(&life, argv[2], argv[3]);
     life.peak = peak_of(getpid());
@@ -167,8 +172,8 @@ carry_out(char **argv)
 static bool
 is_life(const char *what)
 {
-    static const char *const names[] = {"bare", "bare-cpuid", "inside", "apart",
-                                        "monitor"};
+    static const char *const names[] = {"bare",        "bare-cpuid", "inside",
+                                        "inside-lazy", "apart",      "monitor"};
 
     for (size_t i = 0; i < ULV_COUNT_OF(names); i++) {
         if (strcmp(what, names[i]) == 0)
@@ -327,6 +332,7 @@ main(int argc, char **argv)
     }
     compare_lives(program, "bare-cpuid", "bare with CPUID", argv, rounds);
     compare_lives(program, "inside", "in process", argv, rounds);
+    compare_lives(program, "inside-lazy", "lazy memory", argv, rounds);
     compare_lives(program, "apart", "the keeper", argv, rounds);
     compare_lives(program, "monitor", "a monitor", argv, rounds);
     compare_kvmtool(program, rounds);
