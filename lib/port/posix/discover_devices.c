@@ -22,6 +22,8 @@
 #define LINK_BYTES   1024
 #define EVENT_BYTES  4096
 #define SECTOR_BYTES 512u
+/* Of a list that is longer each disk is looked at by itself. */
+#define PARTITIONS_BYTES 16384
 
 struct search {
     const struct ulv_posix_roots *roots;
@@ -379,6 +381,23 @@ look_at_functions(struct search *s, char **names, uint32_t count)
     return status;
 }
 
+/* Whether "major minor blocks name" is in /proc/partitions, which has all that
+ * have a size: one file, where there can be many that have none. A '/' in a
+ * name is a '!' in sysfs: such a disk may be there. */
+static bool
+is_listed(const char *partitions, const char *name)
+{
+    const size_t len = strlen(name);
+
+    if (strchr(name, '!') != NULL)
+        return true;
+    for (const char *at = partitions; (at = strstr(at, name)) != NULL; at++) {
+        if (at != partitions && at[-1] == ' ' && at[len] == '\n')
+            return true;
+    }
+    return false;
+}
+
 /* "254:0\n" and sectors; what has none is no disk now. */
 static ulv_status
 look_at_disk(struct search *s, const char *name)
@@ -417,6 +436,27 @@ look_at_disk(struct search *s, const char *name)
     return ULV_OK;
 }
 
+/* Without the list each is looked at. */
+static ulv_status
+look_at_disks(struct search *s, char **names, uint32_t count)
+{
+    char path[PATH_BYTES], partitions[PARTITIONS_BYTES];
+    struct ulv_text text;
+    ulv_status status;
+    bool listed;
+
+    ulv_text_init(&text, path, PATH_BYTES);
+    ulv_text_format(&text, "%s/partitions", s->roots->proc);
+    listed = ulv_posix_read_text(path, partitions, sizeof(partitions), NULL) ==
+             ULV_OK;
+    status = ULV_OK;
+    for (uint32_t i = 0; i < count && status == ULV_OK; i++) {
+        if (!listed || is_listed(partitions, names[i]))
+            status = look_at_disk(s, names[i]);
+    }
+    return status;
+}
+
 /* Only what has the file is one. */
 static ulv_status
 look_at_interface(struct search *s, const char *name)
@@ -450,9 +490,10 @@ ulv_posix_find_devices(const struct ulv_posix_roots *roots,
         status = list_folder(&s, folders[i], &names, &count);
         if (status == ULV_OK && i == 0)
             status = look_at_functions(&s, names, count);
-        for (uint32_t n = 0; i > 0 && n < count && status == ULV_OK; n++)
-            status = i == 1 ? look_at_disk(&s, names[n])
-                            : look_at_interface(&s, names[n]);
+        if (status == ULV_OK && i == 1)
+            status = look_at_disks(&s, names, count);
+        for (uint32_t n = 0; i == 2 && n < count && status == ULV_OK; n++)
+            status = look_at_interface(&s, names[n]);
         free_names(names, count);
     }
     *ret_count = s.count;

@@ -180,15 +180,16 @@ ulv_posix_memory_map(void *self, ulv_handle memory, uint64_t offset,
 
     (void)self;
     if (!is_range(offset, bytes) || (protection & ULV_MAP_READ) == 0 ||
-        (protection & ~(ULV_MAP_READ | ULV_MAP_WRITE)) != 0 ||
+        (protection & ~(ULV_MAP_READ | ULV_MAP_WRITE | ULV_MAP_SPARSE)) != 0 ||
         (uintptr_t)at % PAGE_BYTES != 0)
         return ULV_E_ARG;
     if ((protection & ULV_MAP_WRITE) != 0)
         access |= PROT_WRITE;
     /* so placed that a large page can be mapped as one, here and by KVM; what
-     * is only read is a view, a sparse one, and no memory of a guest's */
+     * is only read is a view, and no memory of a guest's */
     large = at == NULL && (protection & ULV_MAP_WRITE) != 0 &&
-            bytes >= LARGE_BYTES && offset % LARGE_BYTES == 0 &&
+            (protection & ULV_MAP_SPARSE) == 0 && bytes >= LARGE_BYTES &&
+            offset % LARGE_BYTES == 0 &&
             ulv_posix_memory_reserve(NULL, bytes, LARGE_BYTES, &at) == ULV_OK;
     if (at != NULL)
         flags |= MAP_FIXED;

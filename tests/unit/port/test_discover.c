@@ -279,6 +279,20 @@ test_port_discover__devices(void **state)
     assert_int_equal(ulv_posix_find_devices(&roots, found, 1, &count, NULL),
                      ULV_OK);
     assert_int_equal(count, ULV_COUNT_OF(expected));
+    /* what the list of those with a size does not have is not looked at */
+    put("block/sdax/size", "-1\n");
+    put("block/sd/size", "-1\n");
+    put("partitions", "major minor  #blocks  name\n\n"
+                      "   8       16       1024 sda\n"
+                      "   8       17        512 sda1\n");
+    assert_int_equal(ulv_posix_find_devices(&roots, found, 8, &count, NULL),
+                     ULV_OK);
+    assert_int_equal(count, ULV_COUNT_OF(expected));
+    assert_memory_equal(found, expected, sizeof(expected));
+    put("partitions", "   8       17        512 sda1\n");
+    assert_int_equal(ulv_posix_find_devices(&roots, found, 8, &count, NULL),
+                     ULV_OK);
+    assert_int_equal(count, ULV_COUNT_OF(expected) - 1);
 }
 
 static void
