@@ -45,7 +45,8 @@ ulv_views_take(struct views *views, const struct heard *heard)
     if (v == NULL)
         return ULV_E_NO_MEMORY;
     status = host->memory_map(host->self, heard->handle[0], 0, say->bytes,
-                              ULV_MAP_READ | ULV_MAP_WRITE, NULL, &v->segment);
+                              ULV_MAP_READ | ULV_MAP_WRITE | ULV_MAP_SPARSE,
+                              NULL, &v->segment);
     if (status == ULV_OK && host->memory_back != NULL) {
         status = host->memory_back(host->self, v->segment,
                                    ULV_VIEW_BACK_PAGES * ULV_VIEW_PAGE_BYTES);

@@ -33,6 +33,8 @@ typedef int64_t ulv_handle;
 /* memory_map */
 #define ULV_MAP_READ  UINT32_C(1)
 #define ULV_MAP_WRITE UINT32_C(2)
+/* Little of it will be there: it need not lie as large pages do. */
+#define ULV_MAP_SPARSE UINT32_C(4)
 
 /* memory_create */
 #define ULV_MEMORY_LAZY UINT32_C(1) /* may fail to be there when touched */

@@ -293,7 +293,7 @@ test_port_memory__map_refuses(void **state)
         {"size not of a page", 0, 100, ULV_MAP_READ},
         {"wraps", UINT64_MAX - 4095, 8192, ULV_MAP_READ},
         {"write only", 0, 4096, ULV_MAP_WRITE},
-        {"unknown protection", 0, 4096, ULV_MAP_READ | 4},
+        {"unknown protection", 0, 4096, ULV_MAP_READ | 8},
     };
     ulv_handle h = create(BYTES, 0);
 
