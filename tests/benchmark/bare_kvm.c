@@ -21,18 +21,24 @@ seconds(void)
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-/* 0: out %al,$0x10; jmp 0.  0x100: BATCH times out %eax,$0x20; then as at 0 */
+/*
+ * 0: out %al,$0x10; jmp 0.  0x100: BATCH times out %eax,$0x20; then as at 0.
+ * 0x200: 1: mov $0xa01,%edi; out %al,$0x10; jmp 1b
+ */
 static void
 write_code(uint8_t *at)
 {
     static const uint8_t exits[] = { 0xe6, 0x10, 0xeb, 0xfc };
     uint8_t bells[] = { 0xb9, 0, 0, 0, 0, 0x31, 0xc0, 0xe7, 0x20,
                         0xff, 0xc9, 0x75, 0xfa, 0xe6, 0x10, 0xeb, 0xef };
+    static const uint8_t calls[] = { 0xbf, 0x01, 0x0a, 0x00, 0x00,
+                                     0xe6, 0x10, 0xeb, 0xf7 };
     const uint32_t count = BATCH;
 
     memcpy(&bells[1], &count, 4);
     memcpy(at, exits, sizeof(exits));
     memcpy(at + 0x100, bells, sizeof(bells));
+    memcpy(at + 0x200, calls, sizeof(calls));
 }
 
 static struct kvm_segment
@@ -49,6 +55,24 @@ segment(uint8_t type, uint16_t selector, uint8_t l)
                                  .g = 1 };
 }
 
+/* Small pages, and a TSS whose bit map has ports 0 to 127. */
+static void
+contain(const struct bare *b, struct kvm_sregs *s, struct kvm_regs *regs)
+{
+    uint64_t *const directory = (uint64_t *)(void *)(b->p + 0x3000);
+    uint64_t *const table = (uint64_t *)(void *)(b->p + 0x4000);
+    const uint16_t ports = 104;
+
+    for (uint64_t i = 0; i < 512; i++)
+        table[i] = i << 12 | 7;
+    directory[0] = 0x4007;
+    memcpy(b->p + 0x5000 + 102, &ports, sizeof(ports));
+    s->tr = (struct kvm_segment){
+        .base = 0x5000, .limit = 119, .selector = 0x28, .type = 11, .present = 1
+    };
+    regs->rflags = 0x202;
+}
+
 static void
 start(const struct bare *b, uint64_t rip)
 {
@@ -62,6 +86,10 @@ start(const struct bare *b, uint64_t rip)
     s.cr3 = 0x1000;
     s.cr4 = 0x620;
     s.efer = 0xd00;
+    if (rip == BARE_CALLS) {
+        contain(b, &s, &regs);
+        b->run->kvm_valid_regs = KVM_SYNC_X86_REGS;
+    }
     CHECK(ioctl(b->vcpu, KVM_SET_SREGS, &s) == 0);
     CHECK(ioctl(b->vcpu, KVM_SET_REGS, &regs) == 0);
 }
@@ -136,6 +164,21 @@ bare_exits(const struct bare *b, uint32_t count)
     for (uint32_t i = 0; i < count; i++)
         CHECK(ioctl(b->vcpu, KVM_RUN, 0) == 0 &&
               b->run->exit_reason == KVM_EXIT_IO);
+    return seconds() - begin;
+}
+
+double
+bare_calls(const struct bare *b, uint32_t count)
+{
+    struct kvm_regs *const regs = &b->run->s.regs.regs;
+    double begin = seconds();
+
+    for (uint32_t i = 0; i < count; i++) {
+        CHECK(ioctl(b->vcpu, KVM_RUN, 0) == 0 &&
+              b->run->exit_reason == KVM_EXIT_IO && regs->rdi == 0xa01);
+        regs->rax = regs->rdx = 0;
+        b->run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
+    }
     return seconds() - begin;
 }
 

@@ -30,9 +30,12 @@ struct bare {
     size_t run_bytes;
 };
 
-/* rip: one exit after the other, or BATCH doorbells before each. */
+/* rip: one exit after the other, or BATCH doorbells before each, or one call
+ * after the other: then the machine contains its guest by what ours does,
+ * pages of 4 KiB and a bit map of ports. */
 #define BARE_EXITS UINT64_C(0x8000)
 #define BARE_BELLS UINT64_C(0x8100)
+#define BARE_CALLS UINT64_C(0x8200)
 
 void bare_begin(struct bare *b, uint64_t rip);
 /* Give the processor the CPUID of the host's, which KVM tells once a process:
@@ -41,6 +44,8 @@ void bare_show_processor(const struct bare *b);
 void bare_end(struct bare *b);
 /* seconds it took */
 double bare_exits(const struct bare *b, uint32_t count);
+/* The same of calls: what they say is read, and they are answered. */
+double bare_calls(const struct bare *b, uint32_t count);
 
 double seconds(void);
 /* Medians of what a unit costs, and of the ratios of the pairs. Sorts both. */

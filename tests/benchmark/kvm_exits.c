@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
  * What an exit and a doorbell cost on the kvm backend, beside a bare loop over
- * KVM_RUN that does nothing else: batches that take turns, the ratio of each
- * pair. Argument: rounds (default 40).
+ * KVM_RUN that does nothing else, and a call beside a bare loop over a guest
+ * that is contained as ours is, which reads what the call says and answers:
+ * batches that take turns, the ratio of each pair. Argument: rounds (default
+ * 40).
  */
 #include <string.h>
 #include <sys/eventfd.h>
@@ -125,7 +127,7 @@ main(int argc, char **argv)
     uint32_t rounds = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 40;
     double *bare = calloc(rounds, sizeof(*bare));
     double *ours = calloc(rounds, sizeof(*ours));
-    struct bare b, bells;
+    struct bare b, bells, answers;
     struct ours calls = { 0 }, rings = { 0 };
     struct ulv_backend_caps caps;
     struct ulv_diag diag = ULV_DIAG_INIT;
@@ -137,6 +139,7 @@ main(int argc, char **argv)
     }
     bare_begin(&b, BARE_EXITS);
     bare_begin(&bells, BARE_BELLS);
+    bare_begin(&answers, BARE_CALLS);
     ours_begin(&calls, 0, ULV_NO_HANDLE);
     ours_begin(&rings, 0x100, bell);
     for (uint32_t i = 0; i < rounds; i++) {
@@ -144,6 +147,11 @@ main(int argc, char **argv)
         ours[i] = ours_run(&calls, BATCH);
     }
     report("call, answered on the spot", bare, ours, rounds, BATCH);
+    for (uint32_t i = 0; i < rounds; i++) {
+        bare[i] = bare_calls(&answers, BATCH + 1);
+        ours[i] = ours_run(&calls, BATCH);
+    }
+    report("the same, beside one that answers", bare, ours, rounds, BATCH);
     for (uint32_t i = 0; i < rounds; i++) {
         bare[i] = bare_exits(&b, BATCH);
         ours[i] = ours_exits(&calls, BATCH);
