@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
  * What a transaction of the resource database costs, beside LMDB (WRITEMAP and
- * NOSYNC), SQLite in memory and plain arrays in the same run; how that grows
- * with the number of partitions, extents and channels; what records take; what
- * it costs to find memory in a map in fragments. With the argument "curve":
- * only the cost at several sizes, as a table.
+ * NOSYNC), SQLite in memory and plain arrays, in rounds that take turns; how
+ * that grows with the number of partitions, extents and channels; what records
+ * take; what it costs to find memory in a map in fragments. With the argument
+ * "curve": only the cost at several sizes, as a table.
  *
- * Our transaction has 3 operations, all checked: a partition gets 4 KiB or
- * gives them back, a channel to another is made or revoked, its state is set.
- * A peer's reads 2 and writes 3 records of 64 bytes.
+ * A peer's transaction reads 2 and writes 3 records of 64 bytes. Ours have 3
+ * operations, all checked:
+ *
+ *  records   as a peer's: 2 preconditions, and 3 partitions pause or go on
+ *  one       a partition pauses or goes on; its quota and its label change
+ *  objects   a partition gets 4 KiB or gives them back, a channel to another is
+ *            made or revoked, its state is set: both see it
  */
 #include "database.h"
 
@@ -27,10 +31,13 @@
 #define EXTENTS_EACH  100u
 #define CHANNELS_EACH 10u
 #define HOT           10u
+#define ROUNDS        7u
 
 struct guest {
     ulv_id id, channel; /* channel: the one that comes and goes, 0: gone */
     bool more;          /* has 4 KiB more than the others */
+    bool paused;
+    uint64_t version;
     struct ulv_view_publisher *view[2];
 };
 
@@ -115,15 +122,14 @@ publish_views(struct bench *b, uint64_t at)
 }
 
 static void
-commit(struct bench *b, const struct ulv_operation *o, uint32_t count)
+commit_request(struct bench *b, const struct ulv_request *request)
 {
-    struct ulv_request request = { .operations = o, .operation_count = count };
     struct ulv_diag diag = ULV_DIAG_INIT;
     ulv_id touched[8];
     uint32_t touched_count = 0, idx;
     struct ulv_plan *plan;
 
-    if (ulv_database_prepare(b->db, &request, &plan, &idx, &diag) != ULV_OK) {
+    if (ulv_database_prepare(b->db, request, &plan, &idx, &diag) != ULV_OK) {
         fprintf(stderr, "operation %u: %s\n", idx, diag.text);
         exit(1);
     }
@@ -139,6 +145,15 @@ commit(struct bench *b, const struct ulv_operation *o, uint32_t count)
         if (touched[i] - b->guest[0].id < b->count)
             publish_views(b, touched[i] - b->guest[0].id);
     }
+}
+
+static void
+commit(struct bench *b, const struct ulv_operation *o, uint32_t count)
+{
+    const struct ulv_request request = {.operations = o,
+                                        .operation_count = count};
+
+    commit_request(b, &request);
 }
 
 static struct ulv_operation
@@ -164,8 +179,64 @@ connect(struct bench *b, ulv_id server, ulv_id client)
     return o;
 }
 
+static struct ulv_operation
+toggle(struct guest *g)
+{
+    struct ulv_operation o = {.kind = ULV_OP_SET_INTENT};
+
+    o.u.set_intent.partition = g->id;
+    o.u.set_intent.intent = g->paused ? ULV_INTENT_RUNNING : ULV_INTENT_PAUSED;
+    g->paused = !g->paused;
+    return o;
+}
+
 static void
-transact(struct bench *b, uint32_t at)
+transact_records(struct bench *b, uint32_t at)
+{
+    static const uint32_t read[] = {1, 5}, written[] = {0, 3, 7};
+    struct ulv_precondition as_known[ULV_COUNT_OF(read)];
+    struct ulv_operation o[ULV_COUNT_OF(written)];
+    const struct ulv_request request = {
+        .preconditions = as_known,
+        .precondition_count = ULV_COUNT_OF(as_known),
+        .operations = o,
+        .operation_count = ULV_COUNT_OF(o),
+    };
+
+    for (uint32_t i = 0; i < ULV_COUNT_OF(read); i++) {
+        const struct guest *g = &b->guest[(at + read[i]) % b->count];
+
+        as_known[i] = (struct ulv_precondition){g->id, g->version};
+    }
+    for (uint32_t i = 0; i < ULV_COUNT_OF(written); i++)
+        o[i] = toggle(&b->guest[(at + written[i]) % b->count]);
+    commit_request(b, &request);
+    for (uint32_t i = 0; i < ULV_COUNT_OF(written); i++)
+        b->guest[(at + written[i]) % b->count].version =
+            ulv_database_revision(b->db);
+}
+
+static void
+transact_one(struct bench *b, uint32_t at)
+{
+    struct guest *g = &b->guest[at];
+    struct ulv_operation o[3];
+
+    memset(o, 0, sizeof(o));
+    o[0] = toggle(g);
+    o[1].kind = ULV_OP_SET_QUOTA;
+    o[1].u.set_quota.object = g->id;
+    o[1].u.set_quota.resource = ULV_QUOTA_MEMORY;
+    o[1].u.set_quota.limit = g->paused ? ULV_MIB(1) : ULV_MIB(2);
+    o[2].kind = ULV_OP_SET_LABEL;
+    o[2].u.set_label.object = g->id;
+    memcpy(o[2].u.set_label.key, "tier", 5);
+    memcpy(o[2].u.set_label.value, g->paused ? "idle" : "busy", 5);
+    commit(b, o, ULV_COUNT_OF(o));
+}
+
+static void
+transact_objects(struct bench *b, uint32_t at)
 {
     struct guest *g = &b->guest[at];
     struct ulv_operation o[3];
@@ -259,6 +330,39 @@ add_extents(struct bench *b)
     b->extents_each = EXTENTS_EACH;
 }
 
+/* Guests that run: each has a page and a share of one processor. */
+static void
+make_run(struct bench *b)
+{
+    struct ulv_operation o[4];
+
+    memset(o, 0, sizeof(o));
+    o[0].kind = ULV_OP_ADD_PROCESSOR;
+    o[0].u.add_processor.id = fresh_id(b);
+    commit(b, o, 1);
+    for (uint32_t i = 0; i < b->count; i++) {
+        const ulv_id id = b->guest[i].id;
+
+        memset(o, 0, sizeof(o));
+        o[0].kind = ULV_OP_ASSIGN_MEMORY;
+        o[0].u.assign_memory.partition = id;
+        o[0].u.assign_memory.bytes = 4096;
+        o[0].u.assign_memory.node = ULV_NODE_ANY;
+        o[1].kind = ULV_OP_ASSIGN_PROCESSORS;
+        o[1].u.assign_processors.partition = id;
+        o[1].u.assign_processors.count = 1;
+        o[1].u.assign_processors.mode = ULV_PROCESSOR_SHARED;
+        o[2].kind = ULV_OP_SET_INTENT;
+        o[2].u.set_intent.partition = id;
+        o[2].u.set_intent.intent = ULV_INTENT_RUNNING;
+        o[3].kind = ULV_OP_SET_STATE;
+        o[3].u.set_state.partition = id;
+        o[3].u.set_state.state = ULV_STATE_RUNNING;
+        commit(b, o, 4);
+        b->guest[i].version = ulv_database_revision(b->db);
+    }
+}
+
 static void
 add_channels(struct bench *b)
 {
@@ -288,20 +392,91 @@ end(struct bench *b)
     free(b->picture);
 }
 
-/* [ns of processor time] of one transaction on one of the first range of
- * partitions */
-static double
-cost(struct bench *b, uint32_t range, uint32_t count)
-{
-    uint64_t seed = 88172645463325252u;
-    double begun;
+/* ---- contenders in turn -------------------------------------------------- */
 
-    for (uint32_t i = 0; i < count / 10; i++)
-        transact(b, (uint32_t)((next_random(&seed) >> 16) % range));
-    begun = processor_time();
-    for (uint32_t i = 0; i < count; i++)
-        transact(b, (uint32_t)((next_random(&seed) >> 16) % range));
-    return (processor_time() - begun) / count;
+/* Ours or a peer's; what it costs in each round. */
+struct contender {
+    const char *name;
+    void (*transact)(struct bench *b, uint32_t at);
+    struct bench *b;
+    uint32_t range; /* of ours: on which of the first partitions */
+    const struct peer *peer;
+    void *self;
+    uint32_t records; /* of a peer's */
+    uint64_t seed;
+    double cost[ROUNDS]; /* [ns of processor time] of one transaction */
+};
+
+static void
+run(struct contender *c, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (c->peer != NULL)
+            c->peer->transact(c->self, &c->seed, c->records);
+        else
+            c->transact(c->b,
+                        (uint32_t)((next_random(&c->seed) >> 16) % c->range));
+    }
+}
+
+/* Each is warm: what it touches it has touched before. */
+static void
+compete(struct contender *c, uint32_t contenders, uint32_t count)
+{
+    for (uint32_t i = 0; i < contenders; i++) {
+        c[i].seed = 88172645463325252u;
+        run(&c[i], count);
+    }
+    for (uint32_t round = 0; round < ROUNDS; round++) {
+        for (uint32_t i = 0; i < contenders; i++) {
+            const double begun = processor_time();
+
+            run(&c[i], count);
+            c[i].cost[round] = (processor_time() - begun) / count;
+        }
+    }
+}
+
+static int
+by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static double
+cost_of(const struct contender *c)
+{
+    double cost[ROUNDS];
+
+    memcpy(cost, c->cost, sizeof(cost));
+    qsort(cost, ROUNDS, sizeof(*cost), by_value);
+    return cost[ROUNDS / 2];
+}
+
+/* The median of what one costs in terms of another, with the least and the
+ * most of a round. */
+static const char *
+times(const struct contender *of, const struct contender *in, char text[64])
+{
+    double ratio[ROUNDS];
+
+    for (uint32_t i = 0; i < ROUNDS; i++)
+        ratio[i] = of->cost[i] / in->cost[i];
+    qsort(ratio, ROUNDS, sizeof(*ratio), by_value);
+    snprintf(text, 64, "%.2f times (%.2f .. %.2f)", ratio[ROUNDS / 2], ratio[0],
+             ratio[ROUNDS - 1]);
+    return text;
+}
+
+static struct contender
+peer(const struct peer *peer, uint32_t records)
+{
+    return (struct contender){.name = peer->name,
+                              .peer = peer,
+                              .self = peer->begin(records),
+                              .records = records};
 }
 
 /* ---- the map ------------------------------------------------------------- */
@@ -395,69 +570,105 @@ measure_map(uint64_t run)
 
 /* ---- what is printed ----------------------------------------------------- */
 
+/* A transaction without views, and with views published. */
+struct ours {
+    const char *name;
+    void (*transact)(struct bench *b, uint32_t at);
+    bool run; /* the guests do */
+};
+
 static void
 measure_peers(void)
 {
-    const struct peer *const peer[] = { &peer_floor, &peer_lmdb, &peer_sqlite };
-    struct bench b;
-    double ours, theirs[3], bare;
+    static const struct ours ours[] = {{"records", transact_records, true},
+                                       {"one", transact_one, true},
+                                       {"objects", transact_objects, false}};
+    struct bench b[2 * ULV_COUNT_OF(ours)];
+    struct contender c[ULV_COUNT_OF(b) + 3];
+    const struct contender *lmdb = &c[ULV_COUNT_OF(b)];
+    char text[64];
 
-    begin(&b, HOT, false);
-    add_channels(&b);
-    bare = cost(&b, HOT, 200000);
-    end(&b);
-    begin(&b, HOT, true);
-    add_channels(&b);
-    ours = cost(&b, HOT, 200000);
-    end(&b);
-    printf("transaction: %.0f ns, with views published %.0f ns\n", bare, ours);
-    for (uint32_t i = 0; i < ULV_COUNT_OF(peer); i++) {
-        theirs[i] = peer_cost(peer[i], 4096, 200000);
-        printf("transaction of %s: %.0f ns, ours is %.2f times as fast, with "
-               "views %.2f\n",
-               peer[i]->name, theirs[i], theirs[i] / bare, theirs[i] / ours);
+    for (uint32_t i = 0; i < ULV_COUNT_OF(b); i++) {
+        begin(&b[i], HOT, i % 2 != 0);
+        add_channels(&b[i]);
+        if (ours[i / 2].run)
+            make_run(&b[i]);
+        c[i] = (struct contender){.name = ours[i / 2].name,
+                                  .transact = ours[i / 2].transact,
+                                  .b = &b[i],
+                                  .range = HOT};
     }
+    c[ULV_COUNT_OF(b)] = peer(&peer_lmdb, 4096);
+    c[ULV_COUNT_OF(b) + 1] = peer(&peer_sqlite, 4096);
+    c[ULV_COUNT_OF(b) + 2] = peer(&peer_floor, 4096);
+    compete(c, ULV_COUNT_OF(c), 40000);
+    for (uint32_t i = ULV_COUNT_OF(b); i < ULV_COUNT_OF(c); i++) {
+        printf("transaction of %s: %.0f ns\n", c[i].name, cost_of(&c[i]));
+        c[i].peer->end(c[i].self);
+    }
+    for (uint32_t i = 0; i < ULV_COUNT_OF(b); i++) {
+        printf("transaction \"%s\", %s: %.0f ns, LMDB's takes %s\n", c[i].name,
+               i % 2 == 0 ? "no views" : "views published", cost_of(&c[i]),
+               times(lmdb, &c[i], text));
+        end(&b[i]);
+    }
+}
+
+static void
+measure_memory(struct bench *b, uint32_t count)
+{
+    uint64_t before;
+
+    begin(b, 1, false);
+    before = b->allocated;
+    end(b);
+    begin(b, count, false);
+    printf("memory: %.0f bytes a partition (<= 2048), ",
+           (double)(b->allocated - before) / count);
+    before = b->allocated;
+    add_extents(b);
+    printf("%.0f an extent (<= 200), ",
+           (double)(b->allocated - before) / (count * EXTENTS_EACH));
+    before = b->allocated;
+    add_channels(b);
+    printf("%.0f a channel\n",
+           (double)(b->allocated - before) / (count * CHANNELS_EACH));
 }
 
 static void
 measure_growth(uint32_t count)
 {
-    struct bench b;
-    double small, hot, any, lmdb, check;
-    uint64_t before;
+    struct bench small, large;
+    struct contender c[5];
+    double check;
+    char text[64];
 
-    begin(&b, HOT, false);
-    add_extents(&b);
-    add_channels(&b);
-    small = cost(&b, HOT, 200000);
-    end(&b);
-    begin(&b, 1, false);
-    before = b.allocated;
-    end(&b);
-    begin(&b, count, false);
-    printf("memory: %.0f bytes a partition (<= 2048), ",
-           (double)(b.allocated - before) / count);
-    before = b.allocated;
-    add_extents(&b);
-    printf("%.0f an extent (<= 200), ",
-           (double)(b.allocated - before) / (count * EXTENTS_EACH));
-    before = b.allocated;
-    add_channels(&b);
-    printf("%.0f a channel\n",
-           (double)(b.allocated - before) / (count * CHANNELS_EACH));
-    hot = cost(&b, HOT, 20000);
-    any = cost(&b, count, 20000);
+    begin(&small, HOT, false);
+    add_extents(&small);
+    add_channels(&small);
+    measure_memory(&large, count);
+    for (uint32_t i = 0; i < 3; i++)
+        c[i] = (struct contender){.transact = transact_objects,
+                                  .b = i == 0 ? &small : &large,
+                                  .range = i == 2 ? count : HOT};
+    c[3] = peer(&peer_lmdb, 4096);
+    c[4] = peer(&peer_lmdb, 1u << 20);
+    compete(c, ULV_COUNT_OF(c), 20000);
+    printf("%u partitions, %u extents, %u channels: \"objects\" on 10 hot "
+           "partitions %.0f ns, ",
+           count, count * EXTENTS_EACH, count * CHANNELS_EACH, cost_of(&c[1]));
+    printf("%s that of 10 alone (<= 2); ", times(&c[1], &c[0], text));
+    printf("on any %.0f ns, %s (<= 4); ", cost_of(&c[2]),
+           times(&c[2], &c[0], text));
+    printf("LMDB with a million records %s\n", times(&c[4], &c[3], text));
     check = processor_time();
-    CHECK(ulv_database_check(b.db, NULL) == ULV_OK);
-    check = processor_time() - check;
-    end(&b);
-    lmdb = peer_cost(&peer_lmdb, 1u << 20, 20000) /
-           peer_cost(&peer_lmdb, 4096, 20000);
-    printf("%u partitions, %u extents, %u channels: %.0f ns of 10 hot, %.2f "
-           "times that of 10 alone (<= 2); %.0f ns of any, %.2f times (<= 4); "
-           "LMDB grows %.2f times; every invariant checked in %.0f ms\n",
-           count, count * EXTENTS_EACH, count * CHANNELS_EACH, hot,
-           hot / small, any, any / small, lmdb, check / 1e6);
+    CHECK(ulv_database_check(large.db, NULL) == ULV_OK);
+    printf("every invariant checked in %.0f ms\n",
+           (processor_time() - check) / 1e6);
+    c[3].peer->end(c[3].self);
+    c[4].peer->end(c[4].self);
+    end(&small);
+    end(&large);
 }
 
 static void
@@ -465,14 +676,18 @@ print_curve(void)
 {
     printf("# partitions hot any\n");
     for (uint32_t count = 10; count <= 10000; count *= 10) {
+        struct contender c[2];
         struct bench b;
-        double hot;
 
         begin(&b, count, false);
         add_extents(&b);
         add_channels(&b);
-        hot = cost(&b, HOT, 20000);
-        printf("%u %.0f %.0f\n", count, hot, cost(&b, count, 20000));
+        for (uint32_t i = 0; i < 2; i++)
+            c[i] = (struct contender){.transact = transact_objects,
+                                      .b = &b,
+                                      .range = i == 0 ? HOT : count};
+        compete(c, 2, 20000);
+        printf("%u %.0f %.0f\n", count, cost_of(&c[0]), cost_of(&c[1]));
         end(&b);
     }
 }

@@ -35,7 +35,4 @@ struct peer {
 
 extern const struct peer peer_floor, peer_lmdb, peer_sqlite;
 
-/* [ns of processor time] of one transaction */
-double peer_cost(const struct peer *peer, uint32_t records, uint32_t count);
-
 #endif

@@ -45,23 +45,6 @@ pick(uint64_t *seed, uint32_t records)
     return (uint32_t)((next_random(seed) >> 16) % records);
 }
 
-double
-peer_cost(const struct peer *peer, uint32_t records, uint32_t count)
-{
-    void *self = peer->begin(records);
-    uint64_t seed = 88172645463325252u;
-    double begin;
-
-    for (uint32_t i = 0; i < count / 10; i++)
-        peer->transact(self, &seed, records);
-    begin = processor_time();
-    for (uint32_t i = 0; i < count; i++)
-        peer->transact(self, &seed, records);
-    begin = (processor_time() - begin) / count;
-    peer->end(self);
-    return begin;
-}
-
 /* ---- arrays, a lock and an undo log -------------------------------------- */
 
 struct floor_table {
