@@ -153,6 +153,8 @@ view_slots(const struct partition *p, uint32_t from,
     const uint32_t all = ulv_db_count(p->slots);
     uint64_t left = p->slots;
 
+    if (from >= all)
+        return all;
     for (uint32_t i = 0; i < from; i++)
         left &= left - 1;
     for (uint32_t i = from; left != 0 && i < room; left &= left - 1, i++)

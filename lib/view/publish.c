@@ -80,6 +80,7 @@ ulv_view_publisher_init(struct ulv_view_publisher *publisher, void *segment,
     publisher->segment = segment;
     publisher->pages = publisher->backed =
         (uint32_t)(bytes / ULV_VIEW_PAGE_BYTES);
+    publisher->used = 1;
     root->magic = ULV_VIEW_MAGIC;
     root->version = ULV_VIEW_VERSION;
     root->part = part;
@@ -141,19 +142,35 @@ page_is_free(const struct ulv_view_publisher *publisher, uint32_t idx)
            last < publisher->acknowledged;
 }
 
+/* One that was used before and is free, or 0. They are used in turn, most
+ * often, and the one behind the newest directory has been free for longest. */
+static uint32_t
+find_page(const struct ulv_view_publisher *publisher)
+{
+    uint32_t at = publisher->newest.directory;
+
+    for (uint32_t i = 1; i < publisher->used; i++) {
+        at = at + 1 < publisher->used ? at + 1 : 1;
+        if (page_is_free(publisher, at))
+            return at;
+    }
+    return 0;
+}
+
 /* 0: none. */
 static uint32_t
 take_page(struct ulv_view_publisher *publisher)
 {
-    for (uint32_t i = 1; i < publisher->pages; i++) {
-        if (page_is_free(publisher, i)) {
-            if (!back_page(publisher, i))
-                return 0;
-            publisher->last_used[i] = UINT64_MAX;
-            return i;
-        }
+    uint32_t idx = find_page(publisher);
+
+    if (idx == 0) {
+        idx = publisher->used;
+        if (idx == publisher->pages || !back_page(publisher, idx))
+            return 0;
+        publisher->used++;
     }
-    return 0;
+    publisher->last_used[idx] = UINT64_MAX;
+    return idx;
 }
 
 /* From here to end_page() nobody takes it for a page of any generation. */
@@ -249,18 +266,17 @@ write_records(struct ulv_view_publisher *publisher,
                 records_of(section, entry) + same, bytes_of(entry) - same);
 }
 
-/* Those before: they lie elsewhere. */
+/* Those before: they lie elsewhere, where they are shown. */
 static void
 copy_shown(struct ulv_view_publisher *publisher,
            const struct ulv_view_section *section,
-           const struct ulv_view_entry *entry)
+           const struct ulv_view_entry *entry,
+           const struct ulv_view_entry *shown)
 {
     const uint32_t same = same_bytes(section, entry);
-    const struct ulv_view_entry *shown;
 
     if (same == 0)
         return;
-    shown = find_shown(publisher, entry->kind, entry->first);
     write_words(page_at(publisher, entry->page), entry->offset,
                 page_at(publisher, shown->page) + shown->offset / 8, same);
 }
@@ -305,7 +321,8 @@ prepare_page(struct ulv_view_publisher *publisher,
     page = page_at(publisher, entry->page);
     begin_page(page);
     write_words(page, 8, &(uint64_t){ 0 }, 8);
-    copy_shown(publisher, section, entry);
+    copy_shown(publisher, section, entry,
+               find_shown(publisher, entry->kind, entry->first));
     write_records(publisher, section, entry);
     end_page(page, entry->generation);
     return true;
@@ -433,14 +450,14 @@ _Static_assert(SPREAD_BEGIN + SMALL_BYTES + SPREAD_KINDS * SPREAD_UNIT <=
                    ULV_VIEW_PAGE_BYTES,
                "small kinds fit, also when they are spread");
 
-/* A small kind; returns the lines that this changes. */
+/* A small kind, which is shown there, or nowhere; returns the lines that this
+ * changes. */
 static uint64_t
 write_small(struct ulv_view_publisher *publisher,
             const struct ulv_view_section *section,
-            const struct ulv_view_entry *entry)
+            const struct ulv_view_entry *entry,
+            const struct ulv_view_entry *shown)
 {
-    const struct ulv_view_entry *shown =
-        find_shown(publisher, entry->kind, entry->first);
     uint32_t from = entry->offset;
 
     if (!ULV_VIEW_UPDATES) {
@@ -451,9 +468,27 @@ write_small(struct ulv_view_publisher *publisher,
         shown->offset == from)
         from += same_bytes(section, entry);
     else
-        copy_shown(publisher, section, entry);
+        copy_shown(publisher, section, entry, shown);
+    if (from == entry->offset + bytes_of(entry))
+        return 0;
     write_records(publisher, section, entry);
     return lines_of(from, entry->offset + bytes_of(entry));
+}
+
+/* Its entries, and it is whole; changed: lines of what they lead to. */
+static void
+end_directory(struct ulv_view_publisher *publisher, uint64_t *page,
+              uint64_t changed)
+{
+    const struct ulv_view_listing *next = &publisher->next;
+    const uint32_t bytes = next->entry_count * ENTRY;
+
+    write_words(page, 8, &(uint64_t){next->entry_count}, 8);
+    write_words(page, HEAD, next->entry, bytes);
+    end_page(page, publisher->generation + 1);
+    if (ULV_VIEW_UPDATES)
+        *changed_by(publisher, publisher->generation + 1) =
+            changed | lines_of(0, HEAD + bytes);
 }
 
 /* Entries, and the small kinds in their order. */
@@ -469,7 +504,7 @@ write_directory(struct ulv_view_publisher *publisher,
     const bool spread = ULV_VIEW_UPDATES && entries_end <= SPREAD_BEGIN &&
                         count <= SPREAD_KINDS;
     uint32_t offset = spread ? SPREAD_BEGIN : entries_end;
-    uint64_t changed = lines_of(0, entries_end);
+    uint64_t changed = 0;
 
     begin_directory(publisher, page);
     for (uint32_t i = 0; i < count; i++) {
@@ -480,16 +515,73 @@ write_directory(struct ulv_view_publisher *publisher,
                 continue;
             e->offset = offset;
             bytes = bytes_of(e);
-            changed |= write_small(publisher, &sections[i], e);
+            changed |= write_small(publisher, &sections[i], e,
+                                   find_shown(publisher, e->kind, e->first));
         }
         offset += spread ? bytes / SPREAD_UNIT * SPREAD_UNIT + SPREAD_UNIT
                          : bytes;
     }
-    write_words(page, 8, &(uint64_t){ next->entry_count }, 8);
-    write_words(page, HEAD, next->entry, next->entry_count * ENTRY);
-    end_page(page, publisher->generation + 1);
-    if (ULV_VIEW_UPDATES)
-        *changed_by(publisher, publisher->generation + 1) = changed;
+    end_directory(publisher, page, changed);
+}
+
+/* Whether all is in a directory, in its places for few small kinds. */
+static bool
+is_small(const struct ulv_view_section *sections, uint32_t count)
+{
+    uint64_t bytes = 0;
+
+    for (uint32_t i = 0; i < count; i++)
+        bytes += (uint64_t)sections[i].record_count * sections[i].record_bytes;
+    return count <= SPREAD_KINDS && bytes <= SMALL_BYTES;
+}
+
+/* The same as prepare_section() of each and write_directory(), in one go: most
+ * views are small, and most of what they say stays where it is. Kinds of what
+ * is shown ascend, too. */
+static void
+prepare_small(struct ulv_view_publisher *publisher,
+              const struct ulv_view_section *sections, uint32_t count)
+{
+    const struct ulv_view_listing *newest = &publisher->newest;
+    struct ulv_view_listing *next = &publisher->next;
+    const struct ulv_view_entry *shown = newest->entry;
+    const struct ulv_view_entry *const end = shown + newest->entry_count;
+    struct ulv_view_entry *entry = next->entry;
+    uint64_t *page = page_at(publisher, next->directory);
+    uint32_t offset = SPREAD_BEGIN;
+    uint64_t changed = 0;
+
+    begin_directory(publisher, page);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct ulv_view_section *s = &sections[i];
+        const uint32_t bytes = s->record_count * s->record_bytes;
+        uint32_t same = ULV_MIN(s->same, s->record_count) * s->record_bytes;
+
+        while (shown < end && shown->kind < s->kind)
+            shown++;
+        if (bytes != 0) {
+            *entry = (struct ulv_view_entry){publisher->generation + 1,
+                                             s->kind,
+                                             0,
+                                             s->record_count,
+                                             s->record_bytes,
+                                             next->directory,
+                                             offset};
+            if (same != 0 &&
+                (shown->page != newest->directory || shown->offset != offset)) {
+                copy_shown(publisher, s, entry, shown);
+                changed |= lines_of(offset, offset + same);
+            }
+            if (same != bytes) {
+                write_records(publisher, s, entry);
+                changed |= lines_of(offset + same, offset + bytes);
+            }
+            entry++;
+        }
+        offset += bytes / SPREAD_UNIT * SPREAD_UNIT + SPREAD_UNIT;
+    }
+    next->entry_count = (uint32_t)(entry - next->entry);
+    end_directory(publisher, page, changed);
 }
 
 /* The lines that are written each time: nobody has looked at that page for
@@ -541,6 +633,10 @@ ulv_view_prepare(struct ulv_view_publisher *publisher,
     publisher->next.directory = take_page(publisher);
     prefetch_directory(publisher);
     fits = publisher->next.directory != 0;
+    if (ULV_VIEW_UPDATES && fits && is_small(sections, count)) {
+        prepare_small(publisher, sections, count);
+        return ULV_OK;
+    }
     for (uint32_t i = 0; i < count && fits; i++)
         fits = prepare_section(publisher, &sections[i], &small);
     if (fits) {

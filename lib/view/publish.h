@@ -24,8 +24,9 @@
 /* Pages of a lazy segment that are made sure of at a time. */
 #define ULV_VIEW_BACK_PAGES 4u
 
-/* All records of one kind, in order. So many of the first are the same as the
- * newest generation shows: what stands in their place here is not looked at. */
+/* All records of one kind, in order; kinds ascend. So many of the first are the
+ * same as the newest generation shows: what stands in their place here is not
+ * looked at. */
 struct ulv_view_section {
     uint32_t kind, record_bytes, record_count;
     const void *records;
@@ -51,6 +52,7 @@ struct ulv_view_publisher {
     const struct ulv_host *host; /* of a lazy segment, or NULL */
     uint32_t pages;
     uint32_t backed; /* pages that are there */
+    uint32_t used;   /* pages that ever were; the others are as they came */
     bool lacks_memory; /* for more of them, at the last prepare */
     uint64_t generation, acknowledged;
     /* last generation each page is reachable in; 0: free since ever */
