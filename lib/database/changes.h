@@ -21,6 +21,7 @@
 struct ulv_changes_labels {
     uint32_t count;
     ulv_id of; /* of a label's own record: what it is a label of */
+    uint64_t before; /* observe.c: the one before it in its chain */
     uint64_t sum[ULV_CHANGE_LABELS_MAX]; /* as in struct ulv_change_label */
 };
 

@@ -69,6 +69,34 @@ sum_of(const struct label *label)
     return ulv_changes_label_sum(label->key, label->value);
 }
 
+static uint64_t *
+chain_of(struct observed *o, ulv_id object)
+{
+    return &o->gone[object % GONE_CHAINS];
+}
+
+static void
+forget_gone(struct observed *o)
+{
+    if (o->labels_go)
+        memset(o->gone, 0, sizeof(o->gone));
+    o->labels_go = false;
+}
+
+/* Its note is the last one. */
+static void
+label_goes(struct observed *o, const struct label *label,
+           struct ulv_changes_labels *labels)
+{
+    uint64_t *chain = chain_of(o, label->object->id);
+
+    labels->of = label->object->id;
+    ulv_changes_label(labels, sum_of(label));
+    labels->before = *chain;
+    *chain = o->changes->end;
+    o->labels_go = true;
+}
+
 static void
 before(struct ulv_database *db, const struct record *r, uint32_t what)
 {
@@ -84,13 +112,8 @@ before(struct ulv_database *db, const struct record *r, uint32_t what)
     if (what != ULV_CHANGE_MADE)
         ulv_db_concerned(r, change.partition);
     labels = ulv_changes_add(db->observed->changes, &change);
-    if (r->kind == ULV_QUERY_LABELS && what != ULV_CHANGE_MADE) {
-        const struct label *label = (const void *)r;
-
-        labels->of = label->object->id;
-        ulv_changes_label(labels, sum_of(label));
-        db->observed->labels_go = true;
-    }
+    if (r->kind == ULV_QUERY_LABELS && what != ULV_CHANGE_MADE)
+        label_goes(db->observed, (const void *)r, labels);
     if (db->observed->cursors != NULL)
         ulv_db_cursors_before(db, r, what);
 }
@@ -123,16 +146,13 @@ add_labels(const struct ulv_database *db, struct ulv_changes_labels *labels,
     for (const struct label *l = r == NULL ? NULL : r->labels; l != NULL;
          l = l->next)
         ulv_changes_label(labels, sum_of(l));
-    if (!db->observed->labels_go)
-        return;
-    for (uint64_t at = c->end; at > c->first; at--) {
-        const uint64_t place = (at - 1) % ULV_CHANGES_COUNT;
+    for (uint64_t at = *chain_of(db->observed, object); at > c->first;) {
+        const struct ulv_changes_labels *gone =
+            &c->labels[(at - 1) % ULV_CHANGES_COUNT];
 
-        if (c->ring[place].revision != db->revision)
-            break;
-        if (c->labels[place].of == object &&
-            c->ring[place].change != ULV_CHANGE_MADE)
-            ulv_changes_label(labels, c->labels[place].sum[0]);
+        if (gone->of == object)
+            ulv_changes_label(labels, gone->sum[0]);
+        at = gone->before;
     }
 }
 
@@ -179,7 +199,7 @@ formed(struct ulv_database *db)
         if (labelled)
             label_change(db, &c->ring[place], &c->labels[place]);
     }
-    db->observed->labels_go = false;
+    forget_gone(db->observed);
     (void)ulv_changes_add(c, &log);
 }
 
@@ -194,7 +214,7 @@ shown(struct ulv_database *db)
 static void
 undone(struct ulv_database *db)
 {
-    db->observed->labels_go = false;
+    forget_gone(db->observed);
     ulv_changes_undo(db->observed->changes, db->revision);
     if (db->observed->cursors != NULL)
         ulv_db_cursors_undone(db);

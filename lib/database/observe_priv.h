@@ -8,12 +8,17 @@
 
 struct cursor;
 
+#define GONE_CHAINS 64u
+
 struct observed {
     struct ulv_changes *changes;
     struct cursor *cursors;
     uint32_t cursor_count;
     uint64_t cursor_number; /* of the last one */
-    bool labels_go; /* the plan takes some off, or gives them other values */
+    /* Labels that the plan takes off, or gives other values, in chains by what
+     * they are labels of: the number of the last one's entry + 1; 0: none. */
+    uint64_t gone[GONE_CHAINS];
+    bool labels_go; /* there are some */
 };
 
 /* The partitions that have this record, each once, others 0: as it is now,
