@@ -395,13 +395,31 @@ restore_slots(struct ulv_monitor *m, struct processor *p, uint64_t slots,
     return ULV_OK;
 }
 
+/* The file may say so of a guest that never could have one. */
+static ulv_status
+check_handler(const struct ulv_monitor *m,
+              const struct ulv_save_processor *from, struct ulv_diag *diag)
+{
+    if ((from->flags & ULV_SAVE_HANDLES) == 0 ||
+        ((m->partition.capabilities & ULV_CAP_INTERRUPT) != 0 &&
+         m->cfg.backend->vcpu_handler != NULL))
+        return ULV_OK;
+    return ulv_fail(diag, ULV_E_CONFLICT, m->cfg.partition, from->number,
+                    m->partition.capabilities,
+                    "processor %u was saved with a handler of interrupts, "
+                    "which this partition cannot have",
+                    (uint64_t)from->number);
+}
+
 static ulv_status
 restore_processor(struct ulv_monitor *m, const struct ulv_save_processor *from,
                   const uint8_t *state, struct ulv_diag *diag)
 {
     struct processor *p = &m->processor[from->number];
-    ulv_status status;
+    ulv_status status = check_handler(m, from, diag);
 
+    if (status != ULV_OK)
+        return status;
     p->on = (from->flags & ULV_SAVE_ON) != 0;
     p->waiting = (from->flags & ULV_SAVE_WAITING) != 0;
     p->wait_deadline = ulv_monitor_host_time(m, from->deadline);

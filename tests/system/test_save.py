@@ -21,6 +21,9 @@ from common import (BACKENDS, DIGEST, IMAGES, IS_SOFTWARE_KVM, PATIENCE,
 import ultravisor
 from ultravisor import C
 
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "formats"))
+from journal import crc32c  # noqa: E402
+
 SECTORS = 40000  # of a disk that takes a while to read
 COUNT = 0x400000 + 0x100000  # where counts_on.c counts
 SAVING = [name for name in BACKENDS if name == "kvm"]
@@ -79,6 +82,22 @@ def sections(data):
         kind, _, size = struct.unpack_from("<IIQ", data, at)
         yield at, kind, size
         at += SECTION + size
+
+
+def sealed(data):
+    """The same with checksums that are right, of all headers and the section
+    MONITOR."""
+    data, headers = bytearray(data), b""
+    for at, kind, size in sections(data):
+        behind = at + SECTION
+        if NAMES[kind] == "END":
+            struct.pack_into("<I", data, behind + 4, crc32c(headers))
+        if NAMES[kind] in ("MONITOR", "END"):
+            struct.pack_into("<I", data, at + 24,
+                             crc32c(data[behind:behind + size]))
+        struct.pack_into("<I", data, at + 28, crc32c(data[at:at + 28]))
+        headers += data[at:behind]
+    return bytes(data)
 
 
 class Save(SystemTest):
@@ -415,6 +434,25 @@ class Save(SystemTest):
                 guest = self.make(host, "other")
                 self.refused(host, guest, "kvm", name,
                              status=C.ULV_E_UNSUPPORTED)
+
+    def test_refuses_a_handler_that_cannot_be(self):
+        """A guest without interrupts has none, whatever the file says."""
+        saved = self.save_counting()
+        whole = self.path.read_bytes()
+        self.assertEqual(sealed(whole), whole)
+        monitor = next(at for at, kind, _ in sections(whole)
+                       if NAMES[kind] == "MONITOR")
+        flags = monitor + SECTION + 48 + 4
+        lying = bytearray(whole)
+        lying[flags] |= 4
+        self.path.write_bytes(sealed(lying))
+        with ultravisor.open(backend="kvm", memory="64M") as host:
+            guest = self.make(host, "again")
+            self.refused(host, guest, "processor 0", "handler of interrupts",
+                         status=C.ULV_E_CONFLICT)
+            self.path.write_bytes(whole)
+            guest.restore(self.path)
+            self.assertGreaterEqual(count_of(guest), saved)
 
     def test_refuses_to_save(self):
         with ultravisor.open(backend="kvm", memory="64M") as host:
