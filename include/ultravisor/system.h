@@ -32,7 +32,7 @@ struct ulv_system_opts {
     /* Backend by name; NULL: the first usable of kvm, process. */
     const char *backend;
     /* Memory to divide among the nodes [bytes, multiple of 2 MiB]; 0: a
-     * quarter of what is free. */
+     * quarter of what is free. Of a node 1 TiB counts at most. */
     uint64_t memory;
     /* A compiled policy, copied; NULL: the one that ulv_policy_replace() put
      * into the storage, or else ulv_policy_default(). */

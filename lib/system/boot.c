@@ -123,10 +123,11 @@ add_pool(struct boot *b, uint32_t node, uint64_t base, uint64_t bytes,
                                ULV_FRAME_FREE, diag);
 }
 
+/* More than there are frame addresses for is left to the host. */
 static uint64_t
 free_mib(const struct ulv_host_node *node)
 {
-    return ULV_MIN(node->free_bytes >> 20, NODE_MIB_MAX);
+    return ULV_MIN(node->free_bytes, NODE_SPAN) >> 20;
 }
 
 /* For a rescan. */
@@ -161,7 +162,7 @@ share_out(struct boot *b, const struct ulv_host_node *node, uint32_t count,
         if (node[i].free_bytes > node[most].free_bytes)
             most = i;
     }
-    share[most] += left;
+    share[most] = ULV_MIN(share[most] + left, NODE_SPAN);
     for (uint32_t i = 0; i < count; i++) {
         ulv_status status = ULV_OK;
 
@@ -180,7 +181,8 @@ static ulv_status
 refuse_pool(uint64_t wanted, uint64_t all, struct ulv_diag *diag)
 {
     return ulv_fail(diag, ULV_E_NO_MEMORY, 0, wanted, all,
-                    "a pool of %u MiB is asked, the host has %u MiB free",
+                    "a pool of %u MiB is asked, the host has %u MiB free; of "
+                    "a node 1 TiB counts at most",
                     wanted >> 20, all >> 20);
 }
 

@@ -387,14 +387,14 @@ class Described(SystemTest):
                               if r["revision"] > revision and
                               "hardware" in r["text"]])
 
-    def open_with_nodes(self, sizes):
+    def open_with_nodes(self, sizes, memory="64M"):
         text = {"nodes": [{"number": n, "bytes": size}
                           for n, size in enumerate(sizes)],
                 "processors": [{"number": 0, "core": 0}]}
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
             json.dump(text, file)
             file.flush()
-            return ultravisor.open(backend=BACKENDS[0], memory="64M",
+            return ultravisor.open(backend=BACKENDS[0], memory=memory,
                                    machine=file.name)
 
     def test_nodes_of_any_size(self):
@@ -405,6 +405,17 @@ class Described(SystemTest):
         with self.open_with_nodes([(1 << 63) - 1] * 4) as host:
             self.assertEqual([m["bytes"] for m in host.query("memory")],
                              [16 << 20] * 4)
+
+    def test_nodes_do_not_overlap(self):
+        """There are frame addresses for 1 TiB of each."""
+        nodes = ["3TiB", "3TiB", "1GiB"]
+        with self.assertRaises(ultravisor.Error) as caught:
+            self.open_with_nodes(nodes, "2050G")
+        self.assertIn("the host has 2098176 MiB free; of a node 1 TiB counts",
+                      str(caught.exception))
+        with self.open_with_nodes(nodes, "2049G") as host:
+            self.assertEqual([m["bytes"] >> 30 for m in host.query("memory")],
+                             [1024, 1024, 1])
 
 
 if __name__ == "__main__":
