@@ -73,6 +73,8 @@ struct model {
     struct ulv_test_host t;
     struct ulv_database *db;
     struct ulv_journal *journal; /* NULL: none */
+    /* NULL, or: what is committed is held by it, for keep_held or undo_held */
+    ulv_status (*hold)(struct ulv_database *db, struct ulv_plan *plan);
     struct model_partition p[PARTITIONS];
     struct model_zone zone[ZONES];
     struct model_range range[RANGES];
@@ -98,12 +100,16 @@ new_id(struct model *m)
     return m->next++;
 }
 
-/* The plan takes effect: at once, or when it is in the journal. */
+/* The plan takes effect: at once, held, or when it is in the journal. */
 static inline uint64_t
 take_effect(struct model *m, struct ulv_plan *plan)
 {
     uint64_t revision = 0;
 
+    if (m->hold != NULL) {
+        assert_int_equal(m->hold(m->db, plan), ULV_OK);
+        return ulv_database_revision(m->db);
+    }
     if (m->journal == NULL)
         return ulv_database_commit(m->db, plan);
     assert_int_equal(
