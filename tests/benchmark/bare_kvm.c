@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "median.h"
 
 #define BYTES ULV_MIB(2)
 
@@ -184,14 +185,6 @@ bare_calls(const struct bare *b, uint32_t count)
 
 /* ---- figures ------------------------------------------------------------- */
 
-static int
-compare(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
 /* value * scale is what is shown, in unit */
 static void
 report_pairs(const char *what, double *bare, double *ours, uint32_t rounds,
@@ -202,12 +195,10 @@ report_pairs(const char *what, double *bare, double *ours, uint32_t rounds,
     CHECK(ratio != NULL);
     for (uint32_t i = 0; i < rounds; i++)
         ratio[i] = ours[i] / bare[i];
-    qsort(ratio, rounds, sizeof(*ratio), compare);
-    qsort(bare, rounds, sizeof(*bare), compare);
-    qsort(ours, rounds, sizeof(*ours), compare);
-    printf("%-34s bare %6.2f %s, ours %6.2f %s, ratio %.3f (%.3f .. %.3f)\n",
-           what, bare[rounds / 2] * scale, unit, ours[rounds / 2] * scale,
-           unit, ratio[rounds / 2], ratio[rounds / 10],
+    printf("%-34s bare %6.2f %s, ours %6.2f %s, ratio %.3f ", what,
+           median(bare, rounds) * scale, unit, median(ours, rounds) * scale,
+           unit, median(ratio, rounds));
+    printf("(%.3f .. %.3f)\n", ratio[rounds / 10],
            ratio[rounds - 1 - rounds / 10]);
     free(ratio);
 }

@@ -25,6 +25,7 @@
 #include "base/base.h"
 #include "database/database.h"
 #include "database/page_map.h"
+#include "median.h"
 #include "system/picture.h"
 #include "view/publish.h"
 
@@ -437,22 +438,13 @@ compete(struct contender *c, uint32_t contenders, uint32_t count)
     }
 }
 
-static int
-by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
 static double
 cost_of(const struct contender *c)
 {
     double cost[ROUNDS];
 
     memcpy(cost, c->cost, sizeof(cost));
-    qsort(cost, ROUNDS, sizeof(*cost), by_value);
-    return cost[ROUNDS / 2];
+    return median(cost, ROUNDS);
 }
 
 /* The median of what one costs in terms of another, with the least and the
@@ -460,12 +452,12 @@ cost_of(const struct contender *c)
 static const char *
 times(const struct contender *of, const struct contender *in, char text[64])
 {
-    double ratio[ROUNDS];
+    double ratio[ROUNDS], middle;
 
     for (uint32_t i = 0; i < ROUNDS; i++)
         ratio[i] = of->cost[i] / in->cost[i];
-    qsort(ratio, ROUNDS, sizeof(*ratio), by_value);
-    snprintf(text, 64, "%.2f times (%.2f .. %.2f)", ratio[ROUNDS / 2], ratio[0],
+    middle = median(ratio, ROUNDS);
+    snprintf(text, 64, "%.2f times (%.2f .. %.2f)", middle, ratio[0],
              ratio[ROUNDS - 1]);
     return text;
 }

@@ -22,6 +22,7 @@
 
 #include "base/base.h"
 #include "database/journal_priv.h"
+#include "median.h"
 
 #define GUESTS  16u
 #define CLIENTS 16u
@@ -289,14 +290,6 @@ sqlite_transact(void *self)
 
 /* ---- in turns ------------------------------------------------------------ */
 
-static int
-compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return x < y ? -1 : x > y;
-}
-
 struct runner {
     const char *name;
     void (*transact)(void *self);
@@ -304,13 +297,6 @@ struct runner {
     uint32_t count; /* transactions in one call */
     double each[ROUNDS]; /* [ns] */
 };
-
-static double
-median(struct runner *r)
-{
-    qsort(r->each, ROUNDS, sizeof(r->each[0]), compare);
-    return r->each[ROUNDS / 2];
-}
 
 static void
 run_in_turns(struct runner *runner, uint32_t count)
@@ -358,7 +344,7 @@ main(int argc, char **argv)
     };
     run_in_turns(runner, ULV_COUNT_OF(runner));
     for (uint32_t i = 0; i < ULV_COUNT_OF(runner); i++) {
-        cost[i] = median(&runner[i]);
+        cost[i] = median(runner[i].each, ROUNDS);
         printf("%s: %.1f us a durable transaction\n", runner[i].name,
                cost[i] / 1e3);
     }

@@ -21,6 +21,8 @@
 
 #include <signal.h>
 
+#include "median.h"
+
 #define CONTENDERS_MAX 8
 #define DISTANCES      3
 #define LINE_ROUNDS    2000u
@@ -189,22 +191,6 @@ distance_of(double line)
 }
 
 /* ---- what is told -------------------------------------------------------- */
-
-static int
-compare(const void *a, const void *b)
-{
-    const double *x = a, *y = b;
-
-    return (*x > *y) - (*x < *y);
-}
-
-/* Sorts them. */
-static double
-median(double *values, size_t count)
-{
-    qsort(values, count, sizeof(*values), compare);
-    return values[count / 2];
-}
 
 /* The costs at one distance; returns how many. */
 static size_t

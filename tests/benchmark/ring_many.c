@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "channel/ring_fast.h"
+#include "median.h"
 
 #define MANY       10000u
 #define RING_BYTES UINT64_C(4096)
@@ -113,24 +114,16 @@ take_sample(uint64_t channels, uint64_t turn)
     return took / RECORDS;
 }
 
-static int
-compare(const void *a, const void *b)
-{
-    const double *x = a, *y = b;
-
-    return (*x > *y) - (*x < *y);
-}
-
 static void
 tell(uint64_t channels, uint64_t turn, uint32_t rounds, const char *what)
 {
-    double cost[ROUNDS_MAX];
+    double cost[ROUNDS_MAX], middle;
 
     for (uint32_t i = 0; i < rounds; i++)
         cost[i] = take_sample(channels, turn);
-    qsort(cost, rounds, sizeof(*cost), compare);
+    middle = median(cost, rounds);
     printf("%6llu channels, %s: %8.1f ns a record (%.1f .. %.1f)\n",
-           (unsigned long long)channels, what, cost[rounds / 2], cost[0],
+           (unsigned long long)channels, what, middle, cost[0],
            cost[rounds - 1]);
 }
 

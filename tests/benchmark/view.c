@@ -20,6 +20,8 @@
 #include <signal.h>
 #include <x86intrin.h>
 
+#include "median.h"
+
 #define READS     2000000u
 #define TIMED     200000u
 #define READ_TIME 0.1 /* [s] a sample takes at most */
@@ -147,14 +149,6 @@ read_once(const struct contender *c, uint64_t *agrees)
     return again;
 }
 
-static int
-compare(const void *a, const void *b)
-{
-    const double *x = a, *y = b;
-
-    return (*x > *y) - (*x < *y);
-}
-
 static double
 tail_of_reads(const struct contender *c, uint64_t *agrees)
 {
@@ -175,7 +169,7 @@ tail_of_reads(const struct contender *c, uint64_t *agrees)
         (void)read_once(c, agrees);
         took[count++] = (double)(__rdtsc() - begin - clock);
     }
-    qsort(took, count, sizeof(took[0]), compare);
+    qsort(took, count, sizeof(took[0]), compare_values);
     return took[count - 1 - count / 1000] * 1e9 / ticks_a_second;
 }
 
@@ -250,17 +244,16 @@ take_sample(const struct contender *c, uint64_t rate)
 static struct sample samples[CONTENDERS][RATES][ROUNDS_MAX];
 
 static double
-median(const struct sample *s, uint32_t rounds, size_t field)
+median_of(const struct sample *s, uint32_t rounds, size_t field)
 {
     double value[ROUNDS_MAX];
 
     for (uint32_t i = 0; i < rounds; i++)
         memcpy(&value[i], (const uint8_t *)&s[i] + field, sizeof(double));
-    qsort(value, rounds, sizeof(value[0]), compare);
-    return value[rounds / 2];
+    return median(value, rounds);
 }
 #define MEDIAN(c, r, field)                                                    \
-    median(samples[c][r], rounds, offsetof(struct sample, field))
+    median_of(samples[c][r], rounds, offsetof(struct sample, field))
 
 static void
 print(uint32_t rounds)
