@@ -451,28 +451,25 @@ _Static_assert(SPREAD_BEGIN + SMALL_BYTES + SPREAD_KINDS * SPREAD_UNIT <=
                "small kinds fit, also when they are spread");
 
 /* A small kind, which is shown there, or nowhere; returns the lines that this
- * changes. */
-static uint64_t
+ * changes. In line, for it is short, and each kind of each view comes here. */
+static inline __attribute__((always_inline)) uint64_t
 write_small(struct ulv_view_publisher *publisher,
             const struct ulv_view_section *section,
             const struct ulv_view_entry *entry,
             const struct ulv_view_entry *shown)
 {
-    uint32_t from = entry->offset;
+    const uint32_t same = same_bytes(section, entry);
+    const uint32_t bytes = bytes_of(entry);
+    const bool stays = same != 0 && shown->offset == entry->offset &&
+                       shown->page == publisher->newest.directory;
 
-    if (!ULV_VIEW_UPDATES) {
-        write_records(publisher, section, entry);
-        return 0;
-    }
-    if (shown != NULL && shown->page == publisher->newest.directory &&
-        shown->offset == from)
-        from += same_bytes(section, entry);
-    else
+    if (!stays)
         copy_shown(publisher, section, entry, shown);
-    if (from == entry->offset + bytes_of(entry))
-        return 0;
-    write_records(publisher, section, entry);
-    return lines_of(from, entry->offset + bytes_of(entry));
+    if (!stays || same != bytes)
+        write_records(publisher, section, entry);
+    return ULV_VIEW_UPDATES ? lines_of(entry->offset + (stays ? same : 0),
+                                       entry->offset + bytes)
+                            : 0;
 }
 
 /* Its entries, and it is whole; changed: lines of what they lead to. */
@@ -483,7 +480,7 @@ end_directory(struct ulv_view_publisher *publisher, uint64_t *page,
     const struct ulv_view_listing *next = &publisher->next;
     const uint32_t bytes = next->entry_count * ENTRY;
 
-    write_words(page, 8, &(uint64_t){next->entry_count}, 8);
+    write_words(page, 8, &(uint64_t){ next->entry_count }, 8);
     write_words(page, HEAD, next->entry, bytes);
     end_page(page, publisher->generation + 1);
     if (ULV_VIEW_UPDATES)
@@ -555,27 +552,20 @@ prepare_small(struct ulv_view_publisher *publisher,
     for (uint32_t i = 0; i < count; i++) {
         const struct ulv_view_section *s = &sections[i];
         const uint32_t bytes = s->record_count * s->record_bytes;
-        uint32_t same = ULV_MIN(s->same, s->record_count) * s->record_bytes;
 
         while (shown < end && shown->kind < s->kind)
             shown++;
         if (bytes != 0) {
-            *entry = (struct ulv_view_entry){publisher->generation + 1,
-                                             s->kind,
-                                             0,
-                                             s->record_count,
-                                             s->record_bytes,
-                                             next->directory,
-                                             offset};
-            if (same != 0 &&
-                (shown->page != newest->directory || shown->offset != offset)) {
-                copy_shown(publisher, s, entry, shown);
-                changed |= lines_of(offset, offset + same);
-            }
-            if (same != bytes) {
-                write_records(publisher, s, entry);
-                changed |= lines_of(offset + same, offset + bytes);
-            }
+            *entry = (struct ulv_view_entry){ .generation =
+                                                  publisher->generation + 1,
+                                              .kind = s->kind,
+                                              .count = s->record_count,
+                                              .record_bytes = s->record_bytes,
+                                              .page = next->directory,
+                                              .offset = offset };
+            changed |= write_small(
+                publisher, s, entry,
+                shown < end && shown->kind == s->kind ? shown : NULL);
             entry++;
         }
         offset += bytes / SPREAD_UNIT * SPREAD_UNIT + SPREAD_UNIT;
