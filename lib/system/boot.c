@@ -162,7 +162,7 @@ share_out(struct boot *b, const struct ulv_host_node *node, uint32_t count,
         if (node[i].free_bytes > node[most].free_bytes)
             most = i;
     }
-    share[most] = ULV_MIN(share[most] + left, NODE_SPAN);
+    share[most] = ULV_MIN(share[most] + left, NODE_SPAN); /* or a rest less */
     for (uint32_t i = 0; i < count; i++) {
         ulv_status status = ULV_OK;
 
@@ -181,8 +181,7 @@ static ulv_status
 refuse_pool(uint64_t wanted, uint64_t all, struct ulv_diag *diag)
 {
     return ulv_fail(diag, ULV_E_NO_MEMORY, 0, wanted, all,
-                    "a pool of %u MiB is asked, the host has %u MiB free; of "
-                    "a node 1 TiB counts at most",
+                    "a pool of %u MiB is asked, the host has %u MiB to give",
                     wanted >> 20, all >> 20);
 }
 

@@ -50,7 +50,7 @@ struct command_round {
     uint32_t vain, skip; /* times in a row, and how often not to try */
 };
 
-#define GROUP_OPERATIONS_MAX 512u
+#define GROUP_OPERATIONS_MAX 512u /* of all of its requests */
 
 /* Requests of several clients, as they were asked: command_group.c. */
 struct command_group {

@@ -260,7 +260,7 @@ class Requests(SystemTest):
     def test_pool_larger_than_the_host(self):
         with self.assertRaises(ultravisor.Error) as caught:
             ultravisor.open(memory=1 << 50)
-        self.assertIn("MiB free", str(caught.exception))
+        self.assertIn("MiB to give", str(caught.exception))
 
     def test_policy_refuses(self):
         """Command refuses, with the rule and the numbers."""

@@ -401,7 +401,7 @@ class Described(SystemTest):
         """With next to nothing there is no pool; no sum is too large."""
         with self.assertRaises(ultravisor.Error) as caught:
             self.open_with_nodes([4096, (1 << 20) - 4096])
-        self.assertIn("the host has 0 MiB free", str(caught.exception))
+        self.assertIn("the host has 0 MiB to give", str(caught.exception))
         with self.open_with_nodes([(1 << 63) - 1] * 4) as host:
             self.assertEqual([m["bytes"] for m in host.query("memory")],
                              [16 << 20] * 4)
@@ -411,7 +411,7 @@ class Described(SystemTest):
         nodes = ["3TiB", "3TiB", "1GiB"]
         with self.assertRaises(ultravisor.Error) as caught:
             self.open_with_nodes(nodes, "2050G")
-        self.assertIn("the host has 2098176 MiB free; of a node 1 TiB counts",
+        self.assertIn("the host has 2098176 MiB to give",
                       str(caught.exception))
         with self.open_with_nodes(nodes, "2049G") as host:
             self.assertEqual([m["bytes"] >> 30 for m in host.query("memory")],
