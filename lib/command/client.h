@@ -15,7 +15,7 @@
 #include "channel/channel.h"
 #include "command/codec.h"
 
-/* Requests that await their answer, at most. */
+/* Requests that await their answer, at most: a ring holds the answers. */
 #define ULV_COMMAND_UNDER_WAY_MAX 192u
 
 struct ulv_command_transaction {

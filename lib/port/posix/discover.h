@@ -60,9 +60,9 @@ ulv_status ulv_posix_find_devices(const struct ulv_posix_roots *roots,
 ulv_status ulv_posix_read_text(const char *path, char *buf, size_t size,
                                struct ulv_diag *diag);
 /* The same of a file in a folder, an open one; path: what errors name it. */
-ulv_status
-ulv_posix_read_text_at(int folder, const char *file, const char *path,
-                       char *buf, size_t size, struct ulv_diag *diag);
+ulv_status ulv_posix_read_text_at(int folder, const char *file,
+                                  const char *path, char *buf, size_t size,
+                                  struct ulv_diag *diag);
 /* Digits at *at into *ret; moves *at behind them. */
 bool ulv_posix_parse_number(const char **at, uint64_t *ret);
 /* Of a PCI function: "0000:00:1f.2"; ret may be NULL. */

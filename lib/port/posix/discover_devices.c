@@ -167,7 +167,7 @@ static ulv_status
 read_event(const struct function *f, struct ulv_host_device *d)
 {
     char path[PATH_BYTES], buf[EVENT_BYTES];
-    uint64_t class = 0, vendor = 0, device = 0;
+    uint64_t code = 0, vendor = 0, device = 0;
     ulv_status status = read_file(f, "uevent", path, buf, sizeof(buf));
     const char *at;
 
@@ -176,7 +176,7 @@ read_event(const struct function *f, struct ulv_host_device *d)
     if (status != ULV_OK)
         return status;
     at = find_value(buf, "PCI_CLASS");
-    if (at == NULL || !parse_hex(&at, 'A', 6, &class) || *at != '\n')
+    if (at == NULL || !parse_hex(&at, 'A', 6, &code) || *at != '\n')
         return malformed(f->s, path, "with a PCI_CLASS");
     at = find_value(buf, "PCI_ID");
     if (at == NULL || !parse_hex(&at, 'A', 4, &vendor) || *at++ != ':' ||
@@ -184,7 +184,7 @@ read_event(const struct function *f, struct ulv_host_device *d)
         return malformed(f->s, path, "with a PCI_ID");
     if (!parse_driver(buf, d->driver, sizeof(d->driver)))
         return malformed(f->s, path, "with the name of a DRIVER");
-    d->device_class = (uint32_t) class;
+    d->device_class = (uint32_t)code;
     d->model = (uint32_t)(vendor << 16 | device);
     return ULV_OK;
 }
