@@ -111,15 +111,15 @@ struct partition {
     uint64_t window;    /* as it was when the partition was started */
     struct extent *extents, **extents_end;
     struct share *shares;
-    uint64_t slots;                       /* bit n: slot[n] is taken */
-    struct channel *slot[ULV_SLOT_COUNT]; /* guests */
+    uint64_t slots; /* bit n: slot[n] is taken */
     uint32_t extent_count, processor_count, channel_count, device_count;
     uint32_t owned_count; /* ranges and hardware */
     uint64_t touched; /* by the plan that leads to this revision */
-    /* by the one before that; and of the last, as views go: the first extent
-     * and the first slot that it changed, and the window as it was */
+    /* by the one before that; and of the last, as views go: the first extent,
+     * share and slot that it changed, or UINT32_MAX, and the window as it
+     * was */
     uint64_t touched_before, window_before;
-    uint32_t changed_extent, changed_slot;
+    uint32_t changed_extent, changed_share, changed_slot;
     uint64_t used; /* ns of processor time, as reported */
     bool ran; /* once at least */
     uint32_t restarts, restarted; /* allowed, and used up in this window */
@@ -129,6 +129,9 @@ struct partition {
     struct quota quota;           /* guests only */
     struct link by_name;
     char name[32], policy[32];
+    /* Of guests. A plan that changes the partition remembers what is above
+     * this, and a slot where it changes that: ulv_db_set_slot(). */
+    struct channel *slot[ULV_SLOT_COUNT];
     struct tally found;
 };
 
@@ -321,6 +324,9 @@ ulv_status ulv_db_fresh_id(struct ulv_database *db, ulv_id *ret);
 ulv_status ulv_db_own_ids(struct ulv_database *db, struct ulv_diag *diag);
 struct ulv_effect *ulv_db_effect(struct ulv_database *db, uint32_t kind);
 bool ulv_db_touched(struct ulv_database *db, struct partition *p);
+/* Of a guest that is touched; NULL: the slot is free again. */
+bool ulv_db_set_slot(struct ulv_database *db, struct partition *p,
+                     uint32_t slot, struct channel *c);
 /* Of a partition that is touched: of the extents or slots of its view, those
  * from that number on change. */
 static inline void
@@ -377,6 +383,15 @@ static inline bool
 ulv_db_runs(const struct partition *p)
 {
     return p->state == ULV_STATE_STARTING || p->state == ULV_STATE_RUNNING;
+}
+
+/* ulv_db_window() */
+static inline uint64_t
+window_of(const struct partition *p)
+{
+    const uint64_t end = (p->top + ULV_GIB(1) - 1) & ~(ULV_GIB(1) - 1);
+
+    return ulv_db_runs(p) ? p->window : ULV_MAX(end, ULV_GUEST_WINDOW);
 }
 
 /* operations_more.c: those that are not the smallest machine's. */

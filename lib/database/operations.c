@@ -129,9 +129,8 @@ take_slot(struct ulv_database *db, struct partition *p, struct channel *c,
         return ulv_fail(diag, ULV_E_LIMIT, p->r.id, slot, ULV_SLOT_COUNT,
                         "%s: more than %u channels", p->name,
                         (uint64_t)ULV_SLOT_COUNT);
-    p->slot[slot] = c;
-    p->slots |= UINT64_C(1) << slot;
-    ulv_db_view_changes(&p->changed_slot, slot);
+    if (!ulv_db_set_slot(db, p, slot, c))
+        return ulv_db_no_memory(diag);
     *ret_slot = slot;
     return ULV_OK;
 }
@@ -340,15 +339,11 @@ attach_device(struct ulv_database *db, const struct ulv_op_attach *op,
     return make_channel(db, &want, diag);
 }
 
-static void
-leave_slot(struct partition *p, uint32_t slot)
+static bool
+leave_slot(struct ulv_database *db, struct partition *p, uint32_t slot)
 {
     p->channel_count--;
-    if (p->kind != ULV_PARTITION_GUEST)
-        return;
-    p->slot[slot] = NULL;
-    p->slots &= ~(UINT64_C(1) << slot);
-    ulv_db_view_changes(&p->changed_slot, slot);
+    return p->kind != ULV_PARTITION_GUEST || ulv_db_set_slot(db, p, slot, NULL);
 }
 
 static ulv_status
@@ -361,11 +356,11 @@ drop_channel(struct ulv_database *db, struct channel *c)
         !ulv_db_touched(db, c->client) ||
         !ulv_db_discharge(db, c->server, ULV_QUOTA_CHANNELS, 1) ||
         !ulv_db_discharge(db, c->client, ULV_QUOTA_CHANNELS, 1) ||
-        ulv_db_labels_drop(db, &c->r) != ULV_OK)
+        ulv_db_labels_drop(db, &c->r) != ULV_OK ||
+        !leave_slot(db, c->server, c->server_slot) ||
+        !leave_slot(db, c->client, c->client_slot))
         return ULV_E_NO_MEMORY;
     effect->u.removal.id = c->r.id;
-    leave_slot(c->server, c->server_slot);
-    leave_slot(c->client, c->client_slot);
     if (c->device != NULL) {
         if (!ulv_db_change(db, &c->device->r))
             return ULV_E_NO_MEMORY;

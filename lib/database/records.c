@@ -151,12 +151,34 @@ ulv_db_bury(struct ulv_database *db, void *p, size_t bytes)
     return ULV_OK;
 }
 
+/* What a plan remembers of it; the slots are half of a partition, and most
+ * plans change none. */
+static uint32_t
+bytes_to_keep(const struct record *r)
+{
+    return ULV_FAST_DATABASE && r->kind == ULV_QUERY_PARTITIONS
+               ? offsetof(struct partition, slot)
+               : r->bytes;
+}
+
+bool
+ulv_db_set_slot(struct ulv_database *db, struct partition *p, uint32_t slot,
+                struct channel *c)
+{
+    if (ULV_FAST_DATABASE && !ulv_db_touch_word(db, &p->slot[slot]))
+        return false;
+    p->slot[slot] = c;
+    p->slots ^= UINT64_C(1) << slot;
+    ulv_db_view_changes(&p->changed_slot, slot);
+    return true;
+}
+
 bool
 ulv_db_change(struct ulv_database *db, struct record *r)
 {
     if (r->version == db->revision + 1)
         return true; /* and all of it remembered */
-    if (!ulv_db_touch(db, r, r->bytes))
+    if (!ulv_db_touch(db, r, bytes_to_keep(r)))
         return false;
     if (db->observer != NULL)
         db->observer->before(db, r, ULV_CHANGE_CHANGED);
@@ -371,8 +393,8 @@ ulv_db_touched(struct ulv_database *db, struct partition *p)
         return false;
     if (ULV_VIEW_UPDATES) {
         p->touched_before = p->touched;
-        p->window_before = ulv_db_window(p);
-        p->changed_extent = p->changed_slot = UINT32_MAX;
+        p->window_before = window_of(p);
+        p->changed_extent = p->changed_share = p->changed_slot = UINT32_MAX;
     }
     p->touched = db->revision + 1;
     plan->touched[plan->touched_count++] = p->r.id;

@@ -90,7 +90,10 @@ describe(const struct ulv_request *request, struct ulv_log_record *log)
         if (kind < ULV_COUNT_OF(operation_name))
             ulv_text_bytes(&line, operation_name[kind].text,
                            operation_name[kind].length);
-        if (same > 1)
+        if (ULV_FAST_DATABASE && same > 1 && same < 10)
+            ulv_text_bytes(&line,
+                           (const char[]){ ' ', 'x', (char)('0' + same) }, 3);
+        else if (same > 1)
             ulv_text_format(&line, " x%u", (uint64_t)same);
         i += same;
     }
