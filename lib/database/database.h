@@ -191,10 +191,14 @@ ulv_status ulv_database_view_partition(const struct partition *p,
                                        struct ulv_view_partition *ret);
 /*
  * How many of the first records of a kind are what they were at a revision, by
- * what the database remembers: the last change only. 0 of a revision 0.
+ * what the database remembers: the last change only. UINT32_MAX: all, and there
+ * are as many. 0 of a revision 0.
  */
+struct ulv_database_same {
+    uint32_t memory, processors, channels;
+};
 void ulv_database_view_same(const struct partition *p, uint64_t revision,
-                            uint32_t *ret_memory, uint32_t *ret_channels);
+                            struct ulv_database_same *ret);
 /* All of a kind into buf, as far as it holds them, but for those before from,
  * which stay as they are there; returns how many exist. */
 uint32_t ulv_database_view_memory(const struct ulv_database *db,

@@ -22,11 +22,7 @@ next_pool(const struct pool *pool)
 uint64_t
 ulv_db_window(const struct partition *p)
 {
-    uint64_t end = ulv_round_up(p->top, ULV_GIB(1));
-
-    if (ulv_db_runs(p))
-        return p->window;
-    return ULV_MAX(end, ULV_GUEST_WINDOW);
+    return window_of(p);
 }
 
 /* ---- pools --------------------------------------------------------------- */

@@ -73,6 +73,16 @@ quanta_to_give(const struct ulv_database *db,
     return count;
 }
 
+/* The partition's view says other things about its processors. */
+static bool
+touch_shares(struct ulv_database *db, struct partition *p)
+{
+    if (!ulv_db_touched(db, p))
+        return false;
+    ulv_db_view_changes(&p->changed_share, 0);
+    return true;
+}
+
 /* Those who fill the gaps have others now, and their views say so. */
 static bool
 gaps_changed(struct ulv_database *db, const struct processor *processor)
@@ -83,7 +93,7 @@ gaps_changed(struct ulv_database *db, const struct processor *processor)
 
         for (const struct share *s = p->shares; s != NULL; s = s->next) {
             if (s->processor == processor && fills_gaps(s) &&
-                !ulv_db_touched(db, p))
+                !touch_shares(db, p))
                 return false;
         }
     }
@@ -184,7 +194,7 @@ ulv_db_set_quanta(struct ulv_database *db, const struct ulv_op_set_quanta *op,
     if (status != ULV_OK)
         return status;
     if (!TOUCH(db, share) || !ulv_db_change(db, &share->processor->r) ||
-        !ulv_db_touched(db, p) || !give_quanta(db, share, op->quanta))
+        !touch_shares(db, p) || !give_quanta(db, share, op->quanta))
         return ulv_db_no_memory(diag);
     return announce(db, p, share, diag);
 }
@@ -269,7 +279,7 @@ assign_processor(struct ulv_database *db, struct partition *p,
         return status;
     share = ulv_db_allocate(db, sizeof(*share));
     if (share == NULL || !ulv_db_change(db, &processor->r) ||
-        !ulv_db_touched(db, p))
+        !touch_shares(db, p))
         return ulv_db_no_memory(diag);
     share->processor = processor;
     share->mode = op->mode;
@@ -328,7 +338,7 @@ take_last(struct ulv_database *db, struct partition *p, struct share *share)
         ulv_db_quanta_of(share->mode, ulv_db_count(share->quanta));
 
     if (effect == NULL || !TOUCH(db, share) ||
-        !ulv_db_change(db, &processor->r) || !ulv_db_touched(db, p) ||
+        !ulv_db_change(db, &processor->r) || !touch_shares(db, p) ||
         !ulv_db_discharge(db, p, ULV_QUOTA_PROCESSORS, 1) ||
         !ulv_db_discharge(db, p, ULV_QUOTA_QUANTA, quanta))
         return false;
@@ -434,7 +444,7 @@ ulv_db_move_processor(struct ulv_database *db,
     status = may_get(to, op->to, share, diag);
     if (status != ULV_OK)
         return status;
-    if (!take_last(db, p, share) || !ulv_db_touched(db, to))
+    if (!take_last(db, p, share) || !touch_shares(db, to))
         return ulv_db_no_memory(diag);
     status = ulv_db_charge(db, to, ULV_QUOTA_PROCESSORS, 1, diag);
     if (status == ULV_OK)

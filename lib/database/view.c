@@ -24,20 +24,10 @@ ulv_database_view_partition(const struct partition *p,
     ret->silence_limit = p->silence_limit;
     if (p->kind == ULV_PARTITION_GUEST) {
         ret->gate = ULV_GUEST_GATE;
-        ret->view = ulv_db_window(p);
+        ret->view = ULV_VIEW_UPDATES ? window_of(p) : ulv_db_window(p);
     }
     memcpy(ret->name, p->name, sizeof(ret->name));
     return ULV_OK;
-}
-
-/* How many there are of all, if the plan has changed those from first on. */
-static uint32_t
-same_of(const struct partition *p, uint64_t revision, uint32_t first,
-        uint32_t all)
-{
-    if (revision < p->touched_before)
-        return 0;
-    return revision < p->touched ? ULV_MIN(first, all) : all;
 }
 
 /* Slots that are taken below one. */
@@ -52,16 +42,24 @@ taken_below(const struct partition *p, uint32_t slot)
 
 void
 ulv_database_view_same(const struct partition *p, uint64_t revision,
-                       uint32_t *ret_memory, uint32_t *ret_channels)
+                       struct ulv_database_same *ret)
 {
-    *ret_memory = *ret_channels = 0;
+    memset(ret, 0, sizeof(*ret));
     if (!ULV_VIEW_UPDATES || p == NULL || revision == 0 ||
-        p->kind != ULV_PARTITION_GUEST)
+        p->kind != ULV_PARTITION_GUEST || revision < p->touched_before)
         return;
-    *ret_memory = same_of(p, revision, p->changed_extent, p->extent_count);
-    if (ulv_db_window(p) == p->window_before)
-        *ret_channels = same_of(p, revision, taken_below(p, p->changed_slot),
-                                taken_below(p, ULV_SLOT_COUNT));
+    if (revision >= p->touched) {
+        memset(ret, 0xff, sizeof(*ret));
+        return;
+    }
+    ret->memory = p->changed_extent;
+    if (p->changed_extent != UINT32_MAX)
+        ret->memory = ULV_MIN(p->changed_extent, p->extent_count);
+    ret->processors = p->changed_share;
+    if (window_of(p) == p->window_before)
+        ret->channels = p->changed_slot == UINT32_MAX
+                            ? UINT32_MAX
+                            : taken_below(p, p->changed_slot);
 }
 
 /* From the end: what changes most is what came last. */

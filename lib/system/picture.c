@@ -3,20 +3,31 @@
 
 #include "base/base.h"
 
-static struct ulv_view_section
-section(uint32_t kind, uint32_t bytes, uint32_t count, const void *records)
+void
+ulv_picture_init(struct picture *p)
 {
-    struct ulv_view_section s = { .kind = kind,
-                                  .record_bytes = bytes,
-                                  .record_count = count,
-                                  .records = records };
+    static const uint16_t bytes[] = {
+        sizeof(p->partition),  sizeof(p->memory[0]), sizeof(p->processor[0]),
+        sizeof(p->channel[0]), sizeof(p->device[0]),
+    };
+    const void *const records[] = { &p->partition, p->memory, p->processor,
+                                    p->channel, p->device };
 
-    return s;
+    for (uint32_t i = 0; i < ULV_COUNT_OF(p->section); i++) {
+        p->section[i].kind = ULV_VIEW_PARTITION + i;
+        p->section[i].record_bytes = bytes[i];
+        p->section[i].records = records[i];
+    }
+    p->section[0].record_count = 1;
+    p->section[0].same = p->section[4].same = 0;
 }
 
 void
 ulv_picture_blank(struct picture *p)
 {
+    p->section[4].record_count = 0;
+    if (ulv_view_all_same(p->section[1].same & p->section[2].same))
+        return;
     for (uint32_t i = p->section[1].same; i < p->section[1].record_count;
          i++) {
         p->memory[i].frame = 0;
@@ -25,7 +36,6 @@ ulv_picture_blank(struct picture *p)
     }
     for (uint32_t i = 0; i < p->section[2].record_count; i++)
         p->processor[i].id = p->processor[i].quanta = 0;
-    p->section[4].record_count = 0;
 }
 
 ulv_status
@@ -34,17 +44,27 @@ ulv_picture_take(struct picture *p, const struct ulv_database *db, ulv_id id,
 {
     const struct partition *of = ulv_database_partition(db, id);
     ulv_status status = ulv_database_view_partition(of, &p->partition);
-    uint32_t same_memory, same_channels, memory, processors, channels, devices;
+    uint32_t memory = 0, processors = 0, channels = 0, devices;
+    struct ulv_database_same same;
 
     if (status != ULV_OK)
         return status;
-    ulv_database_view_same(of, revision, &same_memory, &same_channels);
-    memory = ulv_database_view_memory(db, of, same_memory, p->memory,
-                                      PICTURE_MEMORY_MAX);
-    processors =
-        ulv_database_view_processors(of, p->processor, PICTURE_PROCESSORS_MAX);
-    channels = ulv_database_view_channels(db, of, same_channels, p->channel,
-                                          PICTURE_CHANNELS_MAX);
+    ulv_database_view_same(of, revision, &same);
+    if (ulv_view_all_same(same.memory & same.processors & same.channels)) {
+        for (uint32_t i = 1; i < 4; i++)
+            p->section[i].same = UINT32_MAX;
+        p->section[4].record_count = 0; /* of guests, which serve none */
+        return ULV_OK;
+    }
+    if (!ulv_view_all_same(same.memory))
+        memory = ulv_database_view_memory(db, of, same.memory, p->memory,
+                                          PICTURE_MEMORY_MAX);
+    if (!ulv_view_all_same(same.processors))
+        processors = ulv_database_view_processors(of, p->processor,
+                                                  PICTURE_PROCESSORS_MAX);
+    if (!ulv_view_all_same(same.channels))
+        channels = ulv_database_view_channels(db, of, same.channels, p->channel,
+                                              PICTURE_CHANNELS_MAX);
     devices = ulv_database_view_devices(db, of, p->device, PICTURE_DEVICES_MAX);
     if (memory > PICTURE_MEMORY_MAX || processors > PICTURE_PROCESSORS_MAX ||
         channels > PICTURE_CHANNELS_MAX || devices > PICTURE_DEVICES_MAX)
@@ -52,17 +72,12 @@ ulv_picture_take(struct picture *p, const struct ulv_database *db, ulv_id id,
                         "partition %u has too much for one view: %u runs of "
                         "memory, %u channels",
                         id, (uint64_t)memory, (uint64_t)channels);
-    p->section[0] = section(ULV_VIEW_PARTITION, sizeof(p->partition), 1,
-                            &p->partition);
-    p->section[1] =
-        section(ULV_VIEW_MEMORY, sizeof(p->memory[0]), memory, p->memory);
-    p->section[1].same = same_memory;
-    p->section[2] = section(ULV_VIEW_PROCESSOR, sizeof(p->processor[0]),
-                            processors, p->processor);
-    p->section[3] = section(ULV_VIEW_CHANNEL, sizeof(p->channel[0]), channels,
-                            p->channel);
-    p->section[3].same = same_channels;
-    p->section[4] =
-        section(ULV_VIEW_DEVICE, sizeof(p->device[0]), devices, p->device);
+    p->section[1].record_count = memory;
+    p->section[1].same = same.memory;
+    p->section[2].record_count = processors;
+    p->section[2].same = same.processors;
+    p->section[3].record_count = channels;
+    p->section[3].same = same.channels;
+    p->section[4].record_count = devices;
     return ULV_OK;
 }

@@ -23,6 +23,8 @@ struct picture {
     struct ulv_view_section section[5];
 };
 
+/* Once, before it is taken. */
+void ulv_picture_init(struct picture *picture);
 /* What the monitor's part says. Records that are the same as at that revision
  * may be left out, by ulv_view_section.same; 0: none are known.
  * Errors: NOT_FOUND, LIMIT (more of a kind than a picture holds). */

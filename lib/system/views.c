@@ -20,7 +20,10 @@ ulv_views_init(struct views *v, const struct ulv_host *host)
 {
     v->host = host;
     v->picture = host->alloc(host->self, sizeof(*v->picture), 8);
-    return v->picture == NULL ? ULV_E_NO_MEMORY : ULV_OK;
+    if (v->picture == NULL)
+        return ULV_E_NO_MEMORY;
+    ulv_picture_init(v->picture);
+    return ULV_OK;
 }
 
 static struct published *

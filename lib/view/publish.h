@@ -11,6 +11,8 @@
 #include <ultravisor/abi/view.h>
 #include <ultravisor/sys/host.h>
 
+#include "base/base.h"
+
 /* Pages of the largest segment: enough for the copies of a picture that fills
  * a directory. Where segments are not lazy they have SEGMENT_BYTES, enough for
  * a few hundred runs of memory. What needs more gets LIMIT. */
@@ -26,11 +28,25 @@
 
 /* All records of one kind, in order; kinds ascend. So many of the first are the
  * same as the newest generation shows: what stands in their place here is not
- * looked at. */
+ * looked at. UINT32_MAX: all, and there are as many, so that record_count is
+ * not looked at either. */
 struct ulv_view_section {
     uint32_t kind, record_bytes, record_count;
     const void *records;
     uint32_t same;
+};
+
+static inline bool
+ulv_view_all_same(uint32_t same)
+{
+    return ULV_VIEW_UPDATES && same == UINT32_MAX;
+}
+
+/* Of a picture whose kinds are all small, for each: how many records there
+ * are, and where. */
+#define ULV_VIEW_PLACES 5u
+struct ulv_view_place {
+    uint32_t count, offset;
 };
 
 /* What of a directory's page is kept track of as one. */
@@ -44,6 +60,9 @@ struct ulv_view_listing {
     uint32_t directory; /* page index; 0: none */
     uint32_t entry_count;
     bool has_pages; /* some of the entries are on others */
+    bool is_shown;  /* of next: all but the directory is as newest */
+    uint32_t place_count; /* 0: not all kinds are small */
+    struct ulv_view_place place[ULV_VIEW_PLACES];
     struct ulv_view_entry entry[ULV_VIEW_ENTRIES_MAX];
 };
 
@@ -55,13 +74,14 @@ struct ulv_view_publisher {
     uint32_t used;   /* pages that ever were; the others are as they came */
     bool lacks_memory; /* for more of them, at the last prepare */
     uint64_t generation, acknowledged;
-    /* last generation each page is reachable in; 0: free since ever */
-    uint64_t last_used[ULV_VIEW_PAGES_MAX];
-    struct ulv_view_listing newest, next; /* published; prepared */
+    uint64_t revision; /* for the caller: of what the newest is the picture */
     /* Bit n: line n of the directory is not as in the generation before. Of
      * the one that leaves this when divided by their number. */
     uint64_t changed[ULV_VIEW_CHANGES];
-    uint64_t revision; /* for the caller: of what the newest is the picture */
+    uint64_t recent; /* what one of them has, and perhaps one before */
+    /* last generation each page is reachable in; 0: free since ever */
+    uint64_t last_used[ULV_VIEW_PAGES_MAX];
+    struct ulv_view_listing newest, next; /* published; prepared */
 };
 
 /* segment: zeroed, ULV_VIEW_SEGMENT_BYTES or more, in whole groups of
@@ -81,6 +101,7 @@ void ulv_view_publisher_lazy(struct ulv_view_publisher *publisher,
                              const struct ulv_host *host);
 /**
  * Write the pages that changed for the next generation; nobody can see them.
+ * The kinds are the same each time.
  * Errors: LIMIT (the segment cannot hold it beside what readers may be in),
  * NO_MEMORY (of a lazy one).
  */

@@ -95,8 +95,7 @@ static bool
 entry_can_be(const struct ulv_view_reader *reader,
              const struct ulv_view_entry *entry)
 {
-    return entry->page != 0 &&
-           entry->page < reader->bytes / ULV_VIEW_PAGE_BYTES &&
+    return entry->page < reader->bytes / ULV_VIEW_PAGE_BYTES &&
            entry->generation != 0 &&
            entry->generation <= generation_of(reader->root) &&
            entry->offset >= sizeof(struct ulv_view_page) &&
@@ -133,6 +132,10 @@ find_entry(struct ulv_view_reader *reader, uint32_t kind, uint32_t idx)
         return lapped(reader);
     if (count == 0)
         return ULV_E_NOT_FOUND;
+    if (entry->page == 0) { /* the directory's own */
+        entry->page = (uint32_t)at;
+        entry->generation = generation;
+    }
     if (!entry_can_be(reader, entry))
         return ULV_E_FORMAT;
     reader->entry_root = reader->root;

@@ -242,6 +242,7 @@ make_server(void)
 
     CHECK(s != NULL);
     CHECK(ulv_database_create(ulv_posix_host(), &s->db) == ULV_OK);
+    ulv_picture_init(&s->picture);
     CHECK(ulv_database_lease(s->db, &s->first) == ULV_OK);
     s->first += 2;
     o[0] = create(s->first - 2, ULV_PARTITION_ULTRAVISOR);

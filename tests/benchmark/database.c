@@ -299,6 +299,7 @@ begin(struct bench *b, uint32_t count, bool views)
     b->guest = calloc(count, sizeof(*b->guest));
     b->picture = malloc(sizeof(*b->picture));
     CHECK(b->guest != NULL && b->picture != NULL);
+    ulv_picture_init(b->picture);
     CHECK(ulv_database_create(&b->host, &b->db) == ULV_OK);
     memset(o, 0, sizeof(o));
     b->ultravisor = fresh_id(b);

@@ -42,7 +42,7 @@ class View:
         if word == 0:
             return None
         magic, version, part = struct.unpack_from("<QII", self.memory)
-        if magic != MAGIC or version != 2 or part > 1:
+        if magic != MAGIC or version != 3 or part > 1:
             raise Damaged("the root page is of no view")
         self.part = part
         return word >> 16, word & 0xFFFF
@@ -86,6 +86,8 @@ class View:
         found = {}
         for written, kind, first, count, size, page, offset in \
                 self.entries(directory, generation):
+            if page == 0 and written == 0:
+                page, written = directory, generation
             have = found.setdefault(kind, [])
             if written > generation or first != len(have):
                 raise Damaged(f"kind {kind} from {first} on, of generation "

@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #define ULV_VIEW_MAGIC      UINT64_C(0x315745495f564c55) /* "ULV_IEW1" */
-#define ULV_VIEW_VERSION    2u
+#define ULV_VIEW_VERSION    3u
 #define ULV_VIEW_PAGE_BYTES 4096u
 #define ULV_VIEW_COPIES     8u /* generations a page outlives at least */
 
@@ -49,12 +49,12 @@ struct ulv_view_page {
 
 /* Where records of a kind are: those number first .. first + count - 1. */
 struct ulv_view_entry {
-    uint64_t generation; /* the one that page was written for */
+    uint64_t generation; /* the one that page was written for, or 0 */
     uint32_t kind;       /* ULV_VIEW_* */
     uint32_t first;
     uint32_t count;        /* at least 1 */
     uint32_t record_bytes; /* a multiple of 8 */
-    uint32_t page;         /* index in the segment; may be the directory's */
+    uint32_t page;         /* index in the segment, or 0: the directory's */
     uint32_t offset;       /* of the first of them in it, a multiple of 8 */
 };
 #define ULV_VIEW_ENTRIES_MAX 63u

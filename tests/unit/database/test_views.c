@@ -140,21 +140,31 @@ prepare_in_vain(struct follower *f, struct ulv_database *db)
     ulv_database_abort(db, plan);
 }
 
+static void
+acknowledge(struct follower *f)
+{
+    for (uint32_t part = 0; part < 2; part++)
+        ulv_view_acknowledge(&f->publisher[part],
+                             f->publisher[part].generation);
+}
+
 /* It may be late, may prepare what is never shown, and its monitor may be
- * slow. */
+ * slow. What is never shown spoils a page for its next use: it is seldom. */
 static void
 follow(struct follower *f, struct ulv_database *db)
 {
     if (model_random(8) == 0)
         return;
-    if (model_random(4) == 0)
+    if (model_random(64) == 0)
         prepare_in_vain(f, db);
-    if (model_random(4) == 0 || !prepare(f, db)) {
-        ulv_view_acknowledge(&f->publisher[0], f->publisher[0].generation);
-        ulv_view_acknowledge(&f->publisher[1], f->publisher[1].generation);
+    if (model_random(4) == 0)
+        acknowledge(f);
+    if (!prepare(f, db)) {
+        acknowledge(f);
+        if (!prepare(f, db))
+            return;
     }
-    if (prepare(f, db))
-        show(f, db);
+    show(f, db);
 }
 
 static void
@@ -227,6 +237,7 @@ change(struct model *m, struct follower *f, const struct ulv_operation *o,
     assert_int_equal(commit(m, o, count), ULV_OK);
     assert_true(prepare(f, m->db));
     show(f, m->db);
+    acknowledge(f);
 }
 
 static void
@@ -314,14 +325,70 @@ test_database_views__follow_a_life(void **state)
     end(&m);
 }
 
+/* Of the partition alone. */
+static void
+set_quota(struct model *m, struct follower *f, uint64_t limit)
+{
+    struct ulv_operation o = { .kind = ULV_OP_SET_QUOTA };
+
+    o.u.set_quota.object = f->partition;
+    o.u.set_quota.resource = ULV_QUOTA_MEMORY;
+    o.u.set_quota.limit = limit;
+    change(m, f, &o, 1);
+}
+
+/* Its memory takes pages of its own, two of them and more, and fits the
+ * directory again; between, changes that leave it as it is. */
+static void
+test_database_views__grow_and_shrink(void **state)
+{
+    static struct model m;
+    const uint32_t runs = 250;
+    struct ulv_view_memory memory[250];
+    struct ulv_operation o;
+    struct follower *f;
+
+    (void)state;
+    begin(&m);
+    model_create(&m, 1);
+    f = make_follower(m.p[1].id);
+    memset(&o, 0, sizeof(o));
+    o.kind = ULV_OP_ASSIGN_MEMORY;
+    o.u.assign_memory.partition = f->partition;
+    o.u.assign_memory.bytes = 4096;
+    o.u.assign_memory.node = ULV_NODE_ANY;
+    for (uint32_t i = 0; i < runs; i++) {
+        change(&m, f, &o, 1);
+        set_quota(&m, f, ULV_MIB(2) + i * ULV_MIB(1));
+    }
+    assert_int_equal(ulv_database_view_memory(
+                         m.db, ulv_database_partition(m.db, f->partition), 0,
+                         memory, runs),
+                     runs);
+    memset(&o, 0, sizeof(o));
+    o.kind = ULV_OP_RELEASE_MEMORY;
+    o.u.release_memory.partition = f->partition;
+    o.u.release_memory.bytes = 4096;
+    for (uint32_t i = runs; i > 0; i--) {
+        o.u.release_memory.guest_address =
+            memory[i * 7 % runs].guest_address;
+        change(&m, f, &o, 1);
+        set_quota(&m, f, ULV_MIB(2) + i * ULV_MIB(1));
+    }
+    free_follower(f);
+    end(&m);
+}
+
 int
 main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_database_views__are_what_pictures_are),
         cmocka_unit_test(test_database_views__follow_a_life),
+        cmocka_unit_test(test_database_views__grow_and_shrink),
     };
 
+    ulv_picture_init(&picture);
     if (argc > 1)
         steps = strtoull(argv[1], NULL, 0);
     if (getenv("ULV_SEED") != NULL)
