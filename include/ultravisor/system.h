@@ -57,6 +57,11 @@ struct ulv_system_opts {
      * is not to be had is NO_MEMORY then. A host that gives out the machine's
      * own frames has nothing to be lazy with. */
     uint32_t lazy_memory;
+    /* In process, where the backend can do that (kvm), a thread of the
+     * library's makes the machine of the next guest before it is started: of
+     * the first, and, once a second has run, of each that follows. Not 0: there
+     * is no such thread, and a start takes as long as it takes. */
+    uint32_t no_spare;
     /* Where the resource database outlasts the program, and an ultravisor that
      * dies, which is then started again while guests run (doc/restart.md); it
      * outlives the system, and is used by the thread that steps that. NULL:
@@ -69,7 +74,7 @@ struct ulv_system_opts {
 #define ULV_SYSTEM_OPTS_INIT                                                   \
     {                                                                          \
         (uint32_t)sizeof(struct ulv_system_opts), 0, NULL, 0, NULL, 0, NULL,   \
-            NULL, 0, 0, 0, NULL                                                \
+            NULL, 0, 0, 0, 0, NULL                                             \
     }
 
 /**

@@ -81,6 +81,9 @@ uint32_t ulv_crc32c(uint32_t crc, const void *p, size_t len);
 #ifndef ULV_RESTARTS
 #define ULV_RESTARTS true
 #endif
+#ifndef ULV_SPARE_MACHINES
+#define ULV_SPARE_MACHINES true
+#endif
 #ifndef ULV_CHANNEL_SETS
 #define ULV_CHANNEL_SETS true
 #endif

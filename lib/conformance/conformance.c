@@ -126,6 +126,7 @@ missing(const struct kit *k, uint32_t needs)
         { NEEDS_TIME, k->ops->vcpu_time != NULL, "it has no vcpu_time" },
         { NEEDS_INTERRUPT, k->caps.can_interrupt != 0,
           "caps.can_interrupt is 0" },
+        { NEEDS_SPARE, k->ops->spare_init != NULL, "it keeps no spare" },
         { NEEDS_BIND, k->ops->vcpu_bind != NULL, "it has no vcpu_bind" },
         { NEEDS_SLEEP, k->ops->vcpu_sleep != NULL, "it has no vcpu_sleep" },
         { NEEDS_THREAD, k->opts->thread_start != NULL,

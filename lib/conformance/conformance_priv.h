@@ -166,6 +166,7 @@ struct kit {
 #define NEEDS_BREAK     UINT32_C(262144)
 #define NEEDS_STEP      UINT32_C(524288)
 #define NEEDS_WATCH     UINT32_C(1048576)
+#define NEEDS_SPARE     UINT32_C(2097152)
 
 struct test_case {
     const char *name;
@@ -225,6 +226,7 @@ struct setup {
     uint32_t interrupts;
     uint64_t gate; /* 0: ULV_GUEST_GATE */
     uint32_t debug;
+    void *spare;
     bool (*call)(void *self, const struct ulv_exit_call *call,
                  int64_t *ret_status, uint64_t *ret_value);
     void *self;

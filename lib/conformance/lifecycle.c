@@ -42,6 +42,10 @@ test_table(struct kit *k)
             k->caps.can_stock == 0 ||
                 (ops->vcpu_enter != NULL && ops->line != NULL),
             "caps.can_stock without the functions");
+    REQUIRE(k,
+            (ops->spare_init == NULL) == (ops->spare_fini == NULL) &&
+                (ops->spare_init == NULL) == (ops->spare_bytes == 0),
+            "spare_bytes, spare_init and spare_fini: all or none");
 }
 
 static void
@@ -194,6 +198,61 @@ test_too_many_vcpus(struct kit *k)
     }
 }
 
+/* One after the other and two at a time, of each kind that there is, so that
+ * the spare is there, is being made, serves, and does not. */
+static void
+use_spare(struct kit *k, void *spare)
+{
+    const uint64_t pace = ulv_kit_pace(k);
+
+    for (uint64_t n = 0; n < 12; n++) {
+        struct stage *s = &k->stage[n % 2];
+        const struct setup setup = {
+            .threads = n % 3 == 1 ? k->caps.can_thread : 0,
+            .interrupts = n % 4 == 3 ? k->caps.can_interrupt : 0,
+            .spare = spare,
+        };
+
+        ulv_kit_end(s);
+        if (!ulv_kit_machine(s, &ulv_kit_echo, &setup) ||
+            !ulv_kit_vcpu(s, 0, ARGUMENT + n * 1000 * pace))
+            return;
+        for (uint64_t i = 0; i < 3; i++) {
+            if (!ulv_kit_run_echo(s, 0, ARGUMENT + (n * 1000 + i) * pace))
+                return;
+        }
+    }
+}
+
+static void
+test_spare(struct kit *k)
+{
+    const struct ulv_host *host = k->real;
+    struct ulv_conformance_usage before = { 0 }, after = { 0 };
+    void *spare = host->alloc(host->self, k->ops->spare_bytes, 64);
+
+    REQUIRE(k, spare != NULL, "no memory");
+    if (k->opts->usage != NULL)
+        k->opts->usage(k->opts->self, &before);
+    for (uint32_t uses = 0; uses < 3; uses++) { /* 1: it is made for nothing */
+        memset(spare, 0, k->ops->spare_bytes);
+        if (k->ops->spare_init(spare, &k->host.host) != ULV_OK) {
+            (void)ulv_kit_fail(k, "a spare cannot be made");
+            break;
+        }
+        if (uses != 1)
+            use_spare(k, spare);
+        ulv_kit_end(&k->stage[0]);
+        ulv_kit_end(&k->stage[1]);
+        k->ops->spare_fini(spare);
+    }
+    if (k->opts->usage != NULL)
+        k->opts->usage(k->opts->self, &after);
+    host->free(host->self, spare, k->ops->spare_bytes);
+    REQUIRE(k, before.handles == after.handles, "handles: %i before, %i after",
+            before.handles, after.handles);
+}
+
 static const struct test_case cases[] = {
     { "the table is whole", test_table, 0 },
     { "a probe says what can be", test_capabilities, 0 },
@@ -203,6 +262,7 @@ static const struct test_case cases[] = {
     { "two machines do not mix", test_two_machines, 0 },
     { "what is no gate is refused", test_gates, 0 },
     { "too many processors are refused", test_too_many_vcpus, 0 },
+    { "machines begin with a spare", test_spare, NEEDS_SPARE },
 };
 
 const struct case_list ulv_kit_lifecycle = { ULV_CONFORMANCE_LIFECYCLE, cases,

@@ -131,6 +131,7 @@ ulv_kit_try_machine(struct stage *s, const struct guest *guest,
         .launcher = k->opts->launcher,
         .call = setup->call,
         .debug = setup->debug,
+        .spare = setup->spare,
         .self = setup->self,
     };
     ulv_status status;

@@ -40,6 +40,7 @@ struct ulv_monitor_cfg {
     /* The guest gave memory back that it was to keep. */
     void (*given_back)(void *self, uint64_t guest, uint64_t bytes);
     void *self;
+    void *spare; /* ulv_machine_cfg.spare */
 };
 
 /* Errors: NO_MEMORY. Context: serial. */

@@ -95,6 +95,8 @@ make_machine(struct ulv_monitor *m, struct ulv_diag *diag)
                       cfg.interrupts != 0;
     if (m->cfg.confine_thread != NULL)
         cfg.confine = confine_thread;
+    if (ULV_SPARE_MACHINES)
+        cfg.spare = m->cfg.spare;
 
     m->machine = host->alloc(host->self, backend->machine_bytes, 16);
     if (m->machine == NULL)

@@ -215,6 +215,7 @@ struct keeper {
     const struct ulv_platform *platform; /* NULL: all roles in process */
     bool processes;
     const char *role_program, *launcher, *backend;
+    void *spare; /* NULL, or the backend's, for roles in this process */
     bool can_remap;        /* the backend: beside a guest that runs */
     /* for role.hear_state of monitors in process; NULL until one is saved */
     ulv_status (*hear_state)(struct role *role, struct heard *heard);

@@ -149,6 +149,8 @@ start_somewhere(struct keeper *k, struct keeper_partition *p,
                         p->name);
     if (ULV_RESTARTS && p->kind == ULV_PARTITION_ULTRAVISOR)
         p->role->storage = k->storage;
+    if (ULV_SPARE_MACHINES)
+        p->role->spare = k->spare;
     p->role->hear_state = k->hear_state;
     p->role->debug = k->debug;
     return ULV_OK;

@@ -63,6 +63,8 @@ struct role {
     ulv_status (*hear_state)(struct role *role, struct heard *heard);
     /* NULL, or &ulv_role_debug: of a monitor whose guest can be debugged. */
     const struct role_debug *debug;
+    /* NULL, or: what the backend has ready for guests of this process. */
+    void *spare;
 };
 
 struct role_debug {

@@ -87,6 +87,8 @@ monitor_init(struct role *role, struct heard *configure)
     if (role->confine_thread != NULL)
         cfg.confine_thread = confine_thread;
     cfg.threads_from = c->threads_from;
+    if (ULV_SPARE_MACHINES)
+        cfg.spare = role->spare;
     if (configure->say.tail_bytes >= sizeof(r->launcher))
         return ULV_E_PEER_LENGTH;
     memcpy(r->launcher, configure->tail, configure->say.tail_bytes);

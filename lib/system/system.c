@@ -238,6 +238,37 @@ end_watched(ulv_system *system, ulv_handle h)
     host->handle_close(host->self, h);
 }
 
+/* Without one guests start all the same. */
+static void
+make_spare(ulv_system *system)
+{
+    const struct ulv_host *host = system->host;
+    const struct ulv_backend_ops *ops = ulv_backend_find(system->backend);
+    void *spare;
+
+    if (ops == NULL || ops->spare_init == NULL)
+        return;
+    spare = host->alloc(host->self, ops->spare_bytes, 16);
+    if (spare != NULL && ops->spare_init(spare, host) != ULV_OK) {
+        host->free(host->self, spare, ops->spare_bytes);
+        spare = NULL;
+    }
+    system->keeper.spare = spare;
+}
+
+static void
+end_spare(ulv_system *system)
+{
+    const struct ulv_host *host = system->host;
+    const struct ulv_backend_ops *ops;
+
+    if (system->keeper.spare == NULL)
+        return;
+    ops = ulv_backend_find(system->backend);
+    ops->spare_fini(system->keeper.spare);
+    host->free(host->self, system->keeper.spare, ops->spare_bytes);
+}
+
 static ulv_status
 set_up(ulv_system *system, const struct ulv_system_opts *opts,
        struct ulv_diag *diag)
@@ -279,6 +310,9 @@ set_up(ulv_system *system, const struct ulv_system_opts *opts,
     if (status == ULV_OK)
         status = choose_backend(system, opts->backend, diag);
     k->backend = system->backend;
+    if (ULV_SPARE_MACHINES && status == ULV_OK && !k->processes &&
+        opts->no_spare == 0)
+        make_spare(system);
     return status;
 }
 
@@ -336,6 +370,8 @@ ulv_system_destroy(ulv_system *system)
     ulv_wire_fini(&system->wire);
     if (system->keeper.host != NULL)
         ulv_keeper_fini(&system->keeper);
+    if (ULV_SPARE_MACHINES)
+        end_spare(system);
     while (system->events != NULL) {
         struct waiting_event *event = system->events;
 

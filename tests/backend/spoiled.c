@@ -80,6 +80,19 @@ leaks_a_descriptor(struct ulv_backend_ops *ops)
     ops->machine_init = init_and_leak_descriptor;
 }
 
+static void
+end_spare_but_for_a_descriptor(void *spare)
+{
+    spoiled_real->spare_fini(spare);
+    (void)dup(0);
+}
+
+static void
+leaves_some_of_a_spare(struct ulv_backend_ops *ops)
+{
+    ops->spare_fini = end_spare_but_for_a_descriptor;
+}
+
 static ulv_status
 init_and_leak_memory(void *machine, const struct ulv_machine_cfg *cfg,
                      struct ulv_diag *diag)
@@ -483,6 +496,8 @@ static const struct spoil rows[] = {
       does_not_notice_a_refusal },
     { "takes any number of processors", "too many processors are refused",
       "0 processors", ON_ALL, takes_any_number_of_processors },
+    { "leaves some of a spare", "machines begin with a spare", "handles",
+      "kvm", leaves_some_of_a_spare },
     { "leaks what never ran", "a machine is finished early", "bytes",
       ON_ALL, leaks_what_never_ran },
     { "leaks what runs", "a machine is finished while its guest runs",

@@ -147,6 +147,12 @@ bare_show_processor(const struct bare *b)
 }
 
 void
+bare_fill(const struct bare *b)
+{
+    CHECK(madvise(b->p, ULV_MIB(1), MADV_POPULATE_WRITE) == 0);
+}
+
+void
 bare_end(struct bare *b)
 {
     (void)munmap(b->run, b->run_bytes);

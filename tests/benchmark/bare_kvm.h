@@ -41,6 +41,8 @@ void bare_begin(struct bare *b, uint64_t rip);
 /* Give the processor the CPUID of the host's, which KVM tells once a process:
  * a machine for programs that ask has that as well. */
 void bare_show_processor(const struct bare *b);
+/* Have 1 MiB of its memory there at once, as a guest that is not lazy has. */
+void bare_fill(const struct bare *b);
 void bare_end(struct bare *b);
 /* seconds it took */
 double bare_exits(const struct bare *b, uint32_t count);

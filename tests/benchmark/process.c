@@ -53,11 +53,13 @@ peak_of(int64_t process)
 /* ---- lives --------------------------------------------------------------- */
 
 static void
-live_bare(struct life *life, bool shows_processor)
+live_bare(struct life *life, bool shows_processor, bool fill)
 {
     struct bare b;
 
     bare_begin(&b, BARE_EXITS);
+    if (fill)
+        bare_fill(&b);
     if (shows_processor)
         bare_show_processor(&b);
     (void)bare_exits(&b, 1);
@@ -153,9 +155,11 @@ carry_out(char **argv)
     const char *what = argv[1];
 
     if (strcmp(what, "bare") == 0)
-        live_bare(&life, false);
+        live_bare(&life, false, false);
     else if (strcmp(what, "bare-cpuid") == 0)
-        live_bare(&life, true);
+        live_bare(&life, true, false);
+    else if (strcmp(what, "bare-full") == 0)
+        live_bare(&life, false, true);
     else if (strcmp(what, "inside") == 0)
         live(&life, ULV_PLACEMENT_IN_PROCESS, false, argv[2], NULL);
     else if (strcmp(what, "inside-lazy") == 0)
@@ -172,8 +176,9 @@ carry_out(char **argv)
 static bool
 is_life(const char *what)
 {
-    static const char *const names[] = {"bare",        "bare-cpuid", "inside",
-                                        "inside-lazy", "apart",      "monitor"};
+    static const char *const names[] = {"bare",   "bare-cpuid",  "bare-full",
+                                        "inside", "inside-lazy", "apart",
+                                        "monitor"};
 
     for (size_t i = 0; i < ULV_COUNT_OF(names); i++) {
         if (strcmp(what, names[i]) == 0)
@@ -331,6 +336,7 @@ main(int argc, char **argv)
         return 77;
     }
     compare_lives(program, "bare-cpuid", "bare with CPUID", argv, rounds);
+    compare_lives(program, "bare-full", "bare, filled", argv, rounds);
     compare_lives(program, "inside", "in process", argv, rounds);
     compare_lives(program, "inside-lazy", "lazy memory", argv, rounds);
     compare_lives(program, "apart", "the keeper", argv, rounds);

@@ -8,7 +8,8 @@ import re
 import sys
 import tempfile
 
-from common import BACKENDS, DIGEST, SystemTest, disk
+from common import (BACKENDS, DIGEST, IMAGES, SystemTest, descriptors,
+                    disk)
 
 import ultravisor
 
@@ -95,6 +96,27 @@ class Descriptors(SystemTest):
                     if lazy:
                         self.assertGreater(taken(), 0)
                         self.assertLess(taken(), 16 << 20)
+
+    def test_a_spare_machine_is_kept_unless_it_is_not_wanted(self):
+        """One thread; a machine for the first guest, and none after it; from
+        the second on one for each."""
+        if BACKENDS[0] != "kvm":
+            self.skipTest("only the kvm backend keeps a spare")
+        for no_spare in (False, True):
+            before = descriptors(), len(os.listdir("/proc/self/task"))
+            with self.subTest(no_spare=no_spare), ultravisor.open(
+                    backend="kvm", memory="64M", no_spare=no_spare) as host:
+                self.assertEqual(len(os.listdir("/proc/self/task")),
+                                 before[1] + (not no_spare))
+                for number, machines in enumerate((1, 3, 4, 5)):
+                    with host.transaction() as t:
+                        guest = t.partition(f"guest{number}", memory="2M")
+                    guest.start(IMAGES / "never_yields.elf")
+                    wanted = number + 1 if no_spare else machines
+                    while descriptors().count("anon_inode:kvm-vm") != wanted:
+                        host.step(0.01)
+            self.assertEqual((descriptors(),
+                              len(os.listdir("/proc/self/task"))), before)
 
     def test_a_storage_is_the_keepers(self):
         """The ultravisor asks for it by doorbells, and has no file."""

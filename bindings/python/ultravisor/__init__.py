@@ -433,10 +433,11 @@ def _number(what):
 class Host:
     def __init__(self, in_process=True, backend=None, memory=0, policy=None,
                  settle_limit=0, threads_from=0, storage=None,
-                 machine=None, lazy_memory=False):
+                 machine=None, lazy_memory=False, no_spare=False):
         """storage: a directory that the database is kept in; machine: a file
         that describes one to be divided in place of this; lazy_memory: guests
-        get pages of the host when they touch them."""
+        get pages of the host when they touch them; no_spare: no thread makes
+        the next guest's machine ready."""
         options = ffi.new("struct ulv_system_opts *")
         keep = [ffi.new("char[]", os.fsencode(v)) if v else ffi.NULL
                 for v in (backend, os.environ.get("ULTRAVISOR_ROLE"),
@@ -449,6 +450,7 @@ class Host:
         options.settle_limit = int(settle_limit * 1e9)
         options.threads_from = threads_from
         options.lazy_memory = lazy_memory
+        options.no_spare = no_spare
         if policy is not None:
             options.policy = policy
             options.policy_bytes = ffi.sizeof("struct ulv_policy")

@@ -112,6 +112,9 @@ struct ulv_machine_cfg {
     uint32_t interrupts;
     uint32_t debug; /* 1: vcpu_debug may be called; it may cost the guest some
                        of what keeps it apart from the host */
+    /* NULL, or what spare_init has made: machine_init takes of it what it can
+     * use */
+    void *spare;
 };
 
 /* How the first processor enters a stock guest. */
@@ -399,6 +402,17 @@ struct ulv_backend_ops {
                              struct ulv_diag *diag);
     /* Set the level of a stock guest's interrupt line, by its ISA number. */
     ulv_status (*line)(void *machine, uint32_t line, bool high);
+
+    /* Optional, all or none. A spare is what a machine begins with, made before
+     * one is asked for, by a thread of the backend's: machine_init takes less
+     * time then. spare is spare_bytes of zeroes; spare_init has the first made
+     * and does not wait for it (NO_MEMORY: no thread). Machines of any thread
+     * may have the same spare in their cfg; it outlives them. One that cannot
+     * be made is no error: the machine is made without. spare_fini leaves
+     * nothing behind; after a spare_init that failed it is not called. */
+    size_t spare_bytes;
+    ulv_status (*spare_init)(void *spare, const struct ulv_host *host);
+    void (*spare_fini)(void *spare);
 };
 
 /*

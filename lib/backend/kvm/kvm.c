@@ -219,16 +219,17 @@ create_vm(struct machine *m, struct ulv_diag *diag)
     return status;
 }
 
-static ulv_status
-kvm_machine_init(void *machine, const struct ulv_machine_cfg *cfg,
-                 struct ulv_diag *diag)
+/* All but its threads. */
+ulv_status
+ulv_kvm_machine_make(struct machine *m, const struct ulv_machine_cfg *cfg,
+                     struct ulv_diag *diag)
 {
-    struct machine *m = machine;
     const bool stock = cfg->kind == ULV_MACHINE_STOCK;
     ulv_status status;
 
     m->made = true;
     m->cfg = *cfg;
+    m->first.fd = -1;
     ulv_regions_init(&m->regions, LOW_BYTES, ADDRESS_MAX, NULL, REGIONS_MAX);
     m->vm_fd = -1;
     for (uint32_t i = 0; i < ULV_SLOT_COUNT; i++)
@@ -247,13 +248,25 @@ kvm_machine_init(void *machine, const struct ulv_machine_cfg *cfg,
     if (status == ULV_OK)
         status = stock ? ulv_kvm_stock_init(m, diag)
                        : ulv_kvm_memory_init(m, diag);
+    return status;
+}
+
+static ulv_status
+kvm_machine_init(void *machine, const struct ulv_machine_cfg *cfg,
+                 struct ulv_diag *diag)
+{
+    struct machine *m = machine;
+    ulv_status status = ULV_OK;
+
+    if (!ulv_kvm_spare_take(m, cfg))
+        status = ulv_kvm_machine_make(m, cfg, diag);
     if (status == ULV_OK && cfg->threads != 0)
         status = ulv_kvm_threads_make(m, diag);
     return status;
 }
 
-static void
-kvm_machine_fini(void *machine)
+void
+ulv_kvm_machine_fini(void *machine)
 {
     struct machine *m = machine;
 
@@ -262,6 +275,7 @@ kvm_machine_fini(void *machine)
     m->made = false;
     ulv_kvm_threads_end(m);
     ulv_kvm_stock_fini(m);
+    ulv_kvm_vcpu_unmake(m, &m->first);
     if (m->vm_fd >= 0)
         (void)close(m->vm_fd);
     ulv_kvm_memory_fini(m);
@@ -283,7 +297,7 @@ const struct ulv_backend_ops ulv_backend_kvm = {
     .vcpu_bytes = sizeof(struct vcpu),
     .probe = kvm_probe,
     .machine_init = kvm_machine_init,
-    .machine_fini = kvm_machine_fini,
+    .machine_fini = ulv_kvm_machine_fini,
     .map = ulv_kvm_map,
     .unmap = ulv_kvm_unmap,
     .doorbell = kvm_doorbell,
@@ -311,4 +325,7 @@ const struct ulv_backend_ops ulv_backend_kvm = {
     .vcpu_sleeps = ulv_kvm_vcpu_sleeps,
     .vcpu_enter = ulv_kvm_stock_enter,
     .line = ulv_kvm_stock_line,
+    .spare_bytes = sizeof(struct spare),
+    .spare_init = ulv_kvm_spare_init,
+    .spare_fini = ulv_kvm_spare_fini,
 };

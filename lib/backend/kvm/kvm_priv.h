@@ -102,9 +102,17 @@ struct slot {
     uint64_t reserved_bytes;
 };
 
+/* vcpu.c: what KVM has of a vcpu */
+struct kvm_vcpu {
+    int fd;
+    struct kvm_run *run;
+};
+
 struct machine {
     struct ulv_machine_cfg cfg;
     bool made;
+    bool wants_spare;      /* once its guest has run */
+    struct kvm_vcpu first; /* of a spare: vcpu 0, until somebody asks for it */
     struct thread *thread; /* one a vcpu, or NULL */
     int vm_fd;
     int run_bytes;
@@ -127,6 +135,23 @@ struct machine {
     uint64_t *log; /* a slot's, as it was last read */
     uint64_t log_bytes;
     struct stock_region *stock; /* of a stock guest: STOCK_REGIONS, or NULL */
+};
+
+/* spare.c: what its thread and who takes the machine tell one another under the
+ * lock. */
+#define SPARE_WANTED 0u /* the thread makes it, or is about to */
+#define SPARE_DONE   1u /* it is there, or cannot be had */
+#define SPARE_GONE   2u
+#define SPARE_END    3u
+
+struct spare {
+    struct ulv_machine_cfg cfg; /* of the machine */
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    uint32_t state; /* SPARE_* */
+    bool there, asked; /* the machine; for one, once at least */
+    struct machine machine;
 };
 
 /* Memory of a stock guest; its place here is the number of its slot. */
@@ -159,6 +184,20 @@ struct vcpu {
     bool halted;      /* for ever */
     uint32_t io_next; /* element of it that is being told, or is next */
 };
+
+/* kvm.c. Zeroed; afterwards, whatever is returned, it may be finished. */
+ulv_status ulv_kvm_machine_make(struct machine *m,
+                                const struct ulv_machine_cfg *cfg,
+                                struct ulv_diag *diag);
+void ulv_kvm_machine_fini(void *machine);
+
+/* spare.c. Context of take: any */
+ulv_status ulv_kvm_spare_init(void *spare, const struct ulv_host *host);
+void ulv_kvm_spare_fini(void *spare);
+/* false: there is none that serves, and none to be had. */
+bool ulv_kvm_spare_take(struct machine *m, const struct ulv_machine_cfg *cfg);
+/* Of one that wants it. */
+void ulv_kvm_spare_want(struct machine *m);
 
 /* kvm.c: before the first run */
 void ulv_kvm_tell_bells(struct machine *m);
@@ -227,7 +266,10 @@ void ulv_kvm_page_unmap(struct machine *m, uint64_t guest, uint64_t bytes);
 /* Page tables that have become empty can be used again; false: none. */
 bool ulv_kvm_page_recover(struct machine *m);
 
-/* thread.c. Errors: NO_MEMORY, and those of cfg.confine. */
+/* thread.c. As pthread_create(3); no signal of the program reaches it. */
+int ulv_kvm_thread_begin(pthread_t *ret, void *(*function)(void *),
+                         void *argument);
+/* Errors: NO_MEMORY, and those of cfg.confine. */
 ulv_status ulv_kvm_threads_make(struct machine *m, struct ulv_diag *diag);
 void ulv_kvm_threads_end(struct machine *m);
 /* AGAIN: the guest runs, or may not, and nothing came of it yet; otherwise as
@@ -240,6 +282,10 @@ void ulv_kvm_thread_hold(struct vcpu *v, bool hold);
 /* One stay in the guest, in this thread, until an exit or a kick; budget_ns 0:
  * only look, ULV_FOREVER: no budget. AGAIN: nothing came of it. */
 ulv_status ulv_kvm_stay(struct vcpu *v, ulv_nsec budget_ns);
+/* On failure ret is as far as it came. */
+ulv_status ulv_kvm_vcpu_make(struct machine *m, uint32_t idx,
+                             struct kvm_vcpu *ret, struct ulv_diag *diag);
+void ulv_kvm_vcpu_unmake(const struct machine *m, const struct kvm_vcpu *vcpu);
 ulv_status ulv_kvm_vcpu_init(void *vcpu, void *machine, uint32_t idx,
                              ulv_gpa entry, ulv_gpa stack, uint64_t argument,
                              struct ulv_diag *diag);

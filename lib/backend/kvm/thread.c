@@ -75,28 +75,37 @@ run(void *argument)
     return NULL;
 }
 
-static ulv_status
-make(struct thread *t, const struct ulv_machine_cfg *cfg,
-     struct ulv_diag *diag)
+int
+ulv_kvm_thread_begin(pthread_t *ret, void *(*function)(void *), void *argument)
 {
     pthread_attr_t attributes;
     sigset_t all, before;
     int code;
 
-    t->cfg = cfg;
-    t->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (t->event < 0)
-        return ulv_kvm_error(diag, "eventfd");
     /* signals are the program's own threads' */
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     code = pthread_attr_init(&attributes);
     if (code == 0) {
         (void)pthread_attr_setstacksize(&attributes, STACK_BYTES);
-        code = pthread_create(&t->id, &attributes, run, t);
+        code = pthread_create(ret, &attributes, function, argument);
         (void)pthread_attr_destroy(&attributes);
     }
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return code;
+}
+
+static ulv_status
+make(struct thread *t, const struct ulv_machine_cfg *cfg,
+     struct ulv_diag *diag)
+{
+    int code;
+
+    t->cfg = cfg;
+    t->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (t->event < 0)
+        return ulv_kvm_error(diag, "eventfd");
+    code = ulv_kvm_thread_begin(&t->id, run, t);
     t->made = code == 0;
     if (code != 0)
         return ulv_fail(diag, ULV_E_NO_MEMORY, cfg->partition,

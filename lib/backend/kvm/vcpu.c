@@ -173,10 +173,42 @@ set_start(struct vcpu *v, ulv_gpa entry, ulv_gpa stack, uint64_t argument,
 }
 
 ulv_status
+ulv_kvm_vcpu_make(struct machine *m, uint32_t idx, struct kvm_vcpu *ret,
+                  struct ulv_diag *diag)
+{
+    void *run;
+
+    if (idx == 0 && m->first.fd >= 0) {
+        *ret = m->first;
+        m->first = (struct kvm_vcpu){ .fd = -1 };
+        return ULV_OK;
+    }
+    ret->fd = ioctl(m->vm_fd, KVM_CREATE_VCPU, (long)idx);
+    if (ret->fd < 0)
+        return ulv_kvm_error(diag, "KVM_CREATE_VCPU");
+    run = mmap(NULL, (size_t)m->run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+               ret->fd, 0);
+    if (run == MAP_FAILED)
+        return ulv_kvm_error(diag, "mmap of the vcpu");
+    ret->run = run;
+    return ULV_OK;
+}
+
+void
+ulv_kvm_vcpu_unmake(const struct machine *m, const struct kvm_vcpu *vcpu)
+{
+    if (vcpu->run != NULL)
+        (void)munmap(vcpu->run, (size_t)m->run_bytes);
+    if (vcpu->fd >= 0)
+        (void)close(vcpu->fd);
+}
+
+ulv_status
 ulv_kvm_vcpu_init(void *vcpu, void *machine, uint32_t idx, ulv_gpa entry,
                   ulv_gpa stack, uint64_t argument, struct ulv_diag *diag)
 {
     struct vcpu *v = vcpu;
+    struct kvm_vcpu kvm = { .fd = -1 };
     ulv_status status = ULV_OK;
     sigset_t mask;
     int khz;
@@ -192,15 +224,11 @@ ulv_kvm_vcpu_init(void *vcpu, void *machine, uint32_t idx, ulv_gpa entry,
         return status;
     if (v->machine->thread != NULL)
         v->thread = &v->machine->thread[idx];
-    v->fd = ioctl(v->machine->vm_fd, KVM_CREATE_VCPU, (long)idx);
-    if (v->fd < 0)
-        return ulv_kvm_error(diag, "KVM_CREATE_VCPU");
-    v->run = mmap(NULL, (size_t)v->machine->run_bytes, PROT_READ | PROT_WRITE,
-                  MAP_SHARED, v->fd, 0);
-    if (v->run == MAP_FAILED) {
-        v->run = NULL;
-        return ulv_kvm_error(diag, "mmap of the vcpu");
-    }
+    status = ulv_kvm_vcpu_make(v->machine, idx, &kvm, diag);
+    v->fd = kvm.fd;
+    v->run = kvm.run;
+    if (status != ULV_OK)
+        return status;
     v->run->kvm_valid_regs = KVM_SYNC_X86_REGS;
     khz = ioctl(v->fd, KVM_GET_TSC_KHZ, 0);
     ulv_kvm_cpuid_make(v->machine->host_cpuid, v->machine->cfg.cpu, idx,
@@ -236,10 +264,7 @@ ulv_kvm_vcpu_fini(void *vcpu)
         ulv_kvm_thread_hold(v, true);
     if (v->has_timer)
         (void)timer_delete(v->timer);
-    if (v->run != NULL)
-        (void)munmap(v->run, (size_t)v->machine->run_bytes);
-    if (v->fd >= 0)
-        (void)close(v->fd);
+    ulv_kvm_vcpu_unmake(v->machine, &(struct kvm_vcpu){ v->fd, v->run });
 }
 
 /* ---- run ----------------------------------------------------------------- */
@@ -414,6 +439,8 @@ ulv_kvm_vcpu_run(void *vcpu, ulv_nsec budget_ns, struct ulv_exit *out)
     ulv_kvm_tell_bells(v->machine);
     status = v->thread != NULL ? ulv_kvm_thread_run(v)
                                : ulv_kvm_stay(v, budget_ns);
+    if (v->machine->wants_spare)
+        ulv_kvm_spare_want(v->machine);
     if (status == ULV_E_AGAIN || (status == ULV_OK && !v->halted &&
                                   run->exit_reason == KVM_EXIT_INTR)) {
         out->reason = ULV_EXIT_INTERRUPTED;
