@@ -394,6 +394,8 @@ drop_prepared(struct ulv_view_publisher *publisher)
 {
     struct ulv_view_listing *next = &publisher->next;
 
+    if (next->directory == 0)
+        return;
     for (uint32_t i = 0; i < next->entry_count; i++) {
         if (next->entry[i].generation > publisher->generation)
             publisher->last_used[next->entry[i].page] = 0;
@@ -444,8 +446,7 @@ ulv_view_prepare(struct ulv_view_publisher *publisher,
 {
     struct ulv_view_listing *next = &publisher->next;
 
-    if (next->directory != 0)
-        drop_prepared(publisher);
+    drop_prepared(publisher);
     publisher->lacks_memory = false;
     next->directory = take_page(publisher);
     if (ULV_VIEW_UPDATES)

@@ -330,6 +330,30 @@ test_view__says_limit_and_changes_nothing(void **state)
     end(&f);
 }
 
+/* Of a view that is small there is not even a page for a directory; who comes
+ * then finds it as it was, and it goes on. */
+static void
+test_view__says_limit_without_a_directory(void **state)
+{
+    struct fixture f;
+    struct ulv_view_partition partition;
+    uint64_t generation, published = 0;
+
+    (void)state;
+    begin(&f);
+    while (publish(&f, 1, published) != 0)
+        published++;
+    assert_int_equal(published, f.publisher.pages - 1);
+    assert_int_equal(publish(&f, 1, published), 0);
+    assert_int_equal(ulv_view_refresh(&f.reader, &generation), ULV_OK);
+    assert_int_equal(generation, published);
+    assert_int_equal(ulv_view_partition_read(&f.reader, &partition), ULV_OK);
+    assert_int_equal(partition.id, 7);
+    ulv_view_acknowledge(&f.publisher, generation);
+    assert_int_equal(publish(&f, 1, published), generation + 1);
+    end(&f);
+}
+
 static void
 test_view__any_bytes_yield_a_value_or_an_error(void **state)
 {
@@ -373,6 +397,7 @@ main(void)
         cmocka_unit_test(test_view__old_generations_stay_readable),
         cmocka_unit_test(test_view__a_successor_in_its_place),
         cmocka_unit_test(test_view__says_limit_and_changes_nothing),
+        cmocka_unit_test(test_view__says_limit_without_a_directory),
         cmocka_unit_test(test_view__any_bytes_yield_a_value_or_an_error),
     };
 
