@@ -563,10 +563,13 @@ class Kills(SystemTest):
                 time.sleep(0.01)
             process.kill()
             process.wait()
-            until = time.monotonic() + 60
-            while self.marked(marker, process) and time.monotonic() < until:
-                time.sleep(0.05)
-            self.assertEqual(self.marked(marker, process), [])
+            # one that was being started has no environment for a moment
+            until, gone, found = time.monotonic() + 60, 0, None
+            while gone < 10 and time.monotonic() < until:
+                found = self.marked(marker, process)
+                gone = 0 if found else gone + 1
+                time.sleep(0.02)
+            self.assertEqual((gone, found), (10, []))
 
     @staticmethod
     def marked(marker, but):
