@@ -385,9 +385,9 @@ ulv_db_runs(const struct partition *p)
     return p->state == ULV_STATE_STARTING || p->state == ULV_STATE_RUNNING;
 }
 
-/* ulv_db_window() */
+/* Where view and channels begin: above all memory; fixed while it runs. */
 static inline uint64_t
-window_of(const struct partition *p)
+ulv_db_window(const struct partition *p)
 {
     const uint64_t end = (p->top + ULV_GIB(1) - 1) & ~(ULV_GIB(1) - 1);
 
@@ -615,7 +615,6 @@ ulv_status ulv_db_take_run(struct ulv_database *db, uint64_t bytes,
                            uint64_t owner, uint64_t *ret_frame);
 ulv_status ulv_db_give_back(struct ulv_database *db, uint64_t frame,
                             uint64_t bytes, uint64_t owner);
-uint64_t ulv_db_window(const struct partition *p);
 /* Where its memory begins. */
 static inline uint64_t
 ulv_db_ram_base(const struct partition *p)

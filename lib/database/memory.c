@@ -18,13 +18,6 @@ next_pool(const struct pool *pool)
     return (struct pool *)(void *)pool->r.after;
 }
 
-/* Where view and channels begin: above all memory; fixed while it runs. */
-uint64_t
-ulv_db_window(const struct partition *p)
-{
-    return window_of(p);
-}
-
 /* ---- pools --------------------------------------------------------------- */
 
 ulv_status

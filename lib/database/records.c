@@ -393,7 +393,7 @@ ulv_db_touched(struct ulv_database *db, struct partition *p)
         return false;
     if (ULV_VIEW_UPDATES) {
         p->touched_before = p->touched;
-        p->window_before = window_of(p);
+        p->window_before = ulv_db_window(p);
         p->changed_extent = p->changed_share = p->changed_slot = UINT32_MAX;
     }
     p->touched = db->revision + 1;

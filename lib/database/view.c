@@ -24,7 +24,7 @@ ulv_database_view_partition(const struct partition *p,
     ret->silence_limit = p->silence_limit;
     if (p->kind == ULV_PARTITION_GUEST) {
         ret->gate = ULV_GUEST_GATE;
-        ret->view = ULV_VIEW_UPDATES ? window_of(p) : ulv_db_window(p);
+        ret->view = ulv_db_window(p);
     }
     memcpy(ret->name, p->name, sizeof(ret->name));
     return ULV_OK;
@@ -56,7 +56,7 @@ ulv_database_view_same(const struct partition *p, uint64_t revision,
     if (p->changed_extent != UINT32_MAX)
         ret->memory = ULV_MIN(p->changed_extent, p->extent_count);
     ret->processors = p->changed_share;
-    if (window_of(p) == p->window_before)
+    if (ulv_db_window(p) == p->window_before)
         ret->channels = p->changed_slot == UINT32_MAX
                             ? UINT32_MAX
                             : taken_below(p, p->changed_slot);
