@@ -5,15 +5,18 @@
  */
 #include "port/posix/discover.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
 #include <string.h>
-#include <unistd.h>
 
-#define NUMBERS_MAX 8192 /* processors or nodes: what Linux can have */
+#include <ultravisor/abi/command.h>
+
+#include "port/posix/sysfs.h"
+
+#define NUMBERS_MAX 8192u /* processors or nodes: what Linux can have */
 #define FILE_BYTES  65536
-#define PATH_BYTES  512
+#define NAME_BYTES  64 /* of a file, in the folder that has them all */
+
+static const char system_folder[] = "devices/system";
 
 /* A set of processor or node numbers. */
 struct numbers {
@@ -26,42 +29,13 @@ has(const struct numbers *set, uint32_t n)
     return (set->words[n / 64] >> n % 64 & 1) != 0;
 }
 
-ulv_status
-ulv_posix_read_text_at(int folder, const char *file, const char *path,
-                       char *buf, size_t size, struct ulv_diag *diag)
+/* The first of it from n on; NUMBERS_MAX: there is none. */
+static uint32_t
+next_of(const struct numbers *set, uint32_t n)
 {
-    int fd = openat(folder, file, O_RDONLY | O_CLOEXEC);
-    size_t len = 0;
-    ssize_t got = 1;
-    int code;
-
-    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
-        return ULV_E_NOT_FOUND;
-    if (fd < 0)
-        return ulv_posix_fail(diag, errno, path, 0, 0);
-    while (got != 0 && len < size - 1) {
-        got = read(fd, buf + len, size - 1 - len);
-        if (got < 0 && errno != EINTR)
-            break;
-        if (got > 0)
-            len += (size_t)got;
-    }
-    code = errno;
-    close(fd);
-    if (got < 0)
-        return ulv_posix_fail(diag, code, path, 0, 0);
-    buf[len] = '\0';
-    if (got != 0)
-        return ulv_fail(diag, ULV_E_FORMAT, 0, len, size - 1,
-                        "%s: more than %u bytes", path, (uint64_t)size - 1);
-    return ULV_OK;
-}
-
-ulv_status
-ulv_posix_read_text(const char *path, char *buf, size_t size,
-                    struct ulv_diag *diag)
-{
-    return ulv_posix_read_text_at(AT_FDCWD, path, path, buf, size, diag);
+    while (n < NUMBERS_MAX && !has(set, n))
+        n = set->words[n / 64] >> n % 64 == 0 ? (n / 64 + 1) * 64 : n + 1;
+    return n;
 }
 
 bool
@@ -110,29 +84,30 @@ parse_list(const char *at, struct numbers *ret)
 }
 
 static ulv_status
-read_list(const char *path, struct numbers *ret, struct ulv_diag *diag)
+read_list(const struct ulv_sysfs_folder *folder, const char *file,
+          struct numbers *ret, struct ulv_diag *diag)
 {
     char buf[FILE_BYTES];
-    ulv_status status = ulv_posix_read_text(path, buf, sizeof(buf), diag);
+    ulv_status status = ulv_sysfs_read(folder, file, buf, sizeof(buf), diag);
 
     if (status != ULV_OK)
         return status;
     if (!parse_list(buf, ret))
         return ulv_fail(diag, ULV_E_FORMAT, 0, 0, NUMBERS_MAX - 1,
-                        "%s: not a list of numbers up to %u", path,
-                        (uint64_t)NUMBERS_MAX - 1);
+                        "%s/%s: not a list of numbers up to %u", folder->path,
+                        file, (uint64_t)NUMBERS_MAX - 1);
     return ULV_OK;
 }
 
+/* Of a processor or a node. */
 static void
-make_path(char path[PATH_BYTES], const char *root, const char *folder,
-          uint64_t number, const char *file)
+make_name(char name[NAME_BYTES], const char *folder, uint64_t number,
+          const char *file)
 {
     struct ulv_text text;
 
-    ulv_text_init(&text, path, PATH_BYTES);
-    ulv_text_format(&text, "%s/devices/system/%s%u/%s", root, folder, number,
-                    file);
+    ulv_text_init(&text, name, NAME_BYTES);
+    ulv_text_format(&text, "%s%u/%s", folder, number, file);
 }
 
 static void
@@ -145,18 +120,14 @@ get_affinity(struct numbers *ret)
 
 /* What may be used: online, and allowed to this thread. */
 static ulv_status
-usable(const struct ulv_posix_roots *roots, struct numbers *ret,
+usable(const struct ulv_sysfs_folder *folder, bool every, struct numbers *ret,
        struct ulv_diag *diag)
 {
-    char path[PATH_BYTES];
     struct numbers allowed;
-    struct ulv_text text;
     ulv_status status;
 
     get_affinity(&allowed);
-    ulv_text_init(&text, path, sizeof(path));
-    ulv_text_format(&text, "%s/devices/system/cpu/online", roots->sys);
-    status = read_list(path, ret, diag);
+    status = read_list(folder, "cpu/online", ret, diag);
     if (status == ULV_E_NOT_FOUND) {
         *ret = allowed;
         return ULV_OK;
@@ -164,7 +135,7 @@ usable(const struct ulv_posix_roots *roots, struct numbers *ret,
     if (status != ULV_OK)
         return status;
     for (size_t i = 0; i < ULV_COUNT_OF(ret->words); i++) {
-        if (!roots->every_processor)
+        if (!every)
             ret->words[i] &= allowed.words[i];
     }
     return ULV_OK;
@@ -172,12 +143,13 @@ usable(const struct ulv_posix_roots *roots, struct numbers *ret,
 
 /* -1 is what a machine without packages says. */
 static ulv_status
-read_package(const char *path, uint32_t *ret, struct ulv_diag *diag)
+read_package(const struct ulv_sysfs_folder *folder, const char *file,
+             uint32_t *ret, struct ulv_diag *diag)
 {
     char buf[64];
     const char *at = buf;
     uint64_t n = 0;
-    ulv_status status = ulv_posix_read_text(path, buf, sizeof(buf), diag);
+    ulv_status status = ulv_sysfs_read(folder, file, buf, sizeof(buf), diag);
 
     if (status == ULV_E_NOT_FOUND || (status == ULV_OK && buf[0] == '-')) {
         *ret = 0;
@@ -187,7 +159,7 @@ read_package(const char *path, uint32_t *ret, struct ulv_diag *diag)
         return status;
     if (!ulv_posix_parse_number(&at, &n) || n > UINT32_MAX)
         return ulv_fail(diag, ULV_E_FORMAT, 0, n, UINT32_MAX,
-                        "%s: not a number up to %u", path,
+                        "%s/%s: not a number up to %u", folder->path, file,
                         (uint64_t)UINT32_MAX);
     *ret = (uint32_t)n;
     return ULV_OK;
@@ -196,92 +168,110 @@ read_package(const char *path, uint32_t *ret, struct ulv_diag *diag)
 /* Package, core and thread. core_id repeats on some machines (dies); the
  * lowest number among its threads names a core without doubt. */
 static ulv_status
-read_processor(const struct ulv_posix_roots *roots, uint32_t number,
+read_processor(const struct ulv_sysfs_folder *folder, uint32_t number,
                struct ulv_host_processor *ret, struct ulv_diag *diag)
 {
-    char path[PATH_BYTES];
+    char name[NAME_BYTES];
     struct numbers threads;
     ulv_status status;
 
     memset(ret, 0, sizeof(*ret));
     ret->number = number;
     ret->core = number;
-    make_path(path, roots->sys, "cpu/cpu", number,
-              "topology/physical_package_id");
-    status = read_package(path, &ret->package, diag);
+    make_name(name, "cpu/cpu", number, "topology/physical_package_id");
+    status = read_package(folder, name, &ret->package, diag);
     if (status != ULV_OK)
         return status;
-    make_path(path, roots->sys, "cpu/cpu", number,
-              "topology/thread_siblings_list");
-    status = read_list(path, &threads, diag);
+    make_name(name, "cpu/cpu", number, "topology/thread_siblings_list");
+    status = read_list(folder, name, &threads, diag);
     if (status == ULV_E_NOT_FOUND)
         return ULV_OK;
     if (status != ULV_OK)
         return status;
-    for (uint32_t n = number; n-- > 0;) {
-        if (has(&threads, n)) {
-            ret->core = n;
-            ret->thread++;
-        }
+    for (uint32_t n = next_of(&threads, 0); n < number;
+         n = next_of(&threads, n + 1)) {
+        ret->core = ULV_MIN(ret->core, n);
+        ret->thread++;
     }
     return ULV_OK;
 }
 
 /* Online nodes; NOT_FOUND without any. */
 static ulv_status
-online_nodes(const struct ulv_posix_roots *roots, struct numbers *ret,
+online_nodes(const struct ulv_sysfs_folder *folder, struct numbers *ret,
              struct ulv_diag *diag)
 {
-    char path[PATH_BYTES];
-    struct ulv_text text;
+    return read_list(folder, "node/online", ret, diag);
+}
 
-    ulv_text_init(&text, path, sizeof(path));
-    ulv_text_format(&text, "%s/devices/system/node/online", roots->sys);
-    return read_list(path, ret, diag);
+/* The only one that is online, or ULV_NODE_ANY. */
+static uint32_t
+only_one(const struct numbers *nodes)
+{
+    const uint32_t first = next_of(nodes, 0);
+
+    return first < NUMBERS_MAX && next_of(nodes, first + 1) == NUMBERS_MAX
+               ? first
+               : ULV_NODE_ANY;
 }
 
 static ulv_status
-assign_nodes(const struct ulv_posix_roots *roots,
-             struct ulv_host_processor *processors, uint32_t count,
-             struct ulv_diag *diag)
+assign_node(const struct ulv_sysfs_folder *folder, uint32_t node,
+            struct ulv_host_processor *processors, uint32_t count,
+            struct ulv_diag *diag)
 {
-    struct numbers nodes, members;
-    char path[PATH_BYTES];
-    ulv_status status = online_nodes(roots, &nodes, diag);
+    struct numbers members;
+    char name[NAME_BYTES];
+    ulv_status status;
 
+    make_name(name, "node/node", node, "cpulist");
+    status = read_list(folder, name, &members, diag);
     if (status != ULV_OK)
         return status == ULV_E_NOT_FOUND ? ULV_OK : status;
-    for (uint32_t node = 0; node < NUMBERS_MAX; node++) {
-        if (!has(&nodes, node))
-            continue;
-        make_path(path, roots->sys, "node/node", node, "cpulist");
-        status = read_list(path, &members, diag);
-        if (status == ULV_E_NOT_FOUND)
-            continue;
-        if (status != ULV_OK)
-            return status;
-        for (uint32_t i = 0; i < count; i++) {
-            if (has(&members, processors[i].number))
-                processors[i].node = node;
-        }
+    for (uint32_t i = 0; i < count; i++) {
+        if (has(&members, processors[i].number))
+            processors[i].node = node;
     }
     return ULV_OK;
 }
 
-ulv_status
-ulv_posix_find_processors(const struct ulv_posix_roots *roots,
-                          struct ulv_host_processor *ret, uint32_t capacity,
-                          uint32_t *ret_count, struct ulv_diag *diag)
+static ulv_status
+assign_nodes(const struct ulv_sysfs_folder *folder,
+             struct ulv_host_processor *processors, uint32_t count,
+             struct ulv_diag *diag)
+{
+    struct numbers nodes;
+    ulv_status status = online_nodes(folder, &nodes, diag);
+
+    if (status != ULV_OK)
+        return status == ULV_E_NOT_FOUND ? ULV_OK : status;
+    if (only_one(&nodes) != ULV_NODE_ANY) {
+        for (uint32_t i = 0; i < count; i++)
+            processors[i].node = only_one(&nodes);
+        return ULV_OK;
+    }
+    for (uint32_t node = next_of(&nodes, 0);
+         status == ULV_OK && node < NUMBERS_MAX;
+         node = next_of(&nodes, node + 1))
+        status = assign_node(folder, node, processors, count, diag);
+    return status;
+}
+
+static ulv_status
+find_processors(const struct ulv_sysfs_folder *folder, bool every,
+                struct ulv_host_processor *ret, uint32_t capacity,
+                uint32_t *ret_count, struct ulv_diag *diag)
 {
     struct numbers found;
     uint32_t count = 0;
-    ulv_status status = usable(roots, &found, diag);
+    ulv_status status = usable(folder, every, &found, diag);
 
-    for (uint32_t n = 0; status == ULV_OK && n < NUMBERS_MAX; n++) {
-        if (!has(&found, n))
-            continue;
+    if (status != ULV_OK)
+        return status;
+    for (uint32_t n = next_of(&found, 0); status == ULV_OK && n < NUMBERS_MAX;
+         n = next_of(&found, n + 1)) {
         if (count < capacity)
-            status = read_processor(roots, n, &ret[count], diag);
+            status = read_processor(folder, n, &ret[count], diag);
         count++;
     }
     if (status != ULV_OK)
@@ -290,8 +280,26 @@ ulv_posix_find_processors(const struct ulv_posix_roots *roots,
         return ulv_fail(diag, ULV_E_HOST, 0, 0, 1,
                         "processors: none is online and allowed to us");
     *ret_count = count;
-    return assign_nodes(roots, ret, ULV_MIN(count, capacity), diag);
+    return assign_nodes(folder, ret, ULV_MIN(count, capacity), diag);
 }
+
+ulv_status
+ulv_posix_find_processors(const struct ulv_posix_roots *roots,
+                          struct ulv_host_processor *ret, uint32_t capacity,
+                          uint32_t *ret_count, struct ulv_diag *diag)
+{
+    struct ulv_sysfs_folder folder;
+    ulv_status status =
+        ulv_sysfs_open(&folder, roots->sys, system_folder, diag);
+
+    if (status == ULV_OK)
+        status = find_processors(&folder, roots->every_processor, ret, capacity,
+                                 ret_count, diag);
+    ulv_sysfs_close(&folder);
+    return status;
+}
+
+/* ---- memory -------------------------------------------------------------- */
 
 /* The value of "name:   123 kB", wherever it stands, in bytes; 0 without. */
 static uint64_t
@@ -315,16 +323,14 @@ static ulv_status
 whole_machine(const struct ulv_posix_roots *roots, struct ulv_host_node *ret,
               struct ulv_diag *diag)
 {
-    char path[PATH_BYTES], buf[FILE_BYTES];
-    struct ulv_text text;
-    ulv_status status;
+    char buf[FILE_BYTES];
+    ulv_status status =
+        ulv_proc_read(roots->proc, "meminfo", buf, sizeof(buf), diag);
 
-    ulv_text_init(&text, path, sizeof(path));
-    ulv_text_format(&text, "%s/meminfo", roots->proc);
-    status = ulv_posix_read_text(path, buf, sizeof(buf), diag);
     if (status == ULV_E_NOT_FOUND)
         return ulv_fail(diag, ULV_E_HOST, 0, 0, 0,
-                        "%s: not there; is /proc mounted?", path);
+                        "%s/meminfo: not there; is /proc mounted?",
+                        roots->proc);
     if (status != ULV_OK)
         return status;
     memset(ret, 0, sizeof(*ret));
@@ -333,22 +339,23 @@ whole_machine(const struct ulv_posix_roots *roots, struct ulv_host_node *ret,
     if (ret->free_bytes == 0)
         ret->free_bytes = meminfo_bytes(buf, "MemFree:");
     if (ret->total_bytes == 0)
-        return ulv_fail(diag, ULV_E_FORMAT, 0, 0, 1, "%s: no MemTotal", path);
+        return ulv_fail(diag, ULV_E_FORMAT, 0, 0, 1, "%s/meminfo: no MemTotal",
+                        roots->proc);
     return ULV_OK;
 }
 
 static ulv_status
-read_node(const struct ulv_posix_roots *roots, uint32_t number,
+read_node(const struct ulv_sysfs_folder *folder, uint32_t number,
           struct ulv_host_node *ret, struct ulv_diag *diag)
 {
-    char path[PATH_BYTES], buf[FILE_BYTES];
+    char name[NAME_BYTES], buf[FILE_BYTES];
     ulv_status status;
 
-    make_path(path, roots->sys, "node/node", number, "meminfo");
-    status = ulv_posix_read_text(path, buf, sizeof(buf), diag);
+    make_name(name, "node/node", number, "meminfo");
+    status = ulv_sysfs_read(folder, name, buf, sizeof(buf), diag);
     if (status == ULV_E_NOT_FOUND)
-        return ulv_fail(diag, ULV_E_FORMAT, 0, number, 0, "%s: not there",
-                        path);
+        return ulv_fail(diag, ULV_E_FORMAT, 0, number, 0, "%s/%s: not there",
+                        folder->path, name);
     if (status != ULV_OK)
         return status;
     memset(ret, 0, sizeof(*ret));
@@ -361,24 +368,25 @@ read_node(const struct ulv_posix_roots *roots, uint32_t number,
     return ULV_OK;
 }
 
-ulv_status
-ulv_posix_find_nodes(const struct ulv_posix_roots *roots,
-                     struct ulv_host_node *ret, uint32_t capacity,
-                     uint32_t *ret_count, struct ulv_diag *diag)
+static ulv_status
+find_nodes(const struct ulv_posix_roots *roots,
+           const struct ulv_sysfs_folder *folder, struct ulv_host_node *ret,
+           uint32_t capacity, uint32_t *ret_count, struct ulv_diag *diag)
 {
     struct numbers nodes;
     uint32_t count = 0;
-    ulv_status status = online_nodes(roots, &nodes, diag);
+    ulv_status status = online_nodes(folder, &nodes, diag);
 
     if (status == ULV_E_NOT_FOUND) {
         *ret_count = 1;
         return capacity == 0 ? ULV_OK : whole_machine(roots, ret, diag);
     }
-    for (uint32_t n = 0; status == ULV_OK && n < NUMBERS_MAX; n++) {
-        if (!has(&nodes, n))
-            continue;
+    if (status != ULV_OK)
+        return status;
+    for (uint32_t n = next_of(&nodes, 0); status == ULV_OK && n < NUMBERS_MAX;
+         n = next_of(&nodes, n + 1)) {
         if (count < capacity)
-            status = read_node(roots, n, &ret[count], diag);
+            status = read_node(folder, n, &ret[count], diag);
         count++;
     }
     if (status != ULV_OK)
@@ -387,4 +395,37 @@ ulv_posix_find_nodes(const struct ulv_posix_roots *roots,
         return ulv_fail(diag, ULV_E_HOST, 0, 0, 1, "nodes: none is online");
     *ret_count = count;
     return ULV_OK;
+}
+
+ulv_status
+ulv_posix_find_nodes(const struct ulv_posix_roots *roots,
+                     struct ulv_host_node *ret, uint32_t capacity,
+                     uint32_t *ret_count, struct ulv_diag *diag)
+{
+    struct ulv_sysfs_folder folder;
+    ulv_status status =
+        ulv_sysfs_open(&folder, roots->sys, system_folder, diag);
+
+    if (status == ULV_OK)
+        status = find_nodes(roots, &folder, ret, capacity, ret_count, diag);
+    ulv_sysfs_close(&folder);
+    return status;
+}
+
+ulv_status
+ulv_posix_only_node(const struct ulv_posix_roots *roots, uint32_t *ret,
+                    struct ulv_diag *diag)
+{
+    struct ulv_sysfs_folder folder;
+    struct numbers nodes;
+    ulv_status status =
+        ulv_sysfs_open(&folder, roots->sys, system_folder, diag);
+
+    *ret = ULV_NODE_ANY;
+    if (status == ULV_OK)
+        status = online_nodes(&folder, &nodes, diag);
+    ulv_sysfs_close(&folder);
+    if (status == ULV_OK)
+        *ret = only_one(&nodes);
+    return status == ULV_E_NOT_FOUND ? ULV_OK : status;
 }

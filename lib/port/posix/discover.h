@@ -44,6 +44,7 @@ ulv_status ulv_posix_find_nodes(const struct ulv_posix_roots *roots,
 /**
  * Find the machine's devices: PCI functions and then their virtual ones, disks
  * that have a size, taps; each by name. A folder that is not there has none.
+ * Where one node is online, PCI functions are all on it.
  *
  * Errors:  ULV_E_FORMAT  a name or a file is not what it should be; named
  *          ULV_E_LIMIT   a folder with more than 4096 entries
@@ -55,19 +56,15 @@ ulv_status ulv_posix_find_devices(const struct ulv_posix_roots *roots,
                                   uint32_t capacity, uint32_t *ret_count,
                                   struct ulv_diag *diag);
 
-/* A whole file, zero at its end. Errors: NOT_FOUND, quietly; FORMAT (longer
- * than that), HOST. */
-ulv_status ulv_posix_read_text(const char *path, char *buf, size_t size,
-                               struct ulv_diag *diag);
-/* The same of a file in a folder, an open one; path: what errors name it. */
-ulv_status ulv_posix_read_text_at(int folder, const char *file,
-                                  const char *path, char *buf, size_t size,
-                                  struct ulv_diag *diag);
 /* Digits at *at into *ret; moves *at behind them. */
 bool ulv_posix_parse_number(const char **at, uint64_t *ret);
 /* Of a PCI function: "0000:00:1f.2"; ret may be NULL. */
 bool ulv_posix_parse_address(const char *name, uint64_t *ret);
 /* One of a device, as the database takes it, of fewer bytes than room. */
 bool ulv_posix_is_name(const char *name, size_t room);
+/* The node that is online, if there is one and no other; else ULV_NODE_ANY.
+ * Errors: as ulv_posix_find_nodes(). */
+ulv_status ulv_posix_only_node(const struct ulv_posix_roots *roots,
+                               uint32_t *ret, struct ulv_diag *diag);
 
 #endif

@@ -295,6 +295,68 @@ test_port_discover__devices(void **state)
     assert_int_equal(count, ULV_COUNT_OF(expected) - 1);
 }
 
+/* Which node has it is not asked where there is one. */
+static void
+test_port_discover__one_node_has_all(void **state)
+{
+    struct ulv_posix_roots roots = fixture();
+    struct ulv_host_processor processors[2];
+    struct ulv_host_device found[8];
+    uint32_t count = 0;
+
+    (void)state;
+    put_devices();
+    put("devices/system/cpu/online", "0-1\n");
+    put("devices/system/node/online", "3\n");
+    assert_int_equal(
+        ulv_posix_find_processors(&roots, processors, 2, &count, NULL), ULV_OK);
+    assert_int_equal(processors[0].node, 3);
+    assert_int_equal(processors[1].node, 3);
+    assert_int_equal(ulv_posix_find_devices(&roots, found, 8, &count, NULL),
+                     ULV_OK);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_int_equal(found[i].node, 3);
+    assert_int_equal(found[3].node, UINT32_MAX);
+    put("devices/system/node/online", "0,3\n");
+    assert_int_equal(ulv_posix_find_devices(&roots, found, 8, &count, NULL),
+                     ULV_OK);
+    assert_int_equal(found[0].node, 1);
+    assert_int_equal(found[1].node, UINT32_MAX);
+    put("devices/system/node/online", "x\n");
+    assert_int_equal(ulv_posix_find_devices(&roots, found, 8, &count, NULL),
+                     ULV_E_FORMAT);
+}
+
+/* As long as room allows it, and a byte longer. */
+static void
+test_port_discover__a_file_ends_where_room_does(void **state)
+{
+    static const char package[] = "devices/system/cpu/cpu0/topology/"
+                                  "physical_package_id";
+    struct ulv_posix_roots roots = fixture();
+    struct ulv_host_processor found[1];
+    struct ulv_diag diag = ULV_DIAG_INIT;
+    uint32_t count = 0;
+    char text[65];
+
+    (void)state;
+    put("devices/system/cpu/online", "0\n");
+    memset(text, '0', sizeof(text));
+    text[62] = '7';
+    text[63] = '\0';
+    put(package, text);
+    assert_int_equal(ulv_posix_find_processors(&roots, found, 1, &count, NULL),
+                     ULV_OK);
+    assert_int_equal(found[0].package, 7);
+    text[63] = '\n';
+    text[64] = '\0';
+    put(package, text);
+    assert_int_equal(ulv_posix_find_processors(&roots, found, 1, &count, &diag),
+                     ULV_E_FORMAT);
+    assert_non_null(strstr(diag.text, package));
+    assert_non_null(strstr(diag.text, "more than 63 bytes"));
+}
+
 static void
 test_port_discover__bad_devices_are_refused(void **state)
 {
@@ -401,8 +463,13 @@ main(void)
             remove_root),
         cmocka_unit_test_setup_teardown(
             test_port_discover__bad_lists_are_refused, make_root, remove_root),
-        cmocka_unit_test_setup_teardown(test_port_discover__devices,
+        cmocka_unit_test_setup_teardown(test_port_discover__devices, make_root,
+                                        remove_root),
+        cmocka_unit_test_setup_teardown(test_port_discover__one_node_has_all,
                                         make_root, remove_root),
+        cmocka_unit_test_setup_teardown(
+            test_port_discover__a_file_ends_where_room_does, make_root,
+            remove_root),
         cmocka_unit_test_setup_teardown(
             test_port_discover__bad_devices_are_refused, make_root,
             remove_root),
