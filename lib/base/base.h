@@ -18,6 +18,13 @@
     ((type *)(void *)((char *)(p)-offsetof(type, member)))
 #define ULV_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define ULV_MAX(a, b) ((a) > (b) ? (a) : (b))
+/* A function that is seldom called: what it needs is not in the way of its
+ * callers. Where code is to be small, compilers decide. */
+#ifdef __OPTIMIZE_SIZE__
+#define ULV_SELDOM
+#else
+#define ULV_SELDOM __attribute__((noinline))
+#endif
 
 /* ---- checked arithmetic: false, and *ret untouched, on overflow ---------- */
 bool ulv_add_u64(uint64_t a, uint64_t b, uint64_t *ret);

@@ -112,10 +112,14 @@ void
 ulv_db_fetch_ahead(const struct ulv_database *db,
                    const struct ulv_operation *o, uint32_t count)
 {
-    struct ahead a = { .db = db };
+    struct ahead a;
 
     if (db->ids.count < RECORDS_MIN)
         return;
+    a.db = db;
+    a.count = 0;
+    a.places = 0;
+    a.last = 0;
     for (uint32_t i = 0; i < count; i++)
         add_operation(&a, &o[i]);
     for (uint32_t i = 0; i < a.count; i++)

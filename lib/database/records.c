@@ -53,23 +53,31 @@ ulv_db_find_name(const struct ulv_database *db, const char name[32])
 
 /* ---- undo log ------------------------------------------------------------ */
 
+static ULV_SELDOM struct chunk *
+add_chunk(struct ulv_database *db, size_t bytes)
+{
+    const struct ulv_host *host = db->host;
+    const size_t more = ULV_MAX(bytes, db->chunk_bytes);
+    struct chunk *chunk = host->alloc(host->self, sizeof(*chunk) + more, 8);
+
+    if (chunk == NULL)
+        return NULL;
+    chunk->bytes = more;
+    chunk->next = db->plan->chunks;
+    db->plan->chunks = chunk;
+    return chunk;
+}
+
 void *
 ulv_db_scratch(struct ulv_database *db, size_t bytes)
 {
-    const struct ulv_host *host = db->host;
     struct chunk *chunk = db->plan->chunks;
 
     bytes = (bytes + 7) & ~(size_t)7;
-    if (chunk == NULL || chunk->bytes - chunk->used < bytes) {
-        size_t more = ULV_MAX(bytes, db->chunk_bytes);
-
-        chunk = host->alloc(host->self, sizeof(*chunk) + more, 8);
-        if (chunk == NULL)
-            return NULL;
-        chunk->bytes = more;
-        chunk->next = db->plan->chunks;
-        db->plan->chunks = chunk;
-    }
+    if (chunk == NULL || chunk->bytes - chunk->used < bytes)
+        chunk = add_chunk(db, bytes);
+    if (chunk == NULL)
+        return NULL;
     chunk->used += bytes;
     return (uint8_t *)(chunk + 1) + chunk->used - bytes;
 }
@@ -315,7 +323,7 @@ ulv_db_fresh_id(struct ulv_database *db, ulv_id *ret)
 
 /* ---- what a plan collects ------------------------------------------------ */
 
-static void *
+static ULV_SELDOM void *
 grow_array(struct ulv_database *db, void *old, uint32_t count,
            uint32_t *capacity, size_t bytes)
 {

@@ -148,6 +148,13 @@ end_plan(struct ulv_database *db, struct ulv_plan *plan)
     db->plan = NULL;
 }
 
+static void
+grow(struct index *index, const struct ulv_host *host)
+{
+    if (!ULV_FAST_DATABASE || index->count > index->bucket_count)
+        ulv_index_grow(index, host);
+}
+
 uint64_t
 ulv_database_commit(struct ulv_database *db, struct ulv_plan *plan)
 {
@@ -164,9 +171,9 @@ ulv_database_commit(struct ulv_database *db, struct ulv_plan *plan)
         db->observer->shown(db);
     }
     end_plan(db, plan);
-    ulv_index_grow(&db->ids, host);
-    ulv_index_grow(&db->names, host);
-    ulv_index_grow(&db->places, host);
+    grow(&db->ids, host);
+    grow(&db->names, host);
+    grow(&db->places, host);
     return db->revision;
 }
 
