@@ -19,7 +19,7 @@ ulv_picture_init(struct picture *p)
         p->section[i].records = records[i];
     }
     p->section[0].record_count = 1;
-    p->section[0].same = p->section[4].same = 0;
+    p->section[0].same = 0;
 }
 
 void
@@ -51,9 +51,8 @@ ulv_picture_take(struct picture *p, const struct ulv_database *db, ulv_id id,
         return status;
     ulv_database_view_same(of, revision, &same);
     if (ulv_view_all_same(same.memory & same.processors & same.channels)) {
-        for (uint32_t i = 1; i < 4; i++)
-            p->section[i].same = UINT32_MAX;
-        p->section[4].record_count = 0; /* of guests, which serve none */
+        for (uint32_t i = 1; i < ULV_COUNT_OF(p->section); i++)
+            p->section[i].same = UINT32_MAX; /* guests serve no devices */
         return ULV_OK;
     }
     if (!ulv_view_all_same(same.memory))
@@ -79,5 +78,6 @@ ulv_picture_take(struct picture *p, const struct ulv_database *db, ulv_id id,
     p->section[3].record_count = channels;
     p->section[3].same = same.channels;
     p->section[4].record_count = devices;
+    p->section[4].same = 0;
     return ULV_OK;
 }

@@ -410,7 +410,7 @@ drop_prepared(struct ulv_view_publisher *publisher)
 }
 
 /* The directory has its page, or there is none. */
-static ulv_status
+static ULV_SELDOM ulv_status
 prepare_all(struct ulv_view_publisher *publisher,
             const struct ulv_view_section *sections, uint32_t count,
             struct ulv_diag *diag)

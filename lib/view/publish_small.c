@@ -193,10 +193,47 @@ write_place(const struct ulv_view_publisher *publisher, uint64_t *page,
                     place->offset + bytes);
 }
 
-bool
-ulv_view_prepare_small(struct ulv_view_publisher *publisher,
-                       const struct ulv_view_section *sections,
-                       uint32_t count)
+/* Whether there is as much of the first kind as is shown, and the others are as
+ * they are: so it is with most commits, which change a partition's record. */
+static bool
+is_first_alone(const struct ulv_view_listing *newest,
+               const struct ulv_view_section *sections, uint32_t count)
+{
+    uint32_t same = UINT32_MAX;
+
+    for (uint32_t i = 1; i < count; i++)
+        same &= sections[i].same;
+    return ulv_view_all_same(same) && sections[0].same == 0 &&
+           sections[0].record_count != 0 &&
+           sections[0].record_count == newest->place[0].count;
+}
+
+/* What the general way below does of it, without looking at the others. */
+static void
+prepare_first(struct ulv_view_publisher *publisher,
+              const struct ulv_view_section *section)
+{
+    uint64_t *page = page_at(publisher, publisher->next.directory);
+    const uint32_t from = publisher->newest.place[0].offset;
+    const uint32_t bytes = section->record_count * section->record_bytes;
+    const uint64_t lines = lines_of(from, from + bytes);
+    const uint64_t behind = lines_behind(publisher, page, lines);
+
+    begin_page(page);
+    copy_lines(publisher, page, behind);
+    if (bytes == sizeof(struct ulv_view_partition)) /* known here: no call */
+        write_words(page, from, section->records,
+                    sizeof(struct ulv_view_partition));
+    else
+        write_words(page, from, section->records, bytes);
+    end_page(page, publisher->generation + 1);
+    ulv_view_changes(publisher, lines);
+    publisher->next.is_shown = true;
+}
+
+static ULV_SELDOM bool
+prepare_any(struct ulv_view_publisher *publisher,
+            const struct ulv_view_section *sections, uint32_t count)
 {
     const struct ulv_view_listing *newest = &publisher->newest;
     struct ulv_view_listing *next = &publisher->next;
@@ -205,8 +242,6 @@ ulv_view_prepare_small(struct ulv_view_publisher *publisher,
     struct work work = { 0, 0 };
     uint64_t behind, changed = 0;
 
-    if (count == 0 || count != newest->place_count)
-        return false;
     next->is_shown = is_as_much(publisher, sections, count, &work);
     if (!next->is_shown) {
         if (!place_anew(publisher, sections, count, &work))
@@ -231,6 +266,18 @@ ulv_view_prepare_small(struct ulv_view_publisher *publisher,
     return true;
 }
 
+bool
+ulv_view_prepare_small(struct ulv_view_publisher *publisher,
+                       const struct ulv_view_section *sections, uint32_t count)
+{
+    if (count == 0 || count != publisher->newest.place_count)
+        return false;
+    if (!is_first_alone(&publisher->newest, sections, count))
+        return prepare_any(publisher, sections, count);
+    prepare_first(publisher, &sections[0]);
+    return true;
+}
+
 /* The lines that are written each time: nobody has looked at that page for
  * some generations. */
 void
@@ -238,8 +285,7 @@ ulv_view_prefetch(const struct ulv_view_publisher *publisher)
 {
     const uint64_t *page = page_at(publisher, publisher->next.directory);
 
-    for (uint32_t at = 0; at < 192; at += ULV_VIEW_LINE_BYTES) {
-        __builtin_prefetch(&page[at / 8], 1);
-        __builtin_prefetch(&page[(SPREAD_BEGIN + at) / 8], 1);
-    }
+    __builtin_prefetch(page, 1);
+    __builtin_prefetch(&page[SPREAD_BEGIN / 8], 1);
+    __builtin_prefetch(&page[(SPREAD_BEGIN + ULV_VIEW_LINE_BYTES) / 8], 1);
 }

@@ -106,6 +106,67 @@ test_view__a_lazy_segment(void **state)
     end(&f);
 }
 
+#define RECORDS_MAX 20
+
+/* The reader finds so many, all as they should be. */
+static void
+check_kind(struct fixture *f, const struct ulv_view_section *section,
+           const void *expected)
+{
+    const uint32_t bytes = section->record_bytes;
+    struct ulv_view_partition largest;
+
+    for (uint32_t i = 0; i <= section->record_count; i++) {
+        const bool is_there = i < section->record_count;
+
+        assert_int_equal(
+            ulv_view_read_newest(&f->reader, section->kind, i, &largest, bytes),
+            is_there ? ULV_OK : ULV_E_NOT_FOUND);
+        if (is_there)
+            assert_memory_equal(&largest, (const uint8_t *)expected + i * bytes,
+                                bytes);
+    }
+}
+
+/* Which kinds change is drawn, and how many records they have; of those that do
+ * not is said that they are the same, and what stands in their place is not
+ * true. */
+static void
+test_view__what_is_the_same_stays(void **state)
+{
+    static uint8_t shown[2][RECORDS_MAX * sizeof(struct ulv_view_partition)];
+    static const uint8_t not_true[sizeof(shown[0])];
+    struct ulv_view_section section[2] = {
+        { ULV_VIEW_PARTITION, sizeof(struct ulv_view_partition), 1, NULL },
+        { ULV_VIEW_MEMORY, sizeof(struct ulv_view_memory), 2, NULL },
+    };
+    uint64_t seed = 7;
+    struct fixture f;
+
+    (void)state;
+    begin(&f);
+    for (uint64_t n = 1; n <= 4000; n++) {
+        seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407;
+        for (uint32_t i = 0; i < 2; i++) {
+            const uint32_t draw = (uint32_t)(seed >> (20 + 16 * i)) % 65536;
+            const bool changes = n == 1 || draw % 4 <= 2 - 2 * i;
+
+            section[i].same = changes ? 0 : UINT32_MAX;
+            section[i].records = changes ? shown[i] : not_true;
+            if (changes)
+                memset(shown[i], (int)n, sizeof(shown[i]));
+            if (changes && draw / 4 % 8 == 0)
+                section[i].record_count = 1 + draw / 32 % (8 + 12 * i);
+        }
+        assert_int_equal(ulv_view_prepare(&f.publisher, section, 2, NULL),
+                         ULV_OK);
+        ulv_view_acknowledge(&f.publisher, ulv_view_publish(&f.publisher));
+        for (uint32_t i = 0; i < 2; i++)
+            check_kind(&f, &section[i], shown[i]);
+    }
+    end(&f);
+}
+
 /* As much as a picture can have, all of it new in each generation, and a
  * monitor that has not moved on since the first. */
 static void
@@ -390,6 +451,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_view__round_trip),
+        cmocka_unit_test(test_view__what_is_the_same_stays),
         cmocka_unit_test(test_view__grows),
         cmocka_unit_test(test_view__segments_that_cannot_be),
         cmocka_unit_test(test_view__read_fast),
