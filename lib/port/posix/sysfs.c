@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
  * Source: Linux Documentation/filesystems/sysfs.rst (show() gives a whole
- *         file), Documentation/filesystems/seq_file.rst (what proc has of many
- *         entries comes in pieces)
+ *         file, up to a page), fs/kernfs/file.c (a longer one, as a list of
+ *         processors can be, comes in pages), Documentation/filesystems/
+ *         seq_file.rst (what proc has of many entries comes in pieces)
  */
 #include "port/posix/sysfs.h"
 
@@ -12,7 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define NAMES_MAX 4096u
+#define NAMES_MAX  4096u
+#define PAGE_BYTES 4096
 
 static void
 join(char path[ULV_SYSFS_PATH_BYTES], const char *folder, const char *file)
@@ -118,10 +120,10 @@ ulv_sysfs_list(struct ulv_sysfs_folder *folder, char ***ret_names,
 
 /* ---- files --------------------------------------------------------------- */
 
-/* An error number. at_once: what one call reads is all, if there is room for
- * more. *ret_fits: it ended before the place of the zero. */
+/* An error number. in_pages: what is read that is no whole page is the last.
+ * *ret_fits: it ended before the place of the zero. */
 static int
-read_to_end(int fd, bool at_once, char *buf, size_t size, bool *ret_fits)
+read_to_end(int fd, bool in_pages, char *buf, size_t size, bool *ret_fits)
 {
     size_t len = 0;
     ssize_t got = 1;
@@ -132,7 +134,7 @@ read_to_end(int fd, bool at_once, char *buf, size_t size, bool *ret_fits)
             return errno;
         if (got > 0)
             len += (size_t)got;
-        if (at_once && got > 0)
+        if (in_pages && got > 0 && got % PAGE_BYTES != 0)
             break;
     }
     *ret_fits = len < size;
@@ -145,17 +147,17 @@ static ulv_status
 read_file(int at, const char *folder, const char *file, char *buf, size_t size,
           struct ulv_diag *diag)
 {
-    const bool at_once = at != AT_FDCWD;
+    const bool in_sysfs = at != AT_FDCWD;
     char path[ULV_SYSFS_PATH_BYTES];
     bool fits = true;
     int fd, code;
 
-    if (!at_once)
+    if (!in_sysfs)
         join(path, folder, file);
-    fd = openat(at, at_once ? file : path, O_RDONLY | O_CLOEXEC);
+    fd = openat(at, in_sysfs ? file : path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
         return ULV_E_NOT_FOUND;
-    code = fd < 0 ? errno : read_to_end(fd, at_once, buf, size, &fits);
+    code = fd < 0 ? errno : read_to_end(fd, in_sysfs, buf, size, &fits);
     if (fd >= 0)
         (void)close(fd);
     if (code == 0 && fits)

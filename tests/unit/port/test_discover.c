@@ -2,11 +2,14 @@
 /* Machines that are trees of files, made for each test. */
 #include "port_test.h"
 
+#include <fcntl.h>
 #include <ftw.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <ultravisor/abi/command.h>
@@ -204,6 +207,45 @@ test_port_discover__bad_lists_are_refused(void **state)
     put("devices/system/cpu/online", "\n");
     assert_int_equal(ulv_posix_find_processors(&roots, found, 2, &count, NULL),
                      ULV_E_HOST);
+}
+
+/* The kernel gives a list that is longer than a page in several reads. */
+static void
+test_port_discover__a_long_list_comes_in_pages(void **state)
+{
+    static char list[6000];
+    struct ulv_posix_roots roots = fixture();
+    uint32_t count = 0, wanted = 0;
+    char path[128];
+    size_t len = 0;
+    int status;
+    pid_t child;
+
+    (void)state;
+    for (; len < 5000; wanted++)
+        len +=
+            (size_t)snprintf(list + len, sizeof(list) - len, "%u,", 2 * wanted);
+    list[len - 1] = '\n';
+    put("devices/system/cpu/kernel_max", "8191\n"); /* makes the folder */
+    snprintf(path, sizeof(path), "%s/devices/system/cpu/online", root);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    child = fork();
+    if (child == 0) {
+        const int fd = open(path, O_WRONLY);
+        int left = 4096;
+
+        if (write(fd, list, 4096) != 4096)
+            _exit(1);
+        while (left != 0 && ioctl(fd, FIONREAD, &left) == 0)
+            continue;
+        _exit(write(fd, list + 4096, len - 4096) == (ssize_t)len - 4096 ? 0
+                                                                        : 1);
+    }
+    assert_int_equal(ulv_posix_find_processors(&roots, NULL, 0, &count, NULL),
+                     ULV_OK);
+    assert_int_equal(count, wanted);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
 }
 
 static void
@@ -463,6 +505,9 @@ main(void)
             remove_root),
         cmocka_unit_test_setup_teardown(
             test_port_discover__bad_lists_are_refused, make_root, remove_root),
+        cmocka_unit_test_setup_teardown(
+            test_port_discover__a_long_list_comes_in_pages, make_root,
+            remove_root),
         cmocka_unit_test_setup_teardown(test_port_discover__devices, make_root,
                                         remove_root),
         cmocka_unit_test_setup_teardown(test_port_discover__one_node_has_all,
