@@ -3,7 +3,8 @@
  * A program that starts, runs a guest to its end and ends: how long it takes
  * from its start to the guest's exit, and until the guest's machine is gone and
  * the program knows it, and its memory, beside a bare KVM machine in a program
- * of its own, whose memory is lazy; and beside kvmtool, where there is one.
+ * of its own, whose memory is lazy, or filled as ours is by default; and beside
+ * kvmtool, where there is one.
  * Arguments:
  * hello.elf, never_yields.elf, ultravisor-role, rounds (default 20).
  */
@@ -217,36 +218,41 @@ watch(const char *program, const char *what, const char *guest,
     ret->gone -= begin;
 }
 
+struct comparison {
+    const char *peer, *what, *name;
+};
+
 static void
-compare_lives(const char *program, const char *what, const char *name,
-              char **argv, uint32_t rounds)
+compare_lives(const char *program, const struct comparison *c, char **argv,
+              uint32_t rounds)
 {
     double *column = calloc(6 * (size_t)rounds, sizeof(*column));
     double *bare = column, *ours = column + rounds;
     double *bare_peak = ours + rounds, *peak = bare_peak + rounds;
     double *bare_gone = peak + rounds, *gone = bare_gone + rounds;
-    const bool times = strcmp(what, "monitor") != 0;
+    const bool times = strcmp(c->what, "monitor") != 0;
     struct life life;
     char title[64];
 
     CHECK(column != NULL);
     for (uint32_t i = 0; i < rounds; i++) {
-        watch(program, "bare", NULL, NULL, &life);
+        watch(program, c->peer, NULL, NULL, &life);
         bare[i] = life.exit;
         bare_gone[i] = life.gone;
         bare_peak[i] = life.peak;
-        watch(program, what, argv[times ? 1 : 2], argv[3], &life);
+        watch(program, c->what, argv[times ? 1 : 2], argv[3], &life);
         ours[i] = life.exit;
         gone[i] = life.gone;
         peak[i] = times ? life.peak : life.monitor;
     }
-    (void)snprintf(title, sizeof(title), "start to guest's exit, %s", name);
+    (void)snprintf(title, sizeof(title), "start to guest's exit, %s", c->name);
     if (times)
         report(title, bare, ours, rounds, 1);
-    (void)snprintf(title, sizeof(title), "start to its machine gone, %s", name);
+    (void)snprintf(title, sizeof(title), "start to its machine gone, %s",
+                   c->name);
     if (times)
         report(title, bare_gone, gone, rounds, 1);
-    (void)snprintf(title, sizeof(title), "peak memory, %s", name);
+    (void)snprintf(title, sizeof(title), "peak memory, %s", c->name);
     report_memory(title, bare_peak, peak, rounds);
     free(column);
 }
@@ -320,6 +326,15 @@ compare_kvmtool(const char *program, uint32_t rounds)
 int
 main(int argc, char **argv)
 {
+    static const struct comparison comparisons[] = {
+        { "bare", "bare-cpuid", "bare with CPUID" },
+        { "bare", "bare-full", "bare, filled" },
+        { "bare", "inside-lazy", "in process, lazy both" },
+        { "bare-full", "inside", "in process, filled both" },
+        { "bare", "inside", "in process, filled ours" },
+        { "bare", "apart", "the keeper" },
+        { "bare", "monitor", "a monitor" },
+    };
     const char *const program = "/proc/self/exe";
     uint32_t rounds = argc > 4 ? (uint32_t)strtoul(argv[4], NULL, 10) : 20;
     struct ulv_backend_caps caps;
@@ -335,12 +350,8 @@ main(int argc, char **argv)
         printf("skipped: %s\n", diag.text);
         return 77;
     }
-    compare_lives(program, "bare-cpuid", "bare with CPUID", argv, rounds);
-    compare_lives(program, "bare-full", "bare, filled", argv, rounds);
-    compare_lives(program, "inside", "in process", argv, rounds);
-    compare_lives(program, "inside-lazy", "lazy memory", argv, rounds);
-    compare_lives(program, "apart", "the keeper", argv, rounds);
-    compare_lives(program, "monitor", "a monitor", argv, rounds);
+    for (size_t i = 0; i < ULV_COUNT_OF(comparisons); i++)
+        compare_lives(program, &comparisons[i], argv, rounds);
     compare_kvmtool(program, rounds);
     return 0;
 }
