@@ -14,7 +14,7 @@
 
 #include "port/posix/sysfs.h"
 
-#define NAME_BYTES       320 /* of a file, in the folder of all of a kind */
+#define NAME_BYTES   320 /* of a file, in the folder of all of a kind */
 #define LINK_BYTES   1024
 #define EVENT_BYTES  4096
 #define SECTOR_BYTES 512u
