@@ -31,8 +31,9 @@ struct ulv_system_opts {
     uint32_t placement; /* ULV_PLACEMENT_* */
     /* Backend by name; NULL: the first usable of kvm, process. */
     const char *backend;
-    /* Memory to divide among the nodes [bytes, multiple of 2 MiB]; 0: a
-     * quarter of what is free. Of a node 1 TiB counts at most. */
+    /* Memory to divide among the nodes [bytes, multiple of 2 MiB, or of 4 MiB
+     * if the library was built with page_map_order=10]; 0: a quarter of what is
+     * free. Of a node 1 TiB counts at most. */
     uint64_t memory;
     /* A compiled policy, copied; NULL: the one that ulv_policy_replace() put
      * into the storage, or else ulv_policy_default(). */

@@ -55,7 +55,7 @@ ulv_db_add_memory(struct ulv_database *db, const struct ulv_op_add_memory *op,
     status = ulv_page_map_init(&pool->map, &db->map_memory, op->base,
                                op->bytes);
     if (status != ULV_OK)
-        return ulv_fail(diag, status, op->id, op->bytes, ULV_MIB(2),
+        return ulv_fail(diag, status, op->id, op->bytes, ULV_PAGE_MAP_BLOCK,
                         "node %u: %z at %x cannot be a pool",
                         (uint64_t)op->node, op->bytes, op->base);
     return ULV_OK;

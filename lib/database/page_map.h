@@ -12,7 +12,8 @@
 
 #include <ultravisor/sys/host.h>
 
-/* x: an index page has 2^x entries; 9 makes tiers of 4 KiB, 2 MiB, 1 GiB. */
+/* x: an index page has 2^x entries; 9 makes tiers of 4 KiB, 2 MiB, 1 GiB, and
+ * 10 of 4 KiB, 4 MiB, 4 GiB (the option page_map_order of the build). */
 #ifndef ULV_PAGE_MAP_ORDER
 #define ULV_PAGE_MAP_ORDER 9
 #endif

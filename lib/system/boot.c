@@ -7,12 +7,15 @@
 #include <ultravisor/abi/system_call.h>
 
 #include "base/base.h"
+#include "database/page_map.h"
 #include "system/system_priv.h"
 
 /* In one message. */
 #define SAID_MAX (SAY_TAIL_MAX / (uint32_t)sizeof(struct ulv_operation))
 #define OPERATIONS_MAX (ULV_DEVICES ? MACHINE_MAX : SAID_MAX)
 #define BOOT_NS        UINT64_C(20000000000) /* until the roles must be up */
+/* A host's memory begins and ends with one of these, where it is usable. */
+#define HOST_FRAMES    ULV_MIB(2)
 
 struct boot {
     ulv_system *system;
@@ -157,7 +160,7 @@ share_out(struct boot *b, const struct ulv_host_node *node, uint32_t count,
     for (uint32_t i = 0; i < count; i++) {
         share[i] = ulv_round_down(
             ((wanted >> 20) * free_mib(&node[i]) / all_mib) << 20,
-            ULV_MIB(2));
+            ULV_PAGE_MAP_BLOCK);
         left -= share[i];
         if (node[i].free_bytes > node[most].free_bytes)
             most = i;
@@ -185,21 +188,46 @@ refuse_pool(uint64_t wanted, uint64_t all, struct ulv_diag *diag)
                     wanted >> 20, all >> 20);
 }
 
+/* Bytes of a range, from *ret_base on, that are whole blocks of the page map,
+ * where the host's units are smaller. */
+static uint64_t
+usable_bytes(const struct ulv_host_frames *range, uint64_t *ret_base)
+{
+    const uint64_t end = range->base + range->bytes;
+
+    *ret_base = range->base;
+    if (range->usable == 0)
+        return 0;
+    if (ULV_PAGE_MAP_BLOCK == HOST_FRAMES)
+        return range->bytes;
+    *ret_base = ULV_MIN(ulv_round_up(range->base, ULV_PAGE_MAP_BLOCK), end);
+    return ulv_round_down(end - *ret_base, ULV_PAGE_MAP_BLOCK);
+}
+
+static ulv_status
+add_never(struct boot *b, uint64_t base, uint64_t bytes, struct ulv_diag *diag)
+{
+    return bytes == 0 ? ULV_OK
+                      : ulv_frame_table_add(&b->system->keeper.frames, base,
+                                            bytes, ULV_FRAME_NEVER, diag);
+}
+
 /* One range of the machine: so much of it as is wanted, the rest never. */
 static ulv_status
 add_range(struct boot *b, const struct ulv_host_frames *range,
           uint64_t *wanted, struct ulv_diag *diag)
 {
-    uint64_t some = range->usable != 0 ? ULV_MIN(range->bytes, *wanted) : 0;
+    uint64_t base, some = ULV_MIN(usable_bytes(range, &base), *wanted);
     ulv_status status = ULV_OK;
 
     *wanted -= some;
-    if (some != 0)
-        status = add_pool(b, range->node, range->base, some, diag);
-    if (status == ULV_OK && some < range->bytes)
-        status = ulv_frame_table_add(&b->system->keeper.frames,
-                                     range->base + some, range->bytes - some,
-                                     ULV_FRAME_NEVER, diag);
+    if (ULV_PAGE_MAP_BLOCK != HOST_FRAMES)
+        status = add_never(b, range->base, base - range->base, diag);
+    if (status == ULV_OK && some != 0)
+        status = add_pool(b, range->node, base, some, diag);
+    if (status == ULV_OK)
+        status = add_never(b, base + some,
+                           range->base + range->bytes - base - some, diag);
     return status;
 }
 
@@ -209,7 +237,7 @@ add_frames(struct boot *b, uint64_t wanted, struct ulv_diag *diag)
 {
     const struct ulv_host *host = b->system->host;
     struct ulv_host_frames range[NODES_MAX];
-    uint64_t all = 0;
+    uint64_t all = 0, base;
     uint32_t count = 0;
     ulv_status status = host->frames(host->self, range, NODES_MAX, &count);
 
@@ -220,7 +248,7 @@ add_frames(struct boot *b, uint64_t wanted, struct ulv_diag *diag)
                         "the machine's memory has %u ranges, %u can be used",
                         (uint64_t)count, (uint64_t)NODES_MAX);
     for (uint32_t i = 0; i < count; i++)
-        all += range[i].usable != 0 ? range[i].bytes : 0;
+        all += usable_bytes(&range[i], &base);
     if (wanted == 0)
         wanted = all;
     if (wanted > all || all == 0)
@@ -248,7 +276,7 @@ add_memory(struct boot *b, uint64_t wanted, struct ulv_diag *diag)
     for (uint32_t i = 0; i < count; i++)
         all_mib += free_mib(&node[i]);
     if (wanted == 0)
-        wanted = ulv_round_down(all_mib << 20 >> 2, ULV_MIB(2));
+        wanted = ulv_round_down(all_mib << 20 >> 2, ULV_PAGE_MAP_BLOCK);
     if (wanted > all_mib << 20 || wanted == 0)
         return refuse_pool(wanted, all_mib << 20, diag);
     return share_out(b, node, count, wanted, all_mib, diag);

@@ -21,6 +21,7 @@
 #include <ultravisor/posix.h>
 
 #include "base/base.h"
+#include "database/page_map.h"
 #include "system/fault.h"
 
 /* ---- events and faults --------------------------------------------------- */
@@ -125,9 +126,11 @@ check_opts(const struct ulv_host *host, const struct ulv_system_opts *opts,
     if (opts->placement == ULV_PLACEMENT_PROCESSES && host->platform == NULL)
         return ulv_fail(diag, ULV_E_UNSUPPORTED, 0, opts->placement, 0,
                         "this host has no processes to put roles into");
-    if (opts->memory % ULV_MIB(2) != 0)
-        return ulv_fail(diag, ULV_E_ARG, 0, opts->memory, ULV_MIB(2),
-                        "a pool of %u bytes is not a multiple of 2 MiB",
+    if (opts->memory % ULV_PAGE_MAP_BLOCK != 0)
+        return ulv_fail(diag, ULV_E_ARG, 0, opts->memory, ULV_PAGE_MAP_BLOCK,
+                        ULV_PAGE_MAP_ORDER == 9
+                            ? "a pool of %u bytes is not a multiple of 2 MiB"
+                            : "a pool of %u bytes is not a multiple of 4 MiB",
                         opts->memory);
     if (host->memory_create == NULL || host->event_create == NULL ||
         host->wait_create == NULL || host->medium_open == NULL ||

@@ -3,6 +3,8 @@
  * abort, and when most are gone. */
 #include "database_test.h"
 
+#include "database/page_map.h"
+
 #define GUESTS  3000u
 #define NAMES   10000u /* what begin() takes is below */
 #define CHUNK   100u /* operations of a transaction */
@@ -90,7 +92,7 @@ test_database_index__grows_with_its_records(void **state)
     end(&m);
 }
 
-/* Channels come and go: they share a block of 2 MiB, and others stay whole. */
+/* Channels come and go: they share a block, and others stay whole. */
 static void
 test_database_index__small_runs_share_a_block(void **state)
 {
@@ -117,9 +119,9 @@ test_database_index__small_runs_share_a_block(void **state)
                                            channel.u.connect.channel, &record),
                          ULV_OK);
     }
-    /* 31 of the 32 blocks are whole, and can be had as one run */
+    /* the others are whole, and can be had as one run */
     o[0] = assign(id[0]);
-    o[0].u.assign_memory.bytes = POOL - ULV_MIB(2);
+    o[0].u.assign_memory.bytes = POOL - ULV_PAGE_MAP_BLOCK;
     assert_int_equal(commit(&m, o, 1), ULV_OK);
     {
         struct ulv_view_memory run[2];
@@ -128,7 +130,7 @@ test_database_index__small_runs_share_a_block(void **state)
             ulv_database_view_memory(m.db, ulv_database_partition(m.db, id[0]),
                                      0, run, 2),
             1);
-        assert_int_equal(run[0].bytes, POOL - ULV_MIB(2));
+        assert_int_equal(run[0].bytes, POOL - ULV_PAGE_MAP_BLOCK);
     }
     end(&m);
 }

@@ -12,6 +12,7 @@
 #include <ultravisor/ultravisor.h>
 
 #include "base/base.h"
+#include "database/page_map.h"
 #include "mock_image.h"
 #include "policy/policy.h"
 #include "port/test/test.h"
@@ -203,11 +204,44 @@ test_system_whole__on_the_frames_of_a_machine(void **state)
     assert_int_equal(memory[0].base, ULV_MIB(512));
     assert_int_equal(memory[0].bytes, ULV_MIB(64)); /* all that is usable */
     ulv_system_destroy(system);
-    opts.memory = ULV_MIB(66);
+    opts.memory = ULV_MIB(68);
     assert_int_equal(ulv_system_create(&t.host, &opts, &system, &diag),
                      ULV_E_NO_MEMORY);
-    assert_int_equal(diag.value, ULV_MIB(66));
+    assert_int_equal(diag.value, ULV_MIB(68));
     assert_int_equal(diag.bound, ULV_MIB(64));
+    assert_int_equal(ulv_test_host_fini(&t), 0);
+}
+
+/* Where the page map's blocks are larger than a host's units, the ends of a
+ * range can be in none. */
+static void
+test_system_whole__on_whole_blocks(void **state)
+{
+    const uint64_t base = ulv_round_up(ULV_MIB(510), ULV_PAGE_MAP_BLOCK);
+    const uint64_t end = ulv_round_down(ULV_MIB(578), ULV_PAGE_MAP_BLOCK);
+    struct ulv_test_host t;
+    struct ulv_system_opts opts = ULV_SYSTEM_OPTS_INIT;
+    struct ulv_memory_record memory;
+    struct ulv_diag diag = ULV_DIAG_INIT;
+    ulv_system *system;
+    uint32_t count;
+
+    (void)state;
+    make_host(&t);
+    ulv_test_host_frames(&t, ULV_MIB(510), ULV_MIB(68));
+    opts.backend = "mock";
+    assert_int_equal(ulv_system_create(&t.host, &opts, &system, &diag), ULV_OK);
+    assert_int_equal(ulv_system_query(system, ULV_QUERY_MEMORY, 0, &memory,
+                                      sizeof(memory), &count),
+                     ULV_OK);
+    assert_int_equal(count, 1);
+    assert_int_equal(memory.base, base);
+    assert_int_equal(memory.bytes, end - base);
+    ulv_system_destroy(system);
+    opts.memory = ULV_PAGE_MAP_BLOCK + ULV_MIB(1);
+    assert_int_equal(ulv_system_create(&t.host, &opts, &system, &diag),
+                     ULV_E_ARG);
+    assert_int_equal(diag.bound, ULV_PAGE_MAP_BLOCK);
     assert_int_equal(ulv_test_host_fini(&t), 0);
 }
 
@@ -436,6 +470,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_system_whole__runs),
         cmocka_unit_test(test_system_whole__on_the_frames_of_a_machine),
+        cmocka_unit_test(test_system_whole__on_whole_blocks),
         cmocka_unit_test(test_system_whole__preconditions_reach_the_ultravisor),
         cmocka_unit_test(test_system_whole__command_sees_every_partition),
         cmocka_unit_test(test_system_whole__who_cannot_be_killed),
